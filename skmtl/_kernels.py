@@ -1,0 +1,239 @@
+"""All compiled loops: rows grouped by task, and many small systems at once.
+
+Conventions. Rows of task t are ``indptr[t]:indptr[t + 1]``; every kernel works on the tasks
+``first:last`` and writes only what belongs to them, so that threads can share the work. Kernels
+are plain loops over arrays: no BLAS, no ``np.linalg``, no closures, which keeps compilation at a
+tenth of a second each. They call only kernels of this file (numba's cache misses edits elsewhere).
+"""
+
+import math
+
+import numba
+import numpy as np
+
+_EPS = np.finfo(np.float64).eps
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+# On sums of products only: reordering them is harmless, assuming away NaN would not be.
+_SUMS = {"reassoc", "contract"}
+
+
+def _jit(**options):
+    """``numba.njit`` with a cache where the folder can be written, without one elsewhere."""
+
+    def decorate(function):
+        try:
+            return numba.njit(cache=True, **_OPTIONS, **options)(function)
+        except RuntimeError:  # no writable place for the cache
+            return numba.njit(**_OPTIONS, **options)(function)
+
+    return decorate
+
+
+def thread_count():
+    """Return the threads a kernel may use: the ``NUMBA_NUM_THREADS`` that joblib also sets."""
+    return numba.config.NUMBA_NUM_THREADS
+
+
+def group_rows(codes, n_groups):
+    """Return the stable order that groups rows by code, and where each group starts."""
+    indptr = np.concatenate([[0], np.bincount(codes, minlength=n_groups).cumsum()])
+    order = np.empty(len(codes), np.intp)
+    _place_rows(codes, indptr.copy(), order)
+    return order, indptr
+
+
+@_jit()
+def _place_rows(codes, place, order):
+    """Write each row to the next free place of its group."""
+    for i in range(codes.shape[0]):
+        order[place[codes[i]]] = i
+        place[codes[i]] += 1
+
+
+@_jit(fastmath=_SUMS)
+def column_sums(X, weight, out, first, last):
+    """Write the weighted sums of ``X[i] - X[0]`` over the rows ``first:last``, (d,)."""
+    for j in range(X.shape[1]):
+        out[j] = 0.0
+    for i in range(first, last):
+        for j in range(X.shape[1]):
+            out[j] += weight[i] * (X[i, j] - X[0, j])
+
+
+@_jit()
+def gather_centered(X, order, center, out, first, last):
+    """Write ``X[order] - center`` to ``out``, for the rows ``first:last`` of ``out``."""
+    for i in range(first, last):
+        source = order[i]
+        for j in range(out.shape[1]):
+            out[i, j] = X[source, j] - center[j]
+
+
+@_jit(fastmath=_SUMS)
+def task_moments(X, s, indptr, H, mean, total, columns, first, last):
+    """Write each task's two-pass moments: weighted mean, total weight and centred Gram.
+
+    The mean is taken about the task's first row: what is constant in a task centres to exact
+    zeros. The Gram is summed in registers, two by two entries at a time, over as many centred
+    rows as ``columns`` (d + 1, strip) has room for; its last row is not used.
+    """
+    d, strip = X.shape[1], columns.shape[1]
+    for t in range(first, last):
+        low, high = indptr[t], indptr[t + 1]
+        for j in range(d):
+            mean[t, j] = 0.0
+        weight = 0.0
+        for i in range(low, high):
+            weight += s[i]
+            for j in range(d):
+                mean[t, j] += s[i] * (X[i, j] - X[low, j])
+        total[t] = weight
+        for j in range(d):
+            mean[t, j] = X[low, j] + mean[t, j] / weight
+            for k in range(d):
+                H[t, j, k] = 0.0
+        for start in range(low, high, strip):
+            m = min(strip, high - start)
+            for r in range(m):
+                root = math.sqrt(s[start + r])
+                for j in range(d):
+                    columns[j, r] = root * (X[start + r, j] - mean[t, j])
+            for j in range(0, d, 2):
+                for k in range(j, d, 2):
+                    h00, h01, h10, h11 = 0.0, 0.0, 0.0, 0.0
+                    for r in range(m):
+                        h00 += columns[j, r] * columns[k, r]
+                        h01 += columns[j, r] * columns[k + 1, r]
+                        h10 += columns[j + 1, r] * columns[k, r]
+                        h11 += columns[j + 1, r] * columns[k + 1, r]
+                    H[t, j, k] += h00
+                    if j + 1 < d:
+                        H[t, j + 1, k] += h10
+                    if k + 1 < d:
+                        H[t, j, k + 1] += h01
+                        H[t, j + 1, k + 1] += h11
+        for j in range(d):
+            for k in range(j):
+                H[t, j, k] = H[t, k, j]
+
+
+@_jit(fastmath=_SUMS)
+def predict_rows(X, codes, W, level, out, first, last):
+    """Write ``x . w_t + level_t``, t the code of each row, for the rows ``first:last``."""
+    for i in range(first, last):
+        t = codes[i]
+        z = 0.0
+        for j in range(X.shape[1]):
+            z += X[i, j] * W[t, j]
+        out[i] = z + level[t]
+
+
+@_jit(fastmath=_SUMS)
+def adjoint_rows(X, g, indptr, G, total, first, last):
+    """Write ``G_t = sum_i g_i x_i`` and ``total_t = sum_i g_i`` over the rows of each task."""
+    d = X.shape[1]
+    for t in range(first, last):
+        for j in range(d):
+            G[t, j] = 0.0
+        level = 0.0
+        for i in range(indptr[t], indptr[t + 1]):
+            level += g[i]
+            for j in range(d):
+                G[t, j] += g[i] * X[i, j]
+        total[t] = level
+
+
+@_jit(fastmath=_SUMS)
+def square_norms(X, s, indptr, out, first, last):
+    """Write ``sum_i s_i x_ij^2`` over the rows of each task."""
+    for t in range(first, last):
+        for j in range(X.shape[1]):
+            out[t, j] = 0.0
+        for i in range(indptr[t], indptr[t + 1]):
+            for j in range(X.shape[1]):
+                out[t, j] += s[i] * X[i, j] * X[i, j]
+
+
+@_jit(fastmath=_SUMS)
+def factor_blocks(H, delta, h, alpha, U, failed, first, last):
+    """Complete the blocks, ``H_b += h_b delta_b'``, and factor ``H_b + alpha_b I = U_b' U_b``.
+
+    A pivot is judged against its own diagonal entry, which scaling the columns does not change;
+    blocks without full rank are flagged in ``failed``.
+    """
+    d = H.shape[1]
+    for b in range(first, last):
+        for i in range(d):
+            for j in range(d):
+                H[b, i, j] += h[b, i] * delta[b, j]
+                U[b, i, j] = H[b, i, j]
+            U[b, i, i] += alpha[b]
+        failed[b] = False
+        for k in range(d):
+            diagonal = U[b, k, k]
+            for i in range(k):
+                factor = U[b, i, k]
+                for j in range(k, d):
+                    U[b, k, j] -= factor * U[b, i, j]
+            if not U[b, k, k] > 8.0 * d * _EPS * diagonal:
+                failed[b] = True
+                break
+            inverse = 1.0 / math.sqrt(U[b, k, k])
+            for j in range(k, d):
+                U[b, k, j] *= inverse
+
+
+@_jit(fastmath=_SUMS)
+def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
+    """Sum up what the factored blocks leave for the centre.
+
+    S (d + 1, d + 1) gains ``gain_b M_b^-1 [H_b, h_b]``, ``M_b = U_b' U_b``, in its upper d rows
+    and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` in its corner. B (d, d + 1) is room to work in.
+    """
+    d = H.shape[1]
+    for b in range(first, last):
+        if failed[b]:
+            continue
+        for i in range(d):
+            for j in range(d):
+                B[i, j] = H[b, i, j]
+            B[i, d] = h[b, i]
+        for i in range(d):
+            for k in range(i):
+                factor = U[b, k, i]
+                for j in range(d + 1):
+                    B[i, j] -= factor * B[k, j]
+            inverse = 1.0 / U[b, i, i]
+            for j in range(d + 1):
+                B[i, j] *= inverse
+        for i in range(d - 1, -1, -1):
+            for k in range(i + 1, d):
+                factor = U[b, i, k]
+                for j in range(d + 1):
+                    B[i, j] -= factor * B[k, j]
+            inverse = 1.0 / U[b, i, i]
+            for j in range(d + 1):
+                B[i, j] *= inverse
+        corner = kappa[b]
+        for i in range(d):
+            corner -= h[b, i] * B[i, d]
+            for j in range(d + 1):
+                S[i, j] += gain[b] * B[i, j]
+        S[d, d] += count[b] * corner
+
+
+@_jit(fastmath=_SUMS)
+def solve_blocks(U, block, P, first, last):
+    """Overwrite each row ``P_t`` by the solution of ``U_b' U_b v = P_t``, b the task's block."""
+    d = P.shape[1]
+    for t in range(first, last):
+        b = block[t]
+        for k in range(d):
+            P[t, k] /= U[b, k, k]
+            for j in range(k + 1, d):
+                P[t, j] -= P[t, k] * U[b, k, j]
+        for k in range(d - 1, -1, -1):
+            entry = P[t, k]
+            for j in range(k + 1, d):
+                entry -= U[b, k, j] * P[t, j]
+            P[t, k] = entry / U[b, k, k]

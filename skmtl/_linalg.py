@@ -1,0 +1,92 @@
+"""Symmetric systems that may lack full rank, whatever the units of their columns."""
+
+import numpy as np
+from scipy import linalg
+
+_EPS = np.finfo(np.float64).eps
+_SUSPICIOUS = 1e-2  # share of a column that the columns before it leave unexplained
+
+
+class SymmetricSolver:
+    """Solve ``A x = b``, A positive semidefinite and b in its range, by Cholesky.
+
+    Where A lacks full rank, x is the solution of smallest norm. Rank is judged after scaling the
+    columns of A to a unit diagonal, so that units do not matter; the norm is that of x itself.
+
+    Parameters
+    ----------
+    A : ndarray of shape (d, d)
+    support : callable, optional
+        Returns a positive semidefinite matrix with the null space of A that is known to
+        rounding error, for an A that is the result of a longer computation.
+    """
+
+    def __init__(self, A, support=None):
+        self._null = None
+        self._scale = _unit_diagonal(A)
+        scaled = A / np.outer(self._scale, self._scale)
+        factor, smallest = _cholesky(scaled)
+        tolerance = 8 * len(A) * _EPS
+        if smallest <= (tolerance if support is None else _SUSPICIOUS):
+            null = _null_space(A if support is None else support())
+            if null.shape[1]:
+                # A direction A does not see gets a curvature of its own, b has no part in it.
+                direction, _ = linalg.qr(self._scale[:, None] * null, mode="economic")
+                factor, smallest = _cholesky(scaled + direction @ direction.T)
+                self._direction, self._null = direction, null
+        if smallest <= 0:
+            factor = _shifted_cholesky(scaled)
+        self._factor = factor
+
+    def solve(self, b):
+        """Return x of the shape of b, (d,) or (d, k)."""
+        scale = self._scale if b.ndim == 1 else self._scale[:, None]
+        b = b / scale
+        if self._null is not None:
+            b = b - self._direction @ (self._direction.T @ b)
+        x = linalg.cho_solve((self._factor, False), b, check_finite=False) / scale
+        if self._null is not None:
+            x = x - self._null @ (self._null.T @ x)
+        return x
+
+
+def row_space(X):
+    """Return an orthonormal basis of the space that the rows of X span, (d, rank), rank >= 1."""
+    _, values, basis = linalg.svd(X, full_matrices=False)
+    rank = np.count_nonzero(values > max(X.shape) * _EPS * values[0])
+    return basis[: max(1, rank)].T
+
+
+def _unit_diagonal(A):
+    scale = np.sqrt(np.diag(A))
+    return np.where(scale > 0, scale, 1.0)
+
+
+def _cholesky(A):
+    """Return the upper factor and its smallest squared pivot, 0 where there is none."""
+    factor, failed = linalg.lapack.dpotrf(A, lower=0)
+    return factor, 0.0 if failed or len(A) == 0 else float(np.diag(factor).min() ** 2)
+
+
+def _shifted_cholesky(A):
+    """Return the factor of A, moved up by as little as makes it numerically definite.
+
+    Only for A at the edge of double precision; the caller's refinement takes the shift out.
+    """
+    shift = len(A) * _EPS
+    smallest = 0.0
+    while smallest <= 0:
+        factor, smallest = _cholesky(A + shift * np.eye(len(A)))
+        shift *= 10
+    return factor
+
+
+def _null_space(A):
+    """Return an orthonormal basis of the null space of A, (d, k)."""
+    scale = _unit_diagonal(A)
+    scaled, tolerance = A / np.outer(scale, scale), 8 * len(A) * _EPS
+    if _cholesky(scaled)[1] > tolerance:
+        return np.empty((len(A), 0))
+    values, vectors = linalg.eigh(scaled)
+    null = vectors[:, values <= tolerance * max(values[-1], 1.0)]
+    return linalg.qr(null / scale[:, None], mode="economic")[0]

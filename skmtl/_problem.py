@@ -1,0 +1,93 @@
+"""Problem = TaskData + Loss + Penalty: objective, gradient and the certificate of optimality."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl._tasks import LossSums, TaskData
+from skmtl.losses import Loss
+from skmtl.penalties import Coefficients, Penalty
+
+
+class Evaluation(NamedTuple):
+    """Everything that one pass over the data tells about some coefficients."""
+
+    objective: float
+    optimality: float
+    gradient: Coefficients
+    sums: LossSums
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Minimise ``sum_i weight_i loss(y_i, z_i) + penalty(coefficients)``.
+
+    Parameters
+    ----------
+    data : TaskData
+    loss : Loss
+    penalty : Penalty
+    """
+
+    data: TaskData
+    loss: Loss
+    penalty: Penalty
+
+    @cached_property
+    def _null_squares(self):
+        return self.data.null_squares(self.loss)
+
+    def evaluate(self, coefficients):
+        """Return the ``Evaluation`` at some coefficients; one pass over the data."""
+        sums = self.data.loss_sums(self.loss, coefficients.W, coefficients.level)
+        penalty, free = self.penalty.gradient(coefficients), self.penalty.free()
+        gradient = Coefficients(
+            free.V * (sums.G + penalty.V),
+            free.q * (sums.R + penalty.q),
+            free.w * (sums.G.sum(axis=0) + penalty.w),
+            free.c * float(sums.R.sum()),
+        )
+        return Evaluation(
+            float(sums.value.sum()) + self.penalty.value(coefficients),
+            self._optimality(gradient, sums),
+            gradient,
+            sums,
+        )
+
+    def _optimality(self, gradient, sums):
+        """Return the relative KKT residual: the largest entry of the gradient in natural units.
+
+        The unit of an entry is the square root of its own curvature (squared norm of the feature
+        in the task, plus the strength of the penalty) times the norm of the loss gradients in
+        that task (at prediction zero or here, whichever is larger). It follows every change of
+        units of features and target; 1e-8 means that a coefficient is off by about 1e-8 of its
+        own standard error times the root of the rows.
+        """
+        bound, squares = self.loss.curvature_bound, np.maximum(self._null_squares, sums.squares)
+        overall = squares.sum()
+        if overall == 0.0:
+            return 0.0
+        # A task fitted exactly by the null model has no unit of its own.
+        residual = np.sqrt(np.maximum(squares, 1e-12 * overall / self.data.n_tasks))
+        overall = np.sqrt(overall)
+        curvature = bound * self.data.square_norms
+        weight = bound * self.data.totals
+        penalty = self.penalty.curvature()
+        return max(
+            _largest(gradient.V, np.sqrt(curvature + penalty.V) * residual[:, None]),
+            _largest(gradient.q, np.sqrt(weight + penalty.q) * residual),
+            _largest(gradient.w, np.sqrt(curvature.sum(axis=0) + penalty.w) * overall),
+            _largest(gradient.c, np.sqrt(weight.sum()) * overall),
+        )
+
+
+def _largest(entries, units):
+    """Return the largest entry in its unit; what has no unit and is zero counts as zero."""
+    entries = np.abs(entries)
+    units = np.broadcast_to(units, entries.shape)
+    ratio = np.divide(
+        entries, units, out=np.where(entries > 0, np.inf, 0.0), where=units > 0
+    )
+    return float(ratio.max())

@@ -1,0 +1,248 @@
+"""What ``skmtl.metrics`` computes with: the table of metrics, rows grouped by task, averages."""
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import metrics as skm
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import check_consistent_length
+
+from skmtl._input import factorize
+
+AVERAGES = ("macro", "micro", "weighted", "worst")
+
+
+class _Metric(NamedTuple):
+    function: Callable
+    greater_is_better: bool
+    reads_score: bool = False
+    uses_labels: bool = False
+    response_method: str | tuple = "predict"
+
+
+def _if_target_varies(metric):
+    """Leave a ratio to the variance of y_true undefined where that is zero.
+
+    scikit-learn's 0 and 1 there serve its grid search, but are no average's business.
+    """
+
+    def score(y_true, y_pred, **kwargs):
+        return np.nan if np.ptp(y_true) == 0 else metric(y_true, y_pred, **kwargs)
+
+    return score
+
+
+def _correlation(y_true, y_pred, sample_weight=None):
+    centred = []
+    for values in (y_true, y_pred):
+        mean = np.average(values, weights=sample_weight)
+        centred.append(values - mean)
+        if np.abs(centred[-1]).max() <= 1e-13 * abs(mean):  # constant up to rounding
+            return np.nan
+    weights = np.ones(len(y_true)) if sample_weight is None else sample_weight
+    products = np.array([[np.sum(weights * a * b) for a in centred] for b in centred])
+    return products[0, 1] / np.sqrt(products[0, 0] * products[1, 1])
+
+
+def _per_class(metric):
+    """Score the second of two classes, or the mean over more classes."""
+
+    def score(y_true, y_pred, *, labels, **kwargs):
+        labels = labels[1:] if len(labels) == 2 else labels
+        keywords = {"labels": labels, "average": "macro", "zero_division": np.nan} | kwargs
+        return metric(y_true, y_pred, **keywords)
+
+    return score
+
+
+def _roc_auc(y_true, y_score, *, labels, **kwargs):
+    if y_score.ndim == 2:
+        kwargs = {"multi_class": "ovr", "labels": labels} | kwargs
+    return skm.roc_auc_score(y_true, y_score, **kwargs)
+
+
+_NUMBERS = {
+    "r2": _Metric(_if_target_varies(skm.r2_score), True),
+    "explained_variance": _Metric(_if_target_varies(skm.explained_variance_score), True),
+    "mean_squared_error": _Metric(skm.mean_squared_error, False),
+    "mean_absolute_error": _Metric(skm.mean_absolute_error, False),
+    "correlation": _Metric(_correlation, True),
+}
+_LABELS = {
+    "accuracy": _Metric(skm.accuracy_score, True),
+    "precision": _Metric(_per_class(skm.precision_score), True, uses_labels=True),
+    "recall": _Metric(_per_class(skm.recall_score), True, uses_labels=True),
+}
+_SCORES = {
+    "roc_auc": _Metric(_roc_auc, True, True, True, ("predict_proba", "decision_function")),
+    "log_loss": _Metric(skm.log_loss, False, True, True, "predict_proba"),
+}
+_NAMED = _NUMBERS | _LABELS | _SCORES
+
+
+def default_metrics(rows):
+    if rows.y_score is not None:
+        return [*(_LABELS if rows.y_pred is not None else ()), *_SCORES]
+    numbers = _has_fraction(rows.y_true) or _has_fraction(rows.y_pred)
+    return list(_NUMBERS if numbers else _LABELS)
+
+
+def _has_fraction(y):
+    return y.dtype.kind == "f" and bool(np.any(y != np.floor(y)))
+
+
+def resolve_all(metrics, greater_is_better):
+    """Return a dict from name to _Metric."""
+    if isinstance(metrics, str) or callable(metrics):
+        metrics = [metrics]
+    if not isinstance(metrics, dict):
+        metrics = {m if isinstance(m, str) else _function_name(m): m for m in metrics}
+    directions = greater_is_better or {}
+    if strange := sorted(set(directions) - set(metrics)):
+        raise ValueError(f"greater_is_better names {strange}, but the metrics are {list(metrics)}.")
+    return {name: resolve(m, name, directions.get(name)) for name, m in metrics.items()}
+
+
+def resolve(metric, name="", greater_is_better=None):
+    if isinstance(metric, str):
+        if metric not in _NAMED:
+            raise ValueError(
+                f"{metric!r} is not a metric with a name here: these are {list(_NAMED)}. Pass any "
+                "other as a function, for instance from sklearn.metrics."
+            )
+        found = _NAMED[metric]
+    elif callable(metric):
+        names = (name, _function_name(metric))
+        lower = any(n.endswith(("_error", "_loss", "_deviance")) for n in names)
+        found = _Metric(metric, not lower)
+    else:
+        raise TypeError(f"A metric must be a name or a function, got {metric!r}.")
+    if greater_is_better is not None:
+        found = found._replace(greater_is_better=bool(greater_is_better))
+    return found
+
+
+def _function_name(metric):
+    metric = getattr(metric, "func", metric)  # of a functools.partial
+    return getattr(metric, "__name__", type(metric).__name__)
+
+
+class _Rows(NamedTuple):
+    """Observed rows of positive weight, in the long form; ``groups`` are each task's rows."""
+
+    y_true: np.ndarray
+    y_pred: np.ndarray | None
+    y_score: np.ndarray | None
+    weight: np.ndarray | None
+    tasks: list
+    groups: list
+
+
+def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
+    names = getattr(y_true, "columns", None)
+    y_true = np.asarray(y_true)
+    if y_true.ndim == 2 and tasks is not None:
+        raise ValueError(
+            f"y_true has shape {y_true.shape} and tasks is given: a 2-D y_true already has one "
+            "task per column. Leave tasks out, or pass 1-D targets."
+        )
+    responses = [
+        None if r is None else _read_response(r, y_true.shape, name)
+        for r, name in ((y_pred, "y_pred"), (y_score, "y_score"))
+    ]
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    check_consistent_length(y_true, weight, tasks)
+    keep = np.ones(y_true.size, dtype=bool)
+    if y_true.ndim == 2:
+        n, n_tasks = y_true.shape
+        found = list(range(n_tasks) if names is None else names)
+        codes = np.repeat(np.arange(n_tasks), n)
+        y_true = y_true.ravel(order="F")
+        weight = None if weight is None else np.tile(weight, n_tasks)
+        keep = y_true == y_true  # not NaN
+    elif tasks is None:
+        found, codes = [0], np.zeros(len(y_true), dtype=np.intp)
+    else:
+        found, codes = factorize(np.asarray(tasks), "tasks")
+        found = found.tolist()
+    if weight is not None:
+        keep = keep & (weight > 0)
+    if not keep.any():
+        raise ValueError("There are no rows to score: none is observed with a positive weight.")
+    arrays = [None if a is None else a[keep] for a in (y_true, *responses, weight)]
+    codes = codes[keep]
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    return _Rows(*arrays, [found[t] for t in present], np.split(order, starts[1:]))
+
+
+def _read_response(response, shape, name):
+    """Return predictions or scores in the long form, of shape (N,) or (N, K)."""
+    array = np.asarray(response)
+    if len(shape) == 2:
+        if array.ndim == 3 and array.shape[:2] == shape[::-1] and isinstance(response, list):
+            array = array.swapaxes(0, 1)
+        good = array.shape[:2] == shape
+        array = array.swapaxes(0, 1).reshape(-1, *array.shape[2:])
+    else:
+        good = array.ndim in (1, 2) and len(array) == shape[0]
+    if not good:
+        raise ValueError(
+            f"{name} has shape {np.shape(response)}, which does not go with y_true of shape "
+            f"{shape}. Pass one value, or one row of class probabilities, for each target."
+        )
+    return array[:, 1] if array.ndim == 2 and array.shape[1] == 2 else array
+
+
+def score_tasks(metric, rows, labels):
+    """Return the metric of each task, shape (T,), and a dict with the four averages."""
+    response = rows.y_score if metric.reads_score else rows.y_pred
+    if response is None:
+        missing = "y_score" if metric.reads_score else "y_pred"
+        raise ValueError(f"Pass {missing}: a metric asked for reads it.")
+    keywords = {}
+    if metric.uses_labels:
+        if labels is None:
+            seen = [rows.y_true] if metric.reads_score else [rows.y_true, rows.y_pred]
+            labels = np.unique(np.concatenate(seen))
+        keywords["labels"] = labels
+
+    def value(index):
+        if rows.weight is not None:
+            keywords["sample_weight"] = rows.weight[index]
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("error", UndefinedMetricWarning)
+                return float(metric.function(rows.y_true[index], response[index], **keywords))
+        except UndefinedMetricWarning:
+            return np.nan
+
+    overall = value(slice(None))  # first, so that a metric that cannot work at all says why
+    values = np.array([_quietly(value, group) for group in rows.groups])
+    sizes = [len(g) if rows.weight is None else rows.weight[g].sum() for g in rows.groups]
+    return values, _averages(values, overall, np.array(sizes), metric.greater_is_better)
+
+
+def _quietly(value, group):
+    """Score one task: that it lacks a class or has one row is neither an error nor news."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return value(group)
+    except ValueError:
+        return np.nan
+
+
+def _averages(values, overall, sizes, greater_is_better):
+    defined = ~np.isnan(values)
+    if not defined.any():
+        return dict.fromkeys(AVERAGES, np.nan) | {"micro": overall}
+    values, sizes = values[defined], sizes[defined]
+    return {
+        "macro": values.mean(),
+        "micro": overall,
+        "weighted": np.average(values, weights=sizes),
+        "worst": values.min() if greater_is_better else values.max(),
+    }

@@ -1,0 +1,25 @@
+"""Threads over chunks of tasks, for kernels that release the GIL.
+
+Not numba's ``parallel=True``: one of its threading layers aborts the process when two Python
+threads enter it, another hangs after a fork.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from skmtl._kernels import thread_count
+
+_WORTH_A_THREAD = 20_000_000  # multiplications, some milliseconds: threads take one to start
+
+
+def in_chunks(function, size, work):
+    """Call ``function(first, last)`` on chunks that cover ``range(size)``; return the results.
+
+    ``work`` is the number of multiplications in all: small work stays in this thread.
+    """
+    threads = min(thread_count(), size, 1 + work // _WORTH_A_THREAD)
+    if threads <= 1:
+        return [function(0, size)]
+    n_chunks = min(4 * threads, size)  # more chunks than threads: tasks differ in size
+    edges = [size * i // n_chunks for i in range(n_chunks + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, edges[:-1], edges[1:]))

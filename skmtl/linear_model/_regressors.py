@@ -1,0 +1,349 @@
+"""Multi-task linear regression."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from skmtl import _input
+from skmtl._tasks import weighted_mean
+from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.losses import SquaredLoss
+from skmtl.penalties import MeanCoupling
+
+
+class _Regressor(RegressorMixin, LinearMultiTaskModel):
+    """What the regressors share: the squared loss and a numeric target."""
+
+    def _loss(self):
+        return SquaredLoss()
+
+    def _read_target(self, y, X, *, wide):
+        return _input.read_target(self, y, X, wide=wide)
+
+    def _target_offset(self, y, weight):
+        observed = y[~np.isnan(y)]
+        return float(observed[0] + (observed - observed[0]).mean())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = self.task_column is None
+        return tags
+
+    def _coupling(self, tasks, alpha, alpha_shared, alpha_intercept):
+        """Return the mean coupling; without an intercept all levels stay at zero."""
+        if not self.fit_intercept:
+            alpha_intercept = np.inf
+        return MeanCoupling(
+            _input.per_task(alpha, "alpha", tasks),
+            _input.strength(alpha_shared, "alpha_shared"),
+            _input.strength(alpha_intercept, "alpha_intercept"),
+            fixed_level=not self.fit_intercept,
+        )
+
+
+class PooledRegressor(_Regressor):
+    """One ridge regression for all tasks: hard sharing.
+
+    Minimises, over w, the levels c_t and their centre c::
+
+        1/2 sum_i a_t(i) s_i (y_i - w . (x_i - xbar) - c_t(i))^2
+            + alpha/2 ||w||^2 + alpha_intercept/2 sum_t (c_t - c)^2
+
+    with xbar the weighted mean of the features, s_i the sample and a_t the task weights. With
+    ``alpha_intercept=inf`` it is scikit-learn's ``Ridge(alpha)`` on all rows; with a finite one,
+    a random-intercept model; with 0, the fixed-effects ("within") estimator.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty on w, in [0, inf].
+    alpha_intercept : float, default=inf
+        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one.
+    task_column : str or int, default=None
+        Column of X that holds the task labels (long form): its name, or its position. None: one
+        task per column of y (wide form), or a single task.
+    fit_intercept : bool, default=True
+        Whether to fit levels. Without, the features are not centred.
+    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
+        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    handle_unknown : {"error", "shared", "warn"}, default="error"
+        What predict does with a task that fit did not see: refuse it, use the shared model, or
+        use it and warn.
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
+        the coefficients. "auto" takes "direct" where its blocks fit into memory.
+    max_iter : int, default=1000
+        Limit of steps ("direct") or of conjugate gradient iterations ("cg").
+    tol : float, default=1e-8
+        Relative KKT residual at which a solution is accepted.
+    warm_start : bool, default=False
+        Whether to start from the last solution, where it has the same tasks and features.
+
+    Attributes
+    ----------
+    tasks_ : ndarray of shape (n_tasks,)
+        Sorted task labels.
+    coef_ : ndarray of shape (n_tasks, n_features)
+        Coefficients, here with equal rows. The task column has none.
+    intercept_ : ndarray of shape (n_tasks,)
+        Prediction of each task at x = 0.
+    shared_coef_ : ndarray of shape (n_features,)
+        The coefficients w.
+    shared_intercept_ : float
+        Prediction of the shared model at x = 0.
+    task_counts_ : ndarray of shape (n_tasks,)
+        Rows of each task.
+    objective_ : float
+        The objective above at the solution.
+    optimality_ : float
+        Relative KKT residual at the solution.
+    n_iter_ : int
+        Steps or iterations taken.
+    history_ : list of dict
+        Iterations, objective and optimality after each step.
+    n_features_in_ : int
+        Columns of X in fit, the task column counted.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X, where it had names.
+
+    Examples
+    --------
+    >>> from skmtl import PooledRegressor
+    >>> from skmtl.datasets import load_radon
+    >>> X, y = load_radon(return_X_y=True)
+    >>> PooledRegressor(task_column=0).fit(X, y).shared_coef_.round(3)
+    array([-0.585,  0.689])
+    """
+
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        alpha_intercept=np.inf,
+        task_column=None,
+        fit_intercept=True,
+        task_weight=None,
+        handle_unknown="error",
+        solver="auto",
+        max_iter=1000,
+        tol=1e-8,
+        warm_start=False,
+    ):
+        self.alpha = alpha
+        self.alpha_intercept = alpha_intercept
+        self.task_column = task_column
+        self.fit_intercept = fit_intercept
+        self.task_weight = task_weight
+        self.handle_unknown = handle_unknown
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    def _penalty(self, tasks):
+        return self._coupling(
+            tasks, np.inf, _input.strength(self.alpha, "alpha"), self.alpha_intercept
+        )
+
+
+class SharedL2Regressor(_Regressor):
+    """A ridge regression per task, each with its own strength: no sharing but of alpha.
+
+    Minimises, over all w_t and b_t::
+
+        1/2 sum_i a_t(i) s_i (y_i - w_t(i) . x_i - b_t(i))^2 + 1/2 sum_t alpha_t ||w_t||^2
+
+    The baseline that multi-task models have to beat, without a loop over tasks.
+
+    Parameters
+    ----------
+    alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
+        Strength of the penalty, in [0, inf], for all tasks or for each: an array in the order of
+        the sorted labels, or a dict from label to number. 0 is least squares, of minimum norm
+        where the rows leave it open; inf keeps only the level.
+    task_column : str or int, default=None
+        Column of X that holds the task labels (long form): its name, or its position. None: one
+        task per column of y (wide form), or a single task.
+    fit_intercept : bool, default=True
+        Whether each task has an intercept, which is free.
+    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
+        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    handle_unknown : {"error"}, default="error"
+        A task that fit did not see is refused: there is no shared model.
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
+        the coefficients. "auto" takes "direct" where its blocks fit into memory.
+    max_iter : int, default=1000
+        Limit of steps ("direct") or of conjugate gradient iterations ("cg").
+    tol : float, default=1e-8
+        Relative KKT residual at which a solution is accepted.
+    warm_start : bool, default=False
+        Whether to start from the last solution, where it has the same tasks and features.
+
+    Attributes
+    ----------
+    tasks_, coef_, intercept_, task_counts_, objective_, optimality_, n_iter_, history_, \
+n_features_in_, feature_names_in_
+        As in `PooledRegressor`.
+
+    Examples
+    --------
+    >>> from skmtl import SharedL2Regressor
+    >>> from skmtl.datasets import load_radon
+    >>> X, y = load_radon(return_X_y=True)
+    >>> SharedL2Regressor(alpha=5.0, task_column=0).fit(X, y).coef_.shape
+    (85, 2)
+    """
+
+    _has_center = False
+
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        task_column=None,
+        fit_intercept=True,
+        task_weight=None,
+        handle_unknown="error",
+        solver="auto",
+        max_iter=1000,
+        tol=1e-8,
+        warm_start=False,
+    ):
+        self.alpha = alpha
+        self.task_column = task_column
+        self.fit_intercept = fit_intercept
+        self.task_weight = task_weight
+        self.handle_unknown = handle_unknown
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    def _penalty(self, tasks):
+        return self._coupling(tasks, self.alpha, np.inf, 0.0)
+
+
+class MeanRegularizedRegressor(_Regressor):
+    """A ridge regression per task, each drawn to a common centre that is learned with them.
+
+    Minimises, over all w_t and levels c_t and over their centre (w, c)::
+
+        1/2 sum_i a_t(i) s_i (y_i - w_t(i) . (x_i - xbar) - c_t(i))^2
+            + 1/2 sum_t alpha_t ||w_t - w||^2 + alpha_shared/2 ||w||^2
+            + alpha_intercept/2 sum_t (c_t - c)^2
+
+    with xbar the weighted mean of the features, s_i the sample and a_t the task weights. It is
+    the random-coefficient model of mixed-model software with alpha = noise variance / variance
+    between tasks: small tasks borrow much, large ones little.
+
+    Parameters
+    ----------
+    alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
+        Strength that draws the tasks to the centre, in [0, inf], for all tasks or for each: an
+        array in the order of the sorted labels, or a dict from label to number. 0 gives separate
+        models, inf pooled slopes.
+    alpha_shared : float, default=0.0
+        Strength of the penalty on the centre. With 0 the centre is the one of minimum norm where
+        the data leave it open.
+    alpha_intercept : float, default=1.0
+        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one. A
+        level is the prediction at xbar, so that adding a constant to a feature changes nothing.
+    task_column : str or int, default=None
+        Column of X that holds the task labels (long form): its name, or its position. None: one
+        task per column of y (wide form), or a single task.
+    fit_intercept : bool, default=True
+        Whether to fit levels. Without, the features are not centred, and a column of ones is a
+        feature like any other.
+    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
+        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    handle_unknown : {"error", "shared", "warn"}, default="error"
+        What predict does with a task that fit did not see: refuse it, use the shared model, or
+        use it and warn.
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
+        the coefficients. "auto" takes "direct" where its blocks fit into memory.
+    max_iter : int, default=1000
+        Limit of steps ("direct") or of conjugate gradient iterations ("cg").
+    tol : float, default=1e-8
+        Relative KKT residual at which a solution is accepted.
+    warm_start : bool, default=False
+        Whether to start from the last solution, where it has the same tasks and features.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_tasks, n_features)
+        Coefficients w_t in the order of ``tasks_``. The task column has none.
+    shared_coef_ : ndarray of shape (n_features,)
+        The centre w.
+    tasks_, intercept_, shared_intercept_, task_counts_, objective_, optimality_, n_iter_, \
+history_, n_features_in_, feature_names_in_
+        As in `PooledRegressor`.
+
+    References
+    ----------
+    T. Evgeniou and M. Pontil (2004). Regularized multi-task learning. KDD.
+    https://doi.org/10.1145/1014052.1014067
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import load_radon
+    >>> X, y = load_radon(return_X_y=True)
+    >>> model = MeanRegularizedRegressor(alpha=5.0, task_column=0).fit(X, y)
+    >>> model.predict(X[:2]).round(3)
+    array([0.637, 1.103])
+    """
+
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        alpha_shared=0.0,
+        alpha_intercept=1.0,
+        task_column=None,
+        fit_intercept=True,
+        task_weight=None,
+        handle_unknown="error",
+        solver="auto",
+        max_iter=1000,
+        tol=1e-8,
+        warm_start=False,
+    ):
+        self.alpha = alpha
+        self.alpha_shared = alpha_shared
+        self.alpha_intercept = alpha_intercept
+        self.task_column = task_column
+        self.fit_intercept = fit_intercept
+        self.task_weight = task_weight
+        self.handle_unknown = handle_unknown
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    def _penalty(self, tasks):
+        return self._coupling(tasks, self.alpha, self.alpha_shared, self.alpha_intercept)
+
+    def adapt(self, X, y, sample_weight=None):
+        """Fit tasks from new rows given the centre, and leave all others as they are.
+
+        A task that is new is added; one that is known is fitted anew, from these rows alone. The
+        centre does not move: this is what the model predicts for a task that arrives after
+        training.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Features and the column of task labels, as in ``fit``.
+        y : array-like of shape (n_samples,)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        MeanRegularizedRegressor
+            A new fitted estimator; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_``
+            are those of the problem of the new rows.
+        """
+        return self._adapt(X, y, sample_weight)

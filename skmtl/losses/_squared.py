@@ -1,0 +1,15 @@
+"""Half squared error."""
+
+from skmtl.losses._base import Loss
+
+
+class SquaredLoss(Loss):
+    """``1/2 (y - z)^2``: the model of noise with constant variance."""
+
+    constant_curvature = 1.0
+    curvature_bound = 1.0
+
+    def evaluate(self, y, z):
+        """Return the loss and its first derivative in z, two new arrays."""
+        residual = z - y
+        return 0.5 * residual * residual, residual

@@ -1,0 +1,61 @@
+"""What a penalty is, and the coefficients it acts on."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Coefficients(NamedTuple):
+    """Coefficients of T tasks as a centre and the tasks' deviations from it.
+
+    Task t predicts ``x . (w + V_t) + c + q_t`` at the centred features x. A strong coupling makes
+    the deviations small; kept apart from the centre they keep all their digits.
+
+    Attributes
+    ----------
+    V : ndarray of shape (T, d)
+        Deviations of the coefficients.
+    q : ndarray of shape (T,)
+        Deviations of the levels.
+    w : ndarray of shape (d,)
+        Centre of the coefficients.
+    c : float
+        Centre of the levels.
+    """
+
+    V: np.ndarray
+    q: np.ndarray
+    w: np.ndarray
+    c: float
+
+    @classmethod
+    def zeros(cls, n_tasks, n_features):
+        """Return the origin."""
+        return cls(np.zeros((n_tasks, n_features)), np.zeros(n_tasks), np.zeros(n_features), 0.0)
+
+    @property
+    def W(self):
+        """Coefficients of the tasks, (T, d)."""
+        return self.w + self.V
+
+    @property
+    def level(self):
+        """Levels of the tasks, (T,): predictions at the mean of the features."""
+        return self.c + self.q
+
+    def plus(self, step):
+        """Return the sum, part by part."""
+        return Coefficients(*(a + b for a, b in zip(self, step, strict=True)))
+
+
+class Penalty(ABC):
+    """A convex function of the ``Coefficients``."""
+
+    @abstractmethod
+    def value(self, coefficients):
+        """Return the penalty, a float."""
+
+    @abstractmethod
+    def take(self, tasks):
+        """Return the penalty of some of the tasks, an index array."""

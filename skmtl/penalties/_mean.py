@@ -1,0 +1,95 @@
+"""Ridge coupling of the tasks to a common centre."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmtl.penalties._base import Coefficients, Penalty
+
+
+@dataclass(frozen=True)
+class MeanCoupling(Penalty):
+    """``1/2 sum_t alpha_t ||V_t||^2 + alpha_shared/2 ||w||^2 + alpha_intercept/2 sum_t q_t^2``.
+
+    Every strength may be 0 (no penalty, as the limit from above) or inf (that part stays where it
+    is, at zero to begin with). Pooled models are ``alpha = inf``, separate ones
+    ``alpha_shared = inf`` with ``alpha_intercept = 0``.
+
+    Parameters
+    ----------
+    alpha : ndarray of shape (T,)
+    alpha_shared : float
+    alpha_intercept : float
+    fixed_level : bool
+        Whether the common level c stays where it is.
+
+    References
+    ----------
+    T. Evgeniou and M. Pontil (2004). Regularized multi-task learning. KDD.
+    https://doi.org/10.1145/1014052.1014067
+    """
+
+    alpha: np.ndarray
+    alpha_shared: float
+    alpha_intercept: float
+    fixed_level: bool = False
+
+    @property
+    def fixed_center(self):
+        """Whether the centre w of the coefficients stays where it is."""
+        return np.isinf(self.alpha_shared)
+
+    def curvature(self):
+        """Return the strength on each part, 0 where it is inf: what is held at zero is free."""
+        return Coefficients(
+            _finite(self.alpha)[:, None],
+            _finite(self.alpha_intercept),
+            _finite(self.alpha_shared),
+            0.0,
+        )
+
+    def value(self, coefficients):
+        """Return the penalty, a float."""
+        parts = zip(self.curvature(), coefficients, strict=True)
+        return 0.5 * sum(float(np.sum(strength * part**2)) for strength, part in parts)
+
+    def gradient(self, coefficients):
+        """Return the gradient in each part."""
+        parts = zip(self.curvature(), coefficients, strict=True)
+        return Coefficients(*(strength * part for strength, part in parts))
+
+    def free(self):
+        """Return 1.0 where a part may move and 0.0 where it is held fast, as coefficients."""
+        return Coefficients(
+            np.isfinite(self.alpha)[:, None].astype(float),
+            np.asarray(float(np.isfinite(self.alpha_intercept))),
+            np.asarray(float(not self.fixed_center)),
+            float(not self.fixed_level),
+        )
+
+    def project(self, coefficients):
+        """Return the coefficients with zeros in the parts that are held at zero."""
+        parts = zip(self.free(), coefficients, strict=True)
+        return Coefficients(*(free * part for free, part in parts))
+
+    def settle(self, coefficients):
+        """Return the same model with the common level where the penalty leaves it open.
+
+        Free levels say nothing about c; the limit of a vanishing penalty is their mean.
+        """
+        if self.alpha_intercept > 0 or self.fixed_level:
+            return coefficients
+        shift = float(coefficients.q.mean())
+        return coefficients._replace(q=coefficients.q - shift, c=coefficients.c + shift)
+
+    def hold_center(self):
+        """Return the penalty with the centre (w, c) held where it is."""
+        return replace(self, alpha_shared=np.inf, fixed_level=True)
+
+    def take(self, tasks):
+        """Return the penalty of some of the tasks, an index array."""
+        return replace(self, alpha=self.alpha[tasks])
+
+
+def _finite(strength):
+    return np.where(np.isinf(strength), 0.0, strength)

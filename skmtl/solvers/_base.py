@@ -1,0 +1,97 @@
+"""The loop that all Newton-type solvers share."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from skmtl.penalties import Coefficients
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a solver stopped, and why.
+
+    Attributes
+    ----------
+    coefficients : Coefficients
+    objective, optimality : float
+        The problem's own figures at these coefficients.
+    n_iter : int
+        Newton steps, or iterations of the inner solver where there is one.
+    converged : bool
+        Whether ``optimality`` is at most the tolerance.
+    history : list of dict
+        One entry per evaluation: n_iter, objective, optimality.
+    """
+
+    coefficients: Coefficients
+    objective: float
+    optimality: float
+    n_iter: int
+    converged: bool
+    history: list[dict]
+
+
+class NewtonSolver(ABC):
+    """Newton steps until the problem certifies the solution.
+
+    For a quadratic problem the first step is the solution and any further one is iterative
+    refinement. A subclass sets up its linear system once and solves it in ``step``.
+
+    Parameters
+    ----------
+    problem : Problem
+    max_iter : int
+    tol : float
+        Relative KKT residual at which to stop.
+    """
+
+    def __init__(self, problem, max_iter, tol):
+        self.problem, self.max_iter, self.tol = problem, max_iter, tol
+        self.n_iter = 0
+
+    @classmethod
+    @abstractmethod
+    def objection(cls, problem):
+        """Return why this solver cannot take the problem, or None."""
+
+    @abstractmethod
+    def setup(self):
+        """Prepare the linear system."""
+
+    @abstractmethod
+    def step(self, coefficients, evaluation):
+        """Return the coefficients after a Newton step, and add its cost to ``n_iter``."""
+
+    def solve(self, start):
+        """Return the ``Solution`` reached from ``start``."""
+        best, history, stalled = None, [], 0
+        coefficients, evaluation = start, self.problem.evaluate(start)
+        while True:
+            history.append(
+                {
+                    "n_iter": self.n_iter,
+                    "objective": evaluation.objective,
+                    "optimality": evaluation.optimality,
+                }
+            )
+            if best is None or evaluation.optimality < best[1].optimality:
+                stalled = 0
+                best = coefficients, evaluation
+            else:
+                stalled += 1
+            converged = best[1].optimality <= self.tol
+            if converged or stalled == 2 or self.n_iter >= self.max_iter:
+                break
+            if self.n_iter == 0:
+                self.setup()
+            coefficients = self.step(coefficients, evaluation)
+            evaluation = self.problem.evaluate(coefficients)
+        coefficients, evaluation = best
+        return Solution(
+            coefficients,
+            evaluation.objective,
+            evaluation.optimality,
+            self.n_iter,
+            converged,
+            history,
+        )

@@ -1,0 +1,324 @@
+"""The small system of each task, factored once and solved often.
+
+After its own level is eliminated, task t sees the quadratic
+
+    1/2 v' M v - p' v,   M = A'A + alpha I,   A = [sqrt(weight) (x - mean); sqrt(kappa) delta']
+
+The last row is what the penalty on levels leaves of the task's mean: delta is the mean of its
+features, kappa = n alpha_intercept / (n + alpha_intercept) the weight that ties it to the common
+level, and h = kappa delta couples v to that level. Tasks with equal rows and equal strengths form
+one group and share a factor.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl import _kernels
+from skmtl._linalg import SymmetricSolver
+from skmtl._tasks import SMALL
+from skmtl._threads import in_chunks
+
+_CHUNK = 2**20  # numbers in a chunk of blocks that are summed and forgotten
+
+
+class Groups(NamedTuple):
+    """Groups of tasks that share a factor; all arrays but the last have an entry per group.
+
+    Attributes
+    ----------
+    block : the block of the data
+    scale : what multiplies the block's moments
+    alpha : strength of the coupling
+    gain : alpha times the number of tasks: what the group weighs in the system of the centre
+    count : number of tasks
+    of_task : ndarray of shape (T,), the group of each task
+    """
+
+    block: np.ndarray
+    scale: np.ndarray
+    alpha: np.ndarray
+    gain: np.ndarray
+    count: np.ndarray
+    of_task: np.ndarray
+
+    @classmethod
+    def of(cls, data, alpha):
+        """Group the tasks of some data by block, task weight and alpha (T,)."""
+        keys = np.column_stack([data.block, data.scale, alpha])
+        if len(data.block_sizes) == data.n_tasks:
+            of_task, count = np.arange(data.n_tasks), np.ones(data.n_tasks)
+        else:
+            keys, of_task, count = np.unique(
+                keys, axis=0, return_inverse=True, return_counts=True
+            )
+        block, scale, alpha = keys.T
+        # Where no task is tied to the centre, it is the limit of a vanishing tie.
+        tie = alpha if alpha.any() else np.ones_like(alpha)
+        return cls(block.astype(np.intp), scale, alpha, tie * count, count, of_task.ravel())
+
+    def members(self):
+        """Return the tasks of each group, a list of index arrays."""
+        order, indptr = _kernels.group_rows(self.of_task, len(self.block))
+        return np.split(order, indptr[1:-1])
+
+    def select(self, chosen):
+        """Return some of the groups (a mask), and the tasks that belong to them."""
+        number = np.cumsum(chosen) - 1
+        tasks = np.flatnonzero(chosen[self.of_task])
+        parts = (part[chosen] for part in self[:-1])
+        return Groups(*parts, number[self.of_task[tasks]]), tasks
+
+
+class Blocks(ABC):
+    """The systems of some groups of tasks.
+
+    Attributes
+    ----------
+    delta : ndarray of shape (B, d)
+        Mean of the group's features.
+    total : ndarray of shape (B,)
+        Weight of one task of the group.
+    """
+
+    def __init__(self, data, groups, alpha_intercept):
+        self.data, self.groups, self.alpha_intercept = data, groups, alpha_intercept
+
+    @property
+    def kappa(self):
+        """Weight of each group's mean, (B,)."""
+        return parallel(self.total, self.alpha_intercept)
+
+    @property
+    def h(self):
+        """Coupling to the common level, (B, d)."""
+        return self.kappa[:, None] * self.delta
+
+    @abstractmethod
+    def factor(self, *, reduce):
+        """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
+
+    @abstractmethod
+    def center_system(self):
+        """Return the blocks' share S (d + 1, d + 1) of the system of the centre (w, c).
+
+        Sums over groups of ``gain M^-1 [A'A, h]`` in the upper d rows and of
+        ``count (kappa - h' M^-1 h)`` in the corner; the rest of the last row is zero.
+        """
+
+    @abstractmethod
+    def support(self):
+        """Return the sum of A'A over tasks, with the common level eliminated, (d, d)."""
+
+    def right_hand_side(self, x, P, V):
+        """Return the pull of the tasks on the centre, (d,), at ``x = M^-1 (P - alpha V)``."""
+        tie = (self.groups.gain / self.groups.count)[self.groups.of_task]
+        return tie @ (x + V)
+
+    @abstractmethod
+    def solve(self, P):
+        """Return ``M^-1 p`` for the row p of each task."""
+
+    @abstractmethod
+    def product(self, w, c):
+        """Return ``A'A w + h c`` for each task."""
+
+
+def parallel(a, b):
+    """Return ``ab / (a + b)``, the strength of two springs in a row; b in [0, inf]."""
+    return a if np.isinf(b) else a * (b / (a + b))
+
+
+class PrimalBlocks(Blocks):
+    """Blocks as d x d matrices, for tasks with at least about as many rows as features."""
+
+    def __init__(self, data, groups, alpha_intercept):
+        super().__init__(data, groups, alpha_intercept)
+        blocks, place = np.unique(groups.block, return_inverse=True)
+        H, self.delta, total = data.moments(blocks)
+        if len(blocks) < len(place) or (groups.scale != 1).any():
+            H = groups.scale[:, None, None] * H[place]
+            self.delta, total = self.delta[place], groups.scale * total[place]
+        self._H, self.total = H, total
+
+    def factor(self, *, reduce):
+        """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
+        groups, h, kappa, H = self.groups, self.h, self.kappa, self._H
+        n_blocks, d, _ = H.shape
+        work = n_blocks * d**3
+        if d <= SMALL:
+            self._U, failed = np.empty_like(H), np.empty(n_blocks, dtype=bool)
+            in_chunks(
+                lambda first, last: _kernels.factor_blocks(
+                    H, self.delta, h, groups.alpha, self._U, failed, first, last
+                ),
+                n_blocks,
+                work // 3,
+            )
+        else:
+            failed = np.ones(n_blocks, dtype=bool)
+            for b in range(n_blocks):
+                H[b] += np.outer(h[b], self.delta[b])
+        self._solvers = {
+            b: SymmetricSolver(H[b] + groups.alpha[b] * np.eye(d)) for b in np.flatnonzero(failed)
+        }
+        self._S = np.zeros((d + 1, d + 1))
+        if not reduce:
+            return
+        for b, solver in self._solvers.items():
+            x = solver.solve(np.column_stack([H[b], h[b]]))
+            self._S[:-1] += groups.gain[b] * x
+            self._S[-1, -1] += groups.count[b] * (kappa[b] - h[b] @ x[:, -1])
+        if len(self._solvers) < n_blocks:
+
+            def part(first, last):
+                B, S = np.empty((d, d + 1)), np.zeros((d + 1, d + 1))
+                _kernels.sum_blocks(
+                    H, h, kappa, groups.gain, groups.count, self._U, failed, B, S, first, last
+                )
+                return S
+
+            self._S += sum(in_chunks(part, n_blocks, work))
+
+    def center_system(self):
+        """Return the blocks' share of the system of the centre; see the base class."""
+        return self._S
+
+    def support(self):
+        """Return the sum of A'A over tasks."""
+        return np.tensordot(self.groups.count, self._H, 1)
+
+    def solve(self, P):
+        """Return ``M^-1 p`` for the row p of each task."""
+        result = P.copy()
+        if len(self._solvers) < len(self._H):
+            in_chunks(
+                lambda first, last: _kernels.solve_blocks(
+                    self._U, self.groups.of_task, result, first, last
+                ),
+                len(P),
+                P.size * P.shape[1],
+            )
+        if self._solvers:
+            members = self.groups.members()
+            for b, solver in self._solvers.items():
+                result[members[b]] = solver.solve(P[members[b]].T).T
+        return result
+
+    def product(self, w, c):
+        """Return ``A'A w + h c`` for each task."""
+        n_blocks, d, _ = self._H.shape
+        product = (self._H.reshape(-1, d) @ w).reshape(n_blocks, d) + c * self.h
+        return product[self.groups.of_task]
+
+
+class DualBlocks(Blocks):
+    """Blocks as m x m matrices ``K = AA' + alpha I``, for tasks with fewer rows than features.
+
+    ``M^-1 p = (p - A' K^-1 A p) / alpha`` and ``M^-1 A' = A' K^-1``. The rows A are not kept but
+    taken from the data again.
+    """
+
+    def __init__(self, data, groups, alpha_intercept):
+        super().__init__(data, groups, alpha_intercept)
+        self.delta = np.empty((len(groups.block), data.n_features))
+        self.total = np.empty(len(groups.block))
+        for g, b in enumerate(groups.block):
+            _, self.delta[g], self.total[g] = data.block_rows(b)
+        self.total *= groups.scale
+
+    def _rows(self):
+        """Yield ``[A, u]`` of each group, u the column by which the common level enters."""
+        root = np.sqrt(self.kappa)
+        for g, b in enumerate(self.groups.block):
+            rows = np.sqrt(self.groups.scale[g]) * self.data.block_rows(b)[0]
+            A = np.zeros((len(rows) + 1, rows.shape[1] + 1))
+            A[:-1, :-1] = rows
+            A[-1, :-1], A[-1, -1] = root[g] * self.delta[g], root[g]
+            yield A
+
+    def factor(self, *, reduce):
+        """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
+        d = self.data.n_features
+        self._S, self._solvers = np.zeros((d + 1, d + 1)), []
+        left, right, waiting = [], [], 0
+        for A, alpha, gain in zip(self._rows(), self.groups.alpha, self.groups.gain, strict=True):
+            K = A[:, :-1] @ A[:, :-1].T
+            self._solvers.append(SymmetricSolver(K + alpha * np.eye(len(K))))
+            if reduce:  # S += gain [A, u]' K^-1 [A, u], many tasks to a product
+                left.append(A)
+                right.append(gain * self._solvers[-1].solve(A))
+                waiting += len(A)
+                if waiting > 2048:
+                    self._S += np.vstack(left).T @ np.vstack(right)
+                    left, right, waiting = [], [], 0
+        if left:
+            self._S += np.vstack(left).T @ np.vstack(right)
+
+    def center_system(self):
+        """Return the blocks' share of the system of the centre; see the base class."""
+        return self._S
+
+    def support(self):
+        """Return the sum of A'A over tasks."""
+        rows = zip(self._rows(), self.groups.count, strict=True)
+        return sum(count * (A[:, :-1].T @ A[:, :-1]) for A, count in rows)
+
+    def solve(self, P):
+        """Return ``M^-1 p`` for the row p of each task."""
+        result = np.empty_like(P)
+        parts = zip(self._rows(), self._solvers, self.groups.members(), strict=True)
+        for g, (A, solver, tasks) in enumerate(parts):
+            A, p = A[:, :-1], P[tasks].T
+            result[tasks] = ((p - A.T @ solver.solve(A @ p)) / self.groups.alpha[g]).T
+        return result
+
+    def product(self, w, c):
+        """Return ``A'A w + h c`` for each task."""
+        z = np.append(w, c)
+        return np.array([A[:, :-1].T @ (A @ z) for A in self._rows()])[self.groups.of_task]
+
+
+class PooledBlocks(Blocks):
+    """Blocks of tasks that cannot leave the centre: their sum is all that is kept."""
+
+    def __init__(self, data, groups, alpha_intercept):
+        super().__init__(data, groups, alpha_intercept)
+        self.delta = np.empty((len(groups.block), data.n_features))
+        self.total = np.empty(len(groups.block))
+
+    def factor(self, *, reduce):
+        """Sum up the system of the centre."""
+        groups, d = self.groups, self.data.n_features
+        self._S = np.zeros((d + 1, d + 1))
+        step = max(1, _CHUNK // d**2)
+        for first in range(0, len(groups.block), step):
+            part = slice(first, first + step)
+            H, self.delta[part], total = self.data.moments(groups.block[part])
+            self.total[part] = groups.scale[part] * total
+            self._S[:-1, :-1] += np.tensordot(groups.count[part] * groups.scale[part], H, 1)
+        h = groups.count[:, None] * self.h
+        self._S[:-1, :-1] += h.T @ self.delta
+        self._S[:-1, -1] = h.sum(axis=0)
+        self._S[-1, -1] = groups.count @ self.kappa
+
+    def center_system(self):
+        """Return the blocks' share of the system of the centre; see the base class."""
+        return self._S
+
+    def support(self):
+        """Return the sum of A'A over tasks."""
+        return self._S[:-1, :-1]
+
+    def right_hand_side(self, x, P, V):
+        """Return the pull of the tasks on the centre, (d,)."""
+        return P.sum(axis=0)
+
+    def solve(self, P):
+        """Return zeros: these tasks have no deviations."""
+        return np.zeros_like(P)
+
+    def product(self, w, c):
+        """Return zeros: these tasks have no deviations to move."""
+        return np.zeros((len(self.groups.of_task), len(w)))

@@ -1,0 +1,85 @@
+"""Matrix-free Newton steps by conjugate gradients."""
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, cg
+
+from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.solvers._base import NewtonSolver
+
+
+class ConjugateGradientSolver(NewtonSolver):
+    """Solve for centre and deviations together, with products of X and vectors only.
+
+    Memory is a few times that of the coefficients, (T + 1)(d + 1) numbers. The preconditioner is
+    the diagonal, except that a centre without a penalty keeps its own units: where the data leave
+    it open, the iterates stay with the solution of smallest norm.
+    """
+
+    @classmethod
+    def objection(cls, problem):
+        """Return why this solver cannot take the problem, or None."""
+        if not isinstance(problem.penalty, MeanCoupling):
+            return "it takes quadratic couplings only"
+        if problem.loss.constant_curvature is None:
+            return "it takes the squared loss only"
+        if (problem.penalty.alpha == 0).any():
+            return "alpha=0 leaves coefficients open that only solver='direct' can settle"
+        return None
+
+    def setup(self):
+        """Prepare the operator and its preconditioner."""
+        data, penalty = self.problem.data, self.problem.penalty
+        strength = penalty.curvature()
+        self._shapes = [(data.n_tasks, data.n_features), (data.n_tasks,), (data.n_features,), ()]
+        self._free = self._pack(penalty.free())
+        self._strength = self._pack(strength)
+        curvature = data.square_norms
+        center = curvature.sum(axis=0)
+        if strength.w == 0:
+            center = np.full_like(center, center.mean())
+        diagonal = self._strength + self._pack(
+            Coefficients(curvature, data.totals, center, data.totals.sum())
+        )
+        diagonal[diagonal == 0] = 1.0
+        size = len(diagonal)
+        self._operator = LinearOperator((size, size), self._product, dtype=np.float64)
+        self._preconditioner = LinearOperator(
+            (size, size), lambda r: r / diagonal, dtype=np.float64
+        )
+
+    def step(self, coefficients, evaluation):
+        """Return the coefficients after a Newton step."""
+
+        def count(_):
+            self.n_iter += 1
+
+        x, _ = cg(
+            self._operator,
+            -self._pack(evaluation.gradient),
+            rtol=min(0.1, 0.1 * self.tol / evaluation.optimality),
+            maxiter=self.max_iter - self.n_iter,
+            M=self._preconditioner,
+            callback=count,
+        )
+        self.n_iter += not x.any()
+        return self.problem.penalty.settle(coefficients.plus(self._unpack(x)))
+
+    def _pack(self, parts):
+        return np.concatenate(
+            [
+                np.broadcast_to(part, shape).ravel()
+                for part, shape in zip(parts, self._shapes, strict=True)
+            ]
+        )
+
+    def _unpack(self, x):
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        parts = zip(np.split(x, ends[:-1]), self._shapes, strict=True)
+        V, q, w, c = (part.reshape(shape) for part, shape in parts)
+        return Coefficients(V, q, w, float(c))
+
+    def _product(self, x):
+        parts = self._unpack(x)
+        G, R = self.problem.data.gram_product(parts.W, parts.level)
+        gradient = self._pack(Coefficients(G, R, G.sum(axis=0), R.sum()))
+        return self._free * (gradient + self._strength * x)
