@@ -156,8 +156,8 @@ def unknown_tasks(labels, codes, tasks):
         f"predict got {noun} {_listed(unknown.tolist())}, not seen in fit "
         f"({len(tasks)} tasks: {_listed(tasks.tolist())}). "
         "Use handle_unknown='shared' to predict them by the shared model where there is one, "
-        "adapt() to add them, or, in cross-validation, TaskKFold, which keeps every task in "
-        "every training fold."
+        "adapt() to add them, or, in cross-validation, TaskKFold, which keeps every task of two "
+        "rows or more in every training fold (tasks of one row need handle_unknown='shared')."
     )
 
 
@@ -276,8 +276,7 @@ def task_weights(task_weight, tasks, counts):
     if isinstance(task_weight, str):
         if task_weight != "balanced":
             raise ValueError(
-                "task_weight must be None, 'balanced', a dict or an array, got "
-                f"{task_weight!r}."
+                f"task_weight must be None, 'balanced', a dict or an array, got {task_weight!r}."
             )
         return counts.sum() / (len(tasks) * counts)
     weights = per_task(task_weight, "task_weight", tasks)

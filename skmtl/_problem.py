@@ -1,14 +1,11 @@
 """Problem = TaskData + Loss + Penalty: objective, gradient and the certificate of optimality."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._tasks import LossSums, TaskData
-from skmtl.losses import Loss
-from skmtl.penalties import Coefficients, Penalty
+from skmtl._tasks import LossSums
+from skmtl.penalties import Coefficients
 
 
 class Evaluation(NamedTuple):
@@ -20,7 +17,6 @@ class Evaluation(NamedTuple):
     sums: LossSums
 
 
-@dataclass(frozen=True)
 class Problem:
     """Minimise ``sum_i weight_i loss(y_i, z_i) + penalty(coefficients)``.
 
@@ -31,17 +27,17 @@ class Problem:
     penalty : Penalty
     """
 
-    data: TaskData
-    loss: Loss
-    penalty: Penalty
-
-    @cached_property
-    def _null_squares(self):
-        return self.data.null_squares(self.loss)
+    def __init__(self, data, loss, penalty):
+        self.data, self.loss, self.penalty = data, loss, penalty
+        self._null_squares = None
 
     def evaluate(self, coefficients):
         """Return the ``Evaluation`` at some coefficients; one pass over the data."""
-        sums = self.data.loss_sums(self.loss, coefficients.W, coefficients.level)
+        W, level = coefficients.W, coefficients.level
+        sums = self.data.loss_sums(self.loss, W, level)
+        if self._null_squares is None:
+            at_null = not (level.any() or W.any())
+            self._null_squares = sums.squares if at_null else self.data.null_squares(self.loss)
         penalty, free = self.penalty.gradient(coefficients), self.penalty.free()
         gradient = Coefficients(
             free.V * (sums.G + penalty.V),
@@ -87,7 +83,5 @@ def _largest(entries, units):
     """Return the largest entry in its unit; what has no unit and is zero counts as zero."""
     entries = np.abs(entries)
     units = np.broadcast_to(units, entries.shape)
-    ratio = np.divide(
-        entries, units, out=np.where(entries > 0, np.inf, 0.0), where=units > 0
-    )
+    ratio = np.divide(entries, units, out=np.where(entries > 0, np.inf, 0.0), where=units > 0)
     return float(ratio.max())

@@ -29,7 +29,8 @@ def _if_target_varies(metric):
     """
 
     def score(y_true, y_pred, **kwargs):
-        return np.nan if np.ptp(y_true) == 0 else metric(y_true, y_pred, **kwargs)
+        constant = (y_true == y_true[0]).all()
+        return np.nan if constant else metric(y_true, y_pred, **kwargs)
 
     return score
 
@@ -85,8 +86,8 @@ _NAMED = _NUMBERS | _LABELS | _SCORES
 def default_metrics(rows):
     if rows.y_score is not None:
         return [*(_LABELS if rows.y_pred is not None else ()), *_SCORES]
-    numbers = _has_fraction(rows.y_true) or _has_fraction(rows.y_pred)
-    return list(_NUMBERS if numbers else _LABELS)
+    given = [y for y in (rows.y_true, rows.y_pred) if y is not None]
+    return list(_NUMBERS if any(map(_has_fraction, given)) else _LABELS)
 
 
 def _has_fraction(y):

@@ -18,6 +18,7 @@ from skmtl._threads import in_chunks
 # Up to here our kernel beats a BLAS call per task; see benchmarks/linear.py.
 SMALL = 64
 _STRIP = 64  # rows whose columns are summed in registers
+_TILE = 2**17  # predictions that stay in the processor's cache
 
 
 class LossSums(NamedTuple):
@@ -193,9 +194,7 @@ class LongData(TaskData):
     def _predict(self, W, level):
         z = np.empty(len(self.X))
         in_chunks(
-            lambda first, last: _kernels.predict_rows(
-                self.X, self.codes, W, level, z, first, last
-            ),
+            lambda first, last: _kernels.predict_rows(self.X, self.codes, W, level, z, first, last),
             len(z),
             4 * self.X.size,
         )
@@ -205,9 +204,7 @@ class LongData(TaskData):
         G = np.empty((self.n_tasks, self.n_features))
         R = np.empty(self.n_tasks)
         in_chunks(
-            lambda first, last: _kernels.adjoint_rows(
-                self.X, g, self.indptr, G, R, first, last
-            ),
+            lambda first, last: _kernels.adjoint_rows(self.X, g, self.indptr, G, R, first, last),
             self.n_tasks,
             4 * self.X.size,
         )
@@ -290,14 +287,14 @@ class WideData(TaskData):
     Y : ndarray of shape (n, T), NaN where a label is not observed
     weight : ndarray of shape (n,), positive
     task_weight : ndarray of shape (T,), positive
+    observed : bool ndarray of shape (n, T), or None where all labels are observed
     center : ndarray of shape (d,)
         What to subtract from the features.
     """
 
-    def __init__(self, X, Y, weight, task_weight, center):
-        missing = np.isnan(Y)
-        self.observed = ~missing if missing.any() else None
-        self.weight, self.scale = weight, task_weight
+    def __init__(self, X, Y, weight, task_weight, observed, center):
+        self.weight, self.scale, self.observed = weight, task_weight, observed
+        self._weighted = (weight != 1).any()
         if self.observed is None:
             self._patterns = np.ones((1, len(X)), dtype=bool)
             self.block = np.zeros(Y.shape[1], dtype=np.intp)
@@ -317,49 +314,60 @@ class WideData(TaskData):
         other.__dict__.update(self.__dict__, X=X)
         return other
 
-    def _weigh(self, values, rows):
-        """Multiply the values (m, T) of some rows by their weights, zero where unobserved."""
-        if self.observed is not None:
-            values *= self.observed[rows]
-        values *= self.weight[rows, None]
-        values *= self.scale
-        return values
+    def _tiles(self):
+        """Yield slices of rows and of tasks whose predictions stay in the processor's cache."""
+        n_rows = min(len(self.X), _TILE // 32)
+        n_tasks = _TILE // n_rows
+        for task in range(0, self.n_tasks, n_tasks):
+            for row in range(0, len(self.X), n_rows):
+                yield slice(row, row + n_rows), slice(task, task + n_tasks)
 
-    def _strips(self):
-        """Slices of rows whose values, for all tasks, stay in the processor's cache."""
-        step = max(16, 2**19 // self.n_tasks)
-        return [slice(i, i + step) for i in range(0, len(self.X), step)]
+    def _weigh(self, values, rows, tasks):
+        """Return values (m, t) times row weights, zero where unobserved; ``scale`` comes later."""
+        if self.observed is not None:
+            values = values * self.observed[rows, tasks]
+        return values * self.weight[rows, None] if self._weighted else values
+
+    def _predict(self, W, level, rows, tasks):
+        return self.X[rows] @ W[tasks].T + level[tasks]
 
     def loss_sums(self, loss, W, level):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
         sums = LossSums(*np.zeros((2, self.n_tasks)), np.zeros_like(W), np.zeros(self.n_tasks))
         moving = W.any()
-        for rows in self._strips():
-            z = self.X[rows] @ W.T + level if moving else level
-            value, gradient = loss.evaluate(self.y[rows], z)
-            sums.value[:] += self._weigh(value, rows).sum(axis=0)
-            weighted = self._weigh(gradient.copy(), rows)
-            sums.squares[:] += np.einsum("it,it->t", weighted, gradient)
-            sums.R[:] += weighted.sum(axis=0)
-            sums.G[:] += weighted.T @ self.X[rows]
-        return sums
+        for rows, tasks in self._tiles():
+            z = self._predict(W, level, rows, tasks) if moving else level[tasks]
+            value, gradient = loss.evaluate(self.y[rows, tasks], z)
+            weighted = self._weigh(gradient, rows, tasks)
+            sums.value[tasks] += self._weigh(value, rows, tasks).sum(axis=0)
+            sums.squares[tasks] += np.einsum("it,it->t", weighted, gradient)
+            sums.R[tasks] += weighted.sum(axis=0)
+            sums.G[tasks] += weighted.T @ self.X[rows]
+        return self._scaled(sums)
 
     def null_squares(self, loss):
         """Return ``LossSums.squares`` where every prediction is zero."""
         squares = np.zeros(self.n_tasks)
-        for rows in self._strips():
-            _, gradient = loss.evaluate(self.y[rows], 0.0)
-            squares += self._weigh(gradient**2, rows).sum(axis=0)
-        return squares
+        for rows, tasks in self._tiles():
+            _, gradient = loss.evaluate(self.y[rows, tasks], 0.0)
+            squares[tasks] += self._weigh(gradient**2, rows, tasks).sum(axis=0)
+        return self.scale * squares
 
     def gram_product(self, W, level):
         """Return ``(X' Z, 1' Z)`` per task, Z the weighted predictions: (T, d) and (T,)."""
         G, R = np.zeros_like(W), np.zeros(self.n_tasks)
-        for rows in self._strips():
-            weighted = self._weigh(self.X[rows] @ W.T + level, rows)
-            G += weighted.T @ self.X[rows]
-            R += weighted.sum(axis=0)
-        return G, R
+        for rows, tasks in self._tiles():
+            weighted = self._weigh(self._predict(W, level, rows, tasks), rows, tasks)
+            G[tasks] += weighted.T @ self.X[rows]
+            R[tasks] += weighted.sum(axis=0)
+        return self._scaled((G, R))
+
+    def _scaled(self, sums):
+        """Multiply sums per task by the task weights, in place; return them."""
+        if (self.scale != 1).any():
+            for part in sums:
+                part *= self.scale if part.ndim == 1 else self.scale[:, None]
+        return sums
 
     @cached_property
     def square_norms(self):

@@ -3,7 +3,6 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -24,13 +23,15 @@ _STRIP = 2**16  # rows predicted at a time
 class _Rows(NamedTuple):
     """What fit reads: rows of positive weight, and the tasks they belong to.
 
-    ``codes`` is None in the wide form, where ``y`` is (n, T).
+    ``codes`` is None in the wide form, where ``y`` is (n, T); ``observed`` (n, T) is None where
+    nothing is missing.
     """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
     codes: np.ndarray | None
+    observed: np.ndarray | None
     tasks: np.ndarray
     counts: np.ndarray  # rows of each task
     totals: np.ndarray  # their weight
@@ -57,8 +58,8 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         """Return the target as numbers."""
 
     @abstractmethod
-    def _target_offset(self, y, weight):
-        """Return what to subtract from the target before fitting."""
+    def _target_offset(self, y):
+        """Return what to subtract from the target before fitting; the levels take it up."""
 
     def fit(self, X, y, sample_weight=None):
         """Fit the model.
@@ -142,7 +143,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         self._check_parameters()
         center = self._feature_mean
         rows, problem, offset = self._prepare(X, y, sample_weight, center)
-        problem = replace(problem, penalty=problem.penalty.hold_center())
+        problem = Problem(problem.data, problem.loss, problem.penalty.hold_center())
         level = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center))
         solution = self._solve(problem, start._replace(w=self.shared_coef_, c=level - offset))
@@ -209,33 +210,43 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             X, y, weight = X[present], y[present], weight[present]
             labels = None if labels is None else labels[present]
         if y.ndim == 2:
-            observed = ~np.isnan(y)
-            counts = observed.sum(axis=0)
-            _input.check_observed(counts)
-            return _Rows(X, y, weight, None, np.arange(y.shape[1]), counts, weight @ observed)
+            return self._read_wide(X, y, weight)
         if labels is None:
             tasks, codes = np.zeros(1, dtype=np.intp), np.zeros(len(y), dtype=np.intp)
         else:
             tasks, codes = _input.factorize(labels, self.task_column)
         counts = np.bincount(codes)
-        return _Rows(X, y, weight, codes, tasks, counts, np.bincount(codes, weight))
+        return _Rows(X, y, weight, codes, None, tasks, counts, np.bincount(codes, weight))
+
+    def _read_wide(self, X, y, weight):
+        """Return ``_Rows`` of the wide form."""
+        n, n_tasks = y.shape
+        tasks = np.arange(n_tasks)
+        if not np.isnan(y.sum()):
+            counts, totals = np.full(n_tasks, n), np.full(n_tasks, weight.sum())
+            return _Rows(X, y, weight, None, None, tasks, counts, totals)
+        observed = ~np.isnan(y)
+        counts = observed.sum(axis=0)
+        _input.check_observed(counts)
+        return _Rows(X, y, weight, None, observed, tasks, counts, weight @ observed)
 
     def _task_data(self, rows, task_weight, center):
         """Return the rows as TaskData, and the offset that was taken off the target."""
-        long = rows.codes is not None
-        weight = rows.weight * task_weight[rows.codes] if long else rows.weight
-        offset, total = 0.0, weight
-        if not long and np.isnan(rows.y).any():
-            total = weight * (~np.isnan(rows.y) @ task_weight)
-        if self.fit_intercept:
-            center = weighted_mean(rows.X, total) if center is None else center
-            offset = self._target_offset(rows.y, weight)
-        else:
+        weight = rows.weight
+        if rows.codes is not None:
+            weight = weight * task_weight[rows.codes]
+        offset = 0.0
+        if not self.fit_intercept:
             center = np.zeros(rows.X.shape[1])
+        else:
+            offset = self._target_offset(rows.y)
+            if center is None:
+                seen = 1.0 if rows.observed is None else rows.observed @ task_weight
+                center = weighted_mean(rows.X, weight * seen)
         y = rows.y - offset
-        if long:
+        if rows.codes is not None:
             return LongData(rows.X, y, weight, rows.codes, len(rows.tasks), center), offset
-        return WideData(rows.X, y, weight, task_weight, center), offset
+        return WideData(rows.X, y, weight, task_weight, rows.observed, center), offset
 
     def _start(self, problem, tasks, offset):
         """Return where the solver starts: at zero, or with warm_start at the last solution."""
@@ -291,5 +302,6 @@ def _without_absent(rows, task_weight):
         rows.y[kept],
         rows.weight[kept],
         codes,
+        None,
         *(part[present] for part in (rows.tasks, rows.counts, rows.totals)),
     )

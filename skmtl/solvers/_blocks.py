@@ -49,10 +49,11 @@ class Groups(NamedTuple):
         keys = np.column_stack([data.block, data.scale, alpha])
         if len(data.block_sizes) == data.n_tasks:
             of_task, count = np.arange(data.n_tasks), np.ones(data.n_tasks)
+        elif (keys == keys[0]).all():
+            keys, of_task = keys[:1], np.zeros(data.n_tasks, dtype=np.intp)
+            count = np.array([data.n_tasks])
         else:
-            keys, of_task, count = np.unique(
-                keys, axis=0, return_inverse=True, return_counts=True
-            )
+            keys, of_task, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         block, scale, alpha = keys.T
         # Where no task is tied to the centre, it is the limit of a vanishing tie.
         tie = alpha if alpha.any() else np.ones_like(alpha)
@@ -109,7 +110,7 @@ class Blocks(ABC):
 
     @abstractmethod
     def support(self):
-        """Return the sum of A'A over tasks, with the common level eliminated, (d, d)."""
+        """Return the sum of A'A over the tasks that are tied to the centre, (d, d)."""
 
     def right_hand_side(self, x, P, V):
         """Return the pull of the tasks on the centre, (d,), at ``x = M^-1 (P - alpha V)``."""
@@ -121,8 +122,8 @@ class Blocks(ABC):
         """Return ``M^-1 p`` for the row p of each task."""
 
     @abstractmethod
-    def product(self, w, c):
-        """Return ``A'A w + h c`` for each task."""
+    def response(self, w, c):
+        """Return ``M^-1 (A'A w + h c)`` for each task: how deviations yield to the centre."""
 
 
 def parallel(a, b):
@@ -186,31 +187,34 @@ class PrimalBlocks(Blocks):
         return self._S
 
     def support(self):
-        """Return the sum of A'A over tasks."""
-        return np.tensordot(self.groups.count, self._H, 1)
+        """Return the sum of A'A over the tasks that are tied to the centre."""
+        return np.tensordot(self.groups.count * (self.groups.gain > 0), self._H, 1)
 
     def solve(self, P):
         """Return ``M^-1 p`` for the row p of each task."""
+        return self._solve(P, self.groups.of_task)
+
+    def response(self, w, c):
+        """Return ``M^-1 (A'A w + h c)`` for each task."""
+        n_blocks, d, _ = self._H.shape
+        product = (self._H.reshape(-1, d) @ w).reshape(n_blocks, d) + c * self.h
+        return self._solve(product, np.arange(n_blocks))[self.groups.of_task]
+
+    def _solve(self, P, group):
+        """Return ``M^-1 p`` for each row p of P, of the group given."""
         result = P.copy()
         if len(self._solvers) < len(self._H):
             in_chunks(
-                lambda first, last: _kernels.solve_blocks(
-                    self._U, self.groups.of_task, result, first, last
-                ),
+                lambda first, last: _kernels.solve_blocks(self._U, group, result, first, last),
                 len(P),
-                P.size * P.shape[1],
+                4 * P.size * P.shape[1],
             )
         if self._solvers:
-            members = self.groups.members()
+            order, indptr = _kernels.group_rows(group, len(self._H))
             for b, solver in self._solvers.items():
-                result[members[b]] = solver.solve(P[members[b]].T).T
+                rows = order[indptr[b] : indptr[b + 1]]
+                result[rows] = solver.solve(P[rows].T).T
         return result
-
-    def product(self, w, c):
-        """Return ``A'A w + h c`` for each task."""
-        n_blocks, d, _ = self._H.shape
-        product = (self._H.reshape(-1, d) @ w).reshape(n_blocks, d) + c * self.h
-        return product[self.groups.of_task]
 
 
 class DualBlocks(Blocks):
@@ -261,7 +265,7 @@ class DualBlocks(Blocks):
         return self._S
 
     def support(self):
-        """Return the sum of A'A over tasks."""
+        """Return the sum of A'A over the tasks, all of them tied."""
         rows = zip(self._rows(), self.groups.count, strict=True)
         return sum(count * (A[:, :-1].T @ A[:, :-1]) for A, count in rows)
 
@@ -274,10 +278,12 @@ class DualBlocks(Blocks):
             result[tasks] = ((p - A.T @ solver.solve(A @ p)) / self.groups.alpha[g]).T
         return result
 
-    def product(self, w, c):
-        """Return ``A'A w + h c`` for each task."""
+    def response(self, w, c):
+        """Return ``M^-1 (A'A w + h c)`` for each task, which is ``A' K^-1 [A, u] (w, c)``."""
         z = np.append(w, c)
-        return np.array([A[:, :-1].T @ (A @ z) for A in self._rows()])[self.groups.of_task]
+        rows = zip(self._rows(), self._solvers, strict=True)
+        response = np.array([A[:, :-1].T @ solver.solve(A @ z) for A, solver in rows])
+        return response[self.groups.of_task]
 
 
 class PooledBlocks(Blocks):
@@ -308,7 +314,7 @@ class PooledBlocks(Blocks):
         return self._S
 
     def support(self):
-        """Return the sum of A'A over tasks."""
+        """Return the sum of A'A over the tasks, all of them tied."""
         return self._S[:-1, :-1]
 
     def right_hand_side(self, x, P, V):
@@ -319,6 +325,6 @@ class PooledBlocks(Blocks):
         """Return zeros: these tasks have no deviations."""
         return np.zeros_like(P)
 
-    def product(self, w, c):
+    def response(self, w, c):
         """Return zeros: these tasks have no deviations to move."""
         return np.zeros((len(self.groups.of_task), len(w)))

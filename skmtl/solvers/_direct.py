@@ -55,12 +55,13 @@ class DirectSolver(NewtonSolver):
         self._total = np.empty(data.n_tasks)
         self._parts = []
         S = np.zeros((data.n_features + 1, data.n_features + 1))
+        still = penalty.fixed_center and (penalty.fixed_level or penalty.alpha_intercept == 0)
         for kind, chosen in _kinds(data, groups).items():
             if not chosen.any():
                 continue
             part, tasks = groups.select(chosen)
             blocks = kind(data, part, penalty.alpha_intercept)
-            blocks.factor(reduce=not (penalty.fixed_center and penalty.fixed_level))
+            blocks.factor(reduce=not still)
             self._delta[tasks] = blocks.delta[part.of_task]
             self._total[tasks] = blocks.total[part.of_task]
             self._parts.append((blocks, tasks))
@@ -87,12 +88,8 @@ class DirectSolver(NewtonSolver):
             self._center = SymmetricSolver(ww, support=self._support)
 
     def _support(self):
-        """Return the Gram of all rows with the common level eliminated, for its null space."""
-        support = sum(blocks.support() for blocks, _ in self._parts)
-        if np.isinf(self._cc):
-            return support
-        h = self._kappa @ self._delta
-        return support - np.outer(h, h / self._kappa.sum())
+        """Return the Gram of the rows that are tied to the centre: its null space is S's."""
+        return sum(blocks.support() for blocks, _ in self._parts)
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
@@ -105,10 +102,13 @@ class DirectSolver(NewtonSolver):
         wish = q - R / self._total
         P = (self._kappa * wish + R)[:, None] * self._delta - G
         pull = penalty.curvature().V * V
-        dw, dc = self._center_step(P, pull, V, w, wish)
         dV = np.empty_like(V)
         for blocks, tasks in self._parts:
-            dV[tasks] = blocks.solve(P[tasks] - pull[tasks] - blocks.product(dw, dc))
+            dV[tasks] = blocks.solve(P[tasks] - pull[tasks])
+        dw, dc = self._center_step(P, dV, V, w, wish)
+        if dc or dw.any():
+            for blocks, tasks in self._parts:
+                dV[tasks] -= blocks.response(dw, dc)
         drift = dc + (self._delta * (dw + dV)).sum(axis=1)
         q = np.zeros_like(q)
         if np.isfinite(penalty.alpha_intercept):
@@ -118,15 +118,14 @@ class DirectSolver(NewtonSolver):
             V, w = V @ self._basis.T, w @ self._basis.T
         return penalty.settle(Coefficients(V, q, w, c + dc))
 
-    def _center_step(self, P, pull, V, w, wish):
-        """Return the step of the centre, (d,) and a number."""
+    def _center_step(self, P, x, V, w, wish):
+        """Return the step of the centre, (d,) and a number; ``x = M^-1 (P - alpha V)``."""
         penalty = self.problem.penalty
         right_w = np.zeros_like(w)
         right_c = self._kappa @ wish
         for blocks, tasks in self._parts:
-            x = blocks.solve(P[tasks] - pull[tasks])
-            right_c -= np.einsum("tj,tj", self._kappa[tasks, None] * self._delta[tasks], x)
-            right_w += blocks.right_hand_side(x, P[tasks], V[tasks])
+            right_c -= np.einsum("t,tj,tj", self._kappa[tasks], self._delta[tasks], x[tasks])
+            right_w += blocks.right_hand_side(x[tasks], P[tasks], V[tasks])
         right_w -= penalty.curvature().w * w
         if self._center is None:
             dw = np.zeros_like(w) if penalty.fixed_center else -w

@@ -1,0 +1,75 @@
+"""Pipelines whose transformers leave the task column alone."""
+
+from numbers import Integral
+
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+
+
+def make_task_pipeline(*steps):
+    """Make a pipeline of transformers, which see only the features, and a multi-task estimator.
+
+    A shorthand for ::
+
+        make_pipeline(
+            ColumnTransformer(
+                [("task", "passthrough", [task_column])],
+                remainder=make_pipeline(*transformers),
+                sparse_threshold=0,
+                verbose_feature_names_out=False,
+            ),
+            clone(estimator).set_params(task_column=0),
+        )
+
+    with the ``task_column`` of the estimator: it comes out of the ColumnTransformer first.
+    The parameters of a transformer are reached in a search as
+    ``columntransformer__remainder__standardscaler__with_mean``, those of the estimator as
+    ``meanregularizedregressor__alpha``.
+
+    Parameters
+    ----------
+    *steps : transformers, then one estimator
+        The last has ``task_column`` set, as it would be without the pipeline.
+
+    Returns
+    -------
+    Pipeline
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import load_radon
+    >>> from skmtl.pipeline import make_task_pipeline
+    >>> X, y = load_radon(return_X_y=True, as_frame=True)
+    >>> model = make_task_pipeline(
+    ...     StandardScaler(), MeanRegularizedRegressor(task_column="county")
+    ... )
+    >>> model.fit(X, y).predict(X).shape
+    (919,)
+    """
+    if not steps:
+        raise TypeError("make_task_pipeline needs a multi-task estimator as its last step.")
+    *transformers, estimator = steps
+    name = type(estimator).__name__
+    if not hasattr(estimator, "get_params") or "task_column" not in estimator.get_params():
+        raise TypeError(
+            f"The last step must be an estimator with a parameter task_column, got {name}. "
+            "Use sklearn.pipeline.make_pipeline where there is none; put a search, such as "
+            "GridSearchCV, around the pipeline instead of into it."
+        )
+    column = estimator.task_column
+    if isinstance(column, bool) or not isinstance(column, Integral | str):
+        raise ValueError(
+            f"The {name} has task_column={column!r}: set it to the name or position of the column "
+            "that the transformers are to leave alone. In the wide form there is no such column: "
+            "use sklearn.pipeline.make_pipeline."
+        )
+    features = ColumnTransformer(
+        [("task", "passthrough", [column])],
+        remainder=make_pipeline(*(transformers or ["passthrough"])),
+        sparse_threshold=0,  # task labels that are strings have no place in a sparse matrix
+        verbose_feature_names_out=False,
+    )
+    return make_pipeline(features, clone(estimator).set_params(task_column=0))

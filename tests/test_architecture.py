@@ -1,0 +1,94 @@
+"""Imports run one way; files and functions stay small."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import skmtl
+
+ROOT = Path(skmtl.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+
+# What each part of the package may import of the package; a part not listed sits on top.
+MAY_IMPORT = {
+    "_kernels": set(),
+    "_linalg": set(),
+    "_threads": {"_kernels"},
+    "_tasks": {"_kernels", "_threads"},
+    "_input": set(),
+    "losses": set(),
+    "penalties": set(),
+    "_problem": {"_tasks", "losses", "penalties"},
+    "solvers": {"_problem", "_tasks", "penalties", "_linalg", "_kernels", "_threads"},
+    "linear_model": {"_input", "_problem", "_tasks", "losses", "penalties", "solvers"},
+    "_scores": {"_input"},
+    "metrics": {"_input", "_scores"},
+    "pipeline": set(),
+    "datasets": set(),
+    "model_selection": {"_input", "_scores", "linear_model", "metrics"},
+}
+
+
+def part_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Yield the dotted name of everything a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def test_every_part_is_known():
+    parts = {part_of(path) for path in FILES} - {"__init__"}
+    assert {"_kernels", "_tasks", "losses", "solvers", "linear_model"} <= parts
+    assert parts <= set(MAY_IMPORT), "name the new part in MAY_IMPORT"
+
+
+@every_file
+def test_imports_run_one_way(path):
+    part = part_of(path)
+    if part == "__init__":
+        return
+    own = {name.split(".")[1] for name in imports(path) if name.startswith("skmtl.")}
+    assert own - {part} <= MAY_IMPORT[part]
+    outside = {name.split(".")[0] for name in imports(path)}
+    assert "numba" not in outside or part == "_kernels"
+    assert "narwhals" not in outside or part == "_input"
+    assert not {"pandas", "polars", "matplotlib"} & set(module_level(path))
+
+
+def module_level(path):
+    """What is imported whenever the file is, and not inside a function."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+
+
+@every_file
+def test_no_private_scikit_learn(path):
+    private = [
+        name
+        for name in imports(path)
+        if name.startswith("sklearn.") and any(p.startswith("_") for p in name.split("."))
+    ]
+    assert not private
+
+
+@every_file
+def test_sizes(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[0]
+            start = first.end_lineno if ast.get_docstring(node) is not None else node.lineno - 1
+            assert node.end_lineno - start <= 60, node.name

@@ -1,0 +1,392 @@
+import builtins
+import pickle
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn import metrics as skm
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MeanRegularizedRegressor
+from skmtl.datasets import make_multitask_classification, make_multitask_regression
+from skmtl.metrics import make_task_scorer, task_scores
+from skmtl.model_selection import TaskKFold
+from skmtl.pipeline import make_task_pipeline
+
+OVERALL = ["macro", "micro", "weighted", "worst"]
+
+
+@pytest.fixture
+def numbers():
+    rng = np.random.default_rng(0)
+    tasks = rng.permutation(np.repeat(["a", "b", "c"], [4, 10, 25]))
+    y = rng.normal(size=39)
+    return y, y + rng.normal(size=39), tasks, rng.uniform(0.5, 2.0, size=39)
+
+
+@pytest.fixture
+def labels():
+    """Labels of three tasks, and the probability of "yes"."""
+    rng = np.random.default_rng(1)
+    tasks = rng.permutation(np.repeat([3, 5, 9], [10, 20, 30]))
+    probability = rng.uniform(0.05, 0.95, size=60)
+    y = np.where(rng.uniform(size=60) < probability, "yes", "no")
+    return y, np.where(probability > 0.5, "yes", "no"), probability, tasks
+
+
+def check_overall(table, worst):
+    """Recompute the macro, weighted and worst rows from the rows of the tasks."""
+    per_task = table.drop(index=OVERALL).drop(columns="n_rows")
+    counts = table["n_rows"].drop(index=OVERALL)
+    assert (table.loc[OVERALL, "n_rows"] == counts.sum()).all()
+    for name, values in per_task.items():
+        known = values.dropna()
+        assert table.loc["macro", name] == pytest.approx(known.sum() / len(known))
+        share = counts[known.index] / counts[known.index].sum()
+        assert table.loc["weighted", name] == pytest.approx((known * share).sum())
+        assert table.loc["worst", name] == getattr(known, worst[name])()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_regression_table_against_scikit_learn_per_task(numbers, weighted):
+    y, z, tasks, weight = numbers
+    weight = weight if weighted else None
+    functions = {
+        "r2": skm.r2_score,
+        "explained_variance": skm.explained_variance_score,
+        "mean_squared_error": skm.mean_squared_error,
+        "mean_absolute_error": skm.mean_absolute_error,
+    }
+    table = task_scores(y, z, tasks, sample_weight=weight)
+    assert list(table.columns) == ["n_rows", *functions, "correlation"]
+    assert list(table.index) == ["a", "b", "c", *OVERALL]
+    assert list(table["n_rows"]) == [4, 10, 25, 39, 39, 39, 39]
+    for name, function in functions.items():
+        for task in "abc":
+            m = tasks == task
+            w = None if weight is None else weight[m]
+            assert table.loc[task, name] == pytest.approx(function(y[m], z[m], sample_weight=w))
+        assert table.loc["micro", name] == pytest.approx(function(y, z, sample_weight=weight))
+    if not weighted:
+        assert table.loc["b", "correlation"] == pytest.approx(
+            np.corrcoef(y[tasks == "b"], z[tasks == "b"])[0, 1]
+        )
+        worst = dict.fromkeys(table.columns[1:], "min")
+        worst |= {"mean_squared_error": "max", "mean_absolute_error": "max"}
+        check_overall(table, worst)
+
+
+def test_weights_equal_repetition(numbers):
+    y, z, tasks, _ = numbers
+    repeats = np.arange(39) % 3  # with zeros: those rows are absent
+    weighted = task_scores(y, z, tasks, sample_weight=repeats)
+    repeated = task_scores(*(np.repeat(a, repeats) for a in (y, z, tasks)))
+    pd.testing.assert_frame_equal(weighted.drop(columns="n_rows"), repeated.drop(columns="n_rows"))
+    assert weighted.loc["micro", "n_rows"] == np.sum(repeats > 0)
+
+
+def test_label_table_against_scikit_learn_per_task(labels):
+    y, z, probability, tasks = labels
+    table = task_scores(y, z, tasks, y_score=probability)
+    yes = y == "yes"
+    functions = {
+        "accuracy": lambda m: skm.accuracy_score(yes[m], z[m] == "yes"),
+        "precision": lambda m: skm.precision_score(yes[m], z[m] == "yes"),
+        "recall": lambda m: skm.recall_score(yes[m], z[m] == "yes"),
+        "roc_auc": lambda m: skm.roc_auc_score(yes[m], probability[m]),
+        "log_loss": lambda m: skm.log_loss(yes[m], probability[m]),
+    }
+    assert list(table.columns) == ["n_rows", *functions]
+    for name, function in functions.items():
+        for task in (3, 5, 9):
+            assert table.loc[task, name] == pytest.approx(function(tasks == task))
+        assert table.loc["micro", name] == pytest.approx(function(tasks > 0))
+    check_overall(table, dict.fromkeys(functions, "min") | {"log_loss": "max"})
+    both = np.column_stack([1 - probability, probability])
+    pd.testing.assert_frame_equal(task_scores(y, z, tasks, y_score=both), table)
+    only = task_scores(y, None, tasks, y_score=probability)
+    pd.testing.assert_frame_equal(only, table[["n_rows", "roc_auc", "log_loss"]])
+
+
+def test_three_classes_and_a_task_that_lacks_one():
+    rng = np.random.default_rng(0)
+    tasks = np.repeat([0, 1], 30)
+    y = np.append(rng.integers(0, 3, 30), rng.integers(0, 2, 30))
+    P = rng.dirichlet([1, 1, 1], size=60)
+    z = P.argmax(axis=1)
+    table = task_scores(y, z, tasks, y_score=P)
+    first = slice(0, 30)
+    for name, function in {"precision": skm.precision_score, "recall": skm.recall_score}.items():
+        assert table.loc[0, name] == pytest.approx(function(y[first], z[first], average="macro"))
+    auc = skm.roc_auc_score(y[first], P[first], multi_class="ovr")
+    assert table.loc[0, "roc_auc"] == table.loc["macro", "roc_auc"] == pytest.approx(auc)
+    assert np.isnan(table.loc[1, "roc_auc"])
+    second = -np.log(P[np.arange(60), y])[30:].mean()
+    assert table.loc[1, "log_loss"] == pytest.approx(second)
+
+
+def test_undefined_scores_are_nan_and_left_out():
+    y = [1.0, 2.0, 4.5, 7.0, 7.0, 3.0]
+    z = [1.5, 2.0, 4.0, 7.0, 6.0, 3.0]
+    table = task_scores(y, z, ["a", "a", "a", "constant", "constant", "single"])
+    for name in ("r2", "explained_variance", "correlation"):
+        assert table[name].isna().tolist() == [False, True, True, *[False] * 4]
+        assert table.loc["macro", name] == table.loc["worst", name] == table.loc["a", name]
+    assert table.loc["macro", "mean_squared_error"] == pytest.approx((0.5 / 3 + 0.5 + 0) / 3)
+    table = task_scores([0, 0, 1], [0, 1, 0], ["a", "a", "b"], y_score=[0.1, 0.6, 0.4])
+    assert table["roc_auc"].isna().tolist() == [True, True, True, False, True, True]
+    assert np.isnan(table.loc["a", "recall"])
+    assert table.loc["a", "precision"] == 0.0
+    assert np.isnan(table.loc["b", "precision"])
+    assert table.loc["b", "log_loss"] == pytest.approx(-np.log(0.4))
+
+
+def test_correlation_with_predictions_constant_up_to_rounding():
+    y = np.arange(5.0)
+    z = np.full(5, 0.1 + 0.2)
+    z[::2] = 0.3
+    assert np.isnan(task_scores(y, z, metrics="correlation").loc["micro", "correlation"])
+    assert task_scores(y, y + 1e8, metrics="correlation").loc[0, "correlation"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_wide_form_equals_long_form(frame):
+    rng = np.random.default_rng(0)
+    Y = rng.normal(size=(12, 3))
+    Y[rng.uniform(size=Y.shape) < 0.2] = np.nan
+    Z, weight = rng.normal(size=(12, 3)), rng.uniform(0.1, 1, size=12)
+    rows, columns = np.nonzero(~np.isnan(Y))
+    long = task_scores(Y[rows, columns], Z[rows, columns], columns, sample_weight=weight[rows])
+    if frame:
+        Y = pd.DataFrame(Y, columns=["jan", "feb", "mar"])
+        long.index = pd.Index([*Y.columns, *OVERALL], name="task", dtype=object)
+    pd.testing.assert_frame_equal(task_scores(Y, Z, sample_weight=weight), long)
+
+
+def test_wide_form_of_probabilities():
+    rng = np.random.default_rng(0)
+    P, Y = rng.uniform(0.1, 0.9, size=(15, 2)), rng.integers(0, 2, size=(15, 2))
+    expected = task_scores(Y.ravel(), None, np.tile([0, 1], 15), y_score=P.ravel())
+    as_list = [np.column_stack([1 - p, p]) for p in P.T]
+    for score in (P, as_list, np.stack(as_list, axis=1)):
+        pd.testing.assert_frame_equal(task_scores(Y, None, y_score=score), expected)
+
+
+def test_metrics_that_callers_bring(numbers):
+    y, z, tasks, _ = numbers
+    table = task_scores(y, z, tasks, metrics=skm.median_absolute_error)
+    assert table.loc["worst", "median_absolute_error"] == table.iloc[:3, 1].max()
+    pinball = partial(skm.mean_pinball_loss, alpha=0.9)
+    metrics = {"q90": pinball, "mse": "mean_squared_error", "gap": lambda a, b: abs(a - b).max()}
+    table = task_scores(y, z, tasks, metrics=metrics, greater_is_better={"gap": False})
+    m = tasks == "b"
+    assert table.loc["b", "q90"] == skm.mean_pinball_loss(y[m], z[m], alpha=0.9)
+    check_overall(table, dict.fromkeys(metrics, "max"))
+    brier = task_scores([0, 1, 1], [0.2, 0.7, 0.4], metrics=skm.brier_score_loss)
+    assert brier.loc["micro", "brier_score_loss"] == pytest.approx((0.04 + 0.09 + 0.36) / 3)
+
+
+def test_without_pandas(numbers, monkeypatch):
+    y, z, tasks, _ = numbers
+    table = task_scores(y, z, tasks)
+    ordinary_import = builtins.__import__
+
+    def without_pandas(name, *args, **kwargs):
+        if name == "pandas":
+            raise ImportError(name)
+        return ordinary_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_pandas)
+    columns = task_scores(y, z, tasks)
+    assert columns.pop("task").tolist() == table.index.tolist()
+    for name, values in columns.items():
+        np.testing.assert_array_equal(values, table[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "error", "message"),
+    [
+        (([1, 2], [1, 2]), {"metrics": "r3"}, ValueError, "'r3' is not a metric"),
+        (([1, 2], [1, 2]), {"metrics": [3]}, TypeError, "must be a name or a function, got 3"),
+        (([1, 2], [1, 2]), {"metrics": "roc_auc"}, ValueError, "Pass y_score"),
+        (([1, 2], None), {"metrics": "r2"}, ValueError, "Pass y_pred"),
+        (([1, 2], None), {}, ValueError, "Pass y_pred"),
+        (([1, 2], [1, 2, 3]), {}, ValueError, "y_pred has shape .3,., which does not go"),
+        ((np.eye(2), np.eye(2), [0, 1]), {}, ValueError, "one task per column"),
+        (([1, 2], [1, 2], [0, 1, 2]), {}, ValueError, "inconsistent numbers of samples"),
+        (([1, 2], [1, 2], ["a", None]), {}, ValueError, "missing labels"),
+        (([1, 2], [1, 2]), {"sample_weight": [0, 0]}, ValueError, "no rows to score"),
+        (([1, 2], [1, 2]), {"greater_is_better": {"mse": False}}, ValueError, "names .'mse'"),
+        ((["a", "b"], ["a", "b"]), {"metrics": "r2"}, ValueError, "string"),
+    ],
+)
+def test_wrong_use(arguments, keywords, error, message):
+    with pytest.raises(error, match=message):
+        task_scores(*arguments, **keywords)
+
+
+# ----------------------------------------------------------------------------------- scorer
+
+
+@pytest.mark.parametrize("average", OVERALL)
+@pytest.mark.parametrize(
+    ("metric", "name", "sign"),
+    [
+        ("r2", "r2", 1),
+        ("mean_squared_error", "mean_squared_error", -1),
+        ("neg_mean_squared_error", "mean_squared_error", -1),
+        (skm.mean_absolute_error, "mean_absolute_error", -1),
+    ],
+)
+def test_scorer_is_a_signed_entry_of_the_table(metric, name, sign, average):
+    X, y = make_multitask_regression(n_tasks=6, n_samples=8, imbalance=1.0, random_state=0)
+    X = pd.DataFrame(X, columns=["store", *(f"x{j}" for j in range(10))])
+    bare = MeanRegularizedRegressor(task_column="store")
+    for model in (bare, make_task_pipeline(StandardScaler(), bare)):
+        model.fit(X, y)
+        scorer = make_task_scorer(metric, task_column="store", average=average)
+        table = task_scores(y, model.predict(X), X["store"])
+        assert scorer(model, X, y) == sign * table.loc[average, name]
+
+
+def test_scorer_in_model_selection_with_tasks_absent_from_folds():
+    X, y = make_multitask_regression(n_tasks=8, n_samples=5, imbalance=1.5, random_state=1)
+    assert np.unique(X[:, 0], return_counts=True)[1].min() == 1
+    model = MeanRegularizedRegressor(task_column=0, handle_unknown="shared")
+    scoring = {a: make_task_scorer("r2", task_column=0, average=a) for a in OVERALL}
+    cv = TaskKFold(4, task_column=0)
+    scores = cross_validate(model, X, y, cv=cv, scoring=scoring)
+    for k, (train, test) in enumerate(cv.split(X)):
+        z = clone(model).fit(X[train], y[train]).predict(X[test])
+        per_task = []
+        for task in np.unique(X[test, 0]):
+            m = X[test, 0] == task
+            if m.sum() > 1:
+                per_task.append(skm.r2_score(y[test][m], z[m]))
+        assert 0 < len(per_task) < 8
+        assert scores["test_macro"][k] == pytest.approx(np.mean(per_task))
+        assert scores["test_worst"][k] == pytest.approx(min(per_task))
+        assert scores["test_micro"][k] == pytest.approx(skm.r2_score(y[test], z))
+    search = GridSearchCV(model, {"alpha": [1.0, 10.0]}, scoring=scoring["macro"], cv=cv)
+    assert search.fit(X, y).score(X, y) == scoring["macro"](search, X, y)
+
+
+def test_scorer_in_the_wide_form():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 2))
+    Y = X @ rng.normal(size=(2, 3)) + rng.normal(size=(30, 3))
+    scores = cross_val_score(
+        LinearRegression(), X, Y, scoring=make_task_scorer("r2", average="worst"), cv=KFold(3)
+    )
+    for score, (train, test) in zip(scores, KFold(3).split(X), strict=True):
+        Z = LinearRegression().fit(X[train], Y[train]).predict(X[test])
+        assert score == pytest.approx(min(skm.r2_score(Y[test], Z, multioutput="raw_values")))
+    model = LinearRegression().fit(X, Y[:, 0])  # 1-D y: one task
+    assert make_task_scorer("r2")(model, X, Y[:, 0]) == pytest.approx(model.score(X, Y[:, 0]))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scorer_of_probabilities(n_classes):
+    X, y = make_multitask_classification(
+        n_tasks=3, n_samples=60, n_features=3, n_classes=n_classes, random_state=0
+    )
+    model = LogisticRegression().fit(X, y)
+    P = model.predict_proba(X)
+    groups = [X[:, 0] == task for task in range(3)]
+    loss = np.mean([skm.log_loss(y[m], P[m]) for m in groups])
+    scorer = make_task_scorer("neg_log_loss", task_column=0)
+    assert scorer(model, X, y) == pytest.approx(-loss)
+    P = P[:, 1] if n_classes == 2 else P
+    auc = np.mean([skm.roc_auc_score(y[m], P[m], multi_class="ovr") for m in groups])
+    assert make_task_scorer("roc_auc", task_column=0)(model, X, y) == pytest.approx(auc)
+    if n_classes == 2:
+        brier = make_task_scorer(
+            skm.brier_score_loss, task_column=0, response_method="predict_proba"
+        )
+        losses = [skm.brier_score_loss(y[m], P[m]) for m in groups]
+        assert brier(model, X, y) == pytest.approx(-np.mean(losses))
+
+
+def test_scorer_of_a_fold_that_lacks_a_class():
+    X, y = make_multitask_classification(n_tasks=2, n_samples=40, n_classes=3, random_state=0)
+    model = LogisticRegression(max_iter=1000).fit(X, y)
+    rest = y < 2
+    expected = -np.log(model.predict_proba(X[rest])[np.arange(rest.sum()), y[rest]])
+    scorer = make_task_scorer("log_loss", task_column=0, average="micro")
+    assert scorer(model, X[rest], y[rest]) == pytest.approx(-expected.mean())
+
+
+def test_scorer_of_a_multioutput_classifier():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    Y = (X @ rng.normal(size=(3, 2)) + rng.normal(size=(40, 2)) > 0).astype(int)
+    model = RandomForestClassifier(n_estimators=5, max_depth=2, random_state=0).fit(X, Y)
+    P = model.predict_proba(X)
+    auc = [skm.roc_auc_score(Y[:, t], P[t][:, 1]) for t in range(2)]
+    assert make_task_scorer("roc_auc")(model, X, Y) == pytest.approx(np.mean(auc))
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_scorer_takes_weights_by_metadata_routing(many):
+    X, y = make_multitask_regression(n_tasks=3, n_samples=12, n_features=2, random_state=0)
+    weight = np.random.default_rng(0).uniform(0.1, 3.0, size=len(y))
+    cv = TaskKFold(3, task_column=0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = LinearRegression().set_fit_request(sample_weight=False)
+        scorer = make_task_scorer("r2", task_column=0).set_score_request(sample_weight=True)
+        scores = cross_validate(
+            model,
+            X,
+            y,
+            cv=cv,
+            scoring={"score": scorer} if many else scorer,
+            params={"sample_weight": weight},
+        )["test_score"]
+    for score, (train, test) in zip(scores, cv.split(X), strict=True):
+        z = LinearRegression().fit(X[train], y[train]).predict(X[test])
+        table = task_scores(y[test], z, X[test, 0], sample_weight=weight[test])
+        assert score == pytest.approx(table.loc["macro", "r2"])
+        assert score != pytest.approx(task_scores(y[test], z, X[test, 0]).loc["macro", "r2"])
+
+
+def test_scorer_pickle_clone_repr():
+    scorer = make_task_scorer(skm.fbeta_score, task_column=0, beta=2.0, average="worst")
+    X, y = make_multitask_classification(n_tasks=2, random_state=0)
+    model = LogisticRegression().fit(X, y)
+    search = clone(GridSearchCV(model, {"C": [1.0]}, scoring=scorer))
+    for copy in (pickle.loads(pickle.dumps(scorer)), clone(scorer), search.scoring):
+        assert copy(model, X, y) == scorer(model, X, y)
+    text = repr(make_task_scorer("neg_log_loss", task_column="county"))
+    assert text == "_TaskScorer(metric='log_loss', task_column='county')"
+
+
+def test_direction_can_be_set():
+    X, y = np.zeros((4, 1)), np.array([1.0, 2.0, 3.0, 6.0])
+    model = LinearRegression().fit(X, y)
+
+    def spread(y_true, y_pred):
+        return np.ptp(y_true - y_pred)
+
+    assert make_task_scorer(spread)(model, X, y) == pytest.approx(5)
+    assert make_task_scorer(spread, greater_is_better=False)(model, X, y) == pytest.approx(-5)
+
+
+def test_scorer_refuses_wrong_use():
+    with pytest.raises(ValueError, match="average must be one of"):
+        make_task_scorer("r2", average="mean")
+    with pytest.raises(ValueError, match="'r3' is not a metric"):
+        make_task_scorer("neg_r3")
+    X, y = make_multitask_regression(n_tasks=2, n_samples=5, n_features=2, random_state=0)
+    model = MeanRegularizedRegressor(task_column=0)
+    pipeline = make_task_pipeline(StandardScaler(), model)
+    for wrapped in (model, pipeline, GridSearchCV(model, {"alpha": [1.0]})):
+        with pytest.raises(ValueError, match="score all rows as one task"):
+            make_task_scorer("r2")(wrapped.fit(X, y), X, y)
+    with pytest.raises(AttributeError, match="no method predict_proba, which this metric needs"):
+        make_task_scorer("log_loss", task_column=0)(model.fit(X, y), X, y)

@@ -1,0 +1,149 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from skmtl import MeanRegularizedRegressor
+from skmtl.datasets import make_multitask_regression
+from skmtl.metrics import make_task_scorer
+from skmtl.model_selection import TaskKFold
+from skmtl.pipeline import make_task_pipeline
+
+
+@pytest.fixture
+def data():
+    """Features, labels, target and predictions by hand: scale, project, put the label in front."""
+    X, y = make_multitask_regression(n_tasks=4, n_samples=10, n_features=3, random_state=0)
+    labels = np.array(["north", "south", "east", "west"])[X[:, 0].astype(int)]
+    features = X[:, 1:] * [1.0, 10.0, 100.0]
+    Z = make_pipeline(StandardScaler(), PCA(2)).fit_transform(features)
+    long = np.column_stack([labels.astype(object), Z])
+    expected = MeanRegularizedRegressor(task_column=0).fit(long, y).predict(long)
+    return features, labels, y, expected
+
+
+def frame_of(features, labels, position, kind):
+    columns = {f"x{j}": features[:, j] for j in range(features.shape[1])}
+    items = list(columns.items())
+    items.insert(position, ("place", labels))
+    return kind(dict(items))
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize(
+    ("position", "column"), [(0, "place"), (1, "place"), (3, -1), (1, 1), (1, -3)]
+)
+def test_transformers_see_only_the_features_of_a_dataframe(data, kind, position, column):
+    features, labels, y, expected = data
+    X = frame_of(features, labels, position, kind)
+    model = make_task_pipeline(
+        StandardScaler(), PCA(2), MeanRegularizedRegressor(task_column=column)
+    )
+    assert type(model) is Pipeline
+    np.testing.assert_allclose(model.fit(X, y).predict(X), expected)
+
+
+@pytest.mark.parametrize("position", [0, 1, 3])
+@pytest.mark.parametrize("numbers", [False, True])
+def test_transformers_see_only_the_features_of_an_array(data, position, numbers):
+    features, labels, y, expected = data
+    if numbers:
+        labels = np.unique(labels, return_inverse=True)[1] * 7 - 3
+    X = np.insert(features.astype(object), position, labels, axis=1)
+    X = X.astype(float) if numbers else X
+    for column in (position, position - 4):
+        model = make_task_pipeline(
+            StandardScaler(), PCA(2), MeanRegularizedRegressor(task_column=column)
+        )
+        np.testing.assert_allclose(model.fit(X, y).predict(X), expected)
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_set_output(data, output):
+    features, labels, y, expected = data
+    X = frame_of(features, labels, 1, pd.DataFrame)
+    model = make_task_pipeline(
+        StandardScaler(), PCA(2), MeanRegularizedRegressor(task_column="place")
+    ).set_output(transform=output)
+    np.testing.assert_allclose(model.fit(X, y).predict(X), expected)
+    assert list(model[:-1].transform(X).columns) == ["place", "pca0", "pca1"]
+    assert list(model[:-1].get_feature_names_out()) == ["place", "pca0", "pca1"]
+
+
+def test_grid_search_over_nested_parameters(data):
+    features, labels, y, _ = data
+    X = frame_of(features, labels, 0, pd.DataFrame)
+    model = make_task_pipeline(
+        StandardScaler(), PCA(), MeanRegularizedRegressor(task_column="place")
+    )
+    grid = {
+        "columntransformer__remainder__pca__n_components": [1, 3],
+        "meanregularizedregressor__alpha": [0.1, 10.0],
+    }
+    search = GridSearchCV(
+        model,
+        grid,
+        cv=TaskKFold(task_column="place"),
+        scoring=make_task_scorer("r2", task_column="place"),
+    ).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.predict(X).shape == y.shape
+
+
+def test_one_hot_features_come_out_dense(data):
+    _, labels, y, _ = data
+    many = np.arange(len(y)) % 10  # ten categories: sparse enough for a sparse result
+    X = pd.DataFrame({"place": labels, "kind": many})
+    model = make_task_pipeline(OneHotEncoder(), MeanRegularizedRegressor(task_column="place"))
+    assert model.fit(X, y)[:-1].transform(X).shape == (len(y), 11)
+
+
+def test_without_transformers(data):
+    features, labels, y, _ = data
+    X = frame_of(features, labels, 2, pd.DataFrame)
+    model = MeanRegularizedRegressor(task_column="place")
+    expected = model.fit(X, y).predict(X)
+    np.testing.assert_allclose(make_task_pipeline(model).fit(X, y).predict(X), expected)
+
+
+def test_pickle_clone_and_the_estimator_given(data):
+    features, labels, y, expected = data
+    X = frame_of(features, labels, 0, pd.DataFrame)
+    estimator = MeanRegularizedRegressor(task_column="place")
+    model = make_task_pipeline(StandardScaler(), PCA(2), estimator).fit(X, y)
+    assert estimator.task_column == "place"
+    assert not hasattr(estimator, "coef_")
+    copies = (pickle.loads(pickle.dumps(model)), clone(model).fit(X, y))
+    for copy in copies:
+        np.testing.assert_allclose(copy.predict(X), expected)
+
+
+@pytest.mark.parametrize(
+    ("steps", "error", "message"),
+    [
+        ((), TypeError, "needs a multi-task estimator"),
+        ((StandardScaler(), Ridge()), TypeError, "parameter task_column, got Ridge"),
+        ((StandardScaler(), KFold()), TypeError, "parameter task_column, got KFold"),
+        (
+            (GridSearchCV(MeanRegularizedRegressor(task_column=0), {"alpha": [1.0]}),),
+            TypeError,
+            "around the pipeline",
+        ),
+        (
+            (StandardScaler(), MeanRegularizedRegressor()),
+            ValueError,
+            "has task_column=None: set it to the name or position",
+        ),
+    ],
+)
+def test_wrong_use(steps, error, message):
+    with pytest.raises(error, match=message):
+        make_task_pipeline(*steps)
