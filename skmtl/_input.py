@@ -47,13 +47,14 @@ def split_task_column(X, task_column):
                     f"task_column={task_column!r} is not a column of X. "
                     f"X has the columns {_listed(frame.columns)}."
                 )
-            name = task_column
+            j = frame.columns.index(task_column)
         else:
-            name = frame.columns[_position(task_column, len(frame.columns))]
-        labels = frame[name]
+            j = _position(task_column, len(frame.columns))
+        labels = frame[:, j]
         if labels.is_null().any():
             raise ValueError(_missing(task_column))
-        return labels.to_numpy(), frame.drop(name).to_native()
+        others = [k for k in range(len(frame.columns)) if k != j]
+        return labels.to_numpy(), frame[:, others].to_native()
     X = check_array(X, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
     if isinstance(task_column, str):
         raise ValueError(
@@ -96,22 +97,31 @@ def factorize(labels, task_column):
             table = np.zeros(int(high) - int(low) + 1, dtype=bool)
             offset = values - low
             table[offset] = True
-            return np.flatnonzero(table) + low, (np.cumsum(table) - 1)[offset]
+            tasks = np.flatnonzero(table).astype(values.dtype) + low
+            return tasks, (np.cumsum(table) - 1)[offset]
         return np.unique(values, return_inverse=True)
+    if labels.dtype.kind in "mM":
+        if np.isnat(labels).any():
+            raise ValueError(_missing(task_column))
+        return np.unique(labels, return_inverse=True)
+    return _factorize_objects(labels, task_column)
+
+
+def _factorize_objects(labels, task_column):
+    """Do the work of ``factorize`` for labels that are Python objects."""
     seen = {}
     codes = np.fromiter(
         (seen.setdefault(label, len(seen)) for label in labels.tolist()), np.intp, labels.size
     )
     for label in seen:
-        if label is None or label != label:  # None, NaN, NaT
+        if _is_missing(label):
             raise ValueError(_missing(task_column))
-        if isinstance(label, float) and not label.is_integer():
+        if isinstance(label, Real) and label % 1 != 0:
             raise ValueError(_SWALLOWED.format(column=task_column, value=label))
+    tasks = np.empty(len(seen), dtype=object)
+    tasks[:] = list(seen)
     if all(isinstance(label, Real) for label in seen):
-        tasks = np.array([int(label) for label in seen])
-    else:
-        tasks = np.empty(len(seen), dtype=object)
-        tasks[:] = list(seen)
+        tasks = _integers(seen)
     try:
         order = sorted(range(len(seen)), key=tasks.__getitem__)
     except TypeError:  # labels of several types have no common order
@@ -119,6 +129,25 @@ def factorize(labels, task_column):
     rank = np.empty(len(seen), dtype=np.intp)
     rank[order] = np.arange(len(seen))
     return tasks[order], rank[codes]
+
+
+def _is_missing(label):
+    """Return whether a label is None, NaN, NaT or pandas' NA, which equal nothing."""
+    if label is None:
+        return True
+    try:
+        return bool(label != label)
+    except TypeError:  # pandas.NA does not say
+        return True
+
+
+def _integers(labels):
+    """Return whole numbers of any type as an integer array, of objects if they are too large."""
+    labels = [int(label) for label in labels]
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= min(labels) and max(labels) <= np.iinfo(dtype).max:
+            return np.array(labels, dtype=dtype)
+    return np.array(labels, dtype=object)
 
 
 def _whole_numbers(labels, task_column):
@@ -138,14 +167,18 @@ def _whole_numbers(labels, task_column):
 
 def encode(labels, tasks, task_column):
     """Return each label's index into the sorted ``tasks``, -1 where it is unknown."""
+    values = labels
     if labels.dtype.kind in "iufb" and tasks.dtype.kind in "iu":
         values = _whole_numbers(labels, task_column)
+    elif labels.dtype.kind == tasks.dtype.kind == "M":
+        values = labels.astype(tasks.dtype)
+    if values.dtype == tasks.dtype != object:
         codes = np.minimum(np.searchsorted(tasks, values), len(tasks) - 1)
         return np.where(tasks[codes] == values, codes, -1)
     index = {task: t for t, task in enumerate(tasks.tolist())}
-    found = factorize(labels, task_column)
-    known = np.array([index.get(label, -1) for label in found[0].tolist()], dtype=np.intp)
-    return known[found[1]]
+    found, codes = factorize(labels, task_column)
+    known = np.array([index.get(label, -1) for label in found.tolist()], dtype=np.intp)
+    return known[codes]
 
 
 def unknown_tasks(labels, codes, tasks):
@@ -189,9 +222,11 @@ def read_target(estimator, y, X, *, wide):
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
             "y is None."
         )
-    if not wide:
-        y = column_or_1d(y, warn=True) if getattr(y, "ndim", 2) == 2 else y
-    many = getattr(y, "ndim", None) == 2
+    if not hasattr(y, "ndim"):  # lists, polars
+        y = np.asarray(y)
+    if not wide and y.ndim == 2:
+        y = column_or_1d(y, warn=True)
+    many = y.ndim == 2
     y = check_array(
         y,
         dtype=np.float64,
@@ -220,7 +255,7 @@ def read_sample_weight(sample_weight, X):
     if sample_weight is None:
         return np.ones(n)
     if isinstance(sample_weight, Real):
-        return np.full(n, float(sample_weight))
+        sample_weight = np.full(n, float(sample_weight))
     weight = check_array(
         sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
     )
@@ -248,7 +283,13 @@ def per_task(value, name, tasks):
                 f"{name} is a dict without the tasks {_listed(missing)}. Give every task a value."
             )
         value = [value[task] for task in tasks.tolist()]
-    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be a number, an array of numbers or a dict from task label to number, "
+            f"got {value!r}."
+        ) from None
     if array.ndim == 0:
         array = np.full(len(tasks), float(array))
     elif array.shape != (len(tasks),):
@@ -269,8 +310,11 @@ def strength(value, name):
     return float(value)
 
 
-def task_weights(task_weight, tasks, counts):
-    """Return the task weights a_t, shape (T,); "balanced" is N / (T n_t)."""
+def task_weights(task_weight, tasks, totals, mean_total):
+    """Return the task weights a_t, shape (T,), given the weight of each task's rows.
+
+    "balanced" is ``mean_total`` over them: N / (T n_t) if that is N / T.
+    """
     if task_weight is None:
         return np.ones(len(tasks))
     if isinstance(task_weight, str):
@@ -278,7 +322,7 @@ def task_weights(task_weight, tasks, counts):
             raise ValueError(
                 f"task_weight must be None, 'balanced', a dict or an array, got {task_weight!r}."
             )
-        return counts.sum() / (len(tasks) * counts)
+        return mean_total / totals
     weights = per_task(task_weight, "task_weight", tasks)
     if np.isinf(weights).any() or not weights.any():
         raise ValueError(f"task_weight must be finite and not all zero, got {task_weight!r}.")

@@ -70,16 +70,16 @@ def gather_centered(X, order, center, out, first, last):
 
 
 @_jit(fastmath=_SUMS)
-def task_moments(X, s, indptr, H, mean, total, columns, first, last):
-    """Write each task's two-pass moments: weighted mean, total weight and centred Gram.
+def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
+    """Write the two-pass moments of the rows ``start[t]:stop[t]``: mean, weight, centred Gram.
 
-    The mean is taken about the task's first row: what is constant in a task centres to exact
-    zeros. The Gram is summed in registers, two by two entries at a time, over as many centred
-    rows as ``columns`` (d + 1, strip) has room for; its last row is not used.
+    The mean is taken about the first of the rows: what is constant centres to exact zeros. The
+    Gram is summed in registers, two by two entries at a time, over as many centred rows as
+    ``columns`` (d + 1, strip) has room for; its last row is not used.
     """
     d, strip = X.shape[1], columns.shape[1]
     for t in range(first, last):
-        low, high = indptr[t], indptr[t + 1]
+        low, high = start[t], stop[t]
         for j in range(d):
             mean[t, j] = 0.0
         weight = 0.0
@@ -92,12 +92,12 @@ def task_moments(X, s, indptr, H, mean, total, columns, first, last):
             mean[t, j] = X[low, j] + mean[t, j] / weight
             for k in range(d):
                 H[t, j, k] = 0.0
-        for start in range(low, high, strip):
-            m = min(strip, high - start)
+        for top in range(low, high, strip):
+            m = min(strip, high - top)
             for r in range(m):
-                root = math.sqrt(s[start + r])
+                root = math.sqrt(s[top + r])
                 for j in range(d):
-                    columns[j, r] = root * (X[start + r, j] - mean[t, j])
+                    columns[j, r] = root * (X[top + r, j] - mean[t, j])
             for j in range(0, d, 2):
                 for k in range(j, d, 2):
                     h00, h01, h10, h11 = 0.0, 0.0, 0.0, 0.0

@@ -19,21 +19,26 @@ class SymmetricSolver:
     support : callable, optional
         Returns a positive semidefinite matrix with the null space of A that is known to
         rounding error, for an A that is the result of a longer computation.
+
+    Attributes
+    ----------
+    null : ndarray of shape (d, k)
+        Orthonormal basis of the null space of A.
     """
 
     def __init__(self, A, support=None):
-        self._null = None
+        self.null = np.empty((len(A), 0))
         self._scale = _unit_diagonal(A)
         scaled = A / np.outer(self._scale, self._scale)
         factor, smallest = _cholesky(scaled)
         tolerance = 8 * len(A) * _EPS
         if smallest <= (tolerance if support is None else _SUSPICIOUS):
-            null = _null_space(A if support is None else support())
-            if null.shape[1]:
+            self.null = _null_space(A if support is None else support())
+            if self.null.shape[1]:
                 # A direction A does not see gets a curvature of its own, b has no part in it.
-                direction, _ = linalg.qr(self._scale[:, None] * null, mode="economic")
+                direction, _ = linalg.qr(self._scale[:, None] * self.null, mode="economic")
                 factor, smallest = _cholesky(scaled + direction @ direction.T)
-                self._direction, self._null = direction, null
+                self._direction = direction
         if smallest <= 0:
             factor = _shifted_cholesky(scaled)
         self._factor = factor
@@ -42,11 +47,11 @@ class SymmetricSolver:
         """Return x of the shape of b, (d,) or (d, k)."""
         scale = self._scale if b.ndim == 1 else self._scale[:, None]
         b = b / scale
-        if self._null is not None:
+        if self.null.shape[1]:
             b = b - self._direction @ (self._direction.T @ b)
         x = linalg.cho_solve((self._factor, False), b, check_finite=False) / scale
-        if self._null is not None:
-            x = x - self._null @ (self._null.T @ x)
+        if self.null.shape[1]:
+            x = x - self.null @ (self.null.T @ x)
         return x
 
 
@@ -55,6 +60,13 @@ def row_space(X):
     _, values, basis = linalg.svd(X, full_matrices=False)
     rank = np.count_nonzero(values > max(X.shape) * _EPS * values[0])
     return basis[: max(1, rank)].T
+
+
+def row_spectrum(A):
+    """Return the eigenvalues (r,) and eigenvectors (m, r) of AA' that are not zero."""
+    values, vectors = linalg.eigh(A @ A.T)
+    keep = values > 8 * len(values) * _EPS * values[-1]
+    return values[keep], vectors[:, keep]
 
 
 def _unit_diagonal(A):

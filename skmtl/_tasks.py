@@ -260,21 +260,20 @@ class LongData(TaskData):
         return self.X[rows], self.weight[rows]
 
     def moments(self, blocks):
-        """Return the ``Moments`` of the blocks, an integer array of consecutive numbers."""
+        """Return the ``Moments`` of the blocks, an integer array."""
         d = self.n_features
         if d > SMALL:
             return super().moments(blocks)
         result = Moments(
             np.empty((len(blocks), d, d)), np.empty((len(blocks), d)), np.empty(len(blocks))
         )
-        indptr = self.indptr[blocks[0] : blocks[-1] + 2]
-        in_chunks(
-            lambda first, last: _kernels.task_moments(
-                self.X, self.weight, indptr, *result, np.zeros((d + 1, _STRIP)), first, last
-            ),
-            len(blocks),
-            (indptr[-1] - indptr[0]) * d * d,
-        )
+        start, stop = self.indptr[blocks], self.indptr[blocks + 1]
+
+        def write(first, last):
+            columns = np.zeros((d + 1, _STRIP))
+            _kernels.task_moments(self.X, self.weight, start, stop, *result, columns, first, last)
+
+        in_chunks(write, len(blocks), int((stop - start).sum()) * d * d)
         return result
 
 

@@ -264,5 +264,7 @@ def test_extreme_rows(model, rows):
     # As good as least squares on all unknowns at once, and of a norm no larger.
     best = dense.solve()
     assert dense.objective(theta) <= dense.objective(best) * (1 + 1e-10) + 1e-20
-    assert np.linalg.norm(fitted.coef_) <= np.linalg.norm(dense.unpack(best)[0]) * (1 + 1e-6) + 1e-9
+    if rows is not EXTREME["scaled columns"]:  # of which lstsq drops the smallest
+        norms = np.linalg.norm(fitted.coef_), np.linalg.norm(dense.unpack(best)[0])
+        assert norms[0] <= norms[1] * (1 + 1e-6) + 1e-9
     assert fitted.optimality_ <= 1e-10

@@ -110,6 +110,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
 
     def _raw_prediction(self, X):
         check_is_fitted(self)
+        self._check_parameters()
         X, labels = _input.read_X(self, X, reset=False)
         if self._wide:
             return X @ self.coef_.T + self.intercept_
@@ -188,10 +189,15 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     def _prepare(self, X, y, sample_weight, center=None):
         """Return the rows, the problem they pose and the offset taken off the target.
 
-        ``center`` is given where a fitted model is extended: features are centred as they were.
+        ``center`` is given where a fitted model is extended: its features are centred, and its
+        tasks balanced, as they were.
         """
         rows = self._read(X, y, sample_weight, reset=center is None)
-        task_weight = _input.task_weights(self.task_weight, rows.tasks, rows.totals)
+        if center is None:
+            self._mean_total = rows.totals.mean()
+        task_weight = _input.task_weights(
+            self.task_weight, rows.tasks, rows.totals, self._mean_total
+        )
         penalty = self._penalty(rows.tasks)
         if not task_weight.all():
             present = np.flatnonzero(task_weight)

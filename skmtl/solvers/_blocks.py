@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._linalg import SymmetricSolver
+from skmtl._linalg import SymmetricSolver, row_spectrum
 from skmtl._tasks import SMALL
 from skmtl._threads import in_chunks
 
@@ -118,8 +118,8 @@ class Blocks(ABC):
         return tie @ (x + V)
 
     @abstractmethod
-    def solve(self, P):
-        """Return ``M^-1 p`` for the row p of each task."""
+    def solve(self, P, V):
+        """Return ``M^-1 (p - alpha v)`` for the rows p of P and v of V, one per task."""
 
     @abstractmethod
     def response(self, w, c):
@@ -138,7 +138,7 @@ class PrimalBlocks(Blocks):
         super().__init__(data, groups, alpha_intercept)
         blocks, place = np.unique(groups.block, return_inverse=True)
         H, self.delta, total = data.moments(blocks)
-        if len(blocks) < len(place) or (groups.scale != 1).any():
+        if not np.array_equal(place, np.arange(len(blocks))) or (groups.scale != 1).any():
             H = groups.scale[:, None, None] * H[place]
             self.delta, total = self.delta[place], groups.scale * total[place]
         self._H, self.total = H, total
@@ -181,6 +181,11 @@ class PrimalBlocks(Blocks):
                 return S
 
             self._S += sum(in_chunks(part, n_blocks, work))
+        if not groups.alpha.any():
+            # M^-1 A'A is the projection on the space that the rows span: known to the last digit.
+            self._S[:-1, :-1] = groups.count.sum() * np.eye(d)
+            for b, solver in self._solvers.items():
+                self._S[:-1, :-1] -= groups.count[b] * (solver.null @ solver.null.T)
 
     def center_system(self):
         """Return the blocks' share of the system of the centre; see the base class."""
@@ -190,9 +195,10 @@ class PrimalBlocks(Blocks):
         """Return the sum of A'A over the tasks that are tied to the centre."""
         return np.tensordot(self.groups.count * (self.groups.gain > 0), self._H, 1)
 
-    def solve(self, P):
-        """Return ``M^-1 p`` for the row p of each task."""
-        return self._solve(P, self.groups.of_task)
+    def solve(self, P, V):
+        """Return ``M^-1 (p - alpha v)`` for each task."""
+        of_task = self.groups.of_task
+        return self._solve(P - self.groups.alpha[of_task, None] * V, of_task)
 
     def response(self, w, c):
         """Return ``M^-1 (A'A w + h c)`` for each task."""
@@ -218,10 +224,11 @@ class PrimalBlocks(Blocks):
 
 
 class DualBlocks(Blocks):
-    """Blocks as m x m matrices ``K = AA' + alpha I``, for tasks with fewer rows than features.
+    """Blocks as m x m matrices ``AA' = U diag(l) U'``, for tasks with fewer rows than features.
 
-    ``M^-1 p = (p - A' K^-1 A p) / alpha`` and ``M^-1 A' = A' K^-1``. The rows A are not kept but
-    taken from the data again.
+    With ``C = U'A`` the block is ``A'A = C'C``, and ``M^-1 C' = C' diag(1 / (l + alpha))``:
+    deviations never leave the space that the rows span, however small alpha is. The rows A are
+    not kept but taken from the data again.
     """
 
     def __init__(self, data, groups, alpha_intercept):
@@ -232,33 +239,39 @@ class DualBlocks(Blocks):
             _, self.delta[g], self.total[g] = data.block_rows(b)
         self.total *= groups.scale
 
-    def _rows(self):
-        """Yield ``[A, u]`` of each group, u the column by which the common level enters."""
-        root = np.sqrt(self.kappa)
-        for g, b in enumerate(self.groups.block):
-            rows = np.sqrt(self.groups.scale[g]) * self.data.block_rows(b)[0]
-            A = np.zeros((len(rows) + 1, rows.shape[1] + 1))
-            A[:-1, :-1] = rows
-            A[-1, :-1], A[-1, -1] = root[g] * self.delta[g], root[g]
-            yield A
+    def _rows(self, g):
+        """Return ``[A, u]`` of a group, u the column by which the common level enters."""
+        rows, _, _ = self.data.block_rows(self.groups.block[g])
+        root = np.sqrt(self.kappa[g])
+        A = np.zeros((len(rows) + 1, rows.shape[1] + 1))
+        A[:-1, :-1] = np.sqrt(self.groups.scale[g]) * rows
+        A[-1, :-1], A[-1, -1] = root * self.delta[g], root
+        return A
+
+    def _spectra(self):
+        """Yield ``C`` (r, d), ``U'u`` (r,), the eigenvalues (r,) and alpha of each group."""
+        for g, (values, U) in enumerate(self._eigen):
+            C = U.T @ self._rows(g)
+            yield C[:, :-1], C[:, -1], values, self.groups.alpha[g]
 
     def factor(self, *, reduce):
         """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
-        d = self.data.n_features
-        self._S, self._solvers = np.zeros((d + 1, d + 1)), []
-        left, right, waiting = [], [], 0
-        for A, alpha, gain in zip(self._rows(), self.groups.alpha, self.groups.gain, strict=True):
-            K = A[:, :-1] @ A[:, :-1].T
-            self._solvers.append(SymmetricSolver(K + alpha * np.eye(len(K))))
-            if reduce:  # S += gain [A, u]' K^-1 [A, u], many tasks to a product
-                left.append(A)
-                right.append(gain * self._solvers[-1].solve(A))
-                waiting += len(A)
-                if waiting > 2048:
-                    self._S += np.vstack(left).T @ np.vstack(right)
-                    left, right, waiting = [], [], 0
-        if left:
-            self._S += np.vstack(left).T @ np.vstack(right)
+        groups, d = self.groups, self.data.n_features
+        self._eigen = [row_spectrum(self._rows(g)[:, :-1]) for g in range(len(groups.block))]
+        self._S = np.zeros((d + 1, d + 1))
+        if not reduce:
+            return
+        self._S[-1, -1] = groups.count @ self.kappa
+        waiting = []
+        for g, (C, u, values, alpha) in enumerate(self._spectra()):
+            root = np.sqrt(groups.gain[g] / (values + alpha))
+            waiting.append(root[:, None] * np.column_stack([C, u]))
+            # kappa - h' M^-1 h = kappa - u'u + alpha u' (l + alpha)^-1 u, the last part below
+            self._S[-1, -1] -= groups.count[g] * (u @ u)
+            if sum(map(len, waiting)) > 2048 or g == len(groups.block) - 1:
+                rows = np.vstack(waiting)  # many tasks to a product
+                self._S += rows.T @ rows
+                waiting = []
 
     def center_system(self):
         """Return the blocks' share of the system of the centre; see the base class."""
@@ -266,24 +279,23 @@ class DualBlocks(Blocks):
 
     def support(self):
         """Return the sum of A'A over the tasks, all of them tied."""
-        rows = zip(self._rows(), self.groups.count, strict=True)
-        return sum(count * (A[:, :-1].T @ A[:, :-1]) for A, count in rows)
+        spectra = zip(self.groups.count, self._spectra(), strict=True)
+        return sum(count * (C.T @ C) for count, (C, *_) in spectra)
 
-    def solve(self, P):
-        """Return ``M^-1 p`` for the row p of each task."""
+    def solve(self, P, V):
+        """Return ``M^-1 (p - alpha v)`` for each task, which is ``M^-1 (p + A'A v) - v``."""
         result = np.empty_like(P)
-        parts = zip(self._rows(), self._solvers, self.groups.members(), strict=True)
-        for g, (A, solver, tasks) in enumerate(parts):
-            A, p = A[:, :-1], P[tasks].T
-            result[tasks] = ((p - A.T @ solver.solve(A @ p)) / self.groups.alpha[g]).T
+        for (C, _, values, alpha), tasks in zip(
+            self._spectra(), self.groups.members(), strict=True
+        ):
+            inside = (C @ P[tasks].T) / values[:, None] + C @ V[tasks].T
+            result[tasks] = (C.T @ (inside / (values + alpha)[:, None])).T - V[tasks]
         return result
 
     def response(self, w, c):
-        """Return ``M^-1 (A'A w + h c)`` for each task, which is ``A' K^-1 [A, u] (w, c)``."""
-        z = np.append(w, c)
-        rows = zip(self._rows(), self._solvers, strict=True)
-        response = np.array([A[:, :-1].T @ solver.solve(A @ z) for A, solver in rows])
-        return response[self.groups.of_task]
+        """Return ``M^-1 (A'A w + h c)`` for each task."""
+        response = [C.T @ ((C @ w + u * c) / (values + a)) for C, u, values, a in self._spectra()]
+        return np.array(response)[self.groups.of_task]
 
 
 class PooledBlocks(Blocks):
@@ -321,7 +333,7 @@ class PooledBlocks(Blocks):
         """Return the pull of the tasks on the centre, (d,)."""
         return P.sum(axis=0)
 
-    def solve(self, P):
+    def solve(self, P, V):
         """Return zeros: these tasks have no deviations."""
         return np.zeros_like(P)
 

@@ -101,10 +101,9 @@ class DirectSolver(NewtonSolver):
         # The tasks' levels, eliminated: the data alone would move each deviation q to `wish`.
         wish = q - R / self._total
         P = (self._kappa * wish + R)[:, None] * self._delta - G
-        pull = penalty.curvature().V * V
         dV = np.empty_like(V)
         for blocks, tasks in self._parts:
-            dV[tasks] = blocks.solve(P[tasks] - pull[tasks])
+            dV[tasks] = blocks.solve(P[tasks], V[tasks])
         dw, dc = self._center_step(P, dV, V, w, wish)
         if dc or dw.any():
             for blocks, tasks in self._parts:

@@ -1,0 +1,97 @@
+"""scikit-learn's own checks, for arrays and for the long form, without and with the array API."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    parametrize_with_checks,
+)
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from tests._problems import ESTIMATORS
+
+
+class _LongForm:
+    """An estimator in the long form on whatever X a check passes: labels are made from x_1.
+
+    The estimator itself sees X and the labels behind it; this class only counts columns.
+    """
+
+    def fit(self, X, y, sample_weight=None):
+        X = validate_data(self, X, dtype=np.float64)
+        base = type(self).__mro__[2]
+        self.long_ = base(**self.get_params() | {"task_column": -1})
+        self.long_.fit(self._with_labels(X), y, sample_weight)
+        self.coef_, self.n_iter_ = self.long_.coef_, self.long_.n_iter_
+        return self
+
+    def predict(self, X):
+        check_is_fitted(self)
+        X = self._with_labels(validate_data(self, X, dtype=np.float64, reset=False))
+        if self.handle_unknown == "error":  # a model without a centre: take any task
+            X[~np.isin(X[:, -1], self.long_.tasks_), -1] = self.long_.tasks_[0]
+        return self.long_.predict(X)
+
+    def _with_labels(self, X):
+        return np.column_stack([X, np.floor(2 * X[:, 0]) % 3])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = False
+        return tags
+
+
+class LongPooled(_LongForm, PooledRegressor):
+    pass
+
+
+class LongSeparate(_LongForm, SharedL2Regressor):
+    pass
+
+
+class LongMean(_LongForm, MeanRegularizedRegressor):
+    pass
+
+
+LONG = [LongPooled(handle_unknown="shared"), LongSeparate(), LongMean(handle_unknown="shared")]
+
+
+@parametrize_with_checks([estimator() for estimator in ESTIMATORS])
+def test_array_form(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([*LONG, LongPooled(0.5, alpha_intercept=2.0, handle_unknown="shared")])
+def test_long_form(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [*(e() for e in ESTIMATORS), *LONG], ids=repr)
+def test_column_names(estimator):
+    check_dataframe_column_names_consistency(type(estimator).__name__, estimator)
+
+
+def test_long_form_makes_tasks_that_matter():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
+    for estimator in LONG:
+        fitted = estimator.fit(X, y)
+        assert list(fitted.long_.tasks_) == [0, 1, 2]
+    assert np.ptp(LONG[1].coef_, axis=0).min() > 0
+
+
+@pytest.mark.skipif("SCIPY_ARRAY_API" in os.environ, reason="this is the run inside")
+def test_the_same_with_the_array_api():
+    """The switch is read when scipy is imported: a process of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    environment = os.environ | {"SCIPY_ARRAY_API": "1"}
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert " passed" in result.stdout
