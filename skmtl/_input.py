@@ -80,8 +80,8 @@ def _position(task_column, n_columns):
 
 def _missing(task_column):
     return (
-        f"The task column {task_column!r} has missing labels. Every row needs a task: drop these "
-        "rows, or give them a label of their own."
+        f"The task column {task_column!r} has missing labels (None, NaN or infinite). Every row "
+        "needs a task: drop these rows, or give them a label of their own."
     )
 
 
@@ -110,9 +110,15 @@ def factorize(labels, task_column):
 def _factorize_objects(labels, task_column):
     """Do the work of ``factorize`` for labels that are Python objects."""
     seen = {}
-    codes = np.fromiter(
-        (seen.setdefault(label, len(seen)) for label in labels.tolist()), np.intp, labels.size
-    )
+    try:
+        codes = np.fromiter(
+            (seen.setdefault(label, len(seen)) for label in labels.tolist()), np.intp, labels.size
+        )
+    except TypeError as error:
+        raise TypeError(
+            f"The task column {task_column!r} holds labels that cannot be hashed ({error}). Use "
+            "numbers, strings or tuples."
+        ) from None
     for label in seen:
         if _is_missing(label):
             raise ValueError(_missing(task_column))
@@ -156,6 +162,11 @@ def _whole_numbers(labels, task_column):
         return labels if labels.dtype == np.uint64 else labels.astype(np.int64)
     if not np.isfinite(labels).all():
         raise ValueError(_missing(task_column))
+    if np.abs(labels).max() >= 2.0**63:
+        raise ValueError(
+            f"The task column {task_column!r} holds {float(np.abs(labels).max())!r}, too large a "
+            "float to tell labels apart. Use integers or strings."
+        )
     values = labels.astype(np.int64)
     wrong = values != labels
     if wrong.any():
@@ -284,6 +295,8 @@ def per_task(value, name, tasks):
             )
         value = [value[task] for task in tasks.tolist()]
     try:
+        if isinstance(value, bool):
+            raise TypeError
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(
@@ -305,7 +318,7 @@ def per_task(value, name, tasks):
 
 def strength(value, name):
     """Return a strength as a float in [0, inf]."""
-    if not isinstance(value, Real) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
         raise ValueError(f"{name} must be a number in [0, inf], got {value!r}.")
     return float(value)
 

@@ -11,7 +11,6 @@ import math
 import numba
 import numpy as np
 
-_EPS = np.finfo(np.float64).eps
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # On sums of products only: reordering them is harmless, assuming away NaN would not be.
 _SUMS = {"reassoc", "contract"}
@@ -155,11 +154,11 @@ def square_norms(X, s, indptr, out, first, last):
 
 
 @_jit(fastmath=_SUMS)
-def factor_blocks(H, delta, h, alpha, U, failed, first, last):
+def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
     """Complete the blocks, ``H_b += h_b delta_b'``, and factor ``H_b + alpha_b I = U_b' U_b``.
 
     A pivot is judged against its own diagonal entry, which scaling the columns does not change;
-    blocks without full rank are flagged in ``failed``.
+    blocks with one below ``suspicious`` times that are flagged in ``failed``.
     """
     d = H.shape[1]
     for b in range(first, last):
@@ -175,7 +174,7 @@ def factor_blocks(H, delta, h, alpha, U, failed, first, last):
                 factor = U[b, i, k]
                 for j in range(k, d):
                     U[b, k, j] -= factor * U[b, i, j]
-            if not U[b, k, k] > 8.0 * d * _EPS * diagonal:
+            if not U[b, k, k] > suspicious * diagonal:
                 failed[b] = True
                 break
             inverse = 1.0 / math.sqrt(U[b, k, k])

@@ -4,7 +4,9 @@ import numpy as np
 from scipy import linalg
 
 _EPS = np.finfo(np.float64).eps
-_SUSPICIOUS = 1e-2  # share of a column that the columns before it leave unexplained
+# Share of a column that the columns before it leave unexplained, below which rank is looked into:
+# noise grows in the pivots behind the first that should be zero.
+SUSPICIOUS = 1e-8
 
 
 class SymmetricSolver:
@@ -16,9 +18,9 @@ class SymmetricSolver:
     Parameters
     ----------
     A : ndarray of shape (d, d)
-    support : callable, optional
-        Returns a positive semidefinite matrix with the null space of A that is known to
-        rounding error, for an A that is the result of a longer computation.
+    null_space : callable, optional
+        Returns an orthonormal basis of the null space of an A that is the result of a longer
+        computation and no longer tells.
 
     Attributes
     ----------
@@ -26,14 +28,13 @@ class SymmetricSolver:
         Orthonormal basis of the null space of A.
     """
 
-    def __init__(self, A, support=None):
+    def __init__(self, A, null_space=None):
         self.null = np.empty((len(A), 0))
         self._scale = _unit_diagonal(A)
         scaled = A / np.outer(self._scale, self._scale)
         factor, smallest = _cholesky(scaled)
-        tolerance = 8 * len(A) * _EPS
-        if smallest <= (tolerance if support is None else _SUSPICIOUS):
-            self.null = _null_space(A if support is None else support())
+        if smallest <= (SUSPICIOUS if null_space is None else 1e-2):
+            self.null = null_space_of(A) if null_space is None else null_space()
             if self.null.shape[1]:
                 # A direction A does not see gets a curvature of its own, b has no part in it.
                 direction, _ = linalg.qr(self._scale[:, None] * self.null, mode="economic")
@@ -70,7 +71,7 @@ def row_spectrum(A):
 
 
 def _unit_diagonal(A):
-    scale = np.sqrt(np.diag(A))
+    scale = np.sqrt(np.maximum(np.diag(A), 0.0))
     return np.where(scale > 0, scale, 1.0)
 
 
@@ -93,7 +94,7 @@ def _shifted_cholesky(A):
     return factor
 
 
-def _null_space(A):
+def null_space_of(A):
     """Return an orthonormal basis of the null space of A, (d, k)."""
     scale = _unit_diagonal(A)
     scaled, tolerance = A / np.outer(scale, scale), 8 * len(A) * _EPS

@@ -63,25 +63,24 @@ class Problem:
         """
         bound, squares = self.loss.curvature_bound, np.maximum(self._null_squares, sums.squares)
         overall = squares.sum()
-        if overall == 0.0:
-            return 0.0
         # A task fitted exactly by the null model has no unit of its own.
         residual = np.sqrt(np.maximum(squares, 1e-12 * overall / self.data.n_tasks))
         overall = np.sqrt(overall)
         curvature = bound * self.data.square_norms
         weight = bound * self.data.totals
         penalty = self.penalty.curvature()
-        return max(
+        parts = [
             _largest(gradient.V, np.sqrt(curvature + penalty.V) * residual[:, None]),
             _largest(gradient.q, np.sqrt(weight + penalty.q) * residual),
             _largest(gradient.w, np.sqrt(curvature.sum(axis=0) + penalty.w) * overall),
             _largest(gradient.c, np.sqrt(weight.sum()) * overall),
-        )
+        ]
+        return float(np.max(parts))  # unlike Python's, NaN if any of them is
 
 
 def _largest(entries, units):
     """Return the largest entry in its unit; what has no unit and is zero counts as zero."""
     entries = np.abs(entries)
     units = np.broadcast_to(units, entries.shape)
-    ratio = np.divide(entries, units, out=np.where(entries > 0, np.inf, 0.0), where=units > 0)
-    return float(ratio.max())
+    ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
+    return ratio.max()

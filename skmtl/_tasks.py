@@ -18,7 +18,7 @@ from skmtl._threads import in_chunks
 # Up to here our kernel beats a BLAS call per task; see benchmarks/linear.py.
 SMALL = 64
 _STRIP = 64  # rows whose columns are summed in registers
-_TILE = 2**17  # predictions that stay in the processor's cache
+_TILE = 2**19  # predictions of a tile: few enough for the cache, enough for BLAS
 
 
 class LossSums(NamedTuple):

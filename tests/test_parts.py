@@ -104,7 +104,7 @@ def test_symmetric_solver_finds_the_smallest_norm(rank, zeros):
     b = A @ np.random.default_rng(1).normal(size=len(A))
     expected = np.linalg.pinv(A, rcond=1e-12) @ b
     assert_allclose(SymmetricSolver(A).solve(b), expected, rtol=0, atol=1e-11)
-    supported = SymmetricSolver(A, support=lambda: 3 * A)
+    supported = SymmetricSolver(A, lambda: null_space_of(3 * A))
     assert_allclose(supported.solve(b), expected, rtol=0, atol=1e-11)
 
 

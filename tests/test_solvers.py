@@ -231,3 +231,23 @@ def test_least_squares_of_minimum_norm(estimator, d):
         assert_allclose(model.coef_[t], np.linalg.pinv(Z) @ r, rtol=0, atol=1e-11)
     # Interpolation: d exceeds the rows.
     assert_allclose(model.predict(rows.long), rows.y, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize(
+    ("alpha_shared", "alpha_intercept"), [(0.0, 1.0), (0.0, 0.0), (0.5, 1.0), (0.5, np.inf)]
+)
+def test_free_tasks_of_fewer_rows_than_features_interpolate(
+    constant, alpha_shared, alpha_intercept
+):
+    """The tasks say nothing of the centre: its system is zero up to rounding, of either sign."""
+    model = MeanRegularizedRegressor(
+        0.0, alpha_shared=alpha_shared, alpha_intercept=alpha_intercept
+    )
+    for seed in range(60):
+        rows = make_rows(sizes=(1, 2, 2), d=5, seed=seed)
+        if constant:
+            rows.X[:, 0] = 1.7
+        fitted = fit_long(model, rows)
+        assert_allclose(fitted.predict(rows.long), rows.y, rtol=0, atol=1e-8)
+        assert np.abs(fitted.coef_).max() < 1e6  # a solution of small norm, not any solution

@@ -181,7 +181,11 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             raise ValueError(
                 f"solver must be 'auto' or one of {sorted(SOLVERS)}, got {self.solver!r}."
             )
-        if not isinstance(self.max_iter, Integral) or self.max_iter < 1:
+        for name in ("fit_intercept", "warm_start"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
+        whole = isinstance(self.max_iter, Integral) and not isinstance(self.max_iter, bool)
+        if not whole or self.max_iter < 1:
             raise ValueError(f"max_iter must be an integer of at least 1, got {self.max_iter!r}.")
         if not isinstance(self.tol, Real) or not 0 < self.tol < 1:
             raise ValueError(f"tol must be a number between 0 and 1, got {self.tol!r}.")

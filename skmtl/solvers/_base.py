@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
+
 from skmtl.penalties import Coefficients
 
 
@@ -66,6 +68,11 @@ class NewtonSolver(ABC):
         """Return the ``Solution`` reached from ``start``."""
         best, history, stalled = None, [], 0
         coefficients, evaluation = start, self.problem.evaluate(start)
+        if not np.isfinite(evaluation.objective):
+            raise ValueError(
+                f"The objective is {evaluation.objective} before the first step: values of y, X "
+                "or the weights are too large for their squares. Scale them."
+            )
         while True:
             history.append(
                 {

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._linalg import SymmetricSolver, row_spectrum
+from skmtl._linalg import SUSPICIOUS, SymmetricSolver, row_spectrum
 from skmtl._tasks import SMALL
 from skmtl._threads import in_chunks
 
@@ -110,7 +110,11 @@ class Blocks(ABC):
 
     @abstractmethod
     def support(self):
-        """Return the sum of A'A over the tasks that are tied to the centre, (d, d)."""
+        """Return the sum of ``[A, u]'[A, u]`` over the tasks tied to the centre, (d + 1, d + 1).
+
+        S has its null space, but for rounding. A task that is not tied counts in the corner, with
+        what it says about the common level.
+        """
 
     def right_hand_side(self, x, P, V):
         """Return the pull of the tasks on the centre, (d,), at ``x = M^-1 (P - alpha V)``."""
@@ -129,6 +133,11 @@ class Blocks(ABC):
 def parallel(a, b):
     """Return ``ab / (a + b)``, the strength of two springs in a row; b in [0, inf]."""
     return a if np.isinf(b) else a * (b / (a + b))
+
+
+def bordered(matrix, border, corner):
+    """Return the symmetric matrix with one more row and column."""
+    return np.block([[matrix, border[:, None]], [border, corner]])
 
 
 class PrimalBlocks(Blocks):
@@ -152,7 +161,7 @@ class PrimalBlocks(Blocks):
             self._U, failed = np.empty_like(H), np.empty(n_blocks, dtype=bool)
             in_chunks(
                 lambda first, last: _kernels.factor_blocks(
-                    H, self.delta, h, groups.alpha, self._U, failed, first, last
+                    H, self.delta, h, groups.alpha, SUSPICIOUS, self._U, failed, first, last
                 ),
                 n_blocks,
                 work // 3,
@@ -181,7 +190,7 @@ class PrimalBlocks(Blocks):
                 return S
 
             self._S += sum(in_chunks(part, n_blocks, work))
-        if not groups.alpha.any():
+        if groups.gain.any() and not groups.alpha.any():
             # M^-1 A'A is the projection on the space that the rows span: known to the last digit.
             self._S[:-1, :-1] = groups.count.sum() * np.eye(d)
             for b, solver in self._solvers.items():
@@ -192,8 +201,14 @@ class PrimalBlocks(Blocks):
         return self._S
 
     def support(self):
-        """Return the sum of A'A over the tasks that are tied to the centre."""
-        return np.tensordot(self.groups.count * (self.groups.gain > 0), self._H, 1)
+        """Return the sum of ``[A, u]'[A, u]``; see the base class."""
+        tied = self.groups.gain > 0
+        count, h, kappa = self.groups.count * tied, self.h, self.kappa
+        free = np.flatnonzero(~tied)
+        kappa[free] -= np.einsum("bj,bj->b", h[free], self._solve(h[free], free))
+        return bordered(
+            np.tensordot(count, self._H, 1), count @ h, self.groups.count @ np.maximum(kappa, 0.0)
+        )
 
     def solve(self, P, V):
         """Return ``M^-1 (p - alpha v)`` for each task."""
@@ -278,9 +293,9 @@ class DualBlocks(Blocks):
         return self._S
 
     def support(self):
-        """Return the sum of A'A over the tasks, all of them tied."""
-        spectra = zip(self.groups.count, self._spectra(), strict=True)
-        return sum(count * (C.T @ C) for count, (C, *_) in spectra)
+        """Return the sum of ``[A, u]'[A, u]``; see the base class."""
+        rows = ((count, self._rows(g)) for g, count in enumerate(self.groups.count))
+        return sum(count * (A.T @ A) for count, A in rows)
 
     def solve(self, P, V):
         """Return ``M^-1 (p - alpha v)`` for each task, which is ``M^-1 (p + A'A v) - v``."""
@@ -326,8 +341,8 @@ class PooledBlocks(Blocks):
         return self._S
 
     def support(self):
-        """Return the sum of A'A over the tasks, all of them tied."""
-        return self._S[:-1, :-1]
+        """Return the sum of ``[A, u]'[A, u]``; see the base class."""
+        return bordered(self._S[:-1, :-1], self._S[:-1, -1], self._S[-1, -1])
 
     def right_hand_side(self, x, P, V):
         """Return the pull of the tasks on the centre, (d,)."""

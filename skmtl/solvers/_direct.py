@@ -3,8 +3,9 @@
 import os
 
 import numpy as np
+from scipy import linalg
 
-from skmtl._linalg import SymmetricSolver, row_space
+from skmtl._linalg import SymmetricSolver, null_space_of, row_space
 from skmtl._tasks import SMALL
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.solvers._base import NewtonSolver
@@ -73,23 +74,34 @@ class DirectSolver(NewtonSolver):
         """Eliminate the common level from the system of the centre, and factor the rest."""
         penalty = self.problem.penalty
         ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
+        # Where no task is tied to the centre, the centre follows them and they do not follow it.
+        self._follows, self._yield = not penalty.alpha.any(), None
         if penalty.fixed_level or not self._kappa.any():
             self._cc, self._wc = np.inf, np.zeros_like(self._wc)
-        # Where no task is tied to the centre, the centre follows them and they do not follow it.
-        self._follows = not penalty.alpha.any()
+        elif self._follows and self._cc <= 1e-10 * self._kappa.sum():
+            # Nor do the data tell its level: all tasks can follow that too. Both are the least
+            # squares of the deviations.
+            self._yield = np.zeros((len(self._kappa), len(self._wc)))
+            for blocks, tasks in self._parts:
+                self._yield[tasks] = blocks.response(np.zeros_like(self._wc), 1.0)
+            self._cc = float((self._yield**2).sum()) or np.inf
+            self._wc = self._yield.sum(axis=0)
         if penalty.fixed_center or (self._follows and penalty.alpha_shared > 0):
             self._center = None
             return
-        if not self._follows:
+        if not self._follows or self._yield is not None:
             ww = ww - np.outer(self._wc, self._wc / self._cc)
         if penalty.alpha_shared > 0:
             self._center = SymmetricSolver(ww + penalty.alpha_shared * np.eye(len(ww)))
         else:
-            self._center = SymmetricSolver(ww, support=self._support)
+            self._center = SymmetricSolver(ww, self._null_space)
 
-    def _support(self):
-        """Return the Gram of the rows that are tied to the centre: its null space is S's."""
-        return sum(blocks.support() for blocks, _ in self._parts)
+    def _null_space(self):
+        """Return the null space that the centre's system has in theory: where no row tells."""
+        support = sum(blocks.support() for blocks, _ in self._parts)
+        if np.isinf(self._cc) or (self._follows and self._yield is None):
+            return null_space_of(support[:-1, :-1])
+        return linalg.qr(null_space_of(support)[:-1], mode="economic")[0]
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
@@ -120,16 +132,17 @@ class DirectSolver(NewtonSolver):
     def _center_step(self, P, x, V, w, wish):
         """Return the step of the centre, (d,) and a number; ``x = M^-1 (P - alpha V)``."""
         penalty = self.problem.penalty
-        right_w = np.zeros_like(w)
+        right_w = -penalty.curvature().w * w
         right_c = self._kappa @ wish
         for blocks, tasks in self._parts:
             right_c -= np.einsum("t,tj,tj", self._kappa[tasks], self._delta[tasks], x[tasks])
             right_w += blocks.right_hand_side(x[tasks], P[tasks], V[tasks])
-        right_w -= penalty.curvature().w * w
+        if self._yield is not None:
+            right_c = float((self._yield * (x + V)).sum())
         if self._center is None:
             dw = np.zeros_like(w) if penalty.fixed_center else -w
             return dw, right_c / self._cc
-        if self._follows:
+        if self._follows and self._yield is None:
             dc = right_c / self._cc
             return self._center.solve(right_w - self._wc * dc), dc
         dw = self._center.solve(right_w - self._wc * (right_c / self._cc))
