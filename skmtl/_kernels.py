@@ -34,19 +34,22 @@ def thread_count():
 
 
 def group_rows(codes, n_groups):
-    """Return the stable order that groups rows by code, and where each group starts."""
+    """Return each row's place when rows are grouped by code, and where each group starts.
+
+    Rows of one group keep their order.
+    """
     indptr = np.concatenate([[0], np.bincount(codes, minlength=n_groups).cumsum()])
-    order = np.empty(len(codes), np.intp)
-    _place_rows(codes, indptr.copy(), order)
-    return order, indptr
+    place = np.empty(len(codes), np.intp)
+    _place_rows(codes, indptr.copy(), place)
+    return place, indptr
 
 
 @_jit()
-def _place_rows(codes, place, order):
-    """Write each row to the next free place of its group."""
+def _place_rows(codes, free, place):
+    """Give each row the next free place of its group."""
     for i in range(codes.shape[0]):
-        order[place[codes[i]]] = i
-        place[codes[i]] += 1
+        place[i] = free[codes[i]]
+        free[codes[i]] += 1
 
 
 @_jit(fastmath=_SUMS)
@@ -60,12 +63,15 @@ def column_sums(X, weight, out, first, last):
 
 
 @_jit()
-def gather_centered(X, order, center, out, first, last):
-    """Write ``X[order] - center`` to ``out``, for the rows ``first:last`` of ``out``."""
+def scatter_centered(X, place, center, out, first, last):
+    """Write ``X[i] - center`` to ``out[place[i]]``, for the rows ``first:last`` of X.
+
+    Reading in order and writing anywhere takes half the time of the reverse.
+    """
     for i in range(first, last):
-        source = order[i]
+        target = place[i]
         for j in range(out.shape[1]):
-            out[i, j] = X[source, j] - center[j]
+            out[target, j] = X[i, j] - center[j]
 
 
 @_jit(fastmath=_SUMS)
@@ -170,10 +176,17 @@ def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
         failed[b] = False
         for k in range(d):
             diagonal = U[b, k, k]
-            for i in range(k):
-                factor = U[b, i, k]
+            odd = k % 4  # four rows at a time: a fourth of the traffic on the row they change
+            for i in range(odd):
+                f0 = U[b, i, k]
                 for j in range(k, d):
-                    U[b, k, j] -= factor * U[b, i, j]
+                    U[b, k, j] -= f0 * U[b, i, j]
+            for i in range(odd, k, 4):
+                f0, f1, f2, f3 = U[b, i, k], U[b, i + 1, k], U[b, i + 2, k], U[b, i + 3, k]
+                for j in range(k, d):
+                    U[b, k, j] -= (f0 * U[b, i, j] + f1 * U[b, i + 1, j]) + (
+                        f2 * U[b, i + 2, j] + f3 * U[b, i + 3, j]
+                    )
             if not U[b, k, k] > suspicious * diagonal:
                 failed[b] = True
                 break
@@ -187,9 +200,10 @@ def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
     """Sum up what the factored blocks leave for the centre.
 
     S (d + 1, d + 1) gains ``gain_b M_b^-1 [H_b, h_b]``, ``M_b = U_b' U_b``, in its upper d rows
-    and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` in its corner. B (d, d + 1) is room to work in.
+    and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` in its corner. B (d, m) is room to work in, zero
+    behind its first d + 1 columns: m is what vector instructions like.
     """
-    d = H.shape[1]
+    d, m = B.shape
     for b in range(first, last):
         if failed[b]:
             continue
@@ -198,20 +212,34 @@ def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
                 B[i, j] = H[b, i, j]
             B[i, d] = h[b, i]
         for i in range(d):
-            for k in range(i):
-                factor = U[b, k, i]
-                for j in range(d + 1):
-                    B[i, j] -= factor * B[k, j]
+            odd = i % 4
+            for k in range(odd):
+                f0 = U[b, k, i]
+                for j in range(m):
+                    B[i, j] -= f0 * B[k, j]
+            for k in range(odd, i, 4):
+                f0, f1, f2, f3 = U[b, k, i], U[b, k + 1, i], U[b, k + 2, i], U[b, k + 3, i]
+                for j in range(m):
+                    B[i, j] -= (f0 * B[k, j] + f1 * B[k + 1, j]) + (
+                        f2 * B[k + 2, j] + f3 * B[k + 3, j]
+                    )
             inverse = 1.0 / U[b, i, i]
-            for j in range(d + 1):
+            for j in range(m):
                 B[i, j] *= inverse
         for i in range(d - 1, -1, -1):
-            for k in range(i + 1, d):
-                factor = U[b, i, k]
-                for j in range(d + 1):
-                    B[i, j] -= factor * B[k, j]
+            odd = i + 1 + (d - 1 - i) % 4
+            for k in range(i + 1, odd):
+                f0 = U[b, i, k]
+                for j in range(m):
+                    B[i, j] -= f0 * B[k, j]
+            for k in range(odd, d, 4):
+                f0, f1, f2, f3 = U[b, i, k], U[b, i, k + 1], U[b, i, k + 2], U[b, i, k + 3]
+                for j in range(m):
+                    B[i, j] -= (f0 * B[k, j] + f1 * B[k + 1, j]) + (
+                        f2 * B[k + 2, j] + f3 * B[k + 3, j]
+                    )
             inverse = 1.0 / U[b, i, i]
-            for j in range(d + 1):
+            for j in range(m):
                 B[i, j] *= inverse
         corner = kappa[b]
         for i in range(d):

@@ -50,7 +50,7 @@ class SymmetricSolver:
         b = b / scale
         if self.null.shape[1]:
             b = b - self._direction @ (self._direction.T @ b)
-        x = linalg.cho_solve((self._factor, False), b, check_finite=False) / scale
+        x = linalg.cho_solve((self._factor, True), b, check_finite=False) / scale
         if self.null.shape[1]:
             x = x - self.null @ (self.null.T @ x)
         return x
@@ -76,9 +76,15 @@ def _unit_diagonal(A):
 
 
 def _cholesky(A):
-    """Return the upper factor and its smallest squared pivot, 0 where there is none."""
-    factor, failed = linalg.lapack.dpotrf(A, lower=0)
-    return factor, 0.0 if failed or len(A) == 0 else float(np.diag(factor).min() ** 2)
+    """Return the lower factor and its smallest squared pivot, 0 where there is none.
+
+    By numpy: scipy brings a second BLAS, whose threads wait for those of numpy's products.
+    """
+    try:
+        factor = np.linalg.cholesky(A)
+    except np.linalg.LinAlgError:
+        return A, 0.0
+    return factor, float(np.diag(factor).min() ** 2)
 
 
 def _shifted_cholesky(A):

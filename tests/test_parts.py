@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import _kernels
-from skmtl._linalg import SymmetricSolver, row_space
+from skmtl._linalg import SymmetricSolver, null_space_of, row_space
 from skmtl._problem import Problem
 from skmtl._tasks import LongData
 from skmtl.losses import SquaredLoss
@@ -159,8 +159,8 @@ def test_kernels(d):
     _kernels.predict_rows(X, codes, W, level, z, 0, n)
     assert_allclose(z, (X * W[codes]).sum(axis=1) + level[codes], rtol=0, atol=1e-12)
     mixed = rng.permutation(codes)
-    order, starts = _kernels.group_rows(mixed, T)
-    assert_array_equal(order, np.argsort(mixed, kind="stable"))
+    place, starts = _kernels.group_rows(mixed, T)
+    assert_array_equal(np.argsort(place), np.argsort(mixed, kind="stable"))
     assert_array_equal(starts, indptr)
 
 

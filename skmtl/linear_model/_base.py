@@ -243,7 +243,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     def _task_data(self, rows, task_weight, center):
         """Return the rows as TaskData, and the offset that was taken off the target."""
         weight = rows.weight
-        if rows.codes is not None:
+        if rows.codes is not None and (task_weight != 1).any():
             weight = weight * task_weight[rows.codes]
         offset = 0.0
         if not self.fit_intercept:

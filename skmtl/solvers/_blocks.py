@@ -20,6 +20,7 @@ from skmtl._linalg import SUSPICIOUS, SymmetricSolver, row_spectrum
 from skmtl._tasks import SMALL
 from skmtl._threads import in_chunks
 
+_SIDES = ("left", "right")
 _CHUNK = 2**20  # numbers in a chunk of blocks that are summed and forgotten
 
 
@@ -61,8 +62,8 @@ class Groups(NamedTuple):
 
     def members(self):
         """Return the tasks of each group, a list of index arrays."""
-        order, indptr = _kernels.group_rows(self.of_task, len(self.block))
-        return np.split(order, indptr[1:-1])
+        order = np.argsort(self.of_task, kind="stable")
+        return np.split(order, np.bincount(self.of_task, minlength=len(self.block)).cumsum()[:-1])
 
     def select(self, chosen):
         """Return some of the groups (a mask), and the tasks that belong to them."""
@@ -183,7 +184,7 @@ class PrimalBlocks(Blocks):
         if len(self._solvers) < n_blocks:
 
             def part(first, last):
-                B, S = np.empty((d, d + 1)), np.zeros((d + 1, d + 1))
+                B, S = np.zeros((d, -(-(d + 1) // 8) * 8)), np.zeros((d + 1, d + 1))
                 _kernels.sum_blocks(
                     H, h, kappa, groups.gain, groups.count, self._U, failed, B, S, first, last
                 )
@@ -231,9 +232,10 @@ class PrimalBlocks(Blocks):
                 4 * P.size * P.shape[1],
             )
         if self._solvers:
-            order, indptr = _kernels.group_rows(group, len(self._H))
-            for b, solver in self._solvers.items():
-                rows = order[indptr[b] : indptr[b + 1]]
+            order = np.argsort(group, kind="stable")
+            start, stop = (np.searchsorted(group, list(self._solvers), s, order) for s in _SIDES)
+            for solver, first, last in zip(self._solvers.values(), start, stop, strict=True):
+                rows = order[first:last]
                 result[rows] = solver.solve(P[rows].T).T
         return result
 
