@@ -4,7 +4,6 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -13,28 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _input
 from skmtl._problem import Problem
-from skmtl._tasks import LongData, WideData, weighted_mean
 from skmtl.penalties import Coefficients
 from skmtl.solvers import SOLVERS
 
 _STRIP = 2**16  # rows predicted at a time
-
-
-class _Rows(NamedTuple):
-    """What fit reads: rows of positive weight, and the tasks they belong to.
-
-    ``codes`` is None in the wide form, where ``y`` is (n, T); ``observed`` (n, T) is None where
-    nothing is missing.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
-    codes: np.ndarray | None
-    observed: np.ndarray | None
-    tasks: np.ndarray
-    counts: np.ndarray  # rows of each task
-    totals: np.ndarray  # their weight
 
 
 class LinearMultiTaskModel(BaseEstimator, ABC):
@@ -196,7 +177,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         ``center`` is given where a fitted model is extended: its features are centred, and its
         tasks balanced, as they were.
         """
-        rows = self._read(X, y, sample_weight, reset=center is None)
+        rows = _input.read_rows(self, X, y, sample_weight, reset=center is None)
         if center is None:
             self._mean_total = rows.totals.mean()
         task_weight = _input.task_weights(
@@ -205,58 +186,13 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         penalty = self._penalty(rows.tasks)
         if not task_weight.all():
             present = np.flatnonzero(task_weight)
-            rows, task_weight = _without_absent(rows, task_weight), task_weight[present]
+            rows, task_weight = rows.take(present), task_weight[present]
             penalty = penalty.take(present)
-        data, offset = self._task_data(rows, task_weight, center)
-        return rows, Problem(data, self._loss(), penalty), offset
-
-    def _read(self, X, y, sample_weight, *, reset):
-        """Read the data into ``_Rows``."""
-        X, labels = _input.read_X(self, X, reset=reset)
-        y = self._read_target(y, X, wide=labels is None)
-        weight = _input.read_sample_weight(sample_weight, X)
-        if not weight.all():
-            present = weight > 0
-            X, y, weight = X[present], y[present], weight[present]
-            labels = None if labels is None else labels[present]
-        if y.ndim == 2:
-            return self._read_wide(X, y, weight)
-        if labels is None:
-            tasks, codes = np.zeros(1, dtype=np.intp), np.zeros(len(y), dtype=np.intp)
-        else:
-            tasks, codes = _input.factorize(labels, self.task_column)
-        counts = np.bincount(codes)
-        return _Rows(X, y, weight, codes, None, tasks, counts, np.bincount(codes, weight))
-
-    def _read_wide(self, X, y, weight):
-        """Return ``_Rows`` of the wide form."""
-        n, n_tasks = y.shape
-        tasks = np.arange(n_tasks)
-        if not np.isnan(y.sum()):
-            counts, totals = np.full(n_tasks, n), np.full(n_tasks, weight.sum())
-            return _Rows(X, y, weight, None, None, tasks, counts, totals)
-        observed = ~np.isnan(y)
-        counts = observed.sum(axis=0)
-        _input.check_observed(counts)
-        return _Rows(X, y, weight, None, observed, tasks, counts, weight @ observed)
-
-    def _task_data(self, rows, task_weight, center):
-        """Return the rows as TaskData, and the offset that was taken off the target."""
-        weight = rows.weight
-        if rows.codes is not None and (task_weight != 1).any():
-            weight = weight * task_weight[rows.codes]
-        offset = 0.0
+        offset = self._target_offset(rows.y) if self.fit_intercept else 0.0
         if not self.fit_intercept:
             center = np.zeros(rows.X.shape[1])
-        else:
-            offset = self._target_offset(rows.y)
-            if center is None:
-                seen = 1.0 if rows.observed is None else rows.observed @ task_weight
-                center = weighted_mean(rows.X, weight * seen)
-        y = rows.y - offset
-        if rows.codes is not None:
-            return LongData(rows.X, y, weight, rows.codes, len(rows.tasks), center), offset
-        return WideData(rows.X, y, weight, task_weight, rows.observed, center), offset
+        data = rows.task_data(task_weight, offset, center)
+        return rows, Problem(data, self._loss(), penalty), offset
 
     def _start(self, problem, tasks, offset):
         """Return where the solver starts: at zero, or with warm_start at the last solution."""
@@ -295,23 +231,3 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         self.n_iter_ = max(1, solution.n_iter)
         self.objective_, self.optimality_ = solution.objective, solution.optimality
         self.history_ = solution.history
-
-
-def _without_absent(rows, task_weight):
-    """Drop the tasks of weight zero, which count as absent."""
-    if rows.codes is None:
-        raise ValueError(
-            "task_weight is 0 for some tasks. In the wide form every column of y is predicted: "
-            "drop these columns from y instead."
-        )
-    present = task_weight > 0
-    kept = present[rows.codes]
-    codes = (np.cumsum(present) - 1)[rows.codes[kept]]
-    return _Rows(
-        rows.X[kept],
-        rows.y[kept],
-        rows.weight[kept],
-        codes,
-        None,
-        *(part[present] for part in (rows.tasks, rows.counts, rows.totals)),
-    )

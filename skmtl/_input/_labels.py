@@ -1,15 +1,12 @@
-"""What users pass, read into arrays: every message about input lives here.
-
-Two layouts of data enter (see ``docs/data.md``): the long form, where one column of X holds each
-row's task label, and the wide form, where y has one column per task on a shared X.
-"""
+"""Task labels: taken from X, told apart, and found again."""
 
 from numbers import Integral, Real
 
 import narwhals.stable.v2 as nw
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.validation import validate_data
+from sklearn.utils import check_array
+
+from skmtl._input._text import listed
 
 _SWALLOWED = (
     "The task column {column!r} holds {value!r}: task labels cannot be floats with a fraction. "
@@ -45,7 +42,7 @@ def split_task_column(X, task_column):
             if task_column not in frame.columns:
                 raise ValueError(
                     f"task_column={task_column!r} is not a column of X. "
-                    f"X has the columns {_listed(frame.columns)}."
+                    f"X has the columns {listed(frame.columns)}."
                 )
             j = frame.columns.index(task_column)
         else:
@@ -198,155 +195,9 @@ def unknown_tasks(labels, codes, tasks):
     unknown = factorize(labels[codes < 0], None)[0]
     noun = "task" if len(unknown) == 1 else "tasks"
     return (
-        f"predict got {noun} {_listed(unknown.tolist())}, not seen in fit "
-        f"({len(tasks)} tasks: {_listed(tasks.tolist())}). "
+        f"predict got {noun} {listed(unknown.tolist())}, not seen in fit "
+        f"({len(tasks)} tasks: {listed(tasks.tolist())}). "
         "Use handle_unknown='shared' to predict them by the shared model where there is one, "
         "adapt() to add them, or, in cross-validation, TaskKFold, which keeps every task of two "
         "rows or more in every training fold (tasks of one row need handle_unknown='shared')."
     )
-
-
-def _listed(items, most=5):
-    names = ", ".join(repr(item) for item in items[:most])
-    return names + (f", ... ({len(items) - most} more)" if len(items) > most else "")
-
-
-def read_X(estimator, X, *, reset):
-    """Return the features (n, d), float64, and the task labels (n,) or None.
-
-    Sets or checks ``n_features_in_`` and ``feature_names_in_``, which count the task column.
-    """
-    column = estimator.task_column
-    if column is None:
-        return validate_data(estimator, X, dtype=np.float64, reset=reset), None
-    if not hasattr(X, "shape"):
-        X = check_array(X, dtype=None, ensure_all_finite=False)
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
-    labels, features = split_task_column(X, column)
-    # A sum over all of X is several times as fast as one over a part of its columns.
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = getattr(X, "dtype", None) == np.float64 and np.isfinite(X.sum())
-    features = check_array(
-        features,
-        dtype=np.float64,
-        ensure_all_finite=not finite,
-        estimator=estimator,
-        input_name="X",
-    )
-    return features, labels
-
-
-def read_target(estimator, y, X, *, wide):
-    """Return y as float64, (n,) or, in the wide form, (n, T) with NaN for the unobserved."""
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
-            "y is None."
-        )
-    if not hasattr(y, "ndim"):  # lists, polars
-        y = np.asarray(y)
-    if not wide and y.ndim == 2:
-        y = column_or_1d(y, warn=True)
-    many = y.ndim == 2
-    y = check_array(
-        y,
-        dtype=np.float64,
-        ensure_2d=False,
-        ensure_all_finite="allow-nan" if many else True,
-        input_name="y",
-        estimator=estimator,
-    )
-    check_consistent_length(X, y)
-    return y
-
-
-def check_observed(counts):
-    """Refuse tasks of the wide form that have no label, given the labels of each task."""
-    empty = np.flatnonzero(counts == 0).tolist()
-    if empty:
-        raise ValueError(
-            f"y has no observed label (of positive weight) in column {_listed(empty)}: these "
-            "tasks cannot be fitted. Drop the columns."
-        )
-
-
-def read_sample_weight(sample_weight, X):
-    """Return the sample weights, shape (n,), float64, not negative and not all zero."""
-    n = X.shape[0]
-    if sample_weight is None:
-        return np.ones(n)
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(n, float(sample_weight))
-    weight = check_array(
-        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
-    )
-    if weight.shape != (n,):
-        raise ValueError(
-            f"sample_weight.shape == {weight.shape}, expected {(n,)}: one weight per row of X."
-        )
-    if weight.min() < 0:
-        raise ValueError("Negative values in sample_weight: weights must be at least 0.")
-    if not weight.any():
-        raise ValueError("All sample weights are zero: there is nothing to fit.")
-    return weight
-
-
-def per_task(value, name, tasks):
-    """Return a strength or weight as an array of shape (T,), in the order of ``tasks``.
-
-    ``value`` is one number for all tasks, an array of shape (T,) or a dict from label to number,
-    which may name tasks that are not there (a fold of cross-validation lacks some).
-    """
-    if isinstance(value, dict):
-        missing = [task for task in tasks.tolist() if task not in value]
-        if missing:
-            raise ValueError(
-                f"{name} is a dict without the tasks {_listed(missing)}. Give every task a value."
-            )
-        value = [value[task] for task in tasks.tolist()]
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{name} must be a number, an array of numbers or a dict from task label to number, "
-            f"got {value!r}."
-        ) from None
-    if array.ndim == 0:
-        array = np.full(len(tasks), float(array))
-    elif array.shape != (len(tasks),):
-        raise ValueError(
-            f"{name} has shape {array.shape}, but there are {len(tasks)} tasks "
-            f"({_listed(tasks.tolist())}). Pass one number, one per task in this order, or a dict "
-            "from task label to number."
-        )
-    if not (array >= 0).all():
-        raise ValueError(f"{name} must be at least 0 and not NaN, got {value!r}.")
-    return array
-
-
-def strength(value, name):
-    """Return a strength as a float in [0, inf]."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
-        raise ValueError(f"{name} must be a number in [0, inf], got {value!r}.")
-    return float(value)
-
-
-def task_weights(task_weight, tasks, totals, mean_total):
-    """Return the task weights a_t, shape (T,), given the weight of each task's rows.
-
-    "balanced" is ``mean_total`` over them: N / (T n_t) if that is N / T.
-    """
-    if task_weight is None:
-        return np.ones(len(tasks))
-    if isinstance(task_weight, str):
-        if task_weight != "balanced":
-            raise ValueError(
-                f"task_weight must be None, 'balanced', a dict or an array, got {task_weight!r}."
-            )
-        return mean_total / totals
-    weights = per_task(task_weight, "task_weight", tasks)
-    if np.isinf(weights).any() or not weights.any():
-        raise ValueError(f"task_weight must be finite and not all zero, got {task_weight!r}.")
-    return weights

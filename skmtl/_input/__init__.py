@@ -1,0 +1,23 @@
+"""What users pass, read into arrays: every message about input lives in this folder.
+
+Two layouts of data enter (see ``docs/data.md``): the long form, where one column of X holds each
+row's task label, and the wide form, where y has one column per task on a shared X.
+"""
+
+from skmtl._input._arrays import read_target, read_X
+from skmtl._input._labels import encode, factorize, split_task_column, unknown_tasks
+from skmtl._input._rows import read_rows
+from skmtl._input._strengths import per_task, strength, task_weights
+
+__all__ = [
+    "encode",
+    "factorize",
+    "per_task",
+    "read_X",
+    "read_rows",
+    "read_target",
+    "split_task_column",
+    "strength",
+    "task_weights",
+    "unknown_tasks",
+]

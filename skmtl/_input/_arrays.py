@@ -1,0 +1,90 @@
+"""Features, targets and sample weights as arrays."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import validate_data
+
+from skmtl._input._labels import split_task_column
+from skmtl._input._text import listed
+
+
+def read_X(estimator, X, *, reset):
+    """Return the features (n, d), float64, and the task labels (n,) or None.
+
+    Sets or checks ``n_features_in_`` and ``feature_names_in_``, which count the task column.
+    """
+    column = estimator.task_column
+    if column is None:
+        return validate_data(estimator, X, dtype=np.float64, reset=reset), None
+    if not hasattr(X, "shape"):
+        X = check_array(X, dtype=None, ensure_all_finite=False)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    labels, features = split_task_column(X, column)
+    # A sum over all of X is several times as fast as one over a part of its columns.
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = getattr(X, "dtype", None) == np.float64 and np.isfinite(X.sum())
+    features = check_array(
+        features,
+        dtype=np.float64,
+        ensure_all_finite=not finite,
+        estimator=estimator,
+        input_name="X",
+    )
+    return features, labels
+
+
+def read_target(estimator, y, X, *, wide):
+    """Return y as float64, (n,) or, in the wide form, (n, T) with NaN for the unobserved."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
+            "y is None."
+        )
+    if not hasattr(y, "ndim"):  # lists, polars
+        y = np.asarray(y)
+    if not wide and y.ndim == 2:
+        y = column_or_1d(y, warn=True)
+    many = y.ndim == 2
+    y = check_array(
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        ensure_all_finite="allow-nan" if many else True,
+        input_name="y",
+        estimator=estimator,
+    )
+    check_consistent_length(X, y)
+    return y
+
+
+def check_observed(counts):
+    """Refuse tasks of the wide form that have no label, given the labels of each task."""
+    empty = np.flatnonzero(counts == 0).tolist()
+    if empty:
+        raise ValueError(
+            f"y has no observed label (of positive weight) in column {listed(empty)}: these "
+            "tasks cannot be fitted. Drop the columns."
+        )
+
+
+def read_sample_weight(sample_weight, X):
+    """Return the sample weights, shape (n,), float64, not negative and not all zero."""
+    n = X.shape[0]
+    if sample_weight is None:
+        return np.ones(n)
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n, float(sample_weight))
+    weight = check_array(
+        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+    )
+    if weight.shape != (n,):
+        raise ValueError(
+            f"sample_weight.shape == {weight.shape}, expected {(n,)}: one weight per row of X."
+        )
+    if weight.min() < 0:
+        raise ValueError("Negative values in sample_weight: weights must be at least 0.")
+    if not weight.any():
+        raise ValueError("All sample weights are zero: there is nothing to fit.")
+    return weight

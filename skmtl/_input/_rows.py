@@ -1,0 +1,91 @@
+"""The rows of a fit: read, dropped where they count as absent, and made into TaskData."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl._input._arrays import check_observed, read_sample_weight, read_X
+from skmtl._input._labels import factorize
+from skmtl._tasks import LongData, WideData, weighted_mean
+
+
+class Rows(NamedTuple):
+    """What fit reads: rows of positive weight, and the tasks they belong to.
+
+    ``codes`` is None in the wide form, where ``y`` is (n, T); ``observed`` (n, T) is None where
+    nothing is missing.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    codes: np.ndarray | None
+    observed: np.ndarray | None
+    tasks: np.ndarray
+    counts: np.ndarray  # rows of each task
+    totals: np.ndarray  # their weight
+
+    def take(self, tasks):
+        """Return the rows of some of the tasks, an index array."""
+        if self.codes is None:
+            raise ValueError(
+                "task_weight is 0 for some tasks. In the wide form every column of y is "
+                "predicted: drop these columns from y instead."
+            )
+        code = np.full(len(self.tasks), -1)
+        code[tasks] = np.arange(len(tasks))
+        kept = code[self.codes] >= 0
+        return Rows(
+            self.X[kept],
+            self.y[kept],
+            self.weight[kept],
+            code[self.codes[kept]],
+            None,
+            self.tasks[tasks],
+            self.counts[tasks],
+            self.totals[tasks],
+        )
+
+    def task_data(self, task_weight, offset, center=None):
+        """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""
+        weight = self.weight
+        if self.codes is not None and (task_weight != 1).any():
+            weight = weight * task_weight[self.codes]
+        if center is None:
+            seen = 1.0 if self.observed is None else self.observed @ task_weight
+            center = weighted_mean(self.X, weight * seen)
+        y = self.y - offset
+        if self.codes is not None:
+            return LongData(self.X, y, weight, self.codes, len(self.tasks), center)
+        return WideData(self.X, y, weight, task_weight, self.observed, center)
+
+
+def read_rows(estimator, X, y, sample_weight, *, reset):
+    """Read what ``fit`` was given; rows of weight zero are left out."""
+    X, labels = read_X(estimator, X, reset=reset)
+    y = estimator._read_target(y, X, wide=labels is None)
+    weight = read_sample_weight(sample_weight, X)
+    if not weight.all():
+        present = weight > 0
+        X, y, weight = X[present], y[present], weight[present]
+        labels = None if labels is None else labels[present]
+    if y.ndim == 2:
+        return _read_wide(X, y, weight)
+    if labels is None:
+        tasks, codes = np.zeros(1, dtype=np.intp), np.zeros(len(y), dtype=np.intp)
+    else:
+        tasks, codes = factorize(labels, estimator.task_column)
+    counts = np.bincount(codes)
+    return Rows(X, y, weight, codes, None, tasks, counts, np.bincount(codes, weight))
+
+
+def _read_wide(X, y, weight):
+    n, n_tasks = y.shape
+    tasks = np.arange(n_tasks)
+    if not np.isnan(y.sum()):
+        counts, totals = np.full(n_tasks, n), np.full(n_tasks, weight.sum())
+        return Rows(X, y, weight, None, None, tasks, counts, totals)
+    observed = ~np.isnan(y)
+    counts = observed.sum(axis=0)
+    check_observed(counts)
+    return Rows(X, y, weight, None, observed, tasks, counts, weight @ observed)

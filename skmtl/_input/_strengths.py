@@ -1,0 +1,68 @@
+"""Strengths and weights, one for all tasks or one for each."""
+
+from numbers import Real
+
+import numpy as np
+
+from skmtl._input._text import listed
+
+
+def per_task(value, name, tasks):
+    """Return a strength or weight as an array of shape (T,), in the order of ``tasks``.
+
+    ``value`` is one number for all tasks, an array of shape (T,) or a dict from label to number,
+    which may name tasks that are not there (a fold of cross-validation lacks some).
+    """
+    if isinstance(value, dict):
+        missing = [task for task in tasks.tolist() if task not in value]
+        if missing:
+            raise ValueError(
+                f"{name} is a dict without the tasks {listed(missing)}. Give every task a value."
+            )
+        value = [value[task] for task in tasks.tolist()]
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be a number, an array of numbers or a dict from task label to number, "
+            f"got {value!r}."
+        ) from None
+    if array.ndim == 0:
+        array = np.full(len(tasks), float(array))
+    elif array.shape != (len(tasks),):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but there are {len(tasks)} tasks "
+            f"({listed(tasks.tolist())}). Pass one number, one per task in this order, or a dict "
+            "from task label to number."
+        )
+    if not (array >= 0).all():
+        raise ValueError(f"{name} must be at least 0 and not NaN, got {value!r}.")
+    return array
+
+
+def strength(value, name):
+    """Return a strength as a float in [0, inf]."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
+        raise ValueError(f"{name} must be a number in [0, inf], got {value!r}.")
+    return float(value)
+
+
+def task_weights(task_weight, tasks, totals, mean_total):
+    """Return the task weights a_t, shape (T,), given the weight of each task's rows.
+
+    "balanced" is ``mean_total`` over them: N / (T n_t) if that is N / T.
+    """
+    if task_weight is None:
+        return np.ones(len(tasks))
+    if isinstance(task_weight, str):
+        if task_weight != "balanced":
+            raise ValueError(
+                f"task_weight must be None, 'balanced', a dict or an array, got {task_weight!r}."
+            )
+        return mean_total / totals
+    weights = per_task(task_weight, "task_weight", tasks)
+    if np.isinf(weights).any() or not weights.any():
+        raise ValueError(f"task_weight must be finite and not all zero, got {task_weight!r}.")
+    return weights
