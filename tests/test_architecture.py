@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "_linalg": set(),
     "_threads": {"_kernels"},
     "_tasks": {"_kernels", "_threads"},
-    "_input": {"_tasks"},
+    "_input": {"_tasks", "_threads"},
     "losses": set(),
     "penalties": set(),
     "_problem": {"_tasks", "losses", "penalties"},

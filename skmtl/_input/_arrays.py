@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 
 from skmtl._input._labels import split_task_column
 from skmtl._input._text import listed
+from skmtl._threads import in_chunks
 
 
 def read_X(estimator, X, *, reset):
@@ -23,8 +24,7 @@ def read_X(estimator, X, *, reset):
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     labels, features = split_task_column(X, column)
     # A sum over all of X is several times as fast as one over a part of its columns.
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = getattr(X, "dtype", None) == np.float64 and np.isfinite(X.sum())
+    finite = getattr(X, "dtype", None) == np.float64 and _sum_is_finite(X)
     features = check_array(
         features,
         dtype=np.float64,
@@ -33,6 +33,14 @@ def read_X(estimator, X, *, reset):
         input_name="X",
     )
     return features, labels
+
+
+def _sum_is_finite(X):
+    def part(first, last):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return X[first:last].sum()
+
+    return np.isfinite(sum(in_chunks(part, len(X), 4 * X.size)))
 
 
 def read_target(estimator, y, X, *, wide):

@@ -33,22 +33,23 @@ class LongData(TaskData):
     def __init__(self, X, y, weight, codes, n_tasks, center):
         self.center = center
         place, self.indptr = _kernels.group_rows(codes, n_tasks)
-        if (codes[1:] >= codes[:-1]).all():
-            self.X = np.subtract(X, self.center, order="C")
-            self.y, self.weight, self.codes = y, weight, codes
+        grouped = (codes[1:] >= codes[:-1]).all()
+        by_column = X.strides[-1] > X.strides[0]  # columns lie together: taking rows would crawl
+        if grouped and by_column:
+            self.X = np.subtract(X, center, order="C")
         else:
-            if X.strides[-1] > X.strides[0]:  # columns lie together: taking rows would crawl
-                X = np.ascontiguousarray(X)
-            X = read_only(X)
+            X = read_only(np.ascontiguousarray(X) if by_column else X)
             self.X = np.empty(X.shape)
             in_chunks(
                 lambda first, last: _kernels.scatter_centered(
-                    X, place, self.center, self.X, first, last
+                    X, place, center, self.X, first, last
                 ),
                 len(place),
                 10 * X.size,  # bound by memory: as slow as ten multiplications an entry
             )
-            self.y, self.weight, self.codes = np.empty_like(y), weight, np.empty_like(codes)
+        self.y, self.weight, self.codes = y, weight, codes
+        if not grouped:
+            self.y, self.codes = np.empty_like(y), np.empty_like(codes)
             self.y[place], self.codes[place] = y, codes
             if (weight != weight[0]).any():
                 self.weight = np.empty_like(weight)
@@ -88,12 +89,16 @@ class LongData(TaskData):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
         z = self._predict(W, level) if W.any() else level[self.codes]
         value, squares, weighted = np.empty((3, len(z)))
-        for first in range(0, len(z), _CACHED):  # so that the arrays between stay in cache
-            rows = slice(first, first + _CACHED)
-            loss_value, gradient = loss.evaluate(self.y[rows], z[rows])
-            np.multiply(self.weight[rows], loss_value, out=value[rows])
-            np.multiply(self.weight[rows], gradient, out=weighted[rows])
-            np.multiply(weighted[rows], gradient, out=squares[rows])
+
+        def write(first, last):
+            for top in range(first, last, _CACHED):
+                rows = slice(top, min(top + _CACHED, last))
+                loss_value, gradient = loss.evaluate(self.y[rows], z[rows])
+                np.multiply(self.weight[rows], loss_value, out=value[rows])
+                np.multiply(self.weight[rows], gradient, out=weighted[rows])
+                np.multiply(weighted[rows], gradient, out=squares[rows])
+
+        in_chunks(write, len(z), 40 * len(z))
         return LossSums(self._task_sums(value), self._task_sums(squares), *self._adjoint(weighted))
 
     def null_squares(self, loss):

@@ -206,7 +206,8 @@ class PrimalBlocks(Blocks):
         tied = self.groups.gain > 0
         count, h, kappa = self.groups.count * tied, self.h, self.kappa
         free = np.flatnonzero(~tied)
-        kappa[free] -= np.einsum("bj,bj->b", h[free], self._solve(h[free], free))
+        if free.size:
+            kappa[free] -= np.einsum("bj,bj->b", h[free], self._solve(h[free], free))
         return bordered(
             np.tensordot(count, self._H, 1), count @ h, self.groups.count @ np.maximum(kappa, 0.0)
         )
