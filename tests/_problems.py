@@ -146,7 +146,7 @@ class Dense:
         theta = np.zeros(len(self.P))
         system = np.vstack([root[:, None] * A, np.diag(np.sqrt(P))])
         target = np.concatenate([root * self.y, np.zeros(len(P))])
-        theta[self.free] = np.linalg.lstsq(system, target)[0]
+        theta[self.free] = np.linalg.lstsq(system, target, rcond=None)[0]
         return theta
 
     def theta(self, model):

@@ -152,7 +152,7 @@ def test_pooled_with_free_levels_is_the_within_estimator():
     def within(Z):
         return Z - E @ ((E.T @ Z) / E.sum(axis=0).reshape((-1,) + (1,) * (Z.ndim - 1)))
 
-    slope = np.linalg.lstsq(within(rows.X), within(rows.y))[0]
+    slope = np.linalg.lstsq(within(rows.X), within(rows.y), rcond=None)[0]
     assert_allclose(model.coef_, np.tile(slope, (4, 1)), rtol=0, atol=1e-12)
     means = (E.T @ (rows.y - rows.X @ slope)) / E.sum(axis=0)
     assert_allclose(model.intercept_, means, rtol=0, atol=1e-12)

@@ -106,7 +106,6 @@ def test_column_transformer(data, output):
     X, y, column = data
     scaler = ColumnTransformer(
         [("task", "passthrough", [0]), ("scale", StandardScaler(), [*range(1, X.shape[1])])],
-        verbose_feature_names_out=False,
     ).set_output(transform=output)
     pipeline = make_pipeline(scaler, mean_model(0))
     found = cross_val_predict(pipeline, X, y, cv=TaskKFold(4, task_column=column))
