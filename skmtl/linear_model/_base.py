@@ -56,8 +56,8 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
 
         Returns
         -------
-        self : object
-            The fitted estimator.
+        object
+            The fitted estimator itself.
         """
         self._check_parameters()
         rows, problem, offset = self._prepare(X, y, sample_weight)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmtl.penalties import Coefficients
+from skmtl.penalties import Coefficients, MeanCoupling
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,13 @@ class NewtonSolver(ABC):
         self.n_iter = 0
 
     @classmethod
-    @abstractmethod
     def objection(cls, problem):
         """Return why this solver cannot take the problem, or None."""
+        if not isinstance(problem.penalty, MeanCoupling):
+            return "it takes quadratic couplings only"
+        if problem.loss.constant_curvature is None:
+            return "it takes the squared loss only"
+        return None
 
     @abstractmethod
     def setup(self):

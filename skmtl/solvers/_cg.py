@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import Coefficients
 from skmtl.solvers._base import NewtonSolver
 
 
@@ -18,10 +18,9 @@ class ConjugateGradientSolver(NewtonSolver):
     @classmethod
     def objection(cls, problem):
         """Return why this solver cannot take the problem, or None."""
-        if not isinstance(problem.penalty, MeanCoupling):
-            return "it takes quadratic couplings only"
-        if problem.loss.constant_curvature is None:
-            return "it takes the squared loss only"
+        reason = super().objection(problem)
+        if reason is not None:
+            return reason
         if (problem.penalty.alpha == 0).any():
             return "alpha=0 leaves coefficients open that only solver='direct' can settle"
         return None

@@ -7,7 +7,7 @@ from scipy import linalg
 
 from skmtl._linalg import SymmetricSolver, null_space_of, row_space
 from skmtl._tasks import SMALL
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import Coefficients
 from skmtl.solvers._base import NewtonSolver
 from skmtl.solvers._blocks import DualBlocks, Groups, PooledBlocks, PrimalBlocks, parallel
 
@@ -32,10 +32,9 @@ class DirectSolver(NewtonSolver):
     @classmethod
     def objection(cls, problem):
         """Return why this solver cannot take the problem, or None."""
-        if not isinstance(problem.penalty, MeanCoupling):
-            return "it takes quadratic couplings only"
-        if problem.loss.constant_curvature is None:
-            return "it takes the squared loss only"
+        reason = super().objection(problem)
+        if reason is not None:
+            return reason
         needed, limit = _memory(problem), _memory_limit()
         if needed > limit:
             return (
