@@ -57,25 +57,37 @@ class Problem:
 
         The unit of an entry is the square root of its own curvature (squared norm of the feature
         in the task, plus the strength of the penalty) times the norm of the loss gradients in
-        that task (at prediction zero or here, whichever is larger). It follows every change of
-        units of features and target; 1e-8 means that a coefficient is off by about 1e-8 of its
-        own standard error times the root of the rows.
+        that task, the residuals: it follows every change of units of features and target. Of the
+        centre, what counts is the gradient left when the tasks follow it, and its curvature then:
+        two springs in a row, ``1 / (1 / data + 1 / penalty)``.
         """
-        bound, squares = self.loss.curvature_bound, np.maximum(self._null_squares, sums.squares)
-        overall = squares.sum()
-        # A task fitted exactly by the null model has no unit of its own.
-        residual = np.sqrt(np.maximum(squares, 1e-12 * overall / self.data.n_tasks))
-        overall = np.sqrt(overall)
+        bound, free = self.loss.curvature_bound, self.penalty.free()
+        # Far below the null model's residuals rounding takes over; and a task that the null model
+        # fits exactly has no unit of its own.
+        squares = np.maximum(sums.squares, 1e-10 * self._null_squares)
+        squares = np.maximum(squares, 1e-12 * squares.sum() / self.data.n_tasks)
+        residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
         curvature = bound * self.data.square_norms
         weight = bound * self.data.totals
         penalty = self.penalty.curvature()
+        w = gradient.w - (free.w * gradient.V).sum(axis=0)
+        c = gradient.c - (free.c * gradient.q).sum()
+        w_curvature = _following(curvature, penalty.V, free.V).sum(axis=0) + penalty.w
+        c_curvature = _following(weight, penalty.q, free.q).sum()
         parts = [
             _largest(gradient.V, np.sqrt(curvature + penalty.V) * residual[:, None]),
             _largest(gradient.q, np.sqrt(weight + penalty.q) * residual),
-            _largest(gradient.w, np.sqrt(curvature.sum(axis=0) + penalty.w) * overall),
-            _largest(gradient.c, np.sqrt(weight.sum()) * overall),
+            _largest(w, np.sqrt(w_curvature) * overall),
+            _largest(c, np.sqrt(c_curvature) * overall),
         ]
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
+
+
+def _following(data, penalty, free):
+    """Return the curvature that is left of the data's where a free part follows the centre."""
+    total = data + penalty
+    follows = np.divide(data * penalty, total, out=np.zeros_like(total), where=total > 0)
+    return np.where(free > 0, follows, data)
 
 
 def _largest(entries, units):

@@ -267,4 +267,4 @@ def test_extreme_rows(model, rows):
     if rows is not EXTREME["scaled columns"]:  # of which lstsq drops the smallest
         norms = np.linalg.norm(fitted.coef_), np.linalg.norm(dense.unpack(best)[0])
         assert norms[0] <= norms[1] * (1 + 1e-6) + 1e-9
-    assert fitted.optimality_ <= 1e-10
+    assert fitted.optimality_ <= fitted.tol

@@ -5,13 +5,14 @@ row's task label, and the wide form, where y has one column per task on a shared
 """
 
 from skmtl._input._arrays import read_target, read_X
-from skmtl._input._labels import encode, factorize, split_task_column, unknown_tasks
+from skmtl._input._labels import encode, factorize, merge, split_task_column, unknown_tasks
 from skmtl._input._rows import read_rows
 from skmtl._input._strengths import per_task, strength, task_weights
 
 __all__ = [
     "encode",
     "factorize",
+    "merge",
     "per_task",
     "read_X",
     "read_rows",

@@ -99,9 +99,7 @@ def factorize(labels, task_column):
             return tasks, (np.cumsum(table) - 1)[offset]
         return np.unique(values, return_inverse=True)
     if labels.dtype.kind in "mM":
-        if np.isnat(labels).any():
-            raise ValueError(_missing(task_column))
-        return np.unique(labels, return_inverse=True)
+        return np.unique(_instants(labels, task_column), return_inverse=True)
     return _factorize_objects(labels, task_column)
 
 
@@ -120,6 +118,8 @@ def _factorize_objects(labels, task_column):
     for label in seen:
         if _is_missing(label):
             raise ValueError(_missing(task_column))
+        if isinstance(label, Real) and label in (float("inf"), float("-inf")):
+            raise ValueError(_missing(task_column))
         if isinstance(label, Real) and label % 1 != 0:
             raise ValueError(_SWALLOWED.format(column=task_column, value=label))
     tasks = np.empty(len(seen), dtype=object)
@@ -133,6 +133,19 @@ def _factorize_objects(labels, task_column):
     rank = np.empty(len(seen), dtype=np.intp)
     rank[order] = np.arange(len(seen))
     return tasks[order], rank[codes]
+
+
+def _instants(labels, task_column):
+    """Return dates or time spans in microseconds, which Python's own types can hold."""
+    if np.isnat(labels).any():
+        raise ValueError(_missing(task_column))
+    instants = labels.astype(f"{labels.dtype.kind}8[us]")
+    if (instants != labels).any():
+        raise ValueError(
+            f"The task column {task_column!r} holds times finer than a microsecond. Use integers "
+            "or strings as labels."
+        )
+    return instants
 
 
 def _is_missing(label):
@@ -179,8 +192,8 @@ def encode(labels, tasks, task_column):
     values = labels
     if labels.dtype.kind in "iufb" and tasks.dtype.kind in "iu":
         values = _whole_numbers(labels, task_column)
-    elif labels.dtype.kind == tasks.dtype.kind == "M":
-        values = labels.astype(tasks.dtype)
+    elif labels.dtype.kind == tasks.dtype.kind and labels.dtype.kind in "mM":
+        values = _instants(labels, task_column)
     if values.dtype == tasks.dtype != object:
         codes = np.minimum(np.searchsorted(tasks, values), len(tasks) - 1)
         return np.where(tasks[codes] == values, codes, -1)
@@ -190,14 +203,21 @@ def encode(labels, tasks, task_column):
     return known[codes]
 
 
-def unknown_tasks(labels, codes, tasks):
+def merge(first, second):
+    """Return the labels of two arrays of tasks in one array, of objects if their types differ."""
+    if first.dtype == second.dtype:
+        return np.concatenate([first, second])
+    merged = np.empty(len(first) + len(second), dtype=object)
+    merged[:] = first.tolist() + second.tolist()
+    return merged
+
+
+def unknown_tasks(labels, codes, tasks, remedies):
     """Return the message about labels that predict got and fit did not see."""
-    unknown = factorize(labels[codes < 0], None)[0]
-    noun = "task" if len(unknown) == 1 else "tasks"
+    unknown = factorize(labels[codes < 0], None)[0].tolist()
     return (
-        f"predict got {noun} {listed(unknown.tolist())}, not seen in fit "
-        f"({len(tasks)} tasks: {listed(tasks.tolist())}). "
-        "Use handle_unknown='shared' to predict them by the shared model where there is one, "
-        "adapt() to add them, or, in cross-validation, TaskKFold, which keeps every task of two "
-        "rows or more in every training fold (tasks of one row need handle_unknown='shared')."
+        f"predict got {'task' if len(unknown) == 1 else 'tasks'} {listed(unknown)}, not seen in "
+        f"fit ({len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}: {listed(tasks.tolist())}). "
+        f"Use {' or '.join(remedies)}; in cross-validation, use TaskKFold, which keeps every task "
+        "of two rows or more in every training fold."
     )

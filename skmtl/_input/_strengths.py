@@ -17,18 +17,20 @@ def per_task(value, name, tasks):
         missing = [task for task in tasks.tolist() if task not in value]
         if missing:
             raise ValueError(
-                f"{name} is a dict without the tasks {listed(missing)}. Give every task a value."
+                f"{name} is a dict without the tasks {listed(missing)}. Give every task a value "
+                "(the columns of a 2-D y are the tasks 0, 1, ...)."
             )
         value = [value[task] for task in tasks.tolist()]
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "iuf":
         raise ValueError(
             f"{name} must be a number, an array of numbers or a dict from task label to number, "
             f"got {value!r}."
-        ) from None
+        )
+    array = array.astype(np.float64)
     if array.ndim == 0:
         array = np.full(len(tasks), float(array))
     elif array.shape != (len(tasks),):

@@ -26,7 +26,7 @@ class WideData(TaskData):
     def __init__(self, X, Y, weight, task_weight, observed, center):
         self.weight, self.scale, self.observed = weight, task_weight, observed
         self._weighted = (weight != 1).any()
-        self._at_zero = None
+        self._base = None
         if self.observed is None:
             self._patterns = np.ones((1, len(X)), dtype=bool)
             self.block = np.zeros(Y.shape[1], dtype=np.intp)
@@ -43,7 +43,7 @@ class WideData(TaskData):
     def with_features(self, X):
         """Return the same data on other (centred) features."""
         other = object.__new__(WideData)
-        other.__dict__.update(self.__dict__, X=X, _at_zero=None)
+        other.__dict__.update(self.__dict__, X=X, _base=None)
         return other
 
     def _tiles(self):
@@ -70,28 +70,28 @@ class WideData(TaskData):
         return self._expanded(loss, W, level)
 
     def _expanded(self, loss, W, level):
-        """Return the ``LossSums`` of a quadratic loss by its expansion about zero.
+        """Return the ``LossSums`` of a quadratic loss by its expansion about the mean of y.
 
-        Exact, and with one Gram for all tasks the data are read once for any number of fits.
+        With one Gram for all tasks the data are read once, however often they are evaluated.
         """
-        if self._at_zero is None:
+        if self._base is None:
+            mean = self.weight @ self.y / self.weight.sum()
             weighted = self.X * self.weight[:, None]
-            zero = self._summed(loss, np.zeros_like(W), np.zeros_like(level))
-            self._at_zero = zero, weighted.T @ self.X, weighted.sum(axis=0)
-        zero, gram, sums = self._at_zero
-        if not (W.any() or level.any()):
-            return zero
-        scale, curvature = self.scale, loss.constant_curvature
-        # X'Z and 1'Z of the predictions Z; what they add to the value, to first and second order
-        XZ = scale[:, None] * (W @ gram + level[:, None] * sums)
+            base = self._summed(loss, np.zeros_like(W), mean)
+            self._base = mean, base, weighted.T @ self.X, weighted.sum(axis=0)
+        mean, base, gram, sums = self._base
+        scale, curvature, level = self.scale, loss.constant_curvature, level - mean
+        # X'Z and 1'Z of what is predicted beyond the mean, and what it adds to the value
+        XZ = level[:, None] * sums + (W @ gram if W.any() else 0.0)
+        XZ *= scale[:, None]
         Z = scale * (W @ sums + level * self.weight.sum())
-        first = np.einsum("tj,tj->t", zero.G, W) + zero.R * level
+        first = np.einsum("tj,tj->t", base.G, W) + base.R * level
         second = np.einsum("tj,tj->t", XZ, W) + Z * level
         return LossSums(
-            np.maximum(zero.value + first + 0.5 * curvature * second, 0.0),
-            np.maximum(zero.squares + curvature * (2 * first + curvature * second), 0.0),
-            zero.G + curvature * XZ,
-            zero.R + curvature * Z,
+            np.maximum(base.value + first + 0.5 * curvature * second, 0.0),
+            np.maximum(base.squares + curvature * (2 * first + curvature * second), 0.0),
+            base.G + curvature * XZ,
+            base.R + curvature * Z,
         )
 
     def _summed(self, loss, W, level):

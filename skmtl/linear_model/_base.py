@@ -60,11 +60,17 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             The fitted estimator itself.
         """
         self._check_parameters()
-        rows, problem, offset = self._prepare(X, y, sample_weight)
-        center = problem.data.center
-        solution = self._solve(problem, self._start(problem, rows.tasks, offset))
+        rows = _input.read_rows(self, X, y, sample_weight, reset=True)
+        mean_total = rows.totals.mean()
+        rows, problem, offset = self._prepare(rows, mean_total)
+        center, name = problem.data.center, self._choose_solver(problem)
+        start = Coefficients.zeros(len(rows.tasks), len(center))
+        if self.warm_start and SOLVERS[name].gains_from_start:
+            start = self._last_solution(problem, rows.tasks, offset, default=start)
+        solution = self._solve(name, problem, start)
         point = solution.coefficients
-        self._wide, self._feature_mean = rows.y.ndim == 2, center
+        self._wide, self._feature_mean, self._mean_total = rows.y.ndim == 2, center, mean_total
+        self._fitted_with = {name: getattr(self, name) for name in ("task_column", "fit_intercept")}
         self.tasks_, self.task_counts_ = rows.tasks, rows.counts
         self.coef_ = point.W
         self.intercept_ = point.level + offset - point.W @ center
@@ -92,6 +98,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     def _raw_prediction(self, X):
         check_is_fitted(self)
         self._check_parameters()
+        self._check_unchanged()
         X, labels = _input.read_X(self, X, reset=False)
         if self._wide:
             return X @ self.coef_.T + self.intercept_
@@ -100,10 +107,11 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         coef, intercept = self.coef_, self.intercept_
         codes = _input.encode(labels, self.tasks_, self.task_column)
         if codes.min() < 0:
+            if self.handle_unknown != "shared":
+                message = _input.unknown_tasks(labels, codes, self.tasks_, self._remedies())
             if self.handle_unknown == "error":
-                raise ValueError(_input.unknown_tasks(labels, codes, self.tasks_))
+                raise ValueError(message)
             if self.handle_unknown == "warn":
-                message = _input.unknown_tasks(labels, codes, self.tasks_)
                 warnings.warn(f"{message} Now the shared model is used.", stacklevel=3)
             # Code -1 finds the centre behind the last task.
             coef = np.vstack([coef, self.shared_coef_])
@@ -114,6 +122,15 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             z[rows] = np.einsum("ij,ij->i", X[rows], coef[codes[rows]]) + intercept[codes[rows]]
         return z
 
+    def _remedies(self):
+        """Return what a user can do about tasks that fit did not see."""
+        remedies = []
+        if self._has_center:
+            remedies.append("handle_unknown='shared' to predict them by the shared model")
+        if hasattr(self, "adapt"):
+            remedies.append("adapt() to add them")
+        return remedies or ["a model with a shared part, such as MeanRegularizedRegressor"]
+
     def _adapt(self, X, y, sample_weight):
         """Return a copy with the tasks of these rows fitted given the centre."""
         check_is_fitted(self)
@@ -123,17 +140,26 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
                 "task_column. Fit it in the long form, with task_column set."
             )
         self._check_parameters()
+        self._check_unchanged()
+        for name in ("alpha", "task_weight"):
+            if np.ndim(getattr(self, name)) > 0:
+                raise ValueError(
+                    f"{name} is an array in the order of the tasks of fit, which says nothing "
+                    "about others. To adapt, set it to a number or to a dict with every label."
+                )
         center = self._feature_mean
-        rows, problem, offset = self._prepare(X, y, sample_weight, center)
+        rows = _input.read_rows(self, X, y, sample_weight, reset=False)
+        rows, problem, offset = self._prepare(rows, self._mean_total, center)
         problem = Problem(problem.data, problem.loss, problem.penalty.hold_center())
         level = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center))
-        solution = self._solve(problem, start._replace(w=self.shared_coef_, c=level - offset))
+        start = start._replace(w=self.shared_coef_, c=level - offset)
+        solution = self._solve(self._choose_solver(problem), problem, start)
 
         adapted = copy.deepcopy(self)
         point = solution.coefficients
-        known = ~np.isin(self.tasks_, rows.tasks)
-        labels = np.concatenate([self.tasks_[known], rows.tasks])
+        known = _input.encode(self.tasks_, rows.tasks, self.task_column) < 0
+        labels = _input.merge(self.tasks_[known], rows.tasks)
         adapted.tasks_, place = _input.factorize(labels, self.task_column)
         order = np.argsort(place)
         for name, new in [
@@ -147,10 +173,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
 
     def _check_parameters(self):
         """Refuse parameters that no data could make right."""
-        choices = {"error", "shared", "warn"}
+        choices = ["error", "shared", "warn"]
         if self.handle_unknown not in choices:
             raise ValueError(
-                f"handle_unknown must be one of {sorted(choices)}, got {self.handle_unknown!r}."
+                f"handle_unknown must be one of {choices}, got {self.handle_unknown!r}."
             )
         if self.handle_unknown != "error" and not self._has_center:
             raise ValueError(
@@ -158,9 +184,9 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
                 f"handle_unknown={self.handle_unknown!r}. Use handle_unknown='error', or a model "
                 "with a centre such as MeanRegularizedRegressor."
             )
-        if self.solver != "auto" and self.solver not in SOLVERS:
+        if self.solver not in ["auto", *SOLVERS]:
             raise ValueError(
-                f"solver must be 'auto' or one of {sorted(SOLVERS)}, got {self.solver!r}."
+                f"solver must be 'auto' or one of {list(SOLVERS)}, got {self.solver!r}."
             )
         for name in ("fit_intercept", "warm_start"):
             if not isinstance(getattr(self, name), bool | np.bool_):
@@ -171,18 +197,21 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         if not isinstance(self.tol, Real) or not 0 < self.tol < 1:
             raise ValueError(f"tol must be a number between 0 and 1, got {self.tol!r}.")
 
-    def _prepare(self, X, y, sample_weight, center=None):
+    def _check_unchanged(self):
+        """Refuse a model whose parameters no longer say what it was fitted with."""
+        for name, fitted in self._fitted_with.items():
+            if getattr(self, name) != fitted:
+                raise ValueError(
+                    f"{name} was {fitted!r} in fit and is {getattr(self, name)!r} now. Fit again."
+                )
+
+    def _prepare(self, rows, mean_total, center=None):
         """Return the rows, the problem they pose and the offset taken off the target.
 
-        ``center`` is given where a fitted model is extended: its features are centred, and its
-        tasks balanced, as they were.
+        ``mean_total`` is what "balanced" tasks weigh, ``center`` what is taken off the features,
+        by default their mean.
         """
-        rows = _input.read_rows(self, X, y, sample_weight, reset=center is None)
-        if center is None:
-            self._mean_total = rows.totals.mean()
-        task_weight = _input.task_weights(
-            self.task_weight, rows.tasks, rows.totals, self._mean_total
-        )
+        task_weight = _input.task_weights(self.task_weight, rows.tasks, rows.totals, mean_total)
         penalty = self._penalty(rows.tasks)
         if not task_weight.all():
             present = np.flatnonzero(task_weight)
@@ -194,34 +223,40 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         data = rows.task_data(task_weight, offset, center)
         return rows, Problem(data, self._loss(), penalty), offset
 
-    def _start(self, problem, tasks, offset):
-        """Return where the solver starts: at zero, or with warm_start at the last solution."""
-        data = problem.data
-        start = Coefficients.zeros(data.n_tasks, data.n_features)
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return start
-        if self.coef_.shape != start.V.shape or not np.array_equal(self.tasks_, tasks):
-            return start
-        w = self.shared_coef_ if self._has_center else start.w
+    def _last_solution(self, problem, tasks, offset, default):
+        """Return the last solution, where it is one of the same tasks and features."""
+        data, penalty = problem.data, problem.penalty
+        if not hasattr(self, "coef_") or self.coef_.shape != default.V.shape:
+            return default
+        if not np.array_equal(self.tasks_, tasks):
+            return default
+        w, c = default.w, 0.0
+        if self._has_center and penalty.alpha_shared > 0:
+            w = self.shared_coef_  # without a penalty it must not bring what the data leave open
+        if self._has_center:
+            c = self.shared_intercept_ + self.shared_coef_ @ data.center - offset
         level = self.intercept_ + self.coef_ @ data.center - offset
-        c = self.shared_intercept_ + w @ data.center - offset if self._has_center else 0.0
-        return problem.penalty.project(Coefficients(self.coef_ - w, level - c, w, c))
+        return penalty.project(Coefficients(self.coef_ - w, level - c, w, c))
 
-    def _solve(self, problem, start):
-        """Solve the problem with the solver asked for, or the first that takes it."""
-        names = list(SOLVERS) if self.solver == "auto" else [self.solver]
-        objections = {name: SOLVERS[name].objection(problem) for name in names}
-        name = next((name for name in names if objections[name] is None), None)
-        if name is None:
-            reasons = "; ".join(f"solver={n!r}: {reason}" for n, reason in objections.items())
-            raise ValueError(f"No solver can take this problem. {reasons}.")
-        solution = SOLVERS[name](problem, self.max_iter, self.tol).solve(start)
+    def _choose_solver(self, problem):
+        """Return the name of the solver asked for, or of the first that takes the problem."""
+        reasons = []
+        for name in SOLVERS if self.solver == "auto" else [self.solver]:
+            reason = SOLVERS[name].objection(problem)
+            if reason is None:
+                return name
+            reasons.append(f"solver={name!r}: {reason}")
+        raise ValueError(f"No solver can take this problem. {'; '.join(reasons)}.")
+
+    def _solve(self, name, problem, start):
+        """Solve the problem; warn where the tolerance was not reached."""
+        solver = SOLVERS[name](problem, self.max_iter, self.tol)
+        solution = solver.solve(start)
         if not solution.converged:
             warnings.warn(
                 f"The {name!r} solver of {type(self).__name__} stopped after {solution.n_iter} "
                 f"iterations at a relative KKT residual of {solution.optimality:.1e}, asked for "
-                f"tol={self.tol:.1e}. Increase max_iter, scale the features, or raise alpha or "
-                "tol.",
+                f"tol={self.tol:.1e}. What to try: {solver.advice}.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -45,7 +45,17 @@ class NewtonSolver(ABC):
     max_iter : int
     tol : float
         Relative KKT residual at which to stop.
+
+    Attributes
+    ----------
+    gains_from_start : bool
+        Whether a good start saves work.
+    advice : str
+        What to try where the solver did not converge.
     """
+
+    gains_from_start = False
+    advice = "scale the features, or raise alpha or tol"
 
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol

@@ -15,6 +15,9 @@ class ConjugateGradientSolver(NewtonSolver):
     it open, the iterates stay with the solution of smallest norm.
     """
 
+    gains_from_start = True
+    advice = "use solver='direct' if memory allows, increase max_iter, or scale the features"
+
     @classmethod
     def objection(cls, problem):
         """Return why this solver cannot take the problem, or None."""
