@@ -62,10 +62,9 @@ class Problem:
         two springs in a row, ``1 / (1 / data + 1 / penalty)``.
         """
         bound, free = self.loss.curvature_bound, self.penalty.free()
-        # Far below the null model's residuals rounding takes over; and a task that the null model
-        # fits exactly has no unit of its own.
-        squares = np.maximum(sums.squares, 1e-10 * self._null_squares)
-        squares = np.maximum(squares, 1e-12 * squares.sum() / self.data.n_tasks)
+        # Far below the residuals of the null model, rounding takes over.
+        share = self.data.totals / self.data.totals.sum()
+        squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
         curvature = bound * self.data.square_norms
         weight = bound * self.data.totals
@@ -77,8 +76,9 @@ class Problem:
         parts = [
             _largest(gradient.V, np.sqrt(curvature + penalty.V) * residual[:, None]),
             _largest(gradient.q, np.sqrt(weight + penalty.q) * residual),
-            _largest(w, np.sqrt(w_curvature) * overall),
-            _largest(c, np.sqrt(c_curvature) * overall),
+            # where nothing tells of the centre, all of it is right
+            _largest(np.where(w_curvature > 0, w, 0.0), np.sqrt(w_curvature) * overall),
+            _largest(np.where(c_curvature > 0, c, 0.0), np.sqrt(c_curvature) * overall),
         ]
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
 

@@ -1,6 +1,7 @@
 """``adapt``: tasks fitted given the centre."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -116,3 +117,42 @@ def test_what_adapt_refuses():
     wide = MeanRegularizedRegressor().fit(rows.X, np.column_stack([rows.y, rows.y]))
     with pytest.raises(ValueError, match="fitted without a task_column"):
         wide.adapt(rows.X, rows.y)
+
+
+def test_arrays_say_nothing_about_other_tasks():
+    rows = make_rows(sizes=(6, 7, 8))
+    model = fit_long(MeanRegularizedRegressor([1.0, 1.0, 1e6]), rows)
+    with pytest.raises(ValueError, match=r"alpha is an array .* To adapt, set it to a number or"):
+        model.adapt(rows.long, rows.y)
+
+
+@pytest.mark.parametrize("params", [{"fit_intercept": False}, {"task_column": -1}])
+def test_parameters_changed_after_fit(params):
+    rows = make_rows(sizes=(6, 7, 8))
+    model = fit_long(MeanRegularizedRegressor(), rows).set_params(**params)
+    with pytest.raises(ValueError, match=rf"{next(iter(params))} was .* Fit again"):
+        model.adapt(rows.long, rows.y)
+    with pytest.raises(ValueError, match="Fit again"):
+        model.predict(rows.long)
+
+
+def test_a_fit_that_fails_leaves_adapt_as_it_was():
+    rows, few = make_rows(sizes=(6, 7, 8)), make_rows(sizes=(3, 2))
+    model = fit_long(MeanRegularizedRegressor(task_weight="balanced"), rows)
+    before = model.adapt(few.long, few.y).coef_
+    with pytest.raises(ValueError, match="alpha must be"):
+        model.set_params(alpha="x").fit(rows.long[:9], rows.y[:9])
+    assert_allclose(model.set_params(alpha=1.0).adapt(few.long, few.y).coef_, before, rtol=0)
+
+
+@pytest.mark.parametrize(("known", "new"), [("int64", "uint64"), ("int64", object)])
+def test_new_tasks_with_labels_of_another_type(known, new):
+    rows = make_rows(sizes=(6, 7))
+    features = pd.DataFrame(rows.X).add_prefix("x")
+    first = features.assign(task=np.array([3, 4], dtype=known)[rows.codes])
+    label = 2**63 + 5 if new == "uint64" else "late"
+    model = MeanRegularizedRegressor(task_column="task").fit(first, rows.y)
+    second = features[:3].assign(task=np.full(3, label, dtype=new))
+    adapted = model.adapt(second, rows.y[:3])
+    assert list(adapted.tasks_) == [3, 4, label]
+    assert_allclose(adapted.predict(first), model.predict(first), rtol=1e-13)

@@ -268,3 +268,33 @@ def test_extreme_rows(model, rows):
         norms = np.linalg.norm(fitted.coef_), np.linalg.norm(dense.unpack(best)[0])
         assert norms[0] <= norms[1] * (1 + 1e-6) + 1e-9
     assert fitted.optimality_ <= fitted.tol
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "ns", "D"])
+def test_dates_are_the_same_label_in_every_unit(unit):
+    dates = np.array(["2020-01-01", "2020-02-01", "2021-01-01"], dtype="datetime64[D]")[
+        ROWS.codes % 3
+    ]
+    features = pd.DataFrame(ROWS.X).add_prefix("x")
+    alpha = {pd.Timestamp("2020-01-01"): 1.0, pd.Timestamp("2020-02-01"): 2.0}
+    alpha[pd.Timestamp("2021-01-01")] = 3.0
+    model = MeanRegularizedRegressor(alpha, task_column="task")
+    model.fit(features.assign(task=dates.astype("datetime64[us]")), ROWS.y)
+    expected = model.predict(features.assign(task=dates.astype("datetime64[us]")))
+    if unit != "D":  # pandas has no days
+        frame = features.assign(task=dates.astype(f"datetime64[{unit}]"))
+        assert_allclose(model.predict(frame), expected, rtol=1e-13)
+    polars_frame = pl.DataFrame({**features.to_dict("list"), "task": pl.Series(dates)})
+    assert_allclose(
+        MeanRegularizedRegressor(alpha, task_column="task")
+        .fit(polars_frame, ROWS.y)
+        .predict(polars_frame),
+        expected,
+        rtol=1e-13,
+    )
+    later = features[:2].assign(task=np.array(["2020-01-01T00:00:00.7"] * 2, "datetime64[ms]"))
+    with pytest.raises(ValueError, match="not seen in fit"):
+        model.predict(later)
+    finer = features[:2].assign(task=np.array(["2020-01-01T00:00:00.000000007"] * 2, "M8[ns]"))
+    with pytest.raises(ValueError, match="finer than a microsecond"):
+        model.predict(finer)

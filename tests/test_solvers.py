@@ -138,7 +138,7 @@ class OtherLoss(SquaredLoss):
 
 
 class OtherPenalty(Penalty):
-    value = take = None
+    value = gradient = curvature = free = take = None
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -75,7 +75,8 @@ class PooledRegressor(_Regressor):
     tol : float, default=1e-8
         Relative KKT residual at which a solution is accepted.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks and features.
+        Whether "cg" starts from the last solution, where it has the same tasks and features. The
+        steps of "direct" are exact from anywhere.
 
     Attributes
     ----------
@@ -176,7 +177,8 @@ class SharedL2Regressor(_Regressor):
     tol : float, default=1e-8
         Relative KKT residual at which a solution is accepted.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks and features.
+        Whether "cg" starts from the last solution, where it has the same tasks and features. The
+        steps of "direct" are exact from anywhere.
 
     Attributes
     ----------
@@ -266,7 +268,8 @@ class MeanRegularizedRegressor(_Regressor):
     tol : float, default=1e-8
         Relative KKT residual at which a solution is accepted.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks and features.
+        Whether "cg" starts from the last solution, where it has the same tasks and features. The
+        steps of "direct" are exact from anywhere.
 
     Attributes
     ----------
@@ -333,7 +336,8 @@ history_, n_features_in_, feature_names_in_
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Features and the column of task labels, as in ``fit``.
+            Features and the column of task labels, as in ``fit``. ``alpha`` and ``task_weight``,
+            where they differ by task, must be dicts that name the tasks.
         y : array-like of shape (n_samples,)
             Target.
         sample_weight : array-like of shape (n_samples,), default=None

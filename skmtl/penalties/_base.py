@@ -50,11 +50,23 @@ class Coefficients(NamedTuple):
 
 
 class Penalty(ABC):
-    """A convex function of the ``Coefficients``."""
+    """A convex function of the ``Coefficients``: what a ``Problem`` asks of it."""
 
     @abstractmethod
     def value(self, coefficients):
         """Return the penalty, a float."""
+
+    @abstractmethod
+    def gradient(self, coefficients):
+        """Return the gradient in each part, as ``Coefficients``."""
+
+    @abstractmethod
+    def curvature(self):
+        """Return the second derivative in each part, broadcast to its shape."""
+
+    @abstractmethod
+    def free(self):
+        """Return 1.0 where a part may move and 0.0 where it is held, broadcast to its shape."""
 
     @abstractmethod
     def take(self, tasks):

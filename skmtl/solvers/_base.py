@@ -95,7 +95,12 @@ class NewtonSolver(ABC):
                     "optimality": evaluation.optimality,
                 }
             )
-            if best is None or evaluation.optimality < best[1].optimality:
+            # Residuals may shrink as fast as the gradient that is measured by them.
+            if (
+                best is None
+                or evaluation.optimality < best[1].optimality
+                or evaluation.objective < 0.5 * best[1].objective
+            ):
                 stalled = 0
                 best = coefficients, evaluation
             else:

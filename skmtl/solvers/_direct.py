@@ -1,6 +1,7 @@
 """Exact Newton steps by block elimination."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 from scipy import linalg
@@ -168,8 +169,11 @@ def _memory(problem):
 
 
 def _memory_limit():
-    """Return half the machine's memory in bytes, 4 GiB where it does not tell."""
+    """Return half the memory of the machine or container in bytes, 4 GiB where it is unknown."""
+    limits = []
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
-    except (AttributeError, ValueError, OSError):
-        return 2.0**32
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (AttributeError, ValueError, OSError):  # another system, or a container without limit
+        pass
+    return min(limits, default=2.0**33) / 2
