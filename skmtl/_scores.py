@@ -155,6 +155,8 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     ]
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     check_consistent_length(y_true, weight, tasks)
+    if weight is not None and not (weight >= 0).all():
+        raise ValueError("sample_weight must be at least 0 and not NaN.")
     keep = np.ones(y_true.size, dtype=bool)
     if y_true.ndim == 2:
         n, n_tasks = y_true.shape

@@ -390,3 +390,9 @@ def test_scorer_refuses_wrong_use():
             make_task_scorer("r2")(wrapped.fit(X, y), X, y)
     with pytest.raises(AttributeError, match="no method predict_proba, which this metric needs"):
         make_task_scorer("log_loss", task_column=0)(model.fit(X, y), X, y)
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan])
+def test_bad_sample_weight(bad):
+    with pytest.raises(ValueError, match="sample_weight must be at least 0"):
+        task_scores([1.5, 2.0], [1.5, 2.0], ["a", "b"], sample_weight=[1.0, bad])

@@ -101,13 +101,13 @@ class Blocks(ABC):
     def factor(self, *, reduce):
         """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
 
-    @abstractmethod
     def center_system(self):
         """Return the blocks' share S (d + 1, d + 1) of the system of the centre (w, c).
 
         Sums over groups of ``gain M^-1 [A'A, h]`` in the upper d rows and of
         ``count (kappa - h' M^-1 h)`` in the corner; the rest of the last row is zero.
         """
+        return self._S
 
     @abstractmethod
     def support(self):
@@ -196,10 +196,6 @@ class PrimalBlocks(Blocks):
             self._S[:-1, :-1] = groups.count.sum() * np.eye(d)
             for b, solver in self._solvers.items():
                 self._S[:-1, :-1] -= groups.count[b] * (solver.null @ solver.null.T)
-
-    def center_system(self):
-        """Return the blocks' share of the system of the centre; see the base class."""
-        return self._S
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
@@ -291,10 +287,6 @@ class DualBlocks(Blocks):
                 self._S += rows.T @ rows
                 waiting = []
 
-    def center_system(self):
-        """Return the blocks' share of the system of the centre; see the base class."""
-        return self._S
-
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
         rows = ((count, self._rows(g)) for g, count in enumerate(self.groups.count))
@@ -338,10 +330,6 @@ class PooledBlocks(Blocks):
         self._S[:-1, :-1] += h.T @ self.delta
         self._S[:-1, -1] = h.sum(axis=0)
         self._S[-1, -1] = groups.count @ self.kappa
-
-    def center_system(self):
-        """Return the blocks' share of the system of the centre; see the base class."""
-        return self._S
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
