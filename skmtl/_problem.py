@@ -1,5 +1,6 @@
 """Problem = TaskData + Loss + Penalty: objective, gradient and the certificate of optimality."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -61,26 +62,34 @@ class Problem:
         centre, what counts is the gradient left when the tasks follow it, and its curvature then:
         two springs in a row, ``1 / (1 / data + 1 / penalty)``.
         """
-        bound, free = self.loss.curvature_bound, self.penalty.free()
         # Far below the residuals of the null model, rounding takes over.
         share = self.data.totals / self.data.totals.sum()
         squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
-        curvature = bound * self.data.square_norms
-        weight = bound * self.data.totals
-        penalty = self.penalty.curvature()
+        free, units = self.penalty.free(), self._units
         w = gradient.w - (free.w * gradient.V).sum(axis=0)
         c = gradient.c - (free.c * gradient.q).sum()
-        w_curvature = _following(curvature, penalty.V, free.V).sum(axis=0) + penalty.w
-        c_curvature = _following(weight, penalty.q, free.q).sum()
         parts = [
-            _largest(gradient.V, np.sqrt(curvature + penalty.V) * residual[:, None]),
-            _largest(gradient.q, np.sqrt(weight + penalty.q) * residual),
+            _largest(gradient.V, units.V * residual[:, None]),
+            _largest(gradient.q, units.q * residual),
             # where nothing tells of the centre, all of it is right
-            _largest(np.where(w_curvature > 0, w, 0.0), np.sqrt(w_curvature) * overall),
-            _largest(np.where(c_curvature > 0, c, 0.0), np.sqrt(c_curvature) * overall),
+            _largest(np.where(units.w > 0, w, 0.0), units.w * overall),
+            _largest(np.where(units.c > 0, c, 0.0), units.c * overall),
         ]
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
+
+    @cached_property
+    def _units(self):
+        """Roots of the curvature of each part, as ``Coefficients``."""
+        penalty, free = self.penalty.curvature(), self.penalty.free()
+        features = self.loss.curvature_bound * self.data.square_norms
+        weight = self.loss.curvature_bound * self.data.totals
+        return Coefficients(
+            np.sqrt(features + penalty.V),
+            np.sqrt(weight + penalty.q),
+            np.sqrt(_following(features, penalty.V, free.V).sum(axis=0) + penalty.w),
+            np.sqrt(_following(weight, penalty.q, free.q).sum()),
+        )
 
 
 def _following(data, penalty, free):
