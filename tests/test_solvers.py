@@ -271,3 +271,13 @@ def test_free_tasks_of_fewer_rows_than_features_interpolate(
         fitted = fit_long(model, rows)
         assert_allclose(fitted.predict(rows.long), rows.y, rtol=0, atol=1e-8)
         assert np.abs(fitted.coef_).max() < 1e6  # a solution of small norm, not any solution
+
+
+@pytest.mark.parametrize("alpha_intercept", [2.0, np.inf])
+def test_a_free_task_beside_tied_ones_takes_one_step(alpha_intercept):
+    """Where the centre is open, looking for its null space must leave the blocks as they are."""
+    rows = make_rows(sizes=(1, 4, 3), d=8)
+    model = MeanRegularizedRegressor([1.0, 0.0, 1.0], alpha_intercept=alpha_intercept)
+    fitted = fit_long(model, rows, solver="direct")
+    assert fitted.n_iter_ == 1
+    assert_allclose(fitted.predict(rows.long), rows.y, rtol=0, atol=1e-9)  # d exceeds the rows

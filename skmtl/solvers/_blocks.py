@@ -200,7 +200,7 @@ class PrimalBlocks(Blocks):
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
         tied = self.groups.gain > 0
-        count, h, kappa = self.groups.count * tied, self.h, self.kappa
+        count, h, kappa = self.groups.count * tied, self.h, self.kappa.copy()
         free = np.flatnonzero(~tied)
         if free.size:
             kappa[free] -= np.einsum("bj,bj->b", h[free], self._solve(h[free], free))
