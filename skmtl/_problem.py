@@ -37,20 +37,26 @@ class Problem:
         W, level = coefficients.W, coefficients.level
         sums = self.data.loss_sums(self.loss, W, level)
         if self._null_squares is None:
-            at_null = not (level.any() or W.any())
-            self._null_squares = sums.squares if at_null else self.data.null_squares(self.loss)
-        penalty, free = self.penalty.gradient(coefficients), self.penalty.free()
-        gradient = Coefficients(
-            free.V * (sums.G + penalty.V),
-            free.q * (sums.R + penalty.q),
-            free.w * (sums.G.sum(axis=0) + penalty.w),
-            free.c * float(sums.R.sum()),
-        )
+            null = sums
+            if level.any() or W.any():
+                null = self.data.loss_sums(self.loss, np.zeros_like(W), np.zeros_like(level))
+            self._null_squares = null.squares
+        gradient = self.gradient(coefficients, sums.G, sums.R)
         return Evaluation(
             float(sums.value.sum()) + self.penalty.value(coefficients),
             self._optimality(gradient, sums),
             gradient,
             sums,
+        )
+
+    def gradient(self, coefficients, G, R):
+        """Return the gradient in each part, given that of the loss in W and the levels."""
+        penalty, free = self.penalty.gradient(coefficients), self.penalty.free()
+        return Coefficients(
+            free.V * (G + penalty.V),
+            free.q * (R + penalty.q),
+            free.w * (G.sum(axis=-2) + penalty.w),
+            free.c * R.sum(axis=-1),
         )
 
     def _optimality(self, gradient, sums):
@@ -67,8 +73,8 @@ class Problem:
         squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
         free, units = self.penalty.free(), self._units
-        w = gradient.w - (free.w * gradient.V).sum(axis=0)
-        c = gradient.c - (free.c * gradient.q).sum()
+        w = gradient.w - free.w * gradient.V.sum(axis=-2)
+        c = gradient.c - free.c * gradient.q.sum(axis=-1)
         parts = [
             _largest(gradient.V, units.V * residual[:, None]),
             _largest(gradient.q, units.q * residual),

@@ -27,6 +27,21 @@ def test_own_rows_give_the_same_task_again(model, task_weight):
         assert_array_equal(adapted.task_counts_, model.task_counts_)
 
 
+@pytest.mark.parametrize("solver", ["direct", "cg"])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_fewer_rows_than_features_leave_the_center_where_it_is(n, solver):
+    """Also where the centre lies outside of what the new rows span."""
+    rows, new = make_rows(sizes=(30, 20), d=6), make_rows(sizes=(n,), d=6, seed=1)
+    model = fit_long(MeanRegularizedRegressor(2.0, alpha_intercept=np.inf), rows)
+    adapted = model.set_params(solver=solver).adapt(np.column_stack([np.full(n, 9), new.X]), new.y)
+    mean = rows.X.mean(axis=0)
+    w, c = model.shared_coef_, model.shared_intercept_ + model.shared_coef_ @ mean
+    Z = new.X - mean
+    v = Z.T @ np.linalg.solve(Z @ Z.T + 2.0 * np.eye(n), new.y - Z @ w - c)
+    assert_allclose(adapted.coef_[-1], w + v, rtol=0, atol=1e-7 if solver == "cg" else 1e-12)
+    assert_array_equal(adapted.shared_coef_, model.shared_coef_)
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("alpha_intercept", [0.0, 1.5, np.inf])
 def test_a_new_task_is_ridge_to_the_center(fit_intercept, alpha_intercept):

@@ -9,18 +9,23 @@ import numpy as np
 from skmtl import _kernels
 from skmtl._threads import in_chunks
 
+# Curvatures below are taken for this: a row says something even where its loss is flat.
+FLAT = 1e-16
+
 
 class LossSums(NamedTuple):
-    """Sums of a loss over the rows of each task, all weighted.
+    """Sums of a loss over the rows of each task, all weighted, and what they are sums of.
 
-    ``value`` (T,): the loss; ``squares`` (T,): its squared pointwise gradients; ``G`` (T, d) and
-    ``R`` (T,): its gradient in the task's coefficients and level.
+    ``value`` (T,): the loss; ``squares`` (T,): its squared pointwise derivatives; ``G`` (T, d)
+    and ``R`` (T,): its gradient in the task's coefficients and level; ``derivative``: its
+    pointwise derivatives, without weights, or None where the loss has a constant curvature.
     """
 
     value: np.ndarray
     squares: np.ndarray
     G: np.ndarray
     R: np.ndarray
+    derivative: np.ndarray | None
 
 
 class Moments(NamedTuple):
@@ -60,6 +65,9 @@ def read_only(X):
 class TaskData(ABC):
     """Rows of T tasks with targets and weights; see the module for the layouts.
 
+    Predictions, coefficients and gradients have a leading axis of K where the loss takes K
+    predictions per row: (K, T, d) for (T, d) and so on.
+
     Attributes
     ----------
     X : ndarray of shape (n, d), centred
@@ -88,12 +96,15 @@ class TaskData(ABC):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
 
     @abstractmethod
-    def null_squares(self, loss):
-        """Return ``LossSums.squares`` where every prediction is zero."""
+    def curvature_product(self, loss, derivative, W, level):
+        """Return the Hessian of the loss times (W, level): (T, d) and (T,).
+
+        ``derivative`` is that of the ``LossSums`` where the Hessian is taken.
+        """
 
     @abstractmethod
-    def gram_product(self, W, level):
-        """Return ``(X' Z, 1' Z)`` per task, Z the weighted predictions: (T, d) and (T,)."""
+    def curved(self, curvature):
+        """Return the same data, weighted by curvatures of the shape of the predictions."""
 
     @cached_property
     @abstractmethod
@@ -114,9 +125,16 @@ class TaskData(ABC):
     def _block(self, b):
         """Return the rows and weights of block b."""
 
-    @abstractmethod
     def with_features(self, X):
         """Return the same data on other (centred) features."""
+        return self._like(X=X)
+
+    def _like(self, **parts):
+        """Return a copy with other parts, without what was computed from the old ones."""
+        other = object.__new__(type(self))
+        computed = {"square_norms", "totals", "_base"}
+        other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in computed} | parts
+        return other
 
     def block_rows(self, b):
         """Return ``sqrt(weight) (x - mean)`` of block b, (m, d), its mean (d,) and its weight."""

@@ -5,13 +5,14 @@ from functools import cached_property
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._tasks._base import LossSums, Moments, TaskData, read_only
+from skmtl._tasks._base import FLAT, LossSums, Moments, TaskData, read_only
 from skmtl._threads import in_chunks
 
 # Up to here our kernel beats a BLAS call per task; see benchmarks/linear.py.
 SMALL = 64
+_PRODUCT = 1024  # numbers of X in a task, on average, for which K predictions are worth a product
 _STRIP = 64  # rows whose columns are summed in registers
-_CACHED = 2**14  # rows whose losses stay in the processor's cache
+_CACHED = 2**13  # numbers of a pointwise computation that stay in the processor's cache
 
 
 class LongData(TaskData):
@@ -28,10 +29,12 @@ class LongData(TaskData):
     n_tasks : int
     center : ndarray of shape (d,)
         What to subtract from the features.
+    barred : ndarray of shape (K, T) or None
+        Added to the levels: -inf for the classes that a task does not have, else 0.
     """
 
-    def __init__(self, X, y, weight, codes, n_tasks, center):
-        self.center = center
+    def __init__(self, X, y, weight, codes, n_tasks, center, barred=None):
+        self.center, self.barred = center, barred
         place, self.indptr = _kernels.group_rows(codes, n_tasks)
         grouped = (codes[1:] >= codes[:-1]).all()
         by_column = X.strides[-1] > X.strides[0]  # columns lie together: taking rows would crawl
@@ -57,57 +60,88 @@ class LongData(TaskData):
         self.block = np.arange(n_tasks)
         self.scale = np.ones(n_tasks)
 
-    def with_features(self, X):
-        """Return the same data on other (centred) features."""
-        other = object.__new__(LongData)
-        other.__dict__.update(self.__dict__, X=X)
-        return other
+    def curved(self, curvature):
+        """Return the same data, weighted by curvatures (n,)."""
+        return self._like(weight=self.weight * np.maximum(curvature, FLAT))
 
     def _predict(self, W, level):
-        z = np.empty(len(self.X))
-        in_chunks(
-            lambda first, last: _kernels.predict_rows(self.X, self.codes, W, level, z, first, last),
-            len(z),
-            4 * self.X.size,
-        )
+        """Return the predictions, (n,) or (K, n)."""
+        z = np.empty((*level.shape[:-1], len(self.X)))
+        if z.ndim == 2 and self._in_products:
+            for t, rows in self._slices():
+                z[:, rows] = W[:, t] @ self.X[rows].T
+                z[:, rows] += level[:, t, None]
+            return z
+        for parts in _outputs(W, level, z):
+            in_chunks(
+                lambda first, last, parts=parts: _kernels.predict_rows(
+                    self.X, self.codes, *parts, first, last
+                ),
+                len(self.X),
+                4 * self.X.size,
+            )
         return z
 
     def _adjoint(self, g):
-        G = np.empty((self.n_tasks, self.n_features))
-        R = np.empty(self.n_tasks)
-        in_chunks(
-            lambda first, last: _kernels.adjoint_rows(self.X, g, self.indptr, G, R, first, last),
-            self.n_tasks,
-            4 * self.X.size,
-        )
+        """Return the sums of ``g_i x_i`` and of ``g_i`` per task, of g (n,) or (K, n)."""
+        G = np.empty((*g.shape[:-1], self.n_tasks, self.n_features))
+        R = np.empty(G.shape[:-1])
+        if g.ndim == 2 and self._in_products:
+            for t, rows in self._slices():
+                G[:, t] = g[:, rows] @ self.X[rows]
+            return G, self._task_sums(g)
+        for g_k, *sums in _outputs(g, G, R):
+            in_chunks(
+                lambda first, last, g_k=g_k, sums=sums: _kernels.adjoint_rows(
+                    self.X, g_k, self.indptr, *sums, first, last
+                ),
+                self.n_tasks,
+                4 * self.X.size,
+            )
         return G, R
 
+    @property
+    def _in_products(self):
+        """Whether tasks are large enough for a call of BLAS each."""
+        return self.X.size > _PRODUCT * self.n_tasks
+
+    def _slices(self):
+        edges = self.indptr.tolist()
+        return enumerate(map(slice, edges[:-1], edges[1:]))
+
     def _task_sums(self, values):
-        return np.add.reduceat(values, self.indptr[:-1])
+        return np.add.reduceat(values, self.indptr[:-1], axis=-1)
 
     def loss_sums(self, loss, W, level):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
-        z = self._predict(W, level) if W.any() else level[self.codes]
-        value, squares, weighted = np.empty((3, len(z)))
+        if self.barred is not None:
+            level = level + self.barred
+        z = self._predict(W, level) if W.any() else np.take(level, self.codes, axis=-1)
+        value, squares = np.empty((2, len(self.X)))
+        weighted = np.empty(z.shape)
+        derivative = None if loss.constant_curvature is not None else np.empty(z.shape)
+        strip = max(1, _CACHED * len(self.X) // z.size)
 
         def write(first, last):
-            for top in range(first, last, _CACHED):
-                rows = slice(top, min(top + _CACHED, last))
-                loss_value, gradient = loss.evaluate(self.y[rows], z[rows])
+            for top in range(first, last, strip):
+                rows = slice(top, min(top + strip, last))
+                loss_value, gradient = loss.evaluate(self.y[rows], z[..., rows])
                 np.multiply(self.weight[rows], loss_value, out=value[rows])
-                np.multiply(self.weight[rows], gradient, out=weighted[rows])
-                np.multiply(weighted[rows], gradient, out=squares[rows])
+                np.multiply(self.weight[rows], gradient, out=weighted[..., rows])
+                square = weighted[..., rows] * gradient
+                squares[rows] = square if square.ndim == 1 else square.sum(axis=0)
+                if derivative is not None:
+                    derivative[..., rows] = gradient
 
-        in_chunks(write, len(z), 40 * len(z))
-        return LossSums(self._task_sums(value), self._task_sums(squares), *self._adjoint(weighted))
+        in_chunks(write, len(self.X), 40 * z.size)
+        return LossSums(
+            self._task_sums(value), self._task_sums(squares), *self._adjoint(weighted), derivative
+        )
 
-    def null_squares(self, loss):
-        """Return ``LossSums.squares`` where every prediction is zero."""
-        return self._task_sums(self.weight * loss.evaluate(self.y, np.zeros_like(self.y))[1] ** 2)
-
-    def gram_product(self, W, level):
-        """Return ``(X' Z, 1' Z)`` per task, Z the weighted predictions: (T, d) and (T,)."""
-        return self._adjoint(self.weight * self._predict(W, level))
+    def curvature_product(self, loss, derivative, W, level):
+        """Return the Hessian of the loss times (W, level): (T, d) and (T,)."""
+        z = self._predict(W, level)
+        return self._adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
 
     @cached_property
     def square_norms(self):
@@ -152,3 +186,8 @@ class LongData(TaskData):
 
         in_chunks(write, len(blocks), int((stop - start).sum()) * d * d)
         return result
+
+
+def _outputs(*arrays):
+    """Yield the arrays for each prediction that a row has: once, or along a leading axis."""
+    return zip(*arrays, strict=True) if arrays[-1].ndim == 2 else [arrays]

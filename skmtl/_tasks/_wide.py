@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmtl._tasks._base import LossSums, TaskData
+from skmtl._tasks._base import FLAT, LossSums, TaskData
 
 _TILE = 2**19  # predictions of a tile: few enough for the cache, enough for BLAS
 
@@ -16,35 +16,35 @@ class WideData(TaskData):
     ----------
     X : ndarray of shape (n, d)
     Y : ndarray of shape (n, T), NaN where a label is not observed
-    weight : ndarray of shape (n,), positive
+    weight : ndarray of shape (n,), or (n, T) where every task weighs the rows its own way; positive
     task_weight : ndarray of shape (T,), positive
     observed : bool ndarray of shape (n, T), or None where all labels are observed
     center : ndarray of shape (d,)
         What to subtract from the features.
     """
 
+    _base = None  # what _expanded keeps
+
     def __init__(self, X, Y, weight, task_weight, observed, center):
         self.weight, self.scale, self.observed = weight, task_weight, observed
-        self._weighted = (weight != 1).any()
-        self._base = None
-        if self.observed is None:
-            self._patterns = np.ones((1, len(X)), dtype=bool)
-            self.block = np.zeros(Y.shape[1], dtype=np.intp)
+        self._plain = weight.ndim == 1 and (weight == 1).all()
+        if weight.ndim == 2:
+            self._block_weight, self.block = weight.T, np.arange(Y.shape[1])
+        elif observed is None:
+            self._block_weight, self.block = weight[None], np.zeros(Y.shape[1], dtype=np.intp)
         else:
-            packed, block = np.unique(
-                np.packbits(self.observed, axis=0).T, axis=0, return_inverse=True
-            )
-            self._patterns = np.unpackbits(packed, axis=1, count=len(X)).astype(bool)
+            packed, block = np.unique(np.packbits(observed, axis=0).T, axis=0, return_inverse=True)
+            self._block_weight = weight * np.unpackbits(packed, axis=1, count=len(X))
             self.block = block.ravel()
         self.center = center
         self.X = np.subtract(X, self.center, order="C")
         self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
 
-    def with_features(self, X):
-        """Return the same data on other (centred) features."""
-        other = object.__new__(WideData)
-        other.__dict__.update(self.__dict__, X=X, _base=None)
-        return other
+    def curved(self, curvature):
+        """Return the same data, weighted by curvatures (n, T)."""
+        weight = self._weigh(np.maximum(curvature, FLAT), slice(None), slice(None))
+        parts = {"block": np.arange(self.n_tasks), "_block_weight": weight.T, "_plain": False}
+        return self._like(weight=weight, **parts)
 
     def _tiles(self):
         """Yield slices of rows and of tasks whose predictions stay in the processor's cache."""
@@ -58,7 +58,10 @@ class WideData(TaskData):
         """Return values (m, t) times row weights, zero where unobserved; ``scale`` comes later."""
         if self.observed is not None:
             values = values * self.observed[rows, tasks]
-        return values * self.weight[rows, None] if self._weighted else values
+        if self._plain:
+            return values
+        own = self.weight.ndim == 2
+        return values * (self.weight[rows, tasks] if own else self.weight[rows, None])
 
     def _predict(self, W, level, rows, tasks):
         return self.X[rows] @ W[tasks].T + level[tasks]
@@ -92,64 +95,66 @@ class WideData(TaskData):
             np.maximum(base.squares + curvature * (2 * first + curvature * second), 0.0),
             base.G + curvature * XZ,
             base.R + curvature * Z,
+            None,
         )
 
     def _summed(self, loss, W, level):
         """Return the ``LossSums``, summed over the data tile by tile."""
-        sums = LossSums(*np.zeros((2, self.n_tasks)), np.zeros_like(W), np.zeros(self.n_tasks))
+        derivative = None if loss.constant_curvature is not None else np.empty(self.y.shape)
+        value, squares, R = np.zeros((3, self.n_tasks))
+        sums = LossSums(value, squares, np.zeros_like(W), R, derivative)
         moving = W.any()
         for rows, tasks in self._tiles():
             z = self._predict(W, level, rows, tasks) if moving else level[tasks]
             value, gradient = loss.evaluate(self.y[rows, tasks], z)
+            if derivative is not None:
+                derivative[rows, tasks] = gradient
             weighted = self._weigh(gradient, rows, tasks)
             sums.value[tasks] += self._weigh(value, rows, tasks).sum(axis=0)
             sums.squares[tasks] += np.einsum("it,it->t", weighted, gradient)
             sums.R[tasks] += weighted.sum(axis=0)
             sums.G[tasks] += weighted.T @ self.X[rows]
-        return self._scaled(sums)
+        self._scale(*sums[:-1])
+        return sums
 
-    def null_squares(self, loss):
-        """Return ``LossSums.squares`` where every prediction is zero."""
-        squares = np.zeros(self.n_tasks)
-        for rows, tasks in self._tiles():
-            _, gradient = loss.evaluate(self.y[rows, tasks], 0.0)
-            squares[tasks] += self._weigh(gradient**2, rows, tasks).sum(axis=0)
-        return self.scale * squares
-
-    def gram_product(self, W, level):
-        """Return ``(X' Z, 1' Z)`` per task, Z the weighted predictions: (T, d) and (T,)."""
+    def curvature_product(self, loss, derivative, W, level):
+        """Return the Hessian of the loss times (W, level): (T, d) and (T,)."""
         G, R = np.zeros_like(W), np.zeros(self.n_tasks)
         for rows, tasks in self._tiles():
-            weighted = self._weigh(self._predict(W, level, rows, tasks), rows, tasks)
+            z = self._predict(W, level, rows, tasks)
+            slope = None if derivative is None else derivative[rows, tasks]
+            product = loss.curvature_product(self.y[rows, tasks], slope, z)
+            weighted = self._weigh(product, rows, tasks)
             G[tasks] += weighted.T @ self.X[rows]
             R[tasks] += weighted.sum(axis=0)
-        return self._scaled((G, R))
+        self._scale(G, R)
+        return G, R
 
-    def _scaled(self, sums):
-        """Multiply sums per task by the task weights, in place; return them."""
+    def _scale(self, *sums):
+        """Multiply sums per task by the task weights, in place."""
         if (self.scale != 1).any():
             for part in sums:
                 part *= self.scale if part.ndim == 1 else self.scale[:, None]
-        return sums
 
     @cached_property
     def square_norms(self):
         """Weighted sums of squares of the centred features per task, (T, d)."""
-        norms = (self._patterns * self.weight) @ self.X**2
+        norms = self._block_weight @ self.X**2
         return self.scale[:, None] * norms[self.block]
 
     @cached_property
     def totals(self):
         """Weight of each task, (T,)."""
-        return self.scale * (self._patterns @ self.weight)[self.block]
+        return self.scale * self._block_weight.sum(axis=1)[self.block]
 
     @property
     def block_sizes(self):
         """Rows of each block, (B,)."""
-        return self._patterns.sum(axis=1)
+        return np.count_nonzero(self._block_weight, axis=1)
 
     def _block(self, b):
-        rows = self._patterns[b]
+        weight = self._block_weight[b]
+        rows = weight > 0
         if rows.all():
-            return self.X, self.weight
-        return self.X[rows], self.weight[rows]
+            return self.X, weight
+        return self.X[rows], weight[rows]

@@ -1,6 +1,8 @@
 """Pointwise losses: they know neither X nor tasks."""
 
 from skmtl.losses._base import Loss
+from skmtl.losses._logistic import LogisticLoss
+from skmtl.losses._multinomial import MultinomialLoss
 from skmtl.losses._squared import SquaredLoss
 
-__all__ = ["Loss", "SquaredLoss"]
+__all__ = ["LogisticLoss", "Loss", "MultinomialLoss", "SquaredLoss"]

@@ -4,21 +4,33 @@ from abc import ABC, abstractmethod
 
 
 class Loss(ABC):
-    """A smooth convex function of the raw prediction z of one row, at the target y.
+    """A smooth convex function of the raw predictions z of n rows, at their targets y.
 
-    All methods act elementwise on arrays of one shape. Weights are applied by the caller.
+    A row has one prediction, and all arrays have one shape; or it has K of them, and z and what
+    is a derivative in z is (K, n), beside y and losses (n,). Weights are applied by the caller.
 
     Attributes
     ----------
+    outputs : tuple
+        Leading axis of z: () or (K,).
     constant_curvature : float or None
         The second derivative in z where it is the same everywhere.
     curvature_bound : float
-        An upper bound of the second derivative in z.
+        An upper bound of the second derivatives in each z.
     """
 
+    outputs: tuple[int, ...] = ()
     constant_curvature: float | None = None
     curvature_bound: float
 
     @abstractmethod
     def evaluate(self, y, z):
         """Return the loss and its first derivative in z, two new arrays."""
+
+    @abstractmethod
+    def curvature(self, derivative):
+        """Return the second derivative in each z, where the first is what ``evaluate`` gave."""
+
+    @abstractmethod
+    def curvature_product(self, y, derivative, z):
+        """Return the second derivative times z, a direction of the shape of predictions."""

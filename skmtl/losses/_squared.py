@@ -1,5 +1,7 @@
 """Half squared error."""
 
+import numpy as np
+
 from skmtl.losses._base import Loss
 
 
@@ -13,3 +15,11 @@ class SquaredLoss(Loss):
         """Return the loss and its first derivative in z, two new arrays."""
         residual = z - y
         return 0.5 * residual * residual, residual
+
+    def curvature(self, derivative):
+        """Return ones."""
+        return np.ones_like(derivative)
+
+    def curvature_product(self, y, derivative, z):
+        """Return z."""
+        return z

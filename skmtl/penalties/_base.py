@@ -10,7 +10,8 @@ class Coefficients(NamedTuple):
     """Coefficients of T tasks as a centre and the tasks' deviations from it.
 
     Task t predicts ``x . (w + V_t) + c + q_t`` at the centred features x. A strong coupling makes
-    the deviations small; kept apart from the centre they keep all their digits.
+    the deviations small; kept apart from the centre they keep all their digits. Where a row has K
+    predictions, every part has a leading axis of K.
 
     Attributes
     ----------
@@ -30,23 +31,32 @@ class Coefficients(NamedTuple):
     c: float
 
     @classmethod
-    def zeros(cls, n_tasks, n_features):
-        """Return the origin."""
-        return cls(np.zeros((n_tasks, n_features)), np.zeros(n_tasks), np.zeros(n_features), 0.0)
+    def zeros(cls, n_tasks, n_features, outputs=()):
+        """Return the origin; ``outputs`` is (K,) where a row has K predictions."""
+        shapes = (n_tasks, n_features), (n_tasks,), (n_features,), ()
+        return cls(*(np.zeros((*outputs, *shape)) for shape in shapes))
 
     @property
     def W(self):
         """Coefficients of the tasks, (T, d)."""
-        return self.w + self.V
+        return np.expand_dims(self.w, -2) + self.V
 
     @property
     def level(self):
         """Levels of the tasks, (T,): predictions at the mean of the features."""
-        return self.c + self.q
+        return np.expand_dims(self.c, -1) + self.q
 
     def plus(self, step):
         """Return the sum, part by part."""
         return Coefficients(*(a + b for a, b in zip(self, step, strict=True)))
+
+    def times(self, factor):
+        """Return the product with a number, part by part."""
+        return Coefficients(*(factor * part for part in self))
+
+    def dot(self, other):
+        """Return the inner product, a float."""
+        return sum(float(np.vdot(a, b)) for a, b in zip(self, other, strict=True))
 
 
 class Penalty(ABC):

@@ -79,8 +79,10 @@ class MeanCoupling(Penalty):
         """
         if self.alpha_intercept > 0 or self.fixed_level:
             return coefficients
-        shift = float(coefficients.q.mean())
-        return coefficients._replace(q=coefficients.q - shift, c=coefficients.c + shift)
+        shift = coefficients.q.mean(axis=-1, keepdims=True)
+        return coefficients._replace(
+            q=coefficients.q - shift, c=coefficients.c + shift.squeeze(axis=-1)
+        )
 
     def hold_center(self):
         """Return the penalty with the centre (w, c) held where it is."""

@@ -7,6 +7,8 @@ import numpy as np
 
 from skmtl.penalties import Coefficients, MeanCoupling
 
+_SHORTEST = 1e-10  # share of a step below which it leads nowhere
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -22,7 +24,9 @@ class Solution:
     converged : bool
         Whether ``optimality`` is at most the tolerance.
     history : list of dict
-        One entry per evaluation: n_iter, objective, optimality.
+        One entry per step: n_iter, objective, optimality.
+    last_step : Coefficients or None
+        What the last step added, where there was one.
     """
 
     coefficients: Coefficients
@@ -31,13 +35,15 @@ class Solution:
     n_iter: int
     converged: bool
     history: list[dict]
+    last_step: Coefficients | None
 
 
 class NewtonSolver(ABC):
     """Newton steps until the problem certifies the solution.
 
     For a quadratic problem the first step is the solution and any further one is iterative
-    refinement. A subclass sets up its linear system once and solves it in ``step``.
+    refinement; for another, a step is shortened until the objective decreases. A subclass sets up
+    its linear system, once or for every curvature, and solves it in ``step``.
 
     Parameters
     ----------
@@ -66,13 +72,11 @@ class NewtonSolver(ABC):
         """Return why this solver cannot take the problem, or None."""
         if not isinstance(problem.penalty, MeanCoupling):
             return "it takes quadratic couplings only"
-        if problem.loss.constant_curvature is None:
-            return "it takes the squared loss only"
         return None
 
     @abstractmethod
-    def setup(self):
-        """Prepare the linear system."""
+    def setup(self, evaluation):
+        """Prepare the linear system, of the curvature at an evaluation."""
 
     @abstractmethod
     def step(self, coefficients, evaluation):
@@ -80,7 +84,8 @@ class NewtonSolver(ABC):
 
     def solve(self, start):
         """Return the ``Solution`` reached from ``start``."""
-        best, history, stalled = None, [], 0
+        best, history, stalled, last_step = None, [], 0, None
+        quadratic = self.problem.loss.constant_curvature is not None
         coefficients, evaluation = start, self.problem.evaluate(start)
         if not np.isfinite(evaluation.objective):
             raise ValueError(
@@ -95,11 +100,11 @@ class NewtonSolver(ABC):
                     "optimality": evaluation.optimality,
                 }
             )
-            # Residuals may shrink as fast as the gradient that is measured by them.
+            # The unit of the gradient, the residuals, may shrink as fast as it does.
             if (
                 best is None
                 or evaluation.optimality < best[1].optimality
-                or evaluation.objective < 0.5 * best[1].objective
+                or evaluation.objective < (1 - 1e-6) * best[1].objective
             ):
                 stalled = 0
                 best = coefficients, evaluation
@@ -108,10 +113,14 @@ class NewtonSolver(ABC):
             converged = best[1].optimality <= self.tol
             if converged or stalled == 2 or self.n_iter >= self.max_iter:
                 break
-            if self.n_iter == 0:
-                self.setup()
-            coefficients = self.step(coefficients, evaluation)
-            evaluation = self.problem.evaluate(coefficients)
+            if last_step is None or not quadratic:
+                self.setup(evaluation)
+            target, before = self.step(coefficients, evaluation), coefficients
+            if quadratic:
+                coefficients, evaluation = target, self.problem.evaluate(target)
+            else:
+                coefficients, evaluation = self._search(coefficients, evaluation, target)
+            last_step = coefficients.plus(before.times(-1.0))
         coefficients, evaluation = best
         return Solution(
             coefficients,
@@ -120,4 +129,27 @@ class NewtonSolver(ABC):
             self.n_iter,
             converged,
             history,
+            last_step,
         )
+
+    def _search(self, start, evaluation, target):
+        """Return the point, and its evaluation, to go to on the way from start to target."""
+        whole = target.plus(start.times(-1.0))
+        slope = evaluation.gradient.dot(whole)
+        rounding = 1e-13 * abs(evaluation.objective)
+        share, point = 1.0, target
+        while share > _SHORTEST:
+            result = self.problem.evaluate(point)
+            enough = evaluation.objective + 1e-4 * share * slope + rounding
+            if result.objective <= enough:
+                return point, result
+            share *= 0.5
+            point = start.plus(whole.times(share))
+        return start, evaluation
+
+    def forcing(self, evaluation):
+        """Return how exactly a step is worth solving for, as a relative residual."""
+        needed = 0.1 * self.tol / evaluation.optimality
+        if self.problem.loss.constant_curvature is None:
+            needed = max(needed, np.sqrt(evaluation.optimality))
+        return min(0.1, needed)

@@ -28,13 +28,18 @@ class ConjugateGradientSolver(NewtonSolver):
             return "alpha=0 leaves coefficients open that only solver='direct' can settle"
         return None
 
-    def setup(self):
+    def setup(self, evaluation):
         """Prepare the operator and its preconditioner."""
-        data, penalty = self.problem.data, self.problem.penalty
+        data, penalty, loss = self.problem.data, self.problem.penalty, self.problem.loss
         strength = penalty.curvature()
-        self._shapes = [(data.n_tasks, data.n_features), (data.n_tasks,), (data.n_features,), ()]
+        self._shapes = [part.shape for part in evaluation.gradient]
         self._free = self._pack(penalty.free())
         self._strength = self._pack(strength)
+        self._derivative = evaluation.sums.derivative
+        if self._derivative is not None:
+            curvature = loss.curvature(self._derivative)
+            # One for all classes: what is the same in all of them, the data do not see.
+            data = data.curved(curvature.mean(axis=0) if loss.outputs else curvature)
         curvature = data.square_norms
         center = curvature.sum(axis=0)
         if strength.w == 0:
@@ -58,7 +63,7 @@ class ConjugateGradientSolver(NewtonSolver):
         x, _ = cg(
             self._operator,
             -self._pack(evaluation.gradient),
-            rtol=min(0.1, 0.1 * self.tol / evaluation.optimality),
+            rtol=self.forcing(evaluation),
             maxiter=self.max_iter - self.n_iter,
             M=self._preconditioner,
             callback=count,
@@ -78,10 +83,12 @@ class ConjugateGradientSolver(NewtonSolver):
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         parts = zip(np.split(x, ends[:-1]), self._shapes, strict=True)
         V, q, w, c = (part.reshape(shape) for part, shape in parts)
-        return Coefficients(V, q, w, float(c))
+        return Coefficients(V, q, w, c)
 
     def _product(self, x):
         parts = self._unpack(x)
-        G, R = self.problem.data.gram_product(parts.W, parts.level)
-        gradient = self._pack(Coefficients(G, R, G.sum(axis=0), R.sum()))
+        G, R = self.problem.data.curvature_product(
+            self.problem.loss, self._derivative, parts.W, parts.level
+        )
+        gradient = self._pack(Coefficients(G, R, G.sum(axis=-2), R.sum(axis=-1)))
         return self._free * (gradient + self._strength * x)

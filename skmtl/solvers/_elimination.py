@@ -1,0 +1,134 @@
+"""Exact steps by block elimination."""
+
+import numpy as np
+from scipy import linalg
+
+from skmtl._linalg import SymmetricSolver, null_space_of
+from skmtl._tasks import SMALL
+from skmtl.penalties import Coefficients
+from skmtl.solvers._blocks import DualBlocks, Groups, PooledBlocks, PrimalBlocks, parallel
+
+
+class Elimination:
+    """Eliminate the deviations of each task, solve for the centre, substitute back.
+
+    Serves ``1/2 sum_i weight_i (x_i . w_t(i) + level_t(i))^2 + penalty``, the quadratic part of a
+    Newton step. The tasks leave for the centre (w, c) the system of generalised least squares
+
+        S = sum_t [A_t, u_t]' (I + A_t A_t' / alpha_t)^-1 [A_t, u_t] + diag(alpha_shared, 0)
+
+    of which each term is ``alpha_t M_t^-1 A_t'A_t`` in d x d blocks (``_blocks.PrimalBlocks``) or
+    ``alpha_t A_t' K_t^-1 A_t`` in n_t x n_t blocks (``DualBlocks``), whichever is smaller.
+
+    Parameters
+    ----------
+    data : TaskData
+        Features, and the curvatures as weights.
+    penalty : MeanCoupling
+
+    References
+    ----------
+    D. Bates, M. Maechler, B. Bolker, S. Walker (2015). Fitting linear mixed-effects models using
+    lme4. Journal of Statistical Software 67. https://doi.org/10.18637/jss.v067.i01
+    """
+
+    def __init__(self, data, penalty):
+        self._penalty = penalty
+        groups = Groups.of(data, penalty.alpha)
+        self._delta = np.empty((data.n_tasks, data.n_features))
+        self._total = np.empty(data.n_tasks)
+        self._parts = []
+        S = np.zeros((data.n_features + 1, data.n_features + 1))
+        still = penalty.fixed_center and (penalty.fixed_level or penalty.alpha_intercept == 0)
+        for kind, chosen in block_kinds(data, groups).items():
+            if not chosen.any():
+                continue
+            part, tasks = groups.select(chosen)
+            blocks = kind(data, part, penalty.alpha_intercept)
+            blocks.factor(reduce=not still)
+            self._delta[tasks] = blocks.delta[part.of_task]
+            self._total[tasks] = blocks.total[part.of_task]
+            self._parts.append((blocks, tasks))
+            S += blocks.center_system()
+        self._kappa = parallel(self._total, penalty.alpha_intercept)
+        self._set_up_center(S)
+
+    def _set_up_center(self, S):
+        """Eliminate the common level from the system of the centre, and factor the rest."""
+        penalty = self._penalty
+        ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
+        # Where no task is tied to the centre, the centre follows them and they do not follow it.
+        self._follows, self._yield = not penalty.alpha.any(), None
+        if penalty.fixed_level or not self._kappa.any():
+            self._cc, self._wc = np.inf, np.zeros_like(self._wc)
+        elif self._follows and self._cc <= 1e-10 * self._kappa.sum():
+            # Nor do the data tell its level: all tasks can follow that too. Both are the least
+            # squares of the deviations.
+            self._yield = np.zeros((len(self._kappa), len(self._wc)))
+            for blocks, tasks in self._parts:
+                self._yield[tasks] = blocks.response(np.zeros_like(self._wc), 1.0)
+            self._cc = float((self._yield**2).sum()) or np.inf
+            self._wc = self._yield.sum(axis=0)
+        if penalty.fixed_center or (self._follows and penalty.alpha_shared > 0):
+            self._center = None
+            return
+        if not self._follows or self._yield is not None:
+            ww = ww - np.outer(self._wc, self._wc / self._cc)
+        if penalty.alpha_shared > 0:
+            self._center = SymmetricSolver(ww + penalty.alpha_shared * np.eye(len(ww)))
+        else:
+            self._center = SymmetricSolver(ww, self._null_space)
+
+    def _null_space(self):
+        """Return the null space that the centre's system has in theory: where no row tells."""
+        support = sum(blocks.support() for blocks, _ in self._parts)
+        if np.isinf(self._cc) or (self._follows and self._yield is None):
+            return null_space_of(support[:-1, :-1])
+        return linalg.qr(null_space_of(support)[:-1], mode="economic")[0]
+
+    def step(self, coefficients, G, R):
+        """Return the coefficients after a step, given the loss gradient at them, (T, d), (T,)."""
+        penalty, (V, q, w, c) = self._penalty, coefficients
+        # The tasks' levels, eliminated: the data alone would move each deviation q to `wish`.
+        wish = q - R / self._total
+        P = (self._kappa * wish + R)[:, None] * self._delta - G
+        dV = np.empty_like(V)
+        for blocks, tasks in self._parts:
+            dV[tasks] = blocks.solve(P[tasks], V[tasks])
+        dw, dc = self._center_step(P, dV, V, w, wish)
+        if dc or dw.any():
+            for blocks, tasks in self._parts:
+                dV[tasks] -= blocks.response(dw, dc)
+        drift = dc + (self._delta * (dw + dV)).sum(axis=1)
+        q = np.zeros_like(q)
+        if np.isfinite(penalty.alpha_intercept):
+            q = (self._total / (self._total + penalty.alpha_intercept)) * (wish - drift)
+        return penalty.settle(Coefficients(V + dV, q, w + dw, c + dc))
+
+    def _center_step(self, P, x, V, w, wish):
+        """Return the step of the centre, (d,) and a number; ``x = M^-1 (P - alpha V)``."""
+        penalty = self._penalty
+        right_w = -penalty.curvature().w * w
+        right_c = self._kappa @ wish
+        for blocks, tasks in self._parts:
+            right_c -= np.einsum("t,tj,tj", self._kappa[tasks], self._delta[tasks], x[tasks])
+            right_w += blocks.right_hand_side(x[tasks], P[tasks], V[tasks])
+        if self._yield is not None:
+            right_c = float((self._yield * (x + V)).sum())
+        if self._center is None:
+            dw = np.zeros_like(w) if penalty.fixed_center else -w
+            return dw, right_c / self._cc
+        if self._follows and self._yield is None:
+            dc = right_c / self._cc
+            return self._center.solve(right_w - self._wc * dc), dc
+        dw = self._center.solve(right_w - self._wc * (right_c / self._cc))
+        return dw, (right_c - self._wc @ dw) / self._cc
+
+
+def block_kinds(data, groups):
+    """Return which groups are solved as which kind of block, a dict of masks."""
+    d, rows = min(len(data.X), data.n_features), data.block_sizes[groups.block] + 1
+    pooled = np.isinf(groups.alpha)
+    # alpha = 0 has no dual, and small d x d blocks go through compiled loops.
+    dual = ~pooled & (groups.alpha > 0) & (d > SMALL) & (2 * rows <= d)
+    return {PooledBlocks: pooled, DualBlocks: dual, PrimalBlocks: ~pooled & ~dual}
