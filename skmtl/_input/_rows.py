@@ -13,7 +13,8 @@ class Rows(NamedTuple):
     """What fit reads: rows of positive weight, and the tasks they belong to.
 
     ``codes`` is None in the wide form, where ``y`` is (n, T); ``observed`` (n, T) is None where
-    nothing is missing.
+    nothing is missing. ``weight`` is (n,), or (n, T) where tasks of the wide form weigh the rows
+    differently.
     """
 
     X: np.ndarray
@@ -24,6 +25,9 @@ class Rows(NamedTuple):
     tasks: np.ndarray
     counts: np.ndarray  # rows of each task
     totals: np.ndarray  # their weight
+    classes: np.ndarray | None = None  # (K,), of a classifier
+    class_weight: np.ndarray | None = None  # (K,), contained in the weights
+    seen: np.ndarray | None = None  # (T, K), whether a task has rows of a class
 
     def take(self, tasks):
         """Return the rows of some of the tasks, an index array."""
@@ -46,18 +50,43 @@ class Rows(NamedTuple):
             self.totals[tasks],
         )
 
-    def task_data(self, task_weight, offset, center=None):
+    def of_classes(self, classes, codes, class_weight):
+        """Return the rows with the target that losses take, given the class of each label.
+
+        That is -1 and 1 for two classes, and the number of the class for more.
+        """
+        y = 2.0 * codes - 1.0 if len(classes) == 2 else codes
+        weight, totals, by_class = self.weight, self.totals, class_weight[codes]
+        if self.codes is None:
+            seen = np.column_stack([(codes == k).any(axis=0) for k in range(len(classes))])
+        else:
+            seen = np.zeros((len(self.tasks), len(classes)), dtype=bool)
+            seen[self.codes, codes] = True
+        if (class_weight != 1).any():
+            weight = (weight if self.codes is not None else weight[:, None]) * by_class
+            totals = weight.sum(axis=0) if self.codes is None else np.bincount(self.codes, weight)
+        return self._replace(
+            y=y,
+            weight=weight,
+            totals=totals,
+            classes=classes,
+            class_weight=class_weight,
+            seen=seen,
+        )
+
+    def task_data(self, task_weight, offset, center=None, barred=None):
         """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""
         weight = self.weight
         if self.codes is not None and (task_weight != 1).any():
             weight = weight * task_weight[self.codes]
         if center is None:
             seen = 1.0 if self.observed is None else self.observed @ task_weight
-            center = weighted_mean(self.X, weight * seen)
-        y = self.y - offset
+            over_tasks = weight @ task_weight if weight.ndim == 2 else weight * seen
+            center = weighted_mean(self.X, over_tasks)
+        y = self.y - offset if offset else self.y
         if self.codes is not None:
-            return LongData(self.X, y, weight, self.codes, len(self.tasks), center)
-        return WideData(self.X, y, weight, task_weight, self.observed, center)
+            return LongData(self.X, y, weight, self.codes, len(self.tasks), center, barred)
+        return WideData(self.X, y, weight, task_weight, self.observed, center, barred)
 
 
 def read_rows(estimator, X, y, sample_weight, *, reset):

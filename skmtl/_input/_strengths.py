@@ -51,19 +51,19 @@ def strength(value, name):
     return float(value)
 
 
-def task_weights(task_weight, tasks, totals, mean_total):
-    """Return the task weights a_t, shape (T,), given the weight of each task's rows.
+def balanced(task_weight):
+    """Return whether task weights are to balance the tasks."""
+    if isinstance(task_weight, str) and task_weight != "balanced":
+        raise ValueError(
+            f"task_weight must be None, 'balanced', a dict or an array, got {task_weight!r}."
+        )
+    return isinstance(task_weight, str)
 
-    "balanced" is ``mean_total`` over them: N / (T n_t) if that is N / T.
-    """
-    if task_weight is None:
+
+def task_weights(task_weight, tasks):
+    """Return the task weights a_t, shape (T,), ones where they are not given by numbers."""
+    if task_weight is None or balanced(task_weight):
         return np.ones(len(tasks))
-    if isinstance(task_weight, str):
-        if task_weight != "balanced":
-            raise ValueError(
-                f"task_weight must be None, 'balanced', a dict or an array, got {task_weight!r}."
-            )
-        return mean_total / totals
     weights = per_task(task_weight, "task_weight", tasks)
     if np.isinf(weights).any() or not weights.any():
         raise ValueError(f"task_weight must be finite and not all zero, got {task_weight!r}.")

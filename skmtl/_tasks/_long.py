@@ -29,8 +29,9 @@ class LongData(TaskData):
     n_tasks : int
     center : ndarray of shape (d,)
         What to subtract from the features.
-    barred : ndarray of shape (K, T) or None
-        Added to the levels: -inf for the classes that a task does not have, else 0.
+    barred : ndarray of shape (K, T), or (T,) of two classes, or None
+        Added to the levels: -inf for the classes that a task does not have, +inf for the second
+        of two where it does not have the first, else 0.
     """
 
     def __init__(self, X, y, weight, codes, n_tasks, center, barred=None):

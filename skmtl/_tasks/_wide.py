@@ -21,11 +21,13 @@ class WideData(TaskData):
     observed : bool ndarray of shape (n, T), or None where all labels are observed
     center : ndarray of shape (d,)
         What to subtract from the features.
+    barred : ndarray of shape (T,) or None
+        Added to the levels: +-inf for tasks that have one of two classes only, else 0.
     """
 
     _base = None  # what _expanded keeps
 
-    def __init__(self, X, Y, weight, task_weight, observed, center):
+    def __init__(self, X, Y, weight, task_weight, observed, center, barred=None):
         self.weight, self.scale, self.observed = weight, task_weight, observed
         self._plain = weight.ndim == 1 and (weight == 1).all()
         if weight.ndim == 2:
@@ -36,7 +38,7 @@ class WideData(TaskData):
             packed, block = np.unique(np.packbits(observed, axis=0).T, axis=0, return_inverse=True)
             self._block_weight = weight * np.unpackbits(packed, axis=1, count=len(X))
             self.block = block.ravel()
-        self.center = center
+        self.center, self.barred = center, barred
         self.X = np.subtract(X, self.center, order="C")
         self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
 
@@ -68,6 +70,8 @@ class WideData(TaskData):
 
     def loss_sums(self, loss, W, level):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
+        if self.barred is not None:
+            level = level + self.barred
         if loss.constant_curvature is None or self.observed is not None:
             return self._summed(loss, W, level)
         return self._expanded(loss, W, level)

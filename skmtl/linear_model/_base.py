@@ -25,9 +25,11 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     """
 
     _has_center = True
+    _by_task = ("coef_", "intercept_", "task_counts_")
+    _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
 
     @abstractmethod
-    def _loss(self):
+    def _loss(self, rows):
         """Return the loss of the model."""
 
     @abstractmethod
@@ -36,7 +38,11 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
 
     @abstractmethod
     def _read_target(self, y, X, *, wide):
-        """Return the target as numbers."""
+        """Return the target, checked."""
+
+    def _encode(self, rows, *, reset):
+        """Return the rows with the target that the loss takes, and their weights with it."""
+        return rows
 
     @abstractmethod
     def _target_offset(self, y):
@@ -61,50 +67,39 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         """
         self._check_parameters()
         rows = _input.read_rows(self, X, y, sample_weight, reset=True)
-        mean_total = rows.totals.mean()
-        rows, problem, offset = self._prepare(rows, mean_total)
+        rows, problem, offset = self._prepare(rows)
         center, name = problem.data.center, self._choose_solver(problem)
-        start = Coefficients.zeros(len(rows.tasks), len(center))
-        if self.warm_start and SOLVERS[name].gains_from_start:
-            start = self._last_solution(problem, rows.tasks, offset, default=start)
-        solution = self._solve(name, problem, start)
-        point = solution.coefficients
-        self._wide, self._feature_mean, self._mean_total = rows.y.ndim == 2, center, mean_total
-        self._fitted_with = {name: getattr(self, name) for name in ("task_column", "fit_intercept")}
+        start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
+        if self.warm_start and SOLVERS[name].gains_from_start(problem):
+            start = self._last_solution(problem, rows, offset, default=start)
+        solution = self._solve(name, problem, rows, start)
+        self._wide, self._feature_mean = rows.y.ndim == 2, center
+        self._mean_total = rows.totals.mean()
+        self._fitted_with = {name: getattr(self, name) for name in self._settled}
+        self._keep_target(rows)
         self.tasks_, self.task_counts_ = rows.tasks, rows.counts
-        self.coef_ = point.W
-        self.intercept_ = point.level + offset - point.W @ center
+        self.coef_, self.intercept_ = _coefficients(solution, center, offset)
         if self._has_center:
+            point = solution.coefficients
             self.shared_coef_ = point.w
-            self.shared_intercept_ = float(point.c + offset - point.w @ center)
+            self.shared_intercept_ = (point.c + offset - point.w @ center)[()]
         self._keep(solution)
         return self
 
-    def predict(self, X):
-        """Predict with each row's own task.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Predictions; one column per task in the wide form.
-        """
-        return self._raw_prediction(X)
+    def _keep_target(self, rows):
+        """Keep what the target was found to be."""
 
     def _raw_prediction(self, X):
+        """Return x . w + b with each row's own task: (n,), (n, K) or, in the wide form, (n, T)."""
         check_is_fitted(self)
         self._check_parameters()
         self._check_unchanged()
         X, labels = _input.read_X(self, X, reset=False)
+        coef, intercept = self.coef_, self._prediction_intercept()
         if self._wide:
-            return X @ self.coef_.T + self.intercept_
+            return X @ coef.T + intercept
         if labels is None:
-            return X @ self.coef_[0] + self.intercept_[0]
-        coef, intercept = self.coef_, self.intercept_
+            return X @ coef[0].T + intercept[0]
         codes = _input.encode(labels, self.tasks_, self.task_column)
         if codes.min() < 0:
             if self.handle_unknown != "shared":
@@ -114,13 +109,19 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             if self.handle_unknown == "warn":
                 warnings.warn(f"{message} Now the shared model is used.", stacklevel=3)
             # Code -1 finds the centre behind the last task.
-            coef = np.vstack([coef, self.shared_coef_])
-            intercept = np.append(intercept, self.shared_intercept_)
-        z = np.empty(len(X))
-        for first in range(0, len(X), _STRIP):
-            rows = slice(first, first + _STRIP)
-            z[rows] = np.einsum("ij,ij->i", X[rows], coef[codes[rows]]) + intercept[codes[rows]]
+            coef = np.concatenate([coef, self.shared_coef_[None]])
+            intercept = np.concatenate([intercept, np.asarray(self.shared_intercept_)[None]])
+        z = np.empty((len(X), *intercept.shape[1:]))
+        strip = max(1, _STRIP // intercept[0].size)
+        for first in range(0, len(X), strip):
+            rows = slice(first, first + strip)
+            z[rows] = np.einsum("ij,i...j->i...", X[rows], coef[codes[rows]])
+            z[rows] += intercept[codes[rows]]
         return z
+
+    def _prediction_intercept(self):
+        """Return the intercepts that predictions are made with."""
+        return self.intercept_
 
     def _remedies(self):
         """Return what a user can do about tasks that fit did not see."""
@@ -149,25 +150,24 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
                 )
         center = self._feature_mean
         rows = _input.read_rows(self, X, y, sample_weight, reset=False)
-        rows, problem, offset = self._prepare(rows, self._mean_total, center)
+        rows, problem, offset = self._prepare(rows, fitted=True)
         problem = Problem(problem.data, problem.loss, problem.penalty.hold_center())
         level = self.shared_intercept_ + self.shared_coef_ @ center
-        start = Coefficients.zeros(len(rows.tasks), len(center))
-        start = start._replace(w=self.shared_coef_, c=level - offset)
-        solution = self._solve(self._choose_solver(problem), problem, start)
+        start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
+        start = start._replace(w=self.shared_coef_, c=np.asarray(level - offset))
+        solution = self._solve(self._choose_solver(problem), problem, rows, start)
 
         adapted = copy.deepcopy(self)
-        point = solution.coefficients
-        known = _input.encode(self.tasks_, rows.tasks, self.task_column) < 0
-        labels = _input.merge(self.tasks_[known], rows.tasks)
+        adapted._keep_target(rows)
+        adapted.task_counts_ = rows.counts
+        adapted.coef_, adapted.intercept_ = _coefficients(solution, center, offset)
+        kept = _input.encode(self.tasks_, rows.tasks, self.task_column) < 0
+        labels = _input.merge(self.tasks_[kept], rows.tasks)
         adapted.tasks_, place = _input.factorize(labels, self.task_column)
         order = np.argsort(place)
-        for name, new in [
-            ("coef_", point.W),
-            ("intercept_", point.level + offset - point.W @ center),
-            ("task_counts_", rows.counts),
-        ]:
-            setattr(adapted, name, np.concatenate([getattr(self, name)[known], new])[order])
+        for name in self._by_task:
+            both = np.concatenate([getattr(self, name)[kept], getattr(adapted, name)])
+            setattr(adapted, name, both[order])
         adapted._keep(solution)
         return adapted
 
@@ -205,38 +205,54 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
                     f"{name} was {fitted!r} in fit and is {getattr(self, name)!r} now. Fit again."
                 )
 
-    def _prepare(self, rows, mean_total, center=None):
+    def _prepare(self, rows, *, fitted=False):
         """Return the rows, the problem they pose and the offset taken off the target.
 
-        ``mean_total`` is what "balanced" tasks weigh, ``center`` what is taken off the features,
-        by default their mean.
+        ``fitted`` takes the mean of the features, and what else the data tell, from the last fit.
         """
-        task_weight = _input.task_weights(self.task_weight, rows.tasks, rows.totals, mean_total)
+        task_weight = _input.task_weights(self.task_weight, rows.tasks)
         penalty = self._penalty(rows.tasks)
         if not task_weight.all():
             present = np.flatnonzero(task_weight)
             rows, task_weight = rows.take(present), task_weight[present]
             penalty = penalty.take(present)
+        rows = self._encode(rows, reset=not fitted)
+        if _input.balanced(self.task_weight):  # N / (T n_t)
+            task_weight = (self._mean_total if fitted else rows.totals.mean()) / rows.totals
         offset = self._target_offset(rows.y) if self.fit_intercept else 0.0
+        center = self._feature_mean if fitted else None
         if not self.fit_intercept:
             center = np.zeros(rows.X.shape[1])
-        data = rows.task_data(task_weight, offset, center)
-        return rows, Problem(data, self._loss(), penalty), offset
+        data = rows.task_data(task_weight, offset, center, self._barred(rows))
+        return rows, Problem(data, self._loss(rows), penalty), offset
 
-    def _last_solution(self, problem, tasks, offset, default):
-        """Return the last solution, where it is one of the same tasks and features."""
+    def _barred(self, rows):
+        """Return what rules out classes, added to the levels of the tasks, or None."""
+        return
+
+    def _last_solution(self, problem, rows, offset, default):
+        """Return the last solution, where it is one of the same tasks, features and classes."""
         data, penalty = problem.data, problem.penalty
-        if not hasattr(self, "coef_") or self.coef_.shape != default.V.shape:
+        if not hasattr(self, "coef_") or not self._same_target(rows):
             return default
-        if not np.array_equal(self.tasks_, tasks):
+        outputs = problem.loss.outputs
+        if self.coef_.shape != _swapped(default.V, outputs).shape or not np.array_equal(
+            self.tasks_, rows.tasks
+        ):
             return default
-        w, c = default.w, 0.0
+        w, c = default.w, default.c
         if self._has_center and penalty.alpha_shared > 0:
             w = self.shared_coef_  # without a penalty it must not bring what the data leave open
         if self._has_center:
             c = self.shared_intercept_ + self.shared_coef_ @ data.center - offset
         level = self.intercept_ + self.coef_ @ data.center - offset
-        return penalty.project(Coefficients(self.coef_ - w, level - c, w, c))
+        W, level = _swapped(self.coef_, outputs), _swapped(level, outputs)
+        V, q = W - np.expand_dims(w, -2), level - np.expand_dims(c, -1)
+        return penalty.project(Coefficients(V, q, w, np.asarray(c)))
+
+    def _same_target(self, rows):
+        """Return whether the target is of the kind of the last fit."""
+        return True
 
     def _choose_solver(self, problem):
         """Return the name of the solver asked for, or of the first that takes the problem."""
@@ -248,7 +264,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             reasons.append(f"solver={name!r}: {reason}")
         raise ValueError(f"No solver can take this problem. {'; '.join(reasons)}.")
 
-    def _solve(self, name, problem, start):
+    def _solve(self, name, problem, rows, start):
         """Solve the problem; warn where the tolerance was not reached."""
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
         solution = solver.solve(start)
@@ -266,3 +282,15 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         self.n_iter_ = max(1, solution.n_iter)
         self.objective_, self.optimality_ = solution.objective, solution.optimality
         self.history_ = solution.history
+
+
+def _coefficients(solution, center, offset):
+    """Return the coefficients of the tasks and their intercepts, in the units of the data."""
+    W, level = solution.coefficients.W, solution.coefficients.level
+    outputs = W.shape[:-2]
+    return _swapped(W, outputs), _swapped(level + offset - W @ center, outputs)
+
+
+def _swapped(part, outputs):
+    """Return (K, T, ...) as (T, K, ...), and the reverse, where there are K outputs."""
+    return np.ascontiguousarray(part.swapaxes(0, 1)) if outputs else part

@@ -5,14 +5,29 @@ from sklearn.base import RegressorMixin
 
 from skmtl import _input
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
 from skmtl.losses import SquaredLoss
-from skmtl.penalties import MeanCoupling
 
 
 class _Regressor(RegressorMixin, LinearMultiTaskModel):
     """What the regressors share: the squared loss and a numeric target."""
 
-    def _loss(self):
+    def predict(self, X):
+        """Predict with each row's own task.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Predictions; one column per task in the wide form.
+        """
+        return self._raw_prediction(X)
+
+    def _loss(self, rows):
         return SquaredLoss()
 
     def _read_target(self, y, X, *, wide):
@@ -26,17 +41,6 @@ class _Regressor(RegressorMixin, LinearMultiTaskModel):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = self.task_column is None
         return tags
-
-    def _coupling(self, tasks, alpha, alpha_shared, alpha_intercept):
-        """Return the mean coupling; without an intercept all levels stay at zero."""
-        if not self.fit_intercept:
-            alpha_intercept = np.inf
-        return MeanCoupling(
-            _input.per_task(alpha, "alpha", tasks),
-            _input.strength(alpha_shared, "alpha_shared"),
-            _input.strength(alpha_intercept, "alpha_intercept"),
-            fixed_level=not self.fit_intercept,
-        )
 
 
 class PooledRegressor(_Regressor):
@@ -140,9 +144,7 @@ class PooledRegressor(_Regressor):
         self.warm_start = warm_start
 
     def _penalty(self, tasks):
-        return self._coupling(
-            tasks, np.inf, _input.strength(self.alpha, "alpha"), self.alpha_intercept
-        )
+        return pooled_coupling(self, tasks)
 
 
 class SharedL2Regressor(_Regressor):
@@ -221,7 +223,7 @@ n_features_in_, feature_names_in_
         self.warm_start = warm_start
 
     def _penalty(self, tasks):
-        return self._coupling(tasks, self.alpha, np.inf, 0.0)
+        return separate_coupling(self, tasks)
 
 
 class MeanRegularizedRegressor(_Regressor):
@@ -324,7 +326,7 @@ history_, n_features_in_, feature_names_in_
         self.warm_start = warm_start
 
     def _penalty(self, tasks):
-        return self._coupling(tasks, self.alpha, self.alpha_shared, self.alpha_intercept)
+        return mean_coupling(self, tasks)
 
     def adapt(self, X, y, sample_weight=None):
         """Fit tasks from new rows given the centre, and leave all others as they are.

@@ -54,13 +54,10 @@ class NewtonSolver(ABC):
 
     Attributes
     ----------
-    gains_from_start : bool
-        Whether a good start saves work.
     advice : str
         What to try where the solver did not converge.
     """
 
-    gains_from_start = False
     advice = "scale the features, or raise alpha or tol"
 
     def __init__(self, problem, max_iter, tol):
@@ -73,6 +70,11 @@ class NewtonSolver(ABC):
         if not isinstance(problem.penalty, MeanCoupling):
             return "it takes quadratic couplings only"
         return None
+
+    @classmethod
+    def gains_from_start(cls, problem):
+        """Return whether a good start saves work."""
+        return problem.loss.constant_curvature is None
 
     @abstractmethod
     def setup(self, evaluation):
@@ -149,7 +151,8 @@ class NewtonSolver(ABC):
 
     def forcing(self, evaluation):
         """Return how exactly a step is worth solving for, as a relative residual."""
-        needed = 0.1 * self.tol / evaluation.optimality
+        optimality = evaluation.optimality
         if self.problem.loss.constant_curvature is None:
-            needed = max(needed, np.sqrt(evaluation.optimality))
-        return min(0.1, needed)
+            # Newton's steps square the residual, whether or not they are exact beyond that.
+            return min(0.1, max(optimality, 1e-3 * self.tol / optimality))
+        return min(0.1, 0.1 * self.tol / optimality)

@@ -1,0 +1,91 @@
+"""Classes: read from y, told apart, and weighted."""
+
+import numpy as np
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_array, check_consistent_length, column_or_1d, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from skmtl._input._text import listed
+
+_LONG_FORM = (
+    "The long form takes any classes, and any rows for each task: one row of X per observed label, "
+    "with a column of task labels that task_column names"
+)
+
+
+def read_class_labels(estimator, y, X, *, wide):
+    """Return y as labels (n,) or, in the wide form, as an indicator (n, T) of 0 and 1."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
+            "y is None."
+        )
+    if not hasattr(y, "ndim"):  # lists, polars
+        y = np.asarray(y)
+    if wide and y.ndim == 2 and y.shape[1] > 1:
+        y = _read_indicator(y)
+    else:
+        y = column_or_1d(y, warn=True)
+        y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
+        check_classification_targets(y)
+    check_consistent_length(X, y)
+    return y
+
+
+def _read_indicator(y):
+    try:
+        y = check_array(y, dtype=np.float64, ensure_all_finite=False, input_name="y")
+    except ValueError as error:
+        raise ValueError(
+            f"A 2-D y must be an indicator of numbers 0 and 1, one task per column ({error}). "
+            f"{_LONG_FORM}."
+        ) from None
+    missing = np.count_nonzero(np.isnan(y))
+    if missing:
+        raise ValueError(
+            f"y has {missing} missing labels (NaN): the wide form of a classifier takes complete "
+            f"indicators only. {_LONG_FORM}."
+        )
+    other = (y != 0) & (y != 1)
+    if other.any():
+        raise ValueError(
+            "A 2-D y must be an indicator of 0 and 1, one task per column, got values such as "
+            f"{listed(np.unique(y[other]).tolist())}. {_LONG_FORM}."
+        )
+    return y.astype(np.intp)
+
+
+def encode_classes(y, classes=None):
+    """Return the sorted classes and each label's index into them.
+
+    ``classes`` are those of an earlier fit, of which y may hold no others.
+    """
+    encoder = LabelEncoder()
+    if classes is None:
+        codes = encoder.fit_transform(y)
+        return encoder.classes_, codes
+    encoder.classes_ = classes
+    try:
+        return classes, encoder.transform(y)
+    except ValueError:
+        unknown = [label for label in np.unique(y).tolist() if label not in classes.tolist()]
+        raise ValueError(
+            f"y holds classes that fit did not see: {listed(unknown)}; fit saw "
+            f"{listed(classes.tolist())}. Fit again with rows of all classes."
+        ) from None
+
+
+def class_weights(class_weight, classes, totals):
+    """Return the weight of each class, (K,), given the weight of its rows.
+
+    "balanced" is sum(totals) / (K totals), as in scikit-learn.
+    """
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return totals.sum() / (len(classes) * totals)
+    weights = compute_class_weight(class_weight, classes=classes, y=classes)
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise ValueError(
+            f"class_weight must be positive and finite for every class, got {class_weight!r}. "
+            "Leave the rows of a class out, or give them sample_weight 0, to fit without it."
+        )
+    return weights

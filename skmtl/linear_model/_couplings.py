@@ -1,0 +1,33 @@
+"""What the models of this folder penalise, of regressors and classifiers alike."""
+
+import numpy as np
+
+from skmtl import _input
+from skmtl.penalties import MeanCoupling
+
+
+def pooled_coupling(model, tasks):
+    """One w for all tasks: they cannot leave the centre, which alone is penalised."""
+    return _coupling(model, tasks, np.inf, model.alpha, "alpha", model.alpha_intercept)
+
+
+def separate_coupling(model, tasks):
+    """Tasks around a centre that is held at zero, with free levels."""
+    return _coupling(model, tasks, model.alpha, np.inf, "alpha_shared", 0.0)
+
+
+def mean_coupling(model, tasks):
+    """Tasks around a centre that is found with them."""
+    parts = model.alpha, model.alpha_shared, "alpha_shared", model.alpha_intercept
+    return _coupling(model, tasks, *parts)
+
+
+def _coupling(model, tasks, alpha, center, name, alpha_intercept):
+    """Return the coupling, ``name`` what the strength on the centre is called by users."""
+    return MeanCoupling(
+        _input.per_task(alpha, "alpha", tasks),
+        _input.strength(center, name),
+        # without an intercept all levels stay at zero
+        _input.strength(alpha_intercept, "alpha_intercept") if model.fit_intercept else np.inf,
+        fixed_level=not model.fit_intercept,
+    )
