@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
 
 def ridge_loop(X, y, groups, alpha):
@@ -25,6 +25,23 @@ def ridge_augmented(X, tasks, y, n_tasks, alpha, alpha_shared):
     d = X.shape[1]
     shared = np.sqrt(alpha / alpha_shared) * model.coef_[:d]
     return shared + model.coef_[d:].reshape(n_tasks, d)
+
+
+def logistic_loop(X, y, groups, alpha):
+    """Fit a scikit-learn LogisticRegression per task of two classes or more."""
+    return [
+        LogisticRegression(C=1 / alpha, max_iter=1000).fit(X[rows], y[rows])
+        for rows in groups
+        if (y[rows] != y[rows[0]]).any()
+    ]
+
+
+def logistic_augmented(X, tasks, y, n_tasks, alpha, alpha_shared):
+    """Fit a LogisticRegression on augmented features, without intercepts, (T, d)."""
+    Z = augmented(X, tasks, n_tasks, alpha, alpha_shared)
+    model = LogisticRegression(C=1 / alpha, fit_intercept=False, max_iter=10_000).fit(Z, y)
+    d, coef = X.shape[1], model.coef_[0]
+    return np.sqrt(alpha / alpha_shared) * coef[:d] + coef[d:].reshape(n_tasks, d)
 
 
 def blas_floor(X, starts, alpha):

@@ -41,6 +41,20 @@ def synthetic(n, d, n_tasks, seed=0):
     return LongProblem(f"synthetic n={n:,} d={d} T={n_tasks:,}", X, tasks, y)
 
 
+def multinomial(n, d, n_tasks, n_classes, seed=0):
+    """Return Gaussian features and classes drawn from a softmax of each task's own."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    tasks = rng.permutation(np.arange(n) % n_tasks)
+    W = 0.5 * rng.standard_normal((n_classes, d))
+    W = W + 0.15 * rng.standard_normal((n_tasks, n_classes, d))
+    z = np.empty((n, n_classes))
+    for t in range(n_tasks):
+        z[tasks == t] = X[tasks == t] @ W[t].T
+    y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+    return LongProblem(f"softmax n={n:,} d={d} T={n_tasks} K={n_classes}", X, tasks, y)
+
+
 def school():
     """Return the School data, rows shuffled, or a synthetic twin where the files are absent."""
     try:

@@ -12,8 +12,19 @@ from sklearn.utils.estimator_checks import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from skmtl import (
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    PooledClassifier,
+    PooledRegressor,
+    SharedL2Classifier,
+    SharedL2Regressor,
+)
 from tests._problems import ESTIMATORS
+
+CLASSIFIERS = (PooledClassifier, SharedL2Classifier, MeanRegularizedClassifier)
+# Tasks made from what a check passes may well have one class.
+one_class = pytest.mark.filterwarnings("ignore:Only one class was seen in task:UserWarning")
 
 
 class _LongForm:
@@ -24,18 +35,22 @@ class _LongForm:
 
     def fit(self, X, y, sample_weight=None):
         X = validate_data(self, X, dtype=np.float64)
-        base = type(self).__mro__[2]
+        base = type(self).__bases__[1]
         self.long_ = base(**self.get_params() | {"task_column": -1})
         self.long_.fit(self._with_labels(X), y, sample_weight)
         self.coef_, self.n_iter_ = self.long_.coef_, self.long_.n_iter_
         return self
 
     def predict(self, X):
+        X = self._rows(X)
+        return self.long_.predict(X)
+
+    def _rows(self, X):
         check_is_fitted(self)
         X = self._with_labels(validate_data(self, X, dtype=np.float64, reset=False))
         if self.handle_unknown == "error":  # a model without a centre: take any task
             X[~np.isin(X[:, -1], self.long_.tasks_), -1] = self.long_.tasks_[0]
-        return self.long_.predict(X)
+        return X
 
     def _with_labels(self, X):
         return np.column_stack([X, np.floor(2 * X[:, 0]) % 3])
@@ -58,7 +73,50 @@ class LongMean(_LongForm, MeanRegularizedRegressor):
     pass
 
 
+class _LongClassifier(_LongForm):
+    """The same with classes and their probabilities."""
+
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y, sample_weight)
+        self.classes_ = self.long_.classes_
+        return self
+
+    def predict_proba(self, X):
+        X = self._rows(X)
+        return self.long_.predict_proba(X)
+
+    def predict_log_proba(self, X):
+        X = self._rows(X)
+        return self.long_.predict_log_proba(X)
+
+    def decision_function(self, X):
+        X = self._rows(X)
+        return self.long_.decision_function(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags
+
+
+class LongPooledClassifier(_LongClassifier, PooledClassifier):
+    pass
+
+
+class LongSeparateClassifier(_LongClassifier, SharedL2Classifier):
+    pass
+
+
+class LongMeanClassifier(_LongClassifier, MeanRegularizedClassifier):
+    pass
+
+
 LONG = [LongPooled(handle_unknown="shared"), LongSeparate(), LongMean(handle_unknown="shared")]
+LONG_CLASSIFIERS = [
+    LongPooledClassifier(handle_unknown="shared"),
+    LongSeparateClassifier(),
+    LongMeanClassifier(handle_unknown="shared"),
+]
 
 
 @parametrize_with_checks([estimator() for estimator in ESTIMATORS])
@@ -71,7 +129,29 @@ def test_long_form(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", [*(e() for e in ESTIMATORS), *LONG], ids=repr)
+@one_class
+@parametrize_with_checks([estimator() for estimator in CLASSIFIERS])
+def test_classifiers_in_array_form(estimator, check):
+    check(estimator)
+
+
+@one_class
+@parametrize_with_checks(
+    [
+        *LONG_CLASSIFIERS,
+        LongPooledClassifier(0.5, alpha_intercept=2.0, handle_unknown="shared"),
+    ]
+)
+def test_classifiers_in_long_form(estimator, check):
+    check(estimator)
+
+
+@one_class
+@pytest.mark.parametrize(
+    "estimator",
+    [*(e() for e in (*ESTIMATORS, *CLASSIFIERS)), *LONG, *LONG_CLASSIFIERS],
+    ids=repr,
+)
 def test_column_names(estimator):
     check_dataframe_column_names_consistency(type(estimator).__name__, estimator)
 
@@ -83,6 +163,11 @@ def test_long_form_makes_tasks_that_matter():
         fitted = estimator.fit(X, y)
         assert list(fitted.long_.tasks_) == [0, 1, 2]
     assert np.ptp(LONG[1].coef_, axis=0).min() > 0
+    for estimator in LONG_CLASSIFIERS:
+        fitted = estimator.fit(X, np.where(y > 0, "high", "low"))
+        assert list(fitted.long_.tasks_) == [0, 1, 2]
+        assert list(fitted.classes_) == ["high", "low"]
+    assert np.ptp(LONG_CLASSIFIERS[1].coef_, axis=0).min() > 0
 
 
 @pytest.mark.skipif("SCIPY_ARRAY_API" in os.environ, reason="this is the run inside")

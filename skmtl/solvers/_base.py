@@ -8,6 +8,7 @@ import numpy as np
 from skmtl.penalties import Coefficients, MeanCoupling
 
 _SHORTEST = 1e-10  # share of a step below which it leads nowhere
+_LEFT = 0.2  # share of the slope left behind a step that makes it worth a longer one
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class NewtonSolver(ABC):
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
         self.n_iter = 0
+        self._last_optimality = 0.0  # none
 
     @classmethod
     def objection(cls, problem):
@@ -135,7 +137,7 @@ class NewtonSolver(ABC):
         )
 
     def _search(self, start, evaluation, target):
-        """Return the point, and its evaluation, to go to on the way from start to target."""
+        """Return the point, and its evaluation, to go to on the line from start to target."""
         whole = target.plus(start.times(-1.0))
         slope = evaluation.gradient.dot(whole)
         rounding = 1e-13 * abs(evaluation.objective)
@@ -144,15 +146,26 @@ class NewtonSolver(ABC):
             result = self.problem.evaluate(point)
             enough = evaluation.objective + 1e-4 * share * slope + rounding
             if result.objective <= enough:
-                return point, result
+                break
             share *= 0.5
             point = start.plus(whole.times(share))
-        return start, evaluation
+        else:
+            return start, evaluation
+        left = result.gradient.dot(whole) / slope if share == 1 and slope < 0 else 0.0
+        if left > _LEFT:
+            # Losses flatten on the way: go on to where the slope would vanish if it fell evenly.
+            farther = start.plus(whole.times(min(1 / (1 - left), 2.0)))
+            beyond = self.problem.evaluate(farther)
+            if beyond.objective < result.objective:
+                return farther, beyond
+        return point, result
 
     def forcing(self, evaluation):
         """Return how exactly a step is worth solving for, as a relative residual."""
-        optimality = evaluation.optimality
-        if self.problem.loss.constant_curvature is None:
-            # Newton's steps square the residual, whether or not they are exact beyond that.
-            return min(0.1, max(optimality, 1e-3 * self.tol / optimality))
-        return min(0.1, 0.1 * self.tol / optimality)
+        if self.problem.loss.constant_curvature is not None:
+            return min(0.1, 0.1 * self.tol / evaluation.optimality)
+        # Eisenstat and Walker (1996), choice 2: as much better as the last step was.
+        optimality, last = evaluation.optimality, self._last_optimality
+        self._last_optimality = optimality
+        shrunk = (optimality / last) ** 2 if last else 0.1
+        return min(0.1, max(shrunk, 1e-3 * self.tol / optimality))

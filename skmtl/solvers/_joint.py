@@ -37,8 +37,8 @@ class JointSystem:
         """Take the curvature at these derivatives; solve to the relative residual ``rtol``."""
         self._derivative, self._rtol = derivative, rtol
         data = self._problem.data
-        # To factor the blocks anew costs about as much as d / 4 products with them.
-        if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 4:
+        # To factor the blocks anew costs as much as some d / 8 products with them.
+        if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 8:
             return
         curvature = self._problem.loss.curvature(derivative)
         if np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
