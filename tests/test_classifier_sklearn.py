@@ -39,14 +39,14 @@ def radon(as_frame):
     return (X.iloc[rows].reset_index(drop=True) if as_frame else X[rows]), y[rows]
 
 
-def digits(n=400):
+def digits(n=240):
     """Digits as strings, written by three made-up persons with habits of their own."""
     X, y = load_digits(return_X_y=True)
     rng = np.random.default_rng(1)
     rows = rng.permutation(len(y))[:n]
     task = rng.integers(0, 3, n)
-    X = X[rows][:, 10:40] * (1 + 0.3 * task[:, None])
-    return np.column_stack([task, X]), np.array([f"d{k % 4}" for k in y[rows]])
+    X = X[rows][:, 18:38] * (1 + 0.3 * task[:, None])
+    return np.column_stack([task, X]), np.array([f"d{k % 3}" for k in y[rows]])
 
 
 @pytest.fixture(scope="module", params=["radon", "radon arrays", "digits"])
@@ -121,16 +121,14 @@ def test_grid_search_finds_what_a_loop_finds(binary, scoring):
             p = model.predict_proba(take(X, test))[:, 1]
             tasks = labels_of(X, column)[test]
             loss = -np.where(y[test], np.log(p), np.log1p(-p))
-            folds.append(
-                {
-                    "roc_auc": lambda: roc_auc_score(y[test], p),  # noqa: B023
-                    "neg_log_loss": lambda: -loss.mean(),  # noqa: B023
-                    "macro roc_auc": lambda: by_task(roc_auc_score, y[test], p, tasks),  # noqa: B023
-                    "macro log_loss": lambda: (
-                        -np.mean([loss[tasks == t].mean() for t in set(tasks.tolist())])  # noqa: B023
-                    ),
-                }[scoring]()
-            )
+            if scoring == "roc_auc":
+                folds.append(roc_auc_score(y[test], p))
+            elif scoring == "neg_log_loss":
+                folds.append(-loss.mean())
+            elif scoring == "macro roc_auc":
+                folds.append(by_task(roc_auc_score, y[test], p, tasks))
+            else:
+                folds.append(-np.mean([loss[tasks == t].mean() for t in set(tasks.tolist())]))
         scores.append(np.mean(folds))
     assert_allclose(search.cv_results_["mean_test_score"], scores, rtol=1e-10)
     assert search.best_params_["alpha"] == ALPHAS[int(np.argmax(scores))]
@@ -158,24 +156,13 @@ def test_pooled_in_a_search_is_logistic_regression(binary):
     """Without its tasks the model is scikit-learn's own, and so is every score."""
     X, y, column = binary
     cv = TaskKFold(4, task_column=column)
+    plain = LogisticRegression(C=0.5, tol=1e-12, max_iter=10000)
+    features = X.drop(columns=column).to_numpy(float)
     for scoring in ["roc_auc", "neg_log_loss", "average_precision", "accuracy"]:
-        found = cross_val_score(PooledClassifier(2.0, task_column=column), X, y, cv=cv,
-                                scoring=scoring)  # fmt: skip
-        plain = LogisticRegression(C=0.5, tol=1e-12, max_iter=10000)
-        features = X.drop(columns=column).to_numpy(float)
-        expected = [
-            float(
-                make_scored(scoring)(plain.fit(features[train], y[train]), features[test], y[test])
-            )
-            for train, test in cv.split(X)
-        ]
+        model = PooledClassifier(2.0, task_column=column)
+        found = cross_val_score(model, X, y, cv=cv, scoring=scoring)
+        expected = cross_val_score(plain, features, y, cv=list(cv.split(X)), scoring=scoring)
         assert_allclose(found, expected, rtol=1e-7)
-
-
-def make_scored(scoring):
-    from sklearn.metrics import get_scorer
-
-    return get_scorer(scoring)
 
 
 @pytest.mark.parametrize("output", ["default", "pandas", "polars"])
@@ -339,16 +326,12 @@ def test_task_scores_of_probabilities(binary):
             assert np.isnan(table.loc[task, "roc_auc"])
     assert_allclose(table.loc["micro", "log_loss"], loss.mean(), rtol=1e-10)
     brier = make_task_scorer(
-        lambda y, p: np.mean((y - p) ** 2), task_column=column, greater_is_better=False,
+        lambda y, p: np.mean((y - p) ** 2),
+        task_column=column,
+        greater_is_better=False,
         response_method="predict_proba",
-    )  # fmt: skip
-    try:
-        found = brier(model, X, y)
-    except ValueError:  # a metric of its own is handed what the model returns
-        found = make_task_scorer(
-            lambda y, p: np.mean((y - p[:, 1]) ** 2), task_column=column, greater_is_better=False,
-            response_method="predict_proba",
-        )(model, X, y)  # fmt: skip
+    )
+    found = brier(model, X, y)
     squares = (y - p[:, 1]) ** 2
     expected = -np.mean([squares[tasks == t].mean() for t in model.tasks_])
     assert_allclose(found, expected, rtol=1e-10)
@@ -379,9 +362,8 @@ def test_task_scorer_of_more_classes():
 def test_pickle_clone_set_params_and_repr(estimator, data):
     X, y, column = data
     model = estimator(3.0, task_column=column, class_weight="balanced")
-    assert repr(model) == (
-        f"{estimator.__name__}(alpha=3.0, class_weight='balanced', task_column={column!r})"
-    )
+    shown = f"{estimator.__name__}(alpha=3.0, class_weight='balanced', task_column={column!r})"
+    assert repr(model).replace(" ", "").replace("\n", "") == shown.replace(" ", "")
     fitted = clone(model).fit(X, y)
     again = pickle.loads(pickle.dumps(fitted))
     assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))

@@ -146,9 +146,10 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         self._warn_of_single_classes(rows, single, problem.penalty)
         solution = super()._solve(name, problem, rows, start)
         if solution.converged and solution.last_step is not None:
-            moving = _moves(problem.data, solution.last_step) > _RESTLESS
-            if problem.penalty.alpha_intercept == 0:
-                moving &= ~single  # named already
+            # Free levels of classes that a task lacks grow too, and nobody minds.
+            free = problem.penalty.alpha_intercept == 0
+            counted = rows.seen if free else np.ones_like(rows.seen)
+            moving = _moves(problem.data, solution.last_step, counted) > _RESTLESS
             if moving.any():
                 warnings.warn(
                     f"The features separate classes of {_named(rows.tasks[moving])}, and nothing "
@@ -195,12 +196,21 @@ def _barred(seen):
     return np.where(seen[:, 0], 0.0, np.inf) + np.where(seen[:, 1], 0.0, -np.inf)
 
 
-def _moves(data, step):
-    """Return about how much a step changes the log-odds of each task, (T,)."""
+def _moves(data, step, counted):
+    """Return about how much a step changes the log-odds of each task, (T,).
+
+    ``counted`` (T, K) says between which classes.
+    """
+    W, level = step.W, step.level
+    if level.ndim == 1:
+        W, level = np.stack([-0.5 * W, 0.5 * W]), np.stack([-0.5 * level, 0.5 * level])
+    counted = counted.T
+    share = counted / counted.sum(axis=0)
+    W = W - np.einsum("kt,ktj->tj", share, W)
+    level = level - (share * level).sum(axis=0)
     spread = np.sqrt(data.square_norms / data.totals[:, None])
-    slope = (np.abs(step.W) * spread).max(axis=-1, initial=0.0)
-    change = np.maximum(slope, np.abs(step.level))
-    return change if change.ndim == 1 else change.max(axis=0)
+    change = np.maximum((np.abs(W) * spread).max(axis=-1), np.abs(level))
+    return (counted * change).max(axis=0)
 
 
 def _named(tasks):
