@@ -166,16 +166,16 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         ):
             return  # tasks have nothing of their own
         if self.task_classes == "seen":
-            fate = "with task_classes='seen' they are always predicted to have it"
+            fate = "with task_classes='seen' it is always predicted there"
         elif penalty.alpha_intercept > 0 and self._has_center:
-            fate = "their probabilities rest on the shared model, to which the penalty draws them"
+            fate = "probabilities there rest on the shared model, to which the penalty draws them"
         elif penalty.alpha_intercept > 0:
-            fate = "only the penalty keeps their probabilities from 0 and 1"
+            fate = "only the penalty keeps probabilities there from 0 and 1"
         else:
             fate = (
-                "free intercepts drive their probabilities to 0 and 1, stopped where the KKT "
+                "free intercepts drive probabilities there to 0 and 1, stopped where the KKT "
                 "residual is below tol. A model with a centre and alpha_intercept > 0, such as "
-                "MeanRegularizedClassifier, gives them probabilities from the other tasks"
+                "MeanRegularizedClassifier, learns them from the other tasks"
             )
         warnings.warn(
             f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.", stacklevel=4
