@@ -218,7 +218,7 @@ def _refuse_hidden_tasks(estimator):
 def _classes(estimator):
     """Return the classes the estimator knows, all tasks together, or None."""
     classes = getattr(estimator, "classes_", None)
-    if isinstance(classes, list):  # scikit-learn's multi-output classifiers: one array per output
+    if isinstance(classes, list) or np.ndim(classes) == 2:  # several outputs: an array for each
         return np.unique(np.concatenate(classes))
     return classes
 

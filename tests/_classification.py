@@ -36,7 +36,7 @@ BASIC = {
 
 
 def make_rows(K=2, sizes=(40, 25, 60, 30), d=3, seed=0):
-    """Tasks with own coefficients and levels; classes 0 to K - 1, not separable."""
+    """Tasks with own coefficients and levels, each with all classes, 0 to K - 1."""
     rng = np.random.default_rng(seed)
     codes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     X = rng.normal(size=(len(codes), d)) * rng.uniform(0.5, 2, d) + rng.normal(size=d)
@@ -45,6 +45,10 @@ def make_rows(K=2, sizes=(40, 25, 60, 30), d=3, seed=0):
     level = 0.5 * rng.normal(size=(len(sizes), K))
     z = np.einsum("ij,ikj->ik", X - X.mean(axis=0), W[codes]) + level[codes]
     y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+    for t in range(len(sizes)):
+        own = np.flatnonzero(codes == t)
+        if len(np.unique(y[own])) < K:
+            y[own[:K]] = np.arange(K)
     return Rows(X, y, codes)
 
 
@@ -99,7 +103,8 @@ class Reference:
     """
 
     def __init__(self, model, rows, weight=None):
-        classes = model.classes_[0] if isinstance(model.classes_, list) else model.classes_
+        classes = np.asarray(model.classes_)
+        classes = classes[0] if classes.ndim == 2 else classes  # the wide form
         self.T, self.d = rows.codes.max() + 1, rows.X.shape[1]
         self.K = 1 if len(classes) == 2 else len(classes)
         self.codes, self.y = rows.codes, np.searchsorted(classes, rows.y)

@@ -1,5 +1,7 @@
 """Classes: read from y, told apart, and weighted."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, compute_class_weight
@@ -27,6 +29,8 @@ def read_class_labels(estimator, y, X, *, wide):
     else:
         y = column_or_1d(y, warn=True)
         y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
+        if y.dtype == object and any(label is None for label in y):
+            raise ValueError("Input y contains None. Leave out rows whose class is missing.")
         check_classification_targets(y)
     check_consistent_length(X, y)
     return y
@@ -34,6 +38,8 @@ def read_class_labels(estimator, y, X, *, wide):
 
 def _read_indicator(y):
     try:
+        if any(isinstance(label, str) for label in np.ravel(y[:1])):
+            raise ValueError("it holds strings")
         y = check_array(y, dtype=np.float64, ensure_all_finite=False, input_name="y")
     except ValueError as error:
         raise ValueError(
@@ -82,6 +88,10 @@ def class_weights(class_weight, classes, totals):
     """
     if isinstance(class_weight, str) and class_weight == "balanced":
         return totals.sum() / (len(classes) * totals)
+    if isinstance(class_weight, dict):
+        wrong = [w for w in class_weight.values() if isinstance(w, bool) or not isinstance(w, Real)]
+        if wrong:
+            raise ValueError(f"class_weight must map classes to numbers, got {listed(wrong)}.")
     weights = compute_class_weight(class_weight, classes=classes, y=classes)
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise ValueError(

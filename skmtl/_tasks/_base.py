@@ -81,6 +81,13 @@ class TaskData(ABC):
 
     X: np.ndarray
 
+    barred = None
+
+    @property
+    def present(self):
+        """Which levels the data see, of the shape of levels, or None if all."""
+        return None if self.barred is None else np.isfinite(self.barred)
+
     @property
     def n_features(self):
         """Number of features d."""

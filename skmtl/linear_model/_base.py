@@ -25,6 +25,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     """
 
     _has_center = True
+    _with_center: str  # a model of the same kind that has one, for messages
     _by_task = ("coef_", "intercept_", "task_counts_")
     _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
 
@@ -56,7 +57,8 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         X : dataframe or array-like of shape (n_samples, n_features)
             Features and, in the long form, the column of task labels.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target; two-dimensional in the wide form, where NaN marks what was not observed.
+            Target; two-dimensional in the wide form, where a regressor takes NaN for what was not
+            observed, and a classifier a complete indicator of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; rows of weight zero count as absent.
 
@@ -78,13 +80,20 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         self._fitted_with = {name: getattr(self, name) for name in self._settled}
         self._keep_target(rows)
         self.tasks_, self.task_counts_ = rows.tasks, rows.counts
-        self.coef_, self.intercept_ = _coefficients(solution, center, offset)
+        self._keep_coefficients(solution, rows, problem, offset)
         if self._has_center:
             point = solution.coefficients
             self.shared_coef_ = point.w
             self.shared_intercept_ = (point.c + offset - point.w @ center)[()]
         self._keep(solution)
         return self
+
+    def _keep_coefficients(self, solution, rows, problem, offset):
+        """Keep the coefficients of the tasks and their intercepts, in the units of the data."""
+        W, outputs = solution.coefficients.W, problem.loss.outputs
+        level = self._level(solution.coefficients.level, rows, problem.penalty)
+        self.coef_ = _swapped(W, outputs)
+        self.intercept_ = _swapped(level + offset - W @ problem.data.center, outputs)
 
     def _keep_target(self, rows):
         """Keep what the target was found to be."""
@@ -130,7 +139,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             remedies.append("handle_unknown='shared' to predict them by the shared model")
         if hasattr(self, "adapt"):
             remedies.append("adapt() to add them")
-        return remedies or ["a model with a shared part, such as MeanRegularizedRegressor"]
+        return remedies or [f"a model with a shared part, such as {self._with_center}"]
 
     def _adapt(self, X, y, sample_weight):
         """Return a copy with the tasks of these rows fitted given the centre."""
@@ -160,7 +169,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         adapted = copy.deepcopy(self)
         adapted._keep_target(rows)
         adapted.task_counts_ = rows.counts
-        adapted.coef_, adapted.intercept_ = _coefficients(solution, center, offset)
+        adapted._keep_coefficients(solution, rows, problem, offset)
         kept = _input.encode(self.tasks_, rows.tasks, self.task_column) < 0
         labels = _input.merge(self.tasks_[kept], rows.tasks)
         adapted.tasks_, place = _input.factorize(labels, self.task_column)
@@ -182,7 +191,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} has no shared model to predict unknown tasks with, got "
                 f"handle_unknown={self.handle_unknown!r}. Use handle_unknown='error', or a model "
-                "with a centre such as MeanRegularizedRegressor."
+                f"with a centre such as {self._with_center}."
             )
         if self.solver not in ["auto", *SOLVERS]:
             raise ValueError(
@@ -223,12 +232,16 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         center = self._feature_mean if fitted else None
         if not self.fit_intercept:
             center = np.zeros(rows.X.shape[1])
-        data = rows.task_data(task_weight, offset, center, self._barred(rows))
+        data = rows.task_data(task_weight, offset, center, self._barred(rows, penalty))
         return rows, Problem(data, self._loss(rows), penalty), offset
 
-    def _barred(self, rows):
+    def _barred(self, rows, penalty):
         """Return what rules out classes, added to the levels of the tasks, or None."""
         return
+
+    def _level(self, level, rows, penalty):
+        """Return the levels that the model predicts with."""
+        return level
 
     def _last_solution(self, problem, rows, offset, default):
         """Return the last solution, where it is one of the same tasks, features and classes."""
@@ -268,7 +281,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         """Solve the problem; warn where the tolerance was not reached."""
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
         solution = solver.solve(start)
-        if not solution.converged:
+        if not (solution.converged or solution.exhausted):
             warnings.warn(
                 f"The {name!r} solver of {type(self).__name__} stopped after {solution.n_iter} "
                 f"iterations at a relative KKT residual of {solution.optimality:.1e}, asked for "
@@ -282,13 +295,6 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         self.n_iter_ = max(1, solution.n_iter)
         self.objective_, self.optimality_ = solution.objective, solution.optimality
         self.history_ = solution.history
-
-
-def _coefficients(solution, center, offset):
-    """Return the coefficients of the tasks and their intercepts, in the units of the data."""
-    W, level = solution.coefficients.W, solution.coefficients.level
-    outputs = W.shape[:-2]
-    return _swapped(W, outputs), _swapped(level + offset - W @ center, outputs)
 
 
 def _swapped(part, outputs):

@@ -10,12 +10,14 @@ from skmtl import _input
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
 
+_NEVER = 36.0  # log-odds of a probability of 2e-16, that of classes which free levels rule out
 _RESTLESS = 0.03  # change of log-odds by the last step, far above that of a solution that is finite
 
 
 class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     """Base of the classifiers: one log-odds for two classes, a softmax for more."""
 
+    _with_center = "MeanRegularizedClassifier"
     _by_task = ("coef_", "intercept_", "task_counts_", "task_classes_")
     _settled = ("task_column", "fit_intercept", "task_classes")
 
@@ -107,7 +109,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in the data, but the "
-                f"data contain only one class: {classes[0]!r}."
+                f"data contain only one class: {classes.tolist()[0]!r}."
             )
         codes = codes.reshape(rows.y.shape)
         if not reset:
@@ -117,8 +119,21 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         class_weight = _input.class_weights(self.class_weight, classes, totals)
         return rows.of_classes(classes, codes, class_weight)
 
-    def _barred(self, rows):
-        return _barred(rows.seen) if self.task_classes == "seen" else None
+    def _barred(self, rows, penalty):
+        if self.task_classes == "seen" or penalty.alpha_intercept == 0:
+            return _barred(rows.seen)
+        return None
+
+    def _level(self, level, rows, penalty):
+        if self.task_classes == "seen" or penalty.alpha_intercept > 0:
+            return level
+        # Free levels of classes that a task lacks have their optimum at infinity.
+        barred = _barred(rows.seen)
+        if barred is None:
+            return level
+        if level.ndim == 1:
+            return np.where(np.isinf(barred), np.sign(barred) * _NEVER, level)
+        return np.where(barred < 0, (level - barred).min(axis=0) - _NEVER, level)
 
     def _prediction_intercept(self):
         if self.task_classes == "union":
@@ -130,7 +145,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         self.classes_, self.task_classes_ = rows.classes, rows.seen
         self._class_weight = rows.class_weight
         if rows.codes is None:
-            self.classes_ = [rows.classes] * len(rows.tasks)
+            self.classes_ = np.tile(rows.classes, (len(rows.tasks), 1))
 
     def _same_target(self, rows):
         return np.array_equal(self.classes_[0] if self._wide else self.classes_, rows.classes)
@@ -145,19 +160,16 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         single = rows.seen.sum(axis=1) == 1
         self._warn_of_single_classes(rows, single, problem.penalty)
         solution = super()._solve(name, problem, rows, start)
-        if solution.converged and solution.last_step is not None:
-            # Free levels of classes that a task lacks grow too, and nobody minds.
-            free = problem.penalty.alpha_intercept == 0
-            counted = rows.seen if free else np.ones_like(rows.seen)
-            moving = _moves(problem.data, solution.last_step, counted) > _RESTLESS
-            if moving.any():
-                warnings.warn(
-                    f"The features separate classes of {_named(rows.tasks[moving])}, and nothing "
-                    "penalises coefficients that grow without bound: they were stopped where "
-                    "the KKT residual is below tol, and their size means nothing. Raise alpha "
-                    "(or alpha_shared, or alpha_intercept).",
-                    stacklevel=3,
-                )
+        moving = _unpenalised(problem.penalty)
+        if solution.last_step is not None:
+            moving &= solution.exhausted | (_moves(problem.data, solution.last_step) > _RESTLESS)
+        if (solution.converged or solution.exhausted) and moving.any():
+            warnings.warn(
+                f"The features separate classes of {_named(rows.tasks[moving])}, and nothing "
+                "penalises coefficients that grow without bound: they were stopped where the KKT "
+                "residual is below tol, and their size means nothing. Raise alpha or alpha_shared.",
+                stacklevel=3,
+            )
         return solution
 
     def _warn_of_single_classes(self, rows, single, penalty):
@@ -173,9 +185,9 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             fate = "only the penalty keeps probabilities there from 0 and 1"
         else:
             fate = (
-                "free intercepts drive probabilities there to 0 and 1, stopped where the KKT "
-                "residual is below tol. A model with a centre and alpha_intercept > 0, such as "
-                "MeanRegularizedClassifier, learns them from the other tasks"
+                "free intercepts leave other classes no chance there, of which 1e-16 is kept. A "
+                "model with a centre and alpha_intercept > 0, such as MeanRegularizedClassifier, "
+                "learns it from the other tasks"
             )
         warnings.warn(
             f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.", stacklevel=4
@@ -196,21 +208,16 @@ def _barred(seen):
     return np.where(seen[:, 0], 0.0, np.inf) + np.where(seen[:, 1], 0.0, -np.inf)
 
 
-def _moves(data, step, counted):
-    """Return about how much a step changes the log-odds of each task, (T,).
+def _unpenalised(penalty):
+    """Return whether nothing bounds the coefficients of a task, (T,)."""
+    return (penalty.alpha == 0) | (penalty.alpha_shared == 0)
 
-    ``counted`` (T, K) says between which classes.
-    """
-    W, level = step.W, step.level
-    if level.ndim == 1:
-        W, level = np.stack([-0.5 * W, 0.5 * W]), np.stack([-0.5 * level, 0.5 * level])
-    counted = counted.T
-    share = counted / counted.sum(axis=0)
-    W = W - np.einsum("kt,ktj->tj", share, W)
-    level = level - (share * level).sum(axis=0)
+
+def _moves(data, step):
+    """Return about how much a step changes the log-odds of each task, (T,)."""
     spread = np.sqrt(data.square_norms / data.totals[:, None])
-    change = np.maximum((np.abs(W) * spread).max(axis=-1), np.abs(level))
-    return (counted * change).max(axis=0)
+    change = np.maximum((np.abs(step.W) * spread).max(axis=-1), np.abs(step.level))
+    return change if change.ndim == 1 else change.max(axis=0)
 
 
 def _named(tasks):

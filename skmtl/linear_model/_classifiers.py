@@ -55,8 +55,8 @@ class PooledClassifier(MultiTaskClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Sorted classes of all tasks. In the wide form a list of arrays [0, 1], one per task.
+    classes_ : ndarray of shape (n_classes,) or (n_tasks, 2)
+        Sorted classes of all tasks; in the wide form [0, 1] for each.
     task_classes_ : ndarray of shape (n_tasks, n_classes), bool
         Whether a task had rows of a class in fit.
     tasks_ : ndarray of shape (n_tasks,)

@@ -72,17 +72,24 @@ class MeanCoupling(Penalty):
         parts = zip(self.free(), coefficients, strict=True)
         return Coefficients(*(free * part for free, part in parts))
 
-    def settle(self, coefficients):
+    def settle(self, coefficients, present=None):
         """Return the same model with the common level where the penalty leaves it open.
 
-        Free levels say nothing about c; the limit of a vanishing penalty is their mean.
+        Free levels say nothing about c; the limit of a vanishing penalty is the c nearest to
+        those that are ``present``, a mask of the shape of q or None for all.
         """
         if self.alpha_intercept > 0 or self.fixed_level:
             return coefficients
-        shift = coefficients.q.mean(axis=-1, keepdims=True)
-        return coefficients._replace(
-            q=coefficients.q - shift, c=coefficients.c + shift.squeeze(axis=-1)
-        )
+        q, c = coefficients.q, coefficients.c
+        if present is None:
+            shift = q.mean(axis=-1)
+        elif q.ndim == 1:
+            shift = (present * q).sum() / max(1, present.sum())
+        else:
+            q = _nearest(q, present)
+            shift = (present * q).sum(axis=-1) / np.maximum(1, present.sum(axis=-1))
+        q = q - np.expand_dims(shift, -1)
+        return coefficients._replace(q=q if present is None else present * q, c=c + shift)
 
     def hold_center(self):
         """Return the penalty with the centre (w, c) held where it is."""
@@ -95,3 +102,16 @@ class MeanCoupling(Penalty):
 
 def _finite(strength):
     return np.where(np.isinf(strength), 0.0, strength)
+
+
+def _nearest(q, present):
+    """Return q (K, T) with a number added to each column that brings its rows together.
+
+    That changes no softmax. It minimises the squares of ``present`` entries about the means of
+    their rows: the two-way layout of the analysis of variance.
+    """
+    share = present / present.sum(axis=0)
+    centred = present * (q - (share * q).sum(axis=0))
+    system = np.diag(present.sum(axis=1)) - share @ present.T.astype(float)
+    mean = np.linalg.lstsq(system, centred.sum(axis=1), rcond=1e-10)[0]
+    return q + (share * (mean[:, None] - q)).sum(axis=0)

@@ -28,6 +28,8 @@ class Solution:
         One entry per step: n_iter, objective, optimality.
     last_step : Coefficients or None
         What the last step added, where there was one.
+    exhausted : bool
+        Whether the solver stopped because the objective, which is at least zero, is next to it.
     """
 
     coefficients: Coefficients
@@ -37,6 +39,7 @@ class Solution:
     converged: bool
     history: list[dict]
     last_step: Coefficients | None
+    exhausted: bool
 
 
 class NewtonSolver(ABC):
@@ -90,6 +93,9 @@ class NewtonSolver(ABC):
         """Return the ``Solution`` reached from ``start``."""
         best, history, stalled, last_step = None, [], 0, None
         quadratic = self.problem.loss.constant_curvature is not None
+        # Small tasks may be on their way while large ones fill the objective.
+        least = 0.5 if quadratic else 1e-12
+        nothing = 1e-14 * self.problem.data.totals.sum()
         coefficients, evaluation = start, self.problem.evaluate(start)
         if not np.isfinite(evaluation.objective):
             raise ValueError(
@@ -108,18 +114,20 @@ class NewtonSolver(ABC):
             if (
                 best is None
                 or evaluation.optimality < best[1].optimality
-                or evaluation.objective < (1 - 1e-6) * best[1].objective
+                or evaluation.objective < (1 - least) * best[1].objective
             ):
                 stalled = 0
                 best = coefficients, evaluation
             else:
                 stalled += 1
             converged = best[1].optimality <= self.tol
-            if converged or stalled == 2 or self.n_iter >= self.max_iter:
+            exhausted = not quadratic and evaluation.objective <= nothing
+            if converged or exhausted or stalled == 2 or self.n_iter >= self.max_iter:
                 break
             if last_step is None or not quadratic:
                 self.setup(evaluation)
             target, before = self.step(coefficients, evaluation), coefficients
+            target = self.problem.penalty.settle(target, self.problem.data.present)
             if quadratic:
                 coefficients, evaluation = target, self.problem.evaluate(target)
             else:
@@ -134,6 +142,7 @@ class NewtonSolver(ABC):
             converged,
             history,
             last_step,
+            exhausted,
         )
 
     def _search(self, start, evaluation, target):

@@ -73,7 +73,7 @@ class ConjugateGradientSolver(NewtonSolver):
             callback=count,
         )
         self.n_iter += not x.any()
-        return self.problem.penalty.settle(coefficients.plus(self._unpack(x)))
+        return coefficients.plus(self._unpack(x))
 
     def _pack(self, parts):
         return np.concatenate(

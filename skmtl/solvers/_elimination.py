@@ -103,7 +103,7 @@ class Elimination:
         q = np.zeros_like(q)
         if np.isfinite(penalty.alpha_intercept):
             q = (self._total / (self._total + penalty.alpha_intercept)) * (wish - drift)
-        return penalty.settle(Coefficients(V + dV, q, w + dw, c + dc))
+        return Coefficients(V + dV, q, w + dw, c + dc)
 
     def _center_step(self, P, x, V, w, wish):
         """Return the step of the centre, (d,) and a number; ``x = M^-1 (P - alpha V)``."""

@@ -26,10 +26,8 @@ class JointSystem:
     def __init__(self, problem):
         self._problem, self._eliminations = problem, None
         self._n_iter = 0  # of the last step
-        barred = problem.data.barred
-        self._present = self._components = None
-        if barred is not None:
-            self._present = np.isfinite(barred)
+        self._present, self._components = problem.data.present, None
+        if self._present is not None:
             linked = self._present.astype(float) @ self._present.T
             self._components = connected_components(linked, directed=False)[1]
 
