@@ -47,16 +47,17 @@ def solve(Z, y, weight, w, c, alpha, alpha_intercept, present=None):
         p = expit(z) if k == 1 else softmax(z, axis=1)
         gradient = (weight[:, None] * (p - target)).T @ A + P * theta
         H = p[:, :, None] * (np.eye(k) - p[:, None])
-        hessian = np.einsum("i,ikl,ia,ib->kalb", weight, H, A, A, optimize=True).reshape(
-            theta.size, -1
-        )
+        J = np.einsum("kl,ia->ikla", np.eye(k), A).reshape(n, k, -1)
+        hessian = np.einsum("ikx,ikl,ily->xy", J, weight[:, None, None] * H, J, optimize=True)
         hessian += np.diag(np.tile(P, k))
-        step = np.linalg.lstsq(hessian, -gradient.ravel(), rcond=1e-13)[0].reshape(theta.shape)
+        if k > 1:  # what adds the same to all classes stays as it is
+            hessian += np.kron(np.ones((k, k)), np.eye(len(P)))
+        step = np.linalg.solve(hessian, -gradient.ravel()).reshape(theta.shape)
         share = 1.0
         while value(theta + share * step) > value(theta) + 1e-12 and share > 1e-6:
             share /= 2
         theta = theta + share * step
-        if np.abs(step).max() < 1e-13:
+        if np.abs(step).max() < 1e-10:  # squared by the next
             break
     found = np.zeros((k, d + 1))
     found[:, : d + free] = theta
@@ -148,7 +149,7 @@ def test_around_a_center_at_zero_it_is_logistic_regression():
 
 @n_classes
 @solvers
-@pytest.mark.parametrize(("n", "d"), [(2, 6), (5, 6), (9, 70)])
+@pytest.mark.parametrize(("n", "d"), [(2, 6), (5, 6), (9, 30)])
 @pytest.mark.parametrize("alpha_intercept", [1.0, np.inf])
 def test_fewer_rows_than_features(K, solver, n, d, alpha_intercept):
     """Also where the centre lies outside of what the new rows span."""

@@ -80,7 +80,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         self._fitted_with = {name: getattr(self, name) for name in self._settled}
         self._keep_target(rows)
         self.tasks_, self.task_counts_ = rows.tasks, rows.counts
-        self._keep_coefficients(solution, rows, problem, offset)
+        self._keep_coefficients(solution, problem, offset)
         if self._has_center:
             point = solution.coefficients
             self.shared_coef_ = point.w
@@ -88,10 +88,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         self._keep(solution)
         return self
 
-    def _keep_coefficients(self, solution, rows, problem, offset):
+    def _keep_coefficients(self, solution, problem, offset):
         """Keep the coefficients of the tasks and their intercepts, in the units of the data."""
         W, outputs = solution.coefficients.W, problem.loss.outputs
-        level = self._level(solution.coefficients.level, rows, problem.penalty)
+        level = self._level(solution.coefficients, problem)
         self.coef_ = _swapped(W, outputs)
         self.intercept_ = _swapped(level + offset - W @ problem.data.center, outputs)
 
@@ -169,7 +169,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         adapted = copy.deepcopy(self)
         adapted._keep_target(rows)
         adapted.task_counts_ = rows.counts
-        adapted._keep_coefficients(solution, rows, problem, offset)
+        adapted._keep_coefficients(solution, problem, offset)
         kept = _input.encode(self.tasks_, rows.tasks, self.task_column) < 0
         labels = _input.merge(self.tasks_[kept], rows.tasks)
         adapted.tasks_, place = _input.factorize(labels, self.task_column)
@@ -239,9 +239,9 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         """Return what rules out classes, added to the levels of the tasks, or None."""
         return
 
-    def _level(self, level, rows, penalty):
-        """Return the levels that the model predicts with."""
-        return level
+    def _level(self, point, problem):
+        """Return the levels that the model predicts with, of the solution found."""
+        return point.level
 
     def _last_solution(self, problem, rows, offset, default):
         """Return the last solution, where it is one of the same tasks, features and classes."""

@@ -124,16 +124,17 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             return _barred(rows.seen)
         return None
 
-    def _level(self, level, rows, penalty):
-        if self.task_classes == "seen" or penalty.alpha_intercept > 0:
+    def _level(self, point, problem):
+        level, barred = point.level, problem.data.barred
+        if self.task_classes == "seen" or barred is None:
             return level
-        # Free levels of classes that a task lacks have their optimum at infinity.
-        barred = _barred(rows.seen)
-        if barred is None:
-            return level
+        # Free levels of classes that a task lacks have their optimum at infinity: far enough
+        # below the others that no row that was fitted sees the difference.
+        reach = np.abs(point.W) @ np.abs(problem.data.X).max(axis=0)
         if level.ndim == 1:
-            return np.where(np.isinf(barred), np.sign(barred) * _NEVER, level)
-        return np.where(barred < 0, (level - barred).min(axis=0) - _NEVER, level)
+            return np.where(np.isinf(barred), np.sign(barred) * (_NEVER + reach), level)
+        lowest = (level - barred).min(axis=0) - (reach + barred).max(axis=0)
+        return np.where(barred < 0, lowest - _NEVER - reach, level)
 
     def _prediction_intercept(self):
         if self.task_classes == "union":
@@ -163,11 +164,11 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         moving = _unpenalised(problem.penalty)
         if solution.last_step is not None:
             moving &= solution.exhausted | (_moves(problem.data, solution.last_step) > _RESTLESS)
-        if (solution.converged or solution.exhausted) and moving.any():
+        if moving.any() and solution.n_iter < self.max_iter:
             warnings.warn(
                 f"The features separate classes of {_named(rows.tasks[moving])}, and nothing "
-                "penalises coefficients that grow without bound: they were stopped where the KKT "
-                "residual is below tol, and their size means nothing. Raise alpha or alpha_shared.",
+                "penalises coefficients that grow without bound: they were stopped on the way, "
+                "and their size means nothing. Raise alpha or alpha_shared.",
                 stacklevel=3,
             )
         return solution
@@ -185,7 +186,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             fate = "only the penalty keeps probabilities there from 0 and 1"
         else:
             fate = (
-                "free intercepts leave other classes no chance there, of which 1e-16 is kept. A "
+                "free intercepts leave other classes no chance there (1e-16 of it is kept). A "
                 "model with a centre and alpha_intercept > 0, such as MeanRegularizedClassifier, "
                 "learns it from the other tasks"
             )

@@ -26,6 +26,11 @@ class Elimination:
         Features, and the curvatures as weights.
     penalty : MeanCoupling
 
+    Attributes
+    ----------
+    follows : bool
+        Whether no task is tied to the centre, which then follows them.
+
     References
     ----------
     D. Bates, M. Maechler, B. Bolker, S. Walker (2015). Fitting linear mixed-effects models using
@@ -58,10 +63,10 @@ class Elimination:
         penalty = self._penalty
         ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
         # Where no task is tied to the centre, the centre follows them and they do not follow it.
-        self._follows, self._yield = not penalty.alpha.any(), None
+        self.follows, self._yield = not penalty.alpha.any(), None
         if penalty.fixed_level or not self._kappa.any():
             self._cc, self._wc = np.inf, np.zeros_like(self._wc)
-        elif self._follows and self._cc <= 1e-10 * self._kappa.sum():
+        elif self.follows and self._cc <= 1e-10 * self._kappa.sum():
             # Nor do the data tell its level: all tasks can follow that too. Both are the least
             # squares of the deviations.
             self._yield = np.zeros((len(self._kappa), len(self._wc)))
@@ -69,10 +74,10 @@ class Elimination:
                 self._yield[tasks] = blocks.response(np.zeros_like(self._wc), 1.0)
             self._cc = float((self._yield**2).sum()) or np.inf
             self._wc = self._yield.sum(axis=0)
-        if penalty.fixed_center or (self._follows and penalty.alpha_shared > 0):
+        if penalty.fixed_center or (self.follows and penalty.alpha_shared > 0):
             self._center = None
             return
-        if not self._follows or self._yield is not None:
+        if not self.follows or self._yield is not None:
             ww = ww - np.outer(self._wc, self._wc / self._cc)
         if penalty.alpha_shared > 0:
             self._center = SymmetricSolver(ww + penalty.alpha_shared * np.eye(len(ww)))
@@ -82,9 +87,14 @@ class Elimination:
     def _null_space(self):
         """Return the null space that the centre's system has in theory: where no row tells."""
         support = sum(blocks.support() for blocks, _ in self._parts)
-        if np.isinf(self._cc) or (self._follows and self._yield is None):
+        if np.isinf(self._cc) or (self.follows and self._yield is None):
             return null_space_of(support[:-1, :-1])
         return linalg.qr(null_space_of(support)[:-1], mode="economic")[0]
+
+    @property
+    def level_follows(self):
+        """Whether the common level follows the tasks."""
+        return self._yield is not None
 
     def step(self, coefficients, G, R):
         """Return the coefficients after a step, given the loss gradient at them, (T, d), (T,)."""
@@ -118,7 +128,7 @@ class Elimination:
         if self._center is None:
             dw = np.zeros_like(w) if penalty.fixed_center else -w
             return dw, right_c / self._cc
-        if self._follows and self._yield is None:
+        if self.follows and self._yield is None:
             dc = right_c / self._cc
             return self._center.solve(right_w - self._wc * dc), dc
         dw = self._center.solve(right_w - self._wc * (right_c / self._cc))

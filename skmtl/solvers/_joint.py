@@ -1,5 +1,7 @@
 """Newton steps where a row has several predictions."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
@@ -41,8 +43,18 @@ class JointSystem:
         curvature = self._problem.loss.curvature(derivative)
         if np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
             curvature = curvature[:1]
-        distinct = [Elimination(data.curved(h), self._problem.penalty) for h in curvature]
-        self._eliminations = distinct * (len(derivative) // len(distinct))
+        curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty
+        distinct = [Elimination(part, penalty) for part in curved]
+        repeats = len(derivative) // len(distinct)
+        self._centering = None
+        if distinct[0].follows and not penalty.fixed_center:
+            # Where the centre follows the tasks it is found last: what the data do not see would
+            # pile up in conjugate gradients.
+            self._centering = distinct * repeats
+            fixed_level = penalty.fixed_level or any(part.level_follows for part in distinct)
+            held = replace(penalty, alpha_shared=np.inf, fixed_level=fixed_level)
+            distinct = [Elimination(part, held) for part in curved]
+        self._eliminations = distinct * repeats
 
     def step(self, point, G, R):
         """Return the coefficients after a step, given the loss gradient at them."""
@@ -66,13 +78,18 @@ class JointSystem:
             ahead = self._precondition(point, G, R)
             last, size = size, -problem.gradient(point, G, R).dot(ahead)
             direction = ahead.plus(direction.times(size / last))
+        if self._centering is not None:
+            point = point.plus(self._apart(self._centering, point, G, R))
         return point
 
     def _precondition(self, point, G, R):
+        return self._apart(self._eliminations, point, G, R)
+
+    def _apart(self, eliminations, point, G, R):
         """Return the step that every class would take by itself."""
         steps = [
             elimination.step(Coefficients(*parts), G_k, R_k)
-            for elimination, G_k, R_k, *parts in zip(self._eliminations, G, R, *point, strict=True)
+            for elimination, G_k, R_k, *parts in zip(eliminations, G, R, *point, strict=True)
         ]
         moved = Coefficients(*map(np.array, zip(*steps, strict=True)))
         return self._balanced(moved.plus(point.times(-1.0)))
