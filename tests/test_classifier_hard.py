@@ -367,3 +367,11 @@ def test_seen_in_the_wide_form(estimator):
     assert_allclose(p[:, [0, 2]], without.predict_proba(X), rtol=1e-6)
     z = X @ model.coef_[0] + model.intercept_[0]
     assert_allclose(p[:, 0], expit(z), rtol=1e-12)
+
+
+def test_a_warm_start_at_the_solution_does_not_warn():
+    X, y = draw()
+    model = MeanRegularizedClassifier(0.0, task_column=0, warm_start=True)
+    assert messages_of(model, X, y) == []
+    assert messages_of(model, X, y) == []
+    assert len(model.history_) == 1

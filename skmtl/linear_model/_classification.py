@@ -161,10 +161,11 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         single = rows.seen.sum(axis=1) == 1
         self._warn_of_single_classes(rows, single, problem.penalty)
         solution = super()._solve(name, problem, rows, start)
-        moving = _unpenalised(problem.penalty)
-        if solution.last_step is not None:
-            moving &= solution.exhausted | (_moves(problem.data, solution.last_step) > _RESTLESS)
-        if moving.any() and solution.n_iter < self.max_iter:
+        if solution.last_step is None or solution.n_iter >= self.max_iter:
+            return solution
+        moving = solution.exhausted | (_moves(problem.data, solution.last_step) > _RESTLESS)
+        moving &= _unpenalised(problem.penalty)
+        if moving.any():
             warnings.warn(
                 f"The features separate classes of {_named(rows.tasks[moving])}, and nothing "
                 "penalises coefficients that grow without bound: they were stopped on the way, "
