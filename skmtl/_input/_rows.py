@@ -39,15 +39,14 @@ class Rows(NamedTuple):
         code = np.full(len(self.tasks), -1)
         code[tasks] = np.arange(len(tasks))
         kept = code[self.codes] >= 0
-        return Rows(
-            self.X[kept],
-            self.y[kept],
-            self.weight[kept],
-            code[self.codes[kept]],
-            None,
-            self.tasks[tasks],
-            self.counts[tasks],
-            self.totals[tasks],
+        return self._replace(
+            X=self.X[kept],
+            y=self.y[kept],
+            weight=self.weight[kept],
+            codes=code[self.codes[kept]],
+            tasks=self.tasks[tasks],
+            counts=self.counts[tasks],
+            totals=self.totals[tasks],
         )
 
     def of_classes(self, classes, codes, class_weight):

@@ -77,11 +77,12 @@ class TaskData(ABC):
         Block of each task.
     scale : ndarray of shape (T,)
         Weight that multiplies the block's moments (the task weight in the wide form).
+    barred : ndarray of the shape of levels, or None
+        Added to the levels: -inf or inf where it rules out a class, else 0.
     """
 
     X: np.ndarray
-
-    barred = None
+    barred: np.ndarray | None
 
     @property
     def present(self):

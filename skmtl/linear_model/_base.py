@@ -25,7 +25,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     """
 
     _has_center = True
-    _with_center: str  # a model of the same kind that has one, for messages
+    _alternative: str  # a model of the same kind that has a centre, for messages
     _by_task = ("coef_", "intercept_", "task_counts_")
     _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
 
@@ -73,8 +73,11 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         center, name = problem.data.center, self._choose_solver(problem)
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
         if self.warm_start and SOLVERS[name].gains_from_start(problem):
-            start = self._last_solution(problem, rows, offset, default=start)
-        solution = self._solve(name, problem, rows, start)
+            last = self._last_solution(problem, rows, offset, default=start)
+            if problem.evaluate(last).objective < problem.evaluate(start).objective:
+                start = last
+        solution = self._solve(name, problem, start)
+        self._warn(solution, problem, rows)
         self._wide, self._feature_mean = rows.y.ndim == 2, center
         self._mean_total = rows.totals.mean()
         self._fitted_with = {name: getattr(self, name) for name in self._settled}
@@ -139,7 +142,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             remedies.append("handle_unknown='shared' to predict them by the shared model")
         if hasattr(self, "adapt"):
             remedies.append("adapt() to add them")
-        return remedies or [f"a model with a shared part, such as {self._with_center}"]
+        return remedies or [f"a model with a shared part, such as {self._alternative}"]
 
     def _adapt(self, X, y, sample_weight):
         """Return a copy with the tasks of these rows fitted given the centre."""
@@ -164,7 +167,8 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         level = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
         start = start._replace(w=self.shared_coef_, c=np.asarray(level - offset))
-        solution = self._solve(self._choose_solver(problem), problem, rows, start)
+        solution = self._solve(self._choose_solver(problem), problem, start)
+        self._warn(solution, problem, rows)
 
         adapted = copy.deepcopy(self)
         adapted._keep_target(rows)
@@ -191,7 +195,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} has no shared model to predict unknown tasks with, got "
                 f"handle_unknown={self.handle_unknown!r}. Use handle_unknown='error', or a model "
-                f"with a centre such as {self._with_center}."
+                f"with a centre such as {self._alternative}."
             )
         if self.solver not in ["auto", *SOLVERS]:
             raise ValueError(
@@ -232,10 +236,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         center = self._feature_mean if fitted else None
         if not self.fit_intercept:
             center = np.zeros(rows.X.shape[1])
-        data = rows.task_data(task_weight, offset, center, self._barred(rows, penalty))
+        data = rows.task_data(task_weight, offset, center, self._bars(rows, penalty))
         return rows, Problem(data, self._loss(rows), penalty), offset
 
-    def _barred(self, rows, penalty):
+    def _bars(self, rows, penalty):
         """Return what rules out classes, added to the levels of the tasks, or None."""
         return
 
@@ -277,7 +281,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             reasons.append(f"solver={name!r}: {reason}")
         raise ValueError(f"No solver can take this problem. {'; '.join(reasons)}.")
 
-    def _solve(self, name, problem, rows, start):
+    def _warn(self, solution, problem, rows):
+        """Warn of what the rows leave open."""
+
+    def _solve(self, name, problem, start):
         """Solve the problem; warn where the tolerance was not reached."""
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
         solution = solver.solve(start)

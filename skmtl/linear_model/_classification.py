@@ -10,14 +10,17 @@ from skmtl import _input
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
 
-_NEVER = 36.0  # log-odds of a probability of 2e-16, that of classes which free levels rule out
-_RESTLESS = 0.03  # change of log-odds by the last step, far above that of a solution that is finite
+_BARRED = 36.0  # log-odds of a probability of 2e-16, that of classes ruled out
+_RUNAWAY = (
+    1e-3  # growth of coefficients by a last step, far above that of a solution that is finite
+)
 
 
 class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     """Base of the classifiers: one log-odds for two classes, a softmax for more."""
 
-    _with_center = "MeanRegularizedClassifier"
+    _alternative = "MeanRegularizedClassifier"
+    _bounds = "alpha"  # what keeps coefficients finite, for messages
     _by_task = ("coef_", "intercept_", "task_counts_", "task_classes_")
     _settled = ("task_column", "fit_intercept", "task_classes")
 
@@ -52,7 +55,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         ndarray of shape (n_samples, n_classes) or (n_samples, n_tasks)
             Probabilities in the order of ``classes_``; in the wide form that of 1 in each task.
         """
-        z = self._raw_prediction(X)
+        z = self._probability_scores(X)
         if self._wide:
             return expit(z)
         return softmax(z, axis=1) if z.ndim == 2 else np.column_stack([expit(-z), expit(z)])
@@ -70,7 +73,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         ndarray of shape (n_samples, n_classes) or (n_samples, n_tasks)
             Log-probabilities in the order of ``classes_``; in the wide form that of 1.
         """
-        z = self._raw_prediction(X)
+        z = self._probability_scores(X)
         if self._wide:
             return log_expit(z)
         if z.ndim == 2:
@@ -89,9 +92,10 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         -------
         ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_tasks)
             With two classes the log-odds of the second, one column per task in the wide form;
-            with more, one column per class, -inf where ``task_classes="seen"`` rules it out.
+            with more, one column per class. Classes that are ruled out are 36 below the others, a
+            probability of 2e-16.
         """
-        return self._raw_prediction(X)
+        return self._log_odds(X)
 
     def _loss(self, rows):
         n_classes = len(rows.classes)
@@ -119,28 +123,39 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         class_weight = _input.class_weights(self.class_weight, classes, totals)
         return rows.of_classes(classes, codes, class_weight)
 
-    def _barred(self, rows, penalty):
+    def _bars(self, rows, penalty):
         if self.task_classes == "seen" or penalty.alpha_intercept == 0:
-            return _barred(rows.seen)
+            return level_bars(rows.seen)
         return None
 
     def _level(self, point, problem):
         level, barred = point.level, problem.data.barred
+        self._barred = self.task_classes == "seen" or problem.penalty.alpha_intercept == 0
         if self.task_classes == "seen" or barred is None:
             return level
         # Free levels of classes that a task lacks have their optimum at infinity: far enough
         # below the others that no row that was fitted sees the difference.
         reach = np.abs(point.W) @ np.abs(problem.data.X).max(axis=0)
         if level.ndim == 1:
-            return np.where(np.isinf(barred), np.sign(barred) * (_NEVER + reach), level)
+            return np.where(np.isinf(barred), np.sign(barred) * (_BARRED + reach), level)
         lowest = (level - barred).min(axis=0) - (reach + barred).max(axis=0)
-        return np.where(barred < 0, lowest - _NEVER - reach, level)
+        return np.where(barred < 0, lowest - _BARRED - reach, level)
 
     def _prediction_intercept(self):
-        if self.task_classes == "union":
-            return self.intercept_
-        barred = _barred(self.task_classes_)
-        return self.intercept_ if barred is None else self.intercept_ + barred.T
+        bars = level_bars(self.task_classes_) if self._barred else None
+        return self.intercept_ if bars is None else self.intercept_ + bars.T
+
+    def _probability_scores(self, X):
+        """Return what probabilities are made of, which are zero only in ``"seen"``."""
+        return self._raw_prediction(X) if self.task_classes == "seen" else self._log_odds(X)
+
+    def _log_odds(self, X):
+        """Return ``_raw_prediction``, finite also for classes that are ruled out."""
+        z = self._raw_prediction(X)
+        if self._wide or z.ndim == 1:
+            return np.where(np.isinf(z), np.sign(z) * _BARRED, z)
+        lowest = np.where(np.isinf(z), np.inf, z).min(axis=1, keepdims=True)
+        return np.where(np.isinf(z), lowest - _BARRED, z)
 
     def _keep_target(self, rows):
         self.classes_, self.task_classes_ = rows.classes, rows.seen
@@ -156,41 +171,40 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         if self.task_classes not in ("union", "seen"):
             raise ValueError(f"task_classes must be 'union' or 'seen', got {self.task_classes!r}.")
 
-    def _solve(self, name, problem, rows, start):
-        """Solve the problem; warn of tasks whose probabilities their rows leave open."""
-        single = rows.seen.sum(axis=1) == 1
-        self._warn_of_single_classes(rows, single, problem.penalty)
-        solution = super()._solve(name, problem, rows, start)
+    def _warn(self, solution, problem, rows):
+        penalty = problem.penalty
+        self._warn_of_single_classes(rows, penalty)
         if solution.last_step is None or solution.n_iter >= self.max_iter:
-            return solution
-        moving = solution.exhausted | (_moves(problem.data, solution.last_step) > _RESTLESS)
-        moving &= _unpenalised(problem.penalty)
-        if moving.any():
+            return
+        separated = (penalty.alpha == 0) | (penalty.alpha_shared == 0)
+        if not solution.exhausted:
+            # The last step of a Newton method squares the residual of the one before.
+            separated &= _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(self.tol))
+        if separated.any():
             warnings.warn(
-                f"The features separate classes of {_named(rows.tasks[moving])}, and nothing "
+                f"The features separate classes of {_named(rows.tasks[separated])}, and nothing "
                 "penalises coefficients that grow without bound: they were stopped on the way, "
-                "and their size means nothing. Raise alpha or alpha_shared.",
+                f"and their size means nothing. Raise {self._bounds}.",
                 stacklevel=3,
             )
-        return solution
 
-    def _warn_of_single_classes(self, rows, single, penalty):
-        if not single.any() or (
-            np.isinf(penalty.alpha).all() and np.isinf(penalty.alpha_intercept)
-        ):
-            return  # tasks have nothing of their own
+    def _warn_of_single_classes(self, rows, penalty):
+        single = rows.seen.sum(axis=1) == 1
+        if np.isinf(penalty.alpha_intercept):
+            single &= np.isfinite(penalty.alpha)  # others have nothing of their own
+        if not single.any():
+            return
         if self.task_classes == "seen":
             fate = "with task_classes='seen' it is always predicted there"
-        elif penalty.alpha_intercept > 0 and self._has_center:
-            fate = "probabilities there rest on the shared model, to which the penalty draws them"
-        elif penalty.alpha_intercept > 0:
-            fate = "only the penalty keeps probabilities there from 0 and 1"
-        else:
+        elif penalty.alpha_intercept == 0:
             fate = (
-                "free intercepts leave other classes no chance there (1e-16 of it is kept). A "
-                "model with a centre and alpha_intercept > 0, such as MeanRegularizedClassifier, "
-                "learns it from the other tasks"
+                "free intercepts leave other classes no chance there. A model with a centre and "
+                f"alpha_intercept > 0, such as {self._alternative}, learns it from the other tasks"
             )
+        elif self._has_center and (penalty.alpha[single] > 0).all():
+            fate = "probabilities there rest on the shared model, to which the penalty draws them"
+        else:
+            fate = "only the penalty keeps probabilities there from 0 and 1"
         warnings.warn(
             f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.", stacklevel=4
         )
@@ -201,8 +215,12 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return tags
 
 
-def _barred(seen):
-    """Return what ``task_classes="seen"`` adds to levels, (K, T) or (T,), or None if nothing."""
+def level_bars(seen):
+    """Return what rules out the classes that tasks did not see (T, K), added to their levels.
+
+    That is -inf for each of more than two classes, (K, T), and -inf or inf for the second or the
+    first of two, (T,); None where there is nothing to rule out.
+    """
     if seen.all():
         return None
     if seen.shape[1] > 2:
@@ -210,16 +228,14 @@ def _barred(seen):
     return np.where(seen[:, 0], 0.0, np.inf) + np.where(seen[:, 1], 0.0, -np.inf)
 
 
-def _unpenalised(penalty):
-    """Return whether nothing bounds the coefficients of a task, (T,)."""
-    return (penalty.alpha == 0) | (penalty.alpha_shared == 0)
-
-
-def _moves(data, step):
-    """Return about how much a step changes the log-odds of each task, (T,)."""
-    spread = np.sqrt(data.square_norms / data.totals[:, None])
-    change = np.maximum((np.abs(step.W) * spread).max(axis=-1), np.abs(step.level))
-    return change if change.ndim == 1 else change.max(axis=0)
+def _growth(solution):
+    """Return by what share the last step made the coefficients of each task larger, (T,)."""
+    W, step = (
+        np.square(part.W).sum(axis=-1) for part in (solution.coefficients, solution.last_step)
+    )
+    if W.ndim == 2:
+        W, step = W.sum(axis=0), step.sum(axis=0)
+    return np.sqrt(np.divide(step, W, out=np.zeros_like(W), where=W > 0))
 
 
 def _named(tasks):

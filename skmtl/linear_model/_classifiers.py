@@ -35,7 +35,7 @@ class PooledClassifier(MultiTaskClassifier):
         "seen", tasks of different questions (digits beside letters) share what they can.
     class_weight : None, "balanced" or dict, default=None
         Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to number.
+        tasks, or as given by a dict from class to a positive number.
     task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
         Weight a_t of each task's loss: 1, N / (T n_t), or as given.
     handle_unknown : {"error", "shared", "warn"}, default="error"
@@ -75,7 +75,7 @@ class PooledClassifier(MultiTaskClassifier):
     objective_ : float
         The objective above at the solution.
     optimality_ : float
-        Relative KKT residual at the solution.
+        Relative KKT residual at the solution, at most ``tol`` unless a warning says otherwise.
     n_iter_ : int
         Newton steps, or conjugate gradient iterations, taken.
     history_ : list of dict
@@ -154,7 +154,7 @@ class SharedL2Classifier(MultiTaskClassifier):
         "seen", tasks of different questions (digits beside letters) share what they can.
     class_weight : None, "balanced" or dict, default=None
         Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to number.
+        tasks, or as given by a dict from class to a positive number.
     task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
         Weight a_t of each task's loss: 1, N / (T n_t), or as given.
     handle_unknown : {"error"}, default="error"
@@ -254,7 +254,7 @@ class MeanRegularizedClassifier(MultiTaskClassifier):
         "seen", tasks of different questions (digits beside letters) share what they can.
     class_weight : None, "balanced" or dict, default=None
         Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to number.
+        tasks, or as given by a dict from class to a positive number.
     task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
         Weight a_t of each task's loss: 1, N / (T n_t), or as given.
     handle_unknown : {"error", "shared", "warn"}, default="error"
@@ -297,6 +297,8 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
     array([[0.995, 0.005],
            [0.959, 0.041]])
     """
+
+    _bounds = "alpha or alpha_shared"
 
     def __init__(
         self,

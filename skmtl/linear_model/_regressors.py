@@ -12,7 +12,7 @@ from skmtl.losses import SquaredLoss
 class _Regressor(RegressorMixin, LinearMultiTaskModel):
     """What the regressors share: the squared loss and a numeric target."""
 
-    _with_center = "MeanRegularizedRegressor"
+    _alternative = "MeanRegularizedRegressor"
 
     def predict(self, X):
         """Predict with each row's own task.

@@ -7,8 +7,9 @@ import numpy as np
 
 from skmtl.penalties import Coefficients, MeanCoupling
 
-_SHORTEST = 1e-10  # share of a step below which it leads nowhere
-_LEFT = 0.2  # share of the slope left behind a step that makes it worth a longer one
+_MIN_STEP = 1e-10  # share of a step below which it leads nowhere
+_FAR = 0.01  # optimality above which steps may be prolonged
+_EXTEND = 0.2  # share of the slope left behind a step that makes it worth a longer one
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class NewtonSolver(ABC):
     ----------
     advice : str
         What to try where the solver did not converge.
+    rtol : float
+        Relative residual to which the next step is solved, where it is not exact.
     """
 
     advice = "scale the features, or raise alpha or tol"
@@ -67,7 +70,7 @@ class NewtonSolver(ABC):
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
         self.n_iter = 0
-        self._last_optimality = 0.0  # none
+        self._quadratic = problem.loss.constant_curvature is not None
 
     @classmethod
     def objection(cls, problem):
@@ -91,12 +94,8 @@ class NewtonSolver(ABC):
 
     def solve(self, start):
         """Return the ``Solution`` reached from ``start``."""
-        best, history, stalled, last_step = None, [], 0, None
-        quadratic = self.problem.loss.constant_curvature is not None
-        # Small tasks may be on their way while large ones fill the objective.
-        least = 0.5 if quadratic else 1e-12
-        nothing = 1e-14 * self.problem.data.totals.sum()
-        coefficients, evaluation = start, self.problem.evaluate(start)
+        problem, best, history, stalled, last_step = self.problem, None, [], 0, None
+        coefficients, evaluation = start, problem.evaluate(start)
         if not np.isfinite(evaluation.objective):
             raise ValueError(
                 f"The objective is {evaluation.objective} before the first step: values of y, X "
@@ -110,26 +109,21 @@ class NewtonSolver(ABC):
                     "optimality": evaluation.optimality,
                 }
             )
-            # The unit of the gradient, the residuals, may shrink as fast as it does.
-            if (
-                best is None
-                or evaluation.optimality < best[1].optimality
-                or evaluation.objective < (1 - least) * best[1].objective
-            ):
-                stalled = 0
-                best = coefficients, evaluation
+            if best is None or self._progress(evaluation, best[1]):
+                stalled, best = 0, (coefficients, evaluation)
             else:
                 stalled += 1
             converged = best[1].optimality <= self.tol
-            exhausted = not quadratic and evaluation.objective <= nothing
+            exhausted = self._exhausted(evaluation)
             if converged or exhausted or stalled == 2 or self.n_iter >= self.max_iter:
                 break
-            if last_step is None or not quadratic:
+            self.rtol = self._forcing(history)
+            if last_step is None or not self._quadratic:
                 self.setup(evaluation)
             target, before = self.step(coefficients, evaluation), coefficients
-            target = self.problem.penalty.settle(target, self.problem.data.present)
-            if quadratic:
-                coefficients, evaluation = target, self.problem.evaluate(target)
+            target = problem.penalty.settle(target, problem.data.present)
+            if self._quadratic:
+                coefficients, evaluation = target, problem.evaluate(target)
             else:
                 coefficients, evaluation = self._search(coefficients, evaluation, target)
             last_step = coefficients.plus(before.times(-1.0))
@@ -145,13 +139,44 @@ class NewtonSolver(ABC):
             exhausted,
         )
 
+    def _progress(self, evaluation, best):
+        """Return whether an evaluation is a reason to go on.
+
+        The unit of the gradient, the residuals, may shrink as fast as it does: then the objective
+        tells. What is left to a quadratic problem after its first step is rounding; elsewhere small
+        tasks may be on their way while large ones fill the objective.
+        """
+        least = 0.5 if self._quadratic else 1e-12
+        return (
+            evaluation.optimality < best.optimality
+            or evaluation.objective < (1 - least) * best.objective
+        )
+
+    def _exhausted(self, evaluation):
+        """Return whether the objective, which is at least zero, is next to it."""
+        nothing = 1e-14 * self.problem.data.totals.sum()
+        return not self._quadratic and evaluation.objective <= nothing
+
+    def _forcing(self, history):
+        """Return how exactly the next step is worth solving for, as a relative residual."""
+        optimality = history[-1]["optimality"]
+        if self._quadratic:
+            return min(0.1, 0.1 * self.tol / optimality)
+        # Eisenstat and Walker (1996), choice 2: as much better as the last step was; after a step
+        # that was none, better than that one.
+        shrunk = 0.1
+        if len(history) > 1:
+            ratio = optimality / history[-2]["optimality"]
+            shrunk = ratio**2 if ratio < 1 else 0.1 * self.rtol
+        return min(0.1, max(shrunk, 1e-2 * self.tol / optimality))
+
     def _search(self, start, evaluation, target):
         """Return the point, and its evaluation, to go to on the line from start to target."""
         whole = target.plus(start.times(-1.0))
         slope = evaluation.gradient.dot(whole)
         rounding = 1e-13 * abs(evaluation.objective)
         share, point = 1.0, target
-        while share > _SHORTEST:
+        while share > _MIN_STEP:
             result = self.problem.evaluate(point)
             enough = evaluation.objective + 1e-4 * share * slope + rounding
             if result.objective <= enough:
@@ -161,20 +186,11 @@ class NewtonSolver(ABC):
         else:
             return start, evaluation
         left = result.gradient.dot(whole) / slope if share == 1 and slope < 0 else 0.0
-        if left > _LEFT:
+        if left > _EXTEND and result.optimality > _FAR:
             # Losses flatten on the way: go on to where the slope would vanish if it fell evenly.
+            # Near the solution, what has converged would overshoot for what has not.
             farther = start.plus(whole.times(min(1 / (1 - left), 2.0)))
             beyond = self.problem.evaluate(farther)
             if beyond.objective < result.objective:
                 return farther, beyond
         return point, result
-
-    def forcing(self, evaluation):
-        """Return how exactly a step is worth solving for, as a relative residual."""
-        if self.problem.loss.constant_curvature is not None:
-            return min(0.1, 0.1 * self.tol / evaluation.optimality)
-        # Eisenstat and Walker (1996), choice 2: as much better as the last step was.
-        optimality, last = evaluation.optimality, self._last_optimality
-        self._last_optimality = optimality
-        shrunk = (optimality / last) ** 2 if last else 0.1
-        return min(0.1, max(shrunk, 1e-3 * self.tol / optimality))

@@ -67,7 +67,7 @@ class ConjugateGradientSolver(NewtonSolver):
         x, _ = cg(
             self._operator,
             -self._pack(evaluation.gradient),
-            rtol=self.forcing(evaluation),
+            rtol=self.rtol,
             maxiter=self.max_iter - self.n_iter,
             M=self._preconditioner,
             callback=count,

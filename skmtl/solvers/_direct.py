@@ -52,14 +52,17 @@ class DirectSolver(NewtonSolver):
         data = problem.data.with_features(problem.data.X @ self._basis)
         return Problem(data, problem.loss, problem.penalty)
 
+    @cached_property
+    def _joint(self):
+        return JointSystem(self._rotated)
+
     def setup(self, evaluation):
         """Factor the blocks of all tasks and the system of the centre."""
         problem, derivative = self._rotated, evaluation.sums.derivative
         data = problem.data
         if problem.loss.outputs:
-            if self.n_iter == 0:
-                self._system = JointSystem(problem)
-            self._system.set_up(derivative, self.forcing(evaluation))
+            self._system = self._joint
+            self._system.set_up(derivative, self.rtol)
             return
         if derivative is not None:
             data = data.curved(problem.loss.curvature(derivative))
