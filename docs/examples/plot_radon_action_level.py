@@ -71,9 +71,10 @@ for name, p in probability.items():
     print(f"{name:18s}{scores[0]:10.3f}{scores[1]:18.3f}{scores[2]:8.3f}{scores[3]:19.3f}")
 
 # %%
-# Left, what was predicted against what happened, in eighths of the houses. Right, the probability
-# for a basement in every county: alone, counties jump to 0 and 1; together, the small ones stay
-# near the state's and the large ones go where their houses are.
+# The pooled model is calibrated too, with one probability for each floor, which is of little use
+# to a county. Left, what was predicted against what happened, in eighths of the houses. Right, the
+# probability for a basement in every county: alone, counties jump to 0 and 1; together, the small
+# ones stay near the state's and the large ones go where their houses are.
 
 colors = {"pooled": "0.55", "separate": "tab:orange", "mean-regularised": "tab:blue"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")

@@ -150,13 +150,16 @@ class TaskData(ABC):
         mean = weighted_mean(X, weight)
         return np.sqrt(weight)[:, None] * (X - mean), mean, weight.sum()
 
-    def moments(self, blocks):
-        """Return the ``Moments`` of the blocks, an integer array."""
-        d = self.n_features
-        result = Moments(
-            np.empty((len(blocks), d, d)), np.empty((len(blocks), d)), np.empty(len(blocks))
-        )
+    def moments(self, blocks, room=None):
+        """Return the ``Moments`` of the blocks, an integer array; H goes into ``room`` if given."""
+        result = self._room(len(blocks), room)
         for i, b in enumerate(blocks):
             rows, result.mean[i], result.total[i] = self.block_rows(b)
             np.matmul(rows.T, rows, out=result.H[i])
         return result
+
+    def _room(self, n_blocks, H):
+        """Return ``Moments`` to write to."""
+        d = self.n_features
+        H = np.empty((n_blocks, d, d)) if H is None else H
+        return Moments(H, np.empty((n_blocks, d)), np.empty(n_blocks))

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._tasks._base import FLAT, LossSums, Moments, TaskData, read_only
+from skmtl._tasks._base import FLAT, LossSums, TaskData, read_only
 from skmtl._threads import in_chunks
 
 # Up to here our kernel beats a BLAS call per task; see benchmarks/linear.py.
@@ -171,14 +171,12 @@ class LongData(TaskData):
         rows = slice(self.indptr[b], self.indptr[b + 1])
         return self.X[rows], self.weight[rows]
 
-    def moments(self, blocks):
-        """Return the ``Moments`` of the blocks, an integer array."""
+    def moments(self, blocks, room=None):
+        """Return the ``Moments`` of the blocks, an integer array; H goes into ``room`` if given."""
         d = self.n_features
         if d > SMALL:
-            return super().moments(blocks)
-        result = Moments(
-            np.empty((len(blocks), d, d)), np.empty((len(blocks), d)), np.empty(len(blocks))
-        )
+            return super().moments(blocks, room)
+        result = self._room(len(blocks), room)
         start, stop = self.indptr[blocks], self.indptr[blocks + 1]
 
         def write(first, last):

@@ -9,7 +9,7 @@ from skmtl.penalties import Coefficients, MeanCoupling
 
 _MIN_STEP = 1e-10  # share of a step below which it leads nowhere
 _FAR = 0.01  # optimality above which steps may be prolonged
-_EXTEND = 0.2  # share of the slope left behind a step that makes it worth a longer one
+_EXTEND = 0.3  # share of the slope left behind a step that makes it worth a longer one
 
 
 @dataclass(frozen=True)

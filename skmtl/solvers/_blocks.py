@@ -85,7 +85,12 @@ class Blocks(ABC):
     """
 
     def __init__(self, data, groups, alpha_intercept):
-        self.data, self.groups, self.alpha_intercept = data, groups, alpha_intercept
+        self.groups, self.alpha_intercept = groups, alpha_intercept
+        self.take(data)
+
+    @abstractmethod
+    def take(self, data):
+        """Take up data: at first, or the same with other weights."""
 
     @property
     def kappa(self):
@@ -144,10 +149,14 @@ def bordered(matrix, border, corner):
 class PrimalBlocks(Blocks):
     """Blocks as d x d matrices, for tasks with at least about as many rows as features."""
 
-    def __init__(self, data, groups, alpha_intercept):
-        super().__init__(data, groups, alpha_intercept)
+    _room = _U = None  # tens of megabytes: not to be asked of the system in every Newton step
+
+    def take(self, data):
+        """Take up data: at first, or the same with other weights."""
+        groups = self.groups
         blocks, place = np.unique(groups.block, return_inverse=True)
-        H, self.delta, total = data.moments(blocks)
+        H, self.delta, total = data.moments(blocks, self._room)
+        self._room = H
         if not np.array_equal(place, np.arange(len(blocks))) or (groups.scale != 1).any():
             H = groups.scale[:, None, None] * H[place]
             self.delta, total = self.delta[place], groups.scale * total[place]
@@ -159,7 +168,8 @@ class PrimalBlocks(Blocks):
         n_blocks, d, _ = H.shape
         work = n_blocks * d**3
         if d <= SMALL:
-            self._U, failed = np.empty_like(H), np.empty(n_blocks, dtype=bool)
+            self._U = np.empty_like(H) if self._U is None else self._U
+            failed = np.empty(n_blocks, dtype=bool)
             in_chunks(
                 lambda first, last: _kernels.factor_blocks(
                     H, self.delta, h, groups.alpha, SUSPICIOUS, self._U, failed, first, last
@@ -245,8 +255,9 @@ class DualBlocks(Blocks):
     not kept but taken from the data again.
     """
 
-    def __init__(self, data, groups, alpha_intercept):
-        super().__init__(data, groups, alpha_intercept)
+    def take(self, data):
+        """Take up data: at first, or the same with other weights."""
+        self.data, groups = data, self.groups
         self.delta = np.empty((len(groups.block), data.n_features))
         self.total = np.empty(len(groups.block))
         for g, b in enumerate(groups.block):
@@ -311,10 +322,11 @@ class DualBlocks(Blocks):
 class PooledBlocks(Blocks):
     """Blocks of tasks that cannot leave the centre: their sum is all that is kept."""
 
-    def __init__(self, data, groups, alpha_intercept):
-        super().__init__(data, groups, alpha_intercept)
-        self.delta = np.empty((len(groups.block), data.n_features))
-        self.total = np.empty(len(groups.block))
+    def take(self, data):
+        """Take up data: at first, or the same with other weights."""
+        self.data = data
+        self.delta = np.empty((len(self.groups.block), data.n_features))
+        self.total = np.empty(len(self.groups.block))
 
     def factor(self, *, reduce):
         """Sum up the system of the centre."""

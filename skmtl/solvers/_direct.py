@@ -23,6 +23,10 @@ class DirectSolver(NewtonSolver):
     in the space the rows span.
     """
 
+    def __init__(self, problem, max_iter, tol):
+        super().__init__(problem, max_iter, tol)
+        self._system = None
+
     @classmethod
     def objection(cls, problem):
         """Return why this solver cannot take the problem, or None."""
@@ -52,21 +56,20 @@ class DirectSolver(NewtonSolver):
         data = problem.data.with_features(problem.data.X @ self._basis)
         return Problem(data, problem.loss, problem.penalty)
 
-    @cached_property
-    def _joint(self):
-        return JointSystem(self._rotated)
-
     def setup(self, evaluation):
         """Factor the blocks of all tasks and the system of the centre."""
         problem, derivative = self._rotated, evaluation.sums.derivative
-        data = problem.data
         if problem.loss.outputs:
-            self._system = self._joint
+            self._system = self._system or JointSystem(problem)
             self._system.set_up(derivative, self.rtol)
             return
+        data = problem.data
         if derivative is not None:
             data = data.curved(problem.loss.curvature(derivative))
-        self._system = Elimination(data, problem.penalty)
+        if self._system is None:
+            self._system = Elimination(data, problem.penalty)
+        else:
+            self._system.take(data)
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""

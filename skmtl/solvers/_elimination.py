@@ -40,20 +40,30 @@ class Elimination:
     def __init__(self, data, penalty):
         self._penalty = penalty
         groups = Groups.of(data, penalty.alpha)
+        self._parts = []
+        for kind, chosen in block_kinds(data, groups).items():
+            if chosen.any():
+                part, tasks = groups.select(chosen)
+                self._parts.append((kind(data, part, penalty.alpha_intercept), tasks))
         self._delta = np.empty((data.n_tasks, data.n_features))
         self._total = np.empty(data.n_tasks)
-        self._parts = []
-        S = np.zeros((data.n_features + 1, data.n_features + 1))
+        self._factor()
+
+    def take(self, data):
+        """Take up the same data with other weights."""
+        for blocks, _ in self._parts:
+            blocks.take(data)
+        self._factor()
+
+    def _factor(self):
+        """Factor the blocks of all tasks and the system of the centre."""
+        penalty, d = self._penalty, self._delta.shape[1]
+        S = np.zeros((d + 1, d + 1))
         still = penalty.fixed_center and (penalty.fixed_level or penalty.alpha_intercept == 0)
-        for kind, chosen in block_kinds(data, groups).items():
-            if not chosen.any():
-                continue
-            part, tasks = groups.select(chosen)
-            blocks = kind(data, part, penalty.alpha_intercept)
+        for blocks, tasks in self._parts:
             blocks.factor(reduce=not still)
-            self._delta[tasks] = blocks.delta[part.of_task]
-            self._total[tasks] = blocks.total[part.of_task]
-            self._parts.append((blocks, tasks))
+            self._delta[tasks] = blocks.delta[blocks.groups.of_task]
+            self._total[tasks] = blocks.total[blocks.groups.of_task]
             S += blocks.center_system()
         self._kappa = parallel(self._total, penalty.alpha_intercept)
         self._set_up_center(S)

@@ -26,7 +26,8 @@ class JointSystem:
     _MAX_ITER = 500
 
     def __init__(self, problem):
-        self._problem, self._eliminations = problem, None
+        self._problem = problem
+        self._eliminations = self._centering = None  # one per class, of a curvature some steps old
         self._n_iter = 0  # of the last step
         self._present, self._components = problem.data.present, None
         if self._present is not None:
@@ -37,7 +38,8 @@ class JointSystem:
         """Take the curvature at these derivatives; solve to the relative residual ``rtol``."""
         self._derivative, self._rtol = derivative, rtol
         data = self._problem.data
-        # To factor the blocks anew costs as much as some d / 8 products with them.
+        # To factor the blocks anew costs about as much as d / 8 iterations: as long as they are
+        # fewer, systems of an older curvature precondition well enough.
         if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 8:
             return
         curvature = self._problem.loss.curvature(derivative)
@@ -46,7 +48,6 @@ class JointSystem:
         curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty
         distinct = [Elimination(part, penalty) for part in curved]
         repeats = len(derivative) // len(distinct)
-        self._centering = None
         if distinct[0].follows and not penalty.fixed_center:
             # Where the centre follows the tasks it is found last: what the data do not see would
             # pile up in conjugate gradients.
@@ -70,7 +71,7 @@ class JointSystem:
                 problem.loss, self._derivative, direction.W, direction.level
             )
             curvature = direction.dot(problem.gradient(direction, *product))
-            if curvature <= 0:
+            if not curvature > 0:  # rounding, in a direction that the data do not see
                 break
             length = size / curvature
             point = point.plus(direction.times(length))
