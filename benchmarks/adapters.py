@@ -27,10 +27,10 @@ def ridge_augmented(X, tasks, y, n_tasks, alpha, alpha_shared):
     return shared + model.coef_[d:].reshape(n_tasks, d)
 
 
-def logistic_loop(X, y, groups, alpha):
+def logistic_loop(X, y, groups, alpha, tol=1e-4):
     """Fit a scikit-learn LogisticRegression per task of two classes or more."""
     return [
-        LogisticRegression(C=1 / alpha, max_iter=1000).fit(X[rows], y[rows])
+        LogisticRegression(C=1 / alpha, tol=tol, max_iter=10_000).fit(X[rows], y[rows])
         for rows in groups
         if (y[rows] != y[rows[0]]).any()
     ]
