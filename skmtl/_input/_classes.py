@@ -88,10 +88,12 @@ def class_weights(class_weight, classes, totals):
     """
     if isinstance(class_weight, str) and class_weight == "balanced":
         return totals.sum() / (len(classes) * totals)
-    if isinstance(class_weight, dict):
-        wrong = [w for w in class_weight.values() if isinstance(w, bool) or not isinstance(w, Real)]
-        if wrong:
-            raise ValueError(f"class_weight must map classes to numbers, got {listed(wrong)}.")
+    given = {} if class_weight is None else class_weight
+    if not isinstance(given, dict) or not all(_is_number(weight) for weight in given.values()):
+        raise ValueError(
+            "class_weight must be None, 'balanced' or a dict from class to a positive number, got "
+            f"{class_weight!r}."
+        )
     weights = compute_class_weight(class_weight, classes=classes, y=classes)
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise ValueError(
@@ -99,3 +101,7 @@ def class_weights(class_weight, classes, totals):
             "Leave the rows of a class out, or give them sample_weight 0, to fit without it."
         )
     return weights
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool)
