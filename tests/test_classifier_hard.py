@@ -379,3 +379,14 @@ def test_a_warm_start_at_the_solution_does_not_warn():
     assert messages_of(model, X, y) == []
     assert messages_of(model, X, y) == []
     assert len(model.history_) == 1
+
+
+@every_solver
+def test_a_warm_start_that_is_worse_than_none_is_not_taken(solver):
+    X, y = draw(d=2)
+    y = (X[:, 1] > 0).astype(int)
+    model = PooledClassifier(1e-8, task_column=0, solver=solver, warm_start=True).fit(X, y)
+    model.set_params(alpha=1.0).fit(X, 1 - y)
+    cold = PooledClassifier(1.0, task_column=0, solver=solver).fit(X, 1 - y)
+    assert_allclose(model.coef_, cold.coef_, rtol=1e-9)
+    assert model.n_iter_ == cold.n_iter_
