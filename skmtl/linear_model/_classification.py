@@ -123,14 +123,19 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         class_weight = _input.class_weights(self.class_weight, classes, totals)
         return rows.of_classes(classes, codes, class_weight)
 
+    def _rules_out(self, penalty):
+        """Return whether classes that a task lacks are ruled out there."""
+        return self.task_classes == "seen" or penalty.alpha_intercept == 0
+
     def _bars(self, rows, penalty):
-        if self.task_classes == "seen" or penalty.alpha_intercept == 0:
-            return level_bars(rows.seen)
-        return None
+        return level_bars(rows.seen) if self._rules_out(penalty) else None
+
+    def _keep_coefficients(self, solution, problem, offset):
+        super()._keep_coefficients(solution, problem, offset)
+        self._ruled_out = self._rules_out(problem.penalty)
 
     def _level(self, point, problem):
         level, barred = point.level, problem.data.barred
-        self._barred = self.task_classes == "seen" or problem.penalty.alpha_intercept == 0
         if self.task_classes == "seen" or barred is None:
             return level
         # Free levels of classes that a task lacks have their optimum at infinity: far enough
@@ -142,7 +147,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return np.where(barred < 0, lowest - _BARRED - reach, level)
 
     def _prediction_intercept(self):
-        bars = level_bars(self.task_classes_) if self._barred else None
+        bars = level_bars(self.task_classes_) if self._ruled_out else None
         return self.intercept_ if bars is None else self.intercept_ + bars.T
 
     def _probability_scores(self, X):
