@@ -43,8 +43,8 @@ def _sum_is_finite(X):
     return np.isfinite(sum(in_chunks(part, len(X), 4 * X.size)))
 
 
-def read_target(estimator, y, X, *, wide):
-    """Return y as float64, (n,) or, in the wide form, (n, T) with NaN for the unobserved."""
+def given_target(estimator, y):
+    """Return y as something with dimensions; refuse None."""
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
@@ -52,6 +52,12 @@ def read_target(estimator, y, X, *, wide):
         )
     if not hasattr(y, "ndim"):  # lists, polars
         y = np.asarray(y)
+    return y
+
+
+def read_target(estimator, y, X, *, wide):
+    """Return y as float64, (n,) or, in the wide form, (n, T) with NaN for the unobserved."""
+    y = given_target(estimator, y)
     if not wide and y.ndim == 2:
         y = column_or_1d(y, warn=True)
     many = y.ndim == 2

@@ -7,6 +7,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from skmtl._input._arrays import given_target
 from skmtl._input._text import listed
 
 _LONG_FORM = (
@@ -17,13 +18,7 @@ _LONG_FORM = (
 
 def read_class_labels(estimator, y, X, *, wide):
     """Return y as labels (n,) or, in the wide form, as an indicator (n, T) of 0 and 1."""
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
-            "y is None."
-        )
-    if not hasattr(y, "ndim"):  # lists, polars
-        y = np.asarray(y)
+    y = given_target(estimator, y)
     if wide and y.ndim == 2 and y.shape[1] > 1:
         y = _read_indicator(y)
     else:

@@ -94,7 +94,7 @@ class NewtonSolver(ABC):
 
     def solve(self, start):
         """Return the ``Solution`` reached from ``start``."""
-        problem, best, history, stalled, last_step = self.problem, None, [], 0, None
+        problem, best, history, stalled, before = self.problem, None, [], 0, None
         coefficients, evaluation = start, problem.evaluate(start)
         if not np.isfinite(evaluation.objective):
             raise ValueError(
@@ -118,7 +118,7 @@ class NewtonSolver(ABC):
             if converged or exhausted or stalled == 2 or self.n_iter >= self.max_iter:
                 break
             self.rtol = self._forcing(history)
-            if last_step is None or not self._quadratic:
+            if before is None or not self._quadratic:
                 self.setup(evaluation)
             target, before = self.step(coefficients, evaluation), coefficients
             target = problem.penalty.settle(target, problem.data.present)
@@ -126,7 +126,7 @@ class NewtonSolver(ABC):
                 coefficients, evaluation = target, problem.evaluate(target)
             else:
                 coefficients, evaluation = self._search(coefficients, evaluation, target)
-            last_step = coefficients.plus(before.times(-1.0))
+        last_step = None if before is None else coefficients.plus(before.times(-1.0))
         coefficients, evaluation = best
         return Solution(
             coefficients,
