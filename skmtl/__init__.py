@@ -1,17 +1,26 @@
 """Regularised multi-task learning for scikit-learn."""
 
 from skmtl.linear_model import (
+    ADMMClassifier,
+    ADMMRegressor,
+    GraphRegularizedClassifier,
+    GraphRegularizedRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     PooledClassifier,
     PooledRegressor,
     SharedL2Classifier,
     SharedL2Regressor,
+    alpha_max,
 )
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "ADMMClassifier",
+    "ADMMRegressor",
+    "GraphRegularizedClassifier",
+    "GraphRegularizedRegressor",
     "MeanRegularizedClassifier",
     "MeanRegularizedRegressor",
     "PooledClassifier",
@@ -19,4 +28,5 @@ __all__ = [
     "SharedL2Classifier",
     "SharedL2Regressor",
     "__version__",
+    "alpha_max",
 ]

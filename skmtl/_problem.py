@@ -32,8 +32,12 @@ class Problem:
         self.data, self.loss, self.penalty = data, loss, penalty
         self._null_squares = None
 
-    def evaluate(self, coefficients):
-        """Return the ``Evaluation`` at some coefficients; one pass over the data."""
+    def evaluate(self, coefficients, split=None):
+        """Return the ``Evaluation`` at some coefficients; one pass over the data.
+
+        ``split`` is how the penalty sees them, where it has several terms or parts: what it claims
+        is checked.
+        """
         W, level = coefficients.W, coefficients.level
         sums = self.data.loss_sums(self.loss, W, level)
         if self._null_squares is None:
@@ -43,8 +47,10 @@ class Problem:
             self._null_squares = null.squares
         gradient = self.gradient(coefficients, sums.G, sums.R)
         return Evaluation(
-            float(sums.value.sum()) + self.penalty.value(coefficients),
-            self._optimality(gradient, sums),
+            float(sums.value.sum()) + self.penalty.value(coefficients, split),
+            self._optimality(
+                self.penalty.residual(coefficients, gradient, self._units, split), sums
+            ),
             gradient,
             sums,
         )
@@ -62,11 +68,12 @@ class Problem:
     def _optimality(self, gradient, sums):
         """Return the relative KKT residual: the largest entry of the gradient in natural units.
 
-        The unit of an entry is the square root of its own curvature (squared norm of the feature
-        in the task, plus the strength of the penalty) times the norm of the loss gradients in
-        that task, the residuals: it follows every change of units of features and target. Of the
-        centre, what counts is the gradient left when the tasks follow it, and its curvature then:
-        two springs in a row, ``1 / (1 / data + 1 / penalty)``.
+        Where a penalty has kinks, the gradient is what they leave of it. The unit of an entry is
+        the square root of its own curvature (squared norm of the feature in the task, plus the
+        strength of the penalty) times the norm of the loss gradients in that task, the residuals:
+        it follows every change of units of features and target. Of the centre, what counts is the
+        gradient left when the tasks follow it, and its curvature then: two springs in a row,
+        ``1 / (1 / data + 1 / penalty)``.
         """
         # Far below the residuals of the null model, rounding takes over.
         share = self.data.totals / self.data.totals.sum()

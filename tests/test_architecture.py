@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "_tasks": {"_kernels", "_threads"},
     "_input": {"_tasks", "_threads"},
     "losses": set(),
-    "penalties": set(),
+    "penalties": {"_kernels"},
     "_problem": {"_tasks", "losses", "penalties"},
     "solvers": {"_problem", "_tasks", "penalties", "_linalg", "_kernels", "_threads"},
     "linear_model": {"_input", "_problem", "_tasks", "losses", "penalties", "solvers"},

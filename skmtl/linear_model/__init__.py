@@ -1,10 +1,13 @@
 """Linear multi-task models."""
 
+from skmtl.linear_model._admm import ADMMClassifier, ADMMRegressor
+from skmtl.linear_model._alpha_max import alpha_max
 from skmtl.linear_model._classifiers import (
     MeanRegularizedClassifier,
     PooledClassifier,
     SharedL2Classifier,
 )
+from skmtl.linear_model._graph import GraphRegularizedClassifier, GraphRegularizedRegressor
 from skmtl.linear_model._regressors import (
     MeanRegularizedRegressor,
     PooledRegressor,
@@ -12,10 +15,15 @@ from skmtl.linear_model._regressors import (
 )
 
 __all__ = [
+    "ADMMClassifier",
+    "ADMMRegressor",
+    "GraphRegularizedClassifier",
+    "GraphRegularizedRegressor",
     "MeanRegularizedClassifier",
     "MeanRegularizedRegressor",
     "PooledClassifier",
     "PooledRegressor",
     "SharedL2Classifier",
     "SharedL2Regressor",
+    "alpha_max",
 ]

@@ -88,7 +88,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             point = solution.coefficients
             self.shared_coef_ = point.w
             self.shared_intercept_ = (point.c + offset - point.w @ center)[()]
-        self._keep(solution)
+        self._keep(solution, problem)
         return self
 
     def _keep_coefficients(self, solution, problem, offset):
@@ -97,6 +97,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         level = self._level(solution.coefficients, problem)
         self.coef_ = _swapped(W, outputs)
         self.intercept_ = _swapped(level + offset - W @ problem.data.center, outputs)
+
+    def _public(self, part, problem):
+        """Return (K, T, ...) as users see it, (T, K, ...)."""
+        return _swapped(part, problem.loss.outputs)
 
     def _keep_target(self, rows):
         """Keep what the target was found to be."""
@@ -181,7 +185,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         for name in self._by_task:
             both = np.concatenate([getattr(self, name)[kept], getattr(adapted, name)])
             setattr(adapted, name, both[order])
-        adapted._keep(solution)
+        adapted._keep(solution, problem)
         return adapted
 
     def _check_parameters(self):
@@ -298,7 +302,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             )
         return solution
 
-    def _keep(self, solution):
+    def _keep(self, solution, problem):
         self.n_iter_ = max(1, solution.n_iter)
         self.objective_, self.optimality_ = solution.objective, solution.optimality
         self.history_ = solution.history

@@ -9,7 +9,7 @@ from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separa
 from skmtl.losses import SquaredLoss
 
 
-class _Regressor(RegressorMixin, LinearMultiTaskModel):
+class Regressor(RegressorMixin, LinearMultiTaskModel):
     """What the regressors share: the squared loss and a numeric target."""
 
     _alternative = "MeanRegularizedRegressor"
@@ -45,7 +45,7 @@ class _Regressor(RegressorMixin, LinearMultiTaskModel):
         return tags
 
 
-class PooledRegressor(_Regressor):
+class PooledRegressor(Regressor):
     """One ridge regression for all tasks: hard sharing.
 
     Minimises, over w, the levels c_t and their centre c::
@@ -149,7 +149,7 @@ class PooledRegressor(_Regressor):
         return pooled_coupling(self, tasks)
 
 
-class SharedL2Regressor(_Regressor):
+class SharedL2Regressor(Regressor):
     """A ridge regression per task, each with its own strength: no sharing but of alpha.
 
     Minimises, over all w_t and b_t::
@@ -228,7 +228,7 @@ n_features_in_, feature_names_in_
         return separate_coupling(self, tasks)
 
 
-class MeanRegularizedRegressor(_Regressor):
+class MeanRegularizedRegressor(Regressor):
     """A ridge regression per task, each drawn to a common centre that is learned with them.
 
     Minimises, over all w_t and levels c_t and over their centre (w, c)::

@@ -1,6 +1,55 @@
 """Penalties on the coefficients of all tasks: they know neither X nor y."""
 
 from skmtl.penalties._base import Coefficients, Penalty
+from skmtl.penalties._composite import Decomposed, Sum
+from skmtl.penalties._fused import TemporalFused
+from skmtl.penalties._graph import read_graph
+from skmtl.penalties._graph_coupling import GraphCoupling
+from skmtl.penalties._low_rank import TraceNorm
 from skmtl.penalties._mean import MeanCoupling
+from skmtl.penalties._network import NetworkLasso
+from skmtl.penalties._quadratic import Graph, MeanRegularized, Ridge
+from skmtl.penalties._robust import RobustMean
+from skmtl.penalties._sparse import L1, L21, TaskL2
+from skmtl.penalties._structured import Split, StructuredPenalty, floored, geometric_mean, stacked
+from skmtl.penalties._task_penalty import TaskPenalty
 
-__all__ = ["Coefficients", "MeanCoupling", "Penalty"]
+PENALTIES = {
+    "graph": Graph,
+    "l1": L1,
+    "l21": L21,
+    "mean_regularized": MeanRegularized,
+    "network_lasso": NetworkLasso,
+    "ridge": Ridge,
+    "robust_mean": RobustMean,
+    "task_l2": TaskL2,
+    "temporal_fused": TemporalFused,
+    "trace_norm": TraceNorm,
+}
+
+__all__ = [
+    "L1",
+    "L21",
+    "PENALTIES",
+    "Coefficients",
+    "Decomposed",
+    "Graph",
+    "GraphCoupling",
+    "MeanCoupling",
+    "MeanRegularized",
+    "NetworkLasso",
+    "Penalty",
+    "Ridge",
+    "RobustMean",
+    "Split",
+    "StructuredPenalty",
+    "Sum",
+    "TaskL2",
+    "TaskPenalty",
+    "TemporalFused",
+    "TraceNorm",
+    "floored",
+    "geometric_mean",
+    "read_graph",
+    "stacked",
+]

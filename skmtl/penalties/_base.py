@@ -1,6 +1,7 @@
 """What a penalty is, and the coefficients it acts on."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -59,12 +60,37 @@ class Coefficients(NamedTuple):
         return sum(float(np.vdot(a, b)) for a, b in zip(self, other, strict=True))
 
 
+class Term(NamedTuple):
+    """A term of a penalty on coefficients W (..., T, d) and levels (..., T).
+
+    ``prox(W, level, step, level_step)`` returns both after a step; ``steps`` is what the step of W
+    may differ by, as in `TaskPenalty`. ``derivative``, of the same arguments, returns a linear
+    function of (W, level), and its blocks for W as in `TaskPenalty` and diagonal for levels (T,);
+    or None.
+    """
+
+    prox: Callable
+    derivative: Callable
+    steps: str
+
+
 class Penalty(ABC):
-    """A convex function of the ``Coefficients``: what a ``Problem`` asks of it."""
+    """A convex function of the ``Coefficients``: what a ``Problem`` asks of it.
+
+    Attributes
+    ----------
+    quadratic : bool
+        Whether gradients are linear.
+    fixed_level : bool
+        Whether the common level stays where it is.
+    """
+
+    quadratic = False
+    fixed_level: bool
 
     @abstractmethod
-    def value(self, coefficients):
-        """Return the penalty, a float."""
+    def value(self, coefficients, split=None):
+        """Return the penalty, a float; ``split`` where it has parts (`Split`)."""
 
     @abstractmethod
     def gradient(self, coefficients):
@@ -81,3 +107,29 @@ class Penalty(ABC):
     @abstractmethod
     def take(self, tasks):
         """Return the penalty of some of the tasks, an index array."""
+
+    def project(self, coefficients):
+        """Return the coefficients with zeros in the parts that are held at zero."""
+        parts = zip(self.free(), coefficients, strict=True)
+        return Coefficients(*(free * part for free, part in parts))
+
+    def settle(self, coefficients, present=None):
+        """Return the same model with what the penalty leaves open settled."""
+        return coefficients
+
+    def residual(self, coefficients, gradient, units, split=None):
+        """Return what the conditions of optimality leave, as ``Coefficients`` of gradients.
+
+        That is the gradient itself where all is smooth. ``units`` are the roots of the curvature
+        of each part.
+        """
+        return gradient
+
+    @property
+    @abstractmethod
+    def terms(self):
+        """What the penalty is a sum of, a list of ``Term`` for each part of the coefficients."""
+
+    @abstractmethod
+    def coefficients(self, W, level):
+        """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmtl.penalties._base import Coefficients, Penalty
+from skmtl.penalties._base import Coefficients, Penalty, Term
+from skmtl.penalties._quadratic import level_prox, mean_prox, weighted_center
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class MeanCoupling(Penalty):
     alpha_intercept: float
     fixed_level: bool = False
 
+    quadratic = True
+
     @property
     def fixed_center(self):
         """Whether the centre w of the coefficients stays where it is."""
@@ -48,7 +51,7 @@ class MeanCoupling(Penalty):
             0.0,
         )
 
-    def value(self, coefficients):
+    def value(self, coefficients, split=None):
         """Return the penalty, a float."""
         parts = zip(self.curvature(), coefficients, strict=True)
         return 0.5 * sum(float(np.sum(strength * part**2)) for strength, part in parts)
@@ -66,11 +69,6 @@ class MeanCoupling(Penalty):
             np.asarray(float(not self.fixed_center)),
             float(not self.fixed_level),
         )
-
-    def project(self, coefficients):
-        """Return the coefficients with zeros in the parts that are held at zero."""
-        parts = zip(self.free(), coefficients, strict=True)
-        return Coefficients(*(free * part for free, part in parts))
 
     def settle(self, coefficients, present=None):
         """Return the same model with the common level where the penalty leaves it open.
@@ -91,9 +89,41 @@ class MeanCoupling(Penalty):
         q = q - np.expand_dims(shift, -1)
         return coefficients._replace(q=q if present is None else present * q, c=c + shift)
 
+    @property
+    def terms(self):
+        """The coupling is its only term; see `Penalty`."""
+        alpha = self.alpha[:, None]
+
+        def prox(W, level, step, level_step):
+            strength = np.where(alpha > 0, alpha * step, 0.0)
+            W = mean_prox(W, strength, step, self.alpha_shared)
+            return W, level_prox(level, level_step, self.alpha_intercept)
+
+        def derivative(W, level, step, level_step):
+            blocks = 1.0 / (1.0 + np.where(alpha > 0, alpha * step, 0.0))
+            levels = 1.0 / (1.0 + _finite(self.alpha_intercept) * level_step)
+            return (
+                lambda D, q: prox(D, q, step, level_step),
+                np.broadcast_to(blocks, W.shape[-2:]),
+                levels,
+            )
+
+        return [[Term(prox, derivative, "entry")]]
+
+    def coefficients(self, W, level):
+        """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
+        w = weighted_center(W, self.alpha[:, None], self.alpha_shared)
+        c = level.mean(axis=-1) * (not self.fixed_level)
+        V, q = W - np.expand_dims(w, -2), level - np.expand_dims(c, -1)
+        return self.project(Coefficients(V, q, w, c))
+
     def hold_center(self):
         """Return the penalty with the centre (w, c) held where it is."""
         return replace(self, alpha_shared=np.inf, fixed_level=True)
+
+    def star(self):
+        """Return the coupling itself: that of each task, as far as solvers know it."""
+        return self
 
     def take(self, tasks):
         """Return the penalty of some of the tasks, an index array."""

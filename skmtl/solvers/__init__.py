@@ -1,9 +1,17 @@
 """Solvers: a Problem in, a Solution out; they know no estimator."""
 
+from skmtl.solvers._admm import ADMMSolver
 from skmtl.solvers._base import NewtonSolver, Solution
 from skmtl.solvers._cg import ConjugateGradientSolver
 from skmtl.solvers._direct import DirectSolver
 
-SOLVERS = {"direct": DirectSolver, "cg": ConjugateGradientSolver}
+SOLVERS = {"direct": DirectSolver, "cg": ConjugateGradientSolver, "admm": ADMMSolver}
 
-__all__ = ["SOLVERS", "ConjugateGradientSolver", "DirectSolver", "NewtonSolver", "Solution"]
+__all__ = [
+    "SOLVERS",
+    "ADMMSolver",
+    "ConjugateGradientSolver",
+    "DirectSolver",
+    "NewtonSolver",
+    "Solution",
+]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import Coefficients, Split
 
 _MIN_STEP = 1e-10  # share of a step below which it leads nowhere
 _FAR = 0.01  # optimality above which steps may be prolonged
@@ -31,6 +31,8 @@ class Solution:
         What the last step added, where there was one.
     exhausted : bool
         Whether the solver stopped because the objective, which is at least zero, is next to it.
+    split : Split or None
+        How the penalty sees the coefficients, where it has been split from the loss.
     """
 
     coefficients: Coefficients
@@ -39,8 +41,9 @@ class Solution:
     n_iter: int
     converged: bool
     history: list[dict]
-    last_step: Coefficients | None
-    exhausted: bool
+    last_step: Coefficients | None = None
+    exhausted: bool = False
+    split: Split | None = None
 
 
 class NewtonSolver(ABC):
@@ -75,7 +78,7 @@ class NewtonSolver(ABC):
     @classmethod
     def objection(cls, problem):
         """Return why this solver cannot take the problem, or None."""
-        if not isinstance(problem.penalty, MeanCoupling):
+        if not problem.penalty.quadratic:
             return "it takes quadratic couplings only"
         return None
 
@@ -96,11 +99,7 @@ class NewtonSolver(ABC):
         """Return the ``Solution`` reached from ``start``."""
         problem, best, history, stalled, before = self.problem, None, [], 0, None
         coefficients, evaluation = start, problem.evaluate(start)
-        if not np.isfinite(evaluation.objective):
-            raise ValueError(
-                f"The objective is {evaluation.objective} before the first step: values of y, X "
-                "or the weights are too large for their squares. Scale them."
-            )
+        check_finite(evaluation)
         while True:
             history.append(
                 {
@@ -194,3 +193,12 @@ class NewtonSolver(ABC):
             if beyond.objective < result.objective:
                 return farther, beyond
         return point, result
+
+
+def check_finite(evaluation):
+    """Refuse a start without an objective."""
+    if not np.isfinite(evaluation.objective):
+        raise ValueError(
+            f"The objective is {evaluation.objective} before the first step: values of y, X "
+            "or the weights are too large for their squares. Scale them."
+        )

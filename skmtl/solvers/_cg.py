@@ -28,7 +28,7 @@ class ConjugateGradientSolver(NewtonSolver):
         reason = super().objection(problem)
         if reason is not None:
             return reason
-        if (problem.penalty.alpha == 0).any():
+        if (problem.penalty.star().alpha == 0).any():
             return "alpha=0 leaves coefficients open that only solver='direct' can settle"
         return None
 
@@ -38,7 +38,6 @@ class ConjugateGradientSolver(NewtonSolver):
         strength = penalty.curvature()
         self._shapes = [part.shape for part in evaluation.gradient]
         self._free = self._pack(penalty.free())
-        self._strength = self._pack(strength)
         self._derivative = evaluation.sums.derivative
         if self._derivative is not None:
             curvature = loss.curvature(self._derivative)
@@ -48,7 +47,7 @@ class ConjugateGradientSolver(NewtonSolver):
         center = curvature.sum(axis=0)
         if strength.w == 0:
             center = np.full_like(center, center.mean())
-        diagonal = self._strength + self._pack(
+        diagonal = self._pack(strength) + self._pack(
             Coefficients(curvature, data.totals, center, data.totals.sum())
         )
         diagonal[diagonal == 0] = 1.0
@@ -95,4 +94,4 @@ class ConjugateGradientSolver(NewtonSolver):
             self.problem.loss, self._derivative, parts.W, parts.level
         )
         gradient = self._pack(Coefficients(G, R, G.sum(axis=-2), R.sum(axis=-1)))
-        return self._free * (gradient + self._strength * x)
+        return self._free * (gradient + self._pack(self.problem.penalty.gradient(parts)))

@@ -1,31 +1,34 @@
 """Newton steps by block elimination."""
 
-import os
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from skmtl._linalg import row_space
 from skmtl._problem import Problem
+from skmtl.penalties import GraphCoupling
 from skmtl.solvers._base import NewtonSolver
 from skmtl.solvers._blocks import DualBlocks, Groups, PrimalBlocks
 from skmtl.solvers._elimination import Elimination, block_kinds
+from skmtl.solvers._graph_system import GraphSystem
 from skmtl.solvers._joint import JointSystem
+from skmtl.solvers._memory import memory_limit
 
 
 class DirectSolver(NewtonSolver):
-    """Newton steps that are exact, by ``Elimination``, or nearly so, by a ``JointSystem``.
+    """Newton steps that are exact, by ``Elimination``, or as good as needed.
 
     Where a row has one prediction the elimination of the tasks gives the step. Where it has K,
     their curvatures are tied to each other: every class is eliminated by itself, and conjugate
-    gradients add what ties the classes. With fewer rows than features in all, everything happens
+    gradients add what ties the classes (``JointSystem``), as they do for the links of a graph
+    (``GraphSystem``). With fewer rows than features in all, everything happens
     in the space the rows span.
     """
 
     def __init__(self, problem, max_iter, tol):
         super().__init__(problem, max_iter, tol)
         self._system = None
+        self._on_graph = isinstance(problem.penalty, GraphCoupling)
 
     @classmethod
     def objection(cls, problem):
@@ -33,7 +36,7 @@ class DirectSolver(NewtonSolver):
         reason = super().objection(problem)
         if reason is not None:
             return reason
-        needed, limit = _memory(problem), _memory_limit()
+        needed, limit = _memory(problem), memory_limit()
         if needed > limit:
             return (
                 f"its blocks would need about {needed / 2**30:.1f} GiB of memory, more than the "
@@ -59,8 +62,9 @@ class DirectSolver(NewtonSolver):
     def setup(self, evaluation):
         """Factor the blocks of all tasks and the system of the centre."""
         problem, derivative = self._rotated, evaluation.sums.derivative
-        if problem.loss.outputs:
-            self._system = self._system or JointSystem(problem)
+        if problem.loss.outputs or self._on_graph:
+            kind = GraphSystem if self._on_graph else JointSystem
+            self._system = self._system or kind(problem)
             self._system.set_up(derivative, self.rtol)
             return
         data = problem.data
@@ -88,7 +92,7 @@ def _memory(problem):
     """Return about how many bytes the blocks and the system of the centre take."""
     data = problem.data
     d = min(len(data.X), data.n_features)
-    groups = Groups.of(data, problem.penalty.alpha)
+    groups = Groups.of(data, problem.penalty.star().alpha)
     masks = block_kinds(data, groups)
     if problem.loss.constant_curvature is None:  # every task has curvatures of its own
         masks = {kind: mask[groups.of_task] for kind, mask in masks.items()}
@@ -98,14 +102,3 @@ def _memory(problem):
     dual = rows[masks[DualBlocks]] + 1.0
     systems = 16 * masks[PrimalBlocks].sum() * d**2 + 8 * (dual @ dual) + 48 * d**2
     return systems * int(np.prod(problem.loss.outputs))
-
-
-def _memory_limit():
-    """Return half the memory of the machine or container in bytes, 4 GiB where it is unknown."""
-    limits = []
-    try:
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (AttributeError, ValueError, OSError):  # another system, or a container without limit
-        pass
-    return min(limits, default=2.0**33) / 2

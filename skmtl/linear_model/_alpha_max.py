@@ -1,0 +1,83 @@
+"""Where the strength of a norm begins to leave nothing."""
+
+import numpy as np
+from sklearn.base import clone
+
+from skmtl import _input
+from skmtl._problem import Problem
+from skmtl.linear_model._structured import StructuredModel
+from skmtl.penalties import Coefficients, MeanCoupling, stacked
+from skmtl.solvers import SOLVERS
+
+_TOL = 1e-12
+_MAX_ITER = 10_000
+
+
+def alpha_max(estimator, X, y, sample_weight=None):
+    """Return the smallest ``alpha`` at which the penalty of an estimator leaves nothing.
+
+    There and beyond, what the penalty is a norm of is zero: all coefficients (`L1`, `L21`,
+    `TaskL2`, `TraceNorm`), or all differences between tasks (`RobustMean`, `NetworkLasso`,
+    `TemporalFused`). A grid for a search goes from it downwards:
+    ``alpha_max(model, X, y) * np.geomspace(1, 1e-3, 20)``.
+
+    Parameters
+    ----------
+    estimator : ADMMRegressor or ADMMClassifier
+        Whatever its ``alpha`` is. Ridge terms beside a norm of all coefficients do not matter.
+    X : dataframe or array-like of shape (n_samples, n_features)
+        As in ``fit``.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        As in ``fit``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row.
+
+    Returns
+    -------
+    float
+        The dual norm of the gradient of the loss, at the fit without what the norm penalises.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no penalty to choose.
+    ValueError
+        If the penalty is no norm, or one of differences beside a ridge.
+
+    Examples
+    --------
+    >>> from skmtl import ADMMRegressor, alpha_max
+    >>> from skmtl.datasets import load_radon
+    >>> X, y = load_radon(return_X_y=True)
+    >>> model = ADMMRegressor("l21", task_column=0)
+    >>> round(alpha_max(model, X, y), 3)
+    16.868
+    """
+    if not isinstance(estimator, StructuredModel):
+        raise TypeError(
+            f"alpha_max takes an ADMMRegressor or ADMMClassifier, got {type(estimator).__name__}."
+        )
+    model = clone(estimator).set_params(alpha=1.0)
+    model._check_parameters()
+    _, problem, _ = model._prepare(_input.read_rows(model, X, y, sample_weight, reset=True))
+    penalty = problem.penalty
+    norms = penalty.norms()
+    if problem.loss.outputs and any(norm.stacks is None for norm in norms):
+        raise ValueError(
+            "alpha_max of more than two classes takes sums only of penalties that treat classes "
+            f"alike, got {model.penalty!r}."
+        )
+    kinds = [norm.trivial for norm in norms]
+    if None in kinds:
+        hard, name = penalty.hard(), "admm"
+    else:
+        shared = 0.0 if "pooled" in kinds else np.inf
+        tied = np.full(problem.data.n_tasks, np.inf)
+        levels = penalty.alpha_intercept if model.fit_intercept else np.inf
+        hard, name = MeanCoupling(tied, shared, levels, penalty.fixed_level), "direct"
+    trivial = Problem(problem.data, problem.loss, hard)
+    data = problem.data
+    start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
+    solution = SOLVERS[name](trivial, _MAX_ITER, _TOL).solve(start)
+    G = trivial.evaluate(solution.coefficients).sums.G
+    return max(norm.dual_norm(stacked(norm, -G)) for norm in norms)

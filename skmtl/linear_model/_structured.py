@@ -1,0 +1,47 @@
+"""What the regressor and the classifier with penalties of one's own share."""
+
+from sklearn.utils import Bunch
+
+from skmtl import _input
+from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.penalties import PENALTIES, Decomposed, StructuredPenalty, TaskPenalty
+
+
+class StructuredModel(LinearMultiTaskModel):
+    """A model whose penalty is a parameter, and which keeps what the penalty has found."""
+
+    _has_center = False
+    _bounds = "alpha, or add a penalty such as Ridge(1e-3)"
+
+    def _penalty(self, tasks):
+        penalty = self.penalty
+        if isinstance(penalty, str):
+            if penalty not in PENALTIES:
+                raise ValueError(
+                    f"penalty must be one of {sorted(PENALTIES)} or an object such as "
+                    f"L21(1.0), got {penalty!r}."
+                )
+            penalty = PENALTIES[penalty]()
+        if not isinstance(penalty, TaskPenalty):
+            raise ValueError(
+                f"penalty must be one of {sorted(PENALTIES)} or an object of skmtl.penalties, got "
+                f"{penalty!r}."
+            )
+        return StructuredPenalty(
+            penalty.bind(tasks),
+            _input.strength(self.alpha, "alpha"),
+            _input.strength(self.alpha_intercept, "alpha_intercept"),
+            fixed_level=not self.fit_intercept,
+        )
+
+    def _keep(self, solution, problem):
+        super()._keep(solution, problem)
+        split, penalty = solution.split, problem.penalty
+        split = split or penalty.split(solution.coefficients.W)
+        found = penalty.structure(split, self.tasks_)
+        decomposed = isinstance(penalty.penalty, Decomposed)
+        self.structure_ = [Bunch(**part) for part in found] if decomposed else Bunch(**found[0])
+        if decomposed:
+            self.parts_ = [self._public(part, problem) for part in split.parts]
+        elif hasattr(self, "parts_"):
+            del self.parts_

@@ -1,0 +1,142 @@
+"""Penalties made of others."""
+
+import numpy as np
+
+from skmtl.penalties._task_penalty import TaskPenalty
+
+_MAX_ITER = 100_000
+
+
+class Sum(TaskPenalty):
+    """``first + second``: the same W, penalised by both.
+
+    What ``+`` makes of two penalties; a sum of three has a sum for its first. Structure: that of
+    all of them.
+
+    Parameters
+    ----------
+    first, second : TaskPenalty
+
+    References
+    ----------
+    H. Bauschke and P. Combettes (2008). A Dykstra-like algorithm for two monotone operators.
+    Pacific Journal of Optimization 4 (the prox).
+
+    Examples
+    --------
+    >>> from skmtl.penalties import L1, TraceNorm
+    >>> L1(0.1) + TraceNorm(2.0)
+    Sum(first=L1(alpha=0.1), second=TraceNorm(alpha=2.0))
+    """
+
+    def __init__(self, first, second):
+        self.first = first
+        self.second = second
+
+    @property
+    def trivial(self):
+        """Where the sum is zero: where both are."""
+        kinds = {self.first.trivial, self.second.trivial}
+        return "zero" if "zero" in kinds else "pooled" if "pooled" in kinds else None
+
+    @property
+    def stacks(self):
+        """What more classes are more of; None where the terms differ."""
+        return self.first.stacks if self.first.stacks == self.second.stacks else None
+
+    def bind(self, tasks):
+        """Return the penalty for tasks with these labels, checked."""
+        _check(self, TaskPenalty)
+        return Sum(self.first.bind(tasks), self.second.bind(tasks))
+
+    def take(self, tasks):
+        """Return the bound penalty of some of the tasks, an index array."""
+        return Sum(self.first.take(tasks), self.second.take(tasks))
+
+    def terms(self):
+        """Return the penalties that are summed, a list without sums."""
+        pair = self.first, self.second
+        return [t for p in pair for t in (p.terms() if isinstance(p, Sum) else [p])]
+
+    def value(self, W):
+        """Return the penalty at W (T, d), a float."""
+        return self.first.value(W) + self.second.value(W)
+
+    def prox(self, Z, step=1.0):
+        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        W, P, Q = Z, np.zeros_like(Z), np.zeros_like(Z)
+        for _ in range(_MAX_ITER):
+            middle = self.second.prox(W + P, step)
+            P = W + P - middle
+            last, W = W, self.first.prox(middle + Q, step)
+            Q = middle + Q - W
+            if max(np.abs(W - last).max(), np.abs(W - middle).max()) <= 1e-15 * np.abs(Z).max():
+                break
+        return W
+
+
+class Decomposed(TaskPenalty):
+    """``first(P) + second(Q)`` of coefficients W = P + Q: each part of its own kind.
+
+    ``Decomposed(L21(1.0), L1(0.5))`` is the dirty model (features shared by all, and own ones),
+    ``Decomposed(TraceNorm(1.0), TaskL2(1.0))`` robust multi-task learning (a common subspace, and
+    outlier tasks), ``Decomposed(L21(1.0), TaskL2(1.0))`` robust multi-task feature learning. A
+    part may be a sum, or decomposed further. After a fit, ``parts_`` of the estimator are P and Q
+    and ``structure_`` is a list of what each shows.
+
+    Parameters
+    ----------
+    first, second : TaskPenalty
+
+    References
+    ----------
+    A. Jalali, P. Ravikumar, S. Sanghavi, C. Ruan (2010). A dirty model for multi-task learning.
+    NIPS 23.
+
+    P. Gong, J. Ye, C. Zhang (2012). Robust multi-task feature learning. KDD.
+    https://doi.org/10.1145/2339530.2339672
+    """
+
+    def __init__(self, first, second):
+        self.first = first
+        self.second = second
+
+    def bind(self, tasks):
+        """Return the penalty for tasks with these labels, checked."""
+        _check(self, TaskPenalty)
+        return Decomposed(self.first.bind(tasks), self.second.bind(tasks))
+
+    def take(self, tasks):
+        """Return the bound penalty of some of the tasks, an index array."""
+        return Decomposed(self.first.take(tasks), self.second.take(tasks))
+
+    def parts(self):
+        """Return the penalties of the parts, a list."""
+        pair = self.first, self.second
+        return [q for p in pair for q in (p.parts() if isinstance(p, Decomposed) else [p])]
+
+    def value(self, parts):
+        """Return the penalty at parts (n_parts, T, d), a float."""
+        return sum(p.value(part) for p, part in zip(self.parts(), parts, strict=True))
+
+    def prox(self, parts, step=1.0):
+        """Return the prox of each part, (n_parts, T, d)."""
+        return np.array([p.prox(Z, step) for p, Z in zip(self.parts(), parts, strict=True)])
+
+    def __add__(self, other):
+        raise TypeError(
+            "A decomposed penalty has no sum: it penalises parts, not W. Add the other penalty to "
+            "one of its parts, Decomposed(L21(1.0) + Ridge(0.1), L1(0.5))."
+        )
+
+
+def _check(composite, kind):
+    for name in ("first", "second"):
+        part = getattr(composite, name)
+        if not isinstance(part, kind) or (
+            isinstance(part, Decomposed) and isinstance(composite, Sum)
+        ):
+            raise TypeError(
+                f"{name} of {type(composite).__name__} must be a penalty on W, such as L21(1.0), "
+                f"got {part!r}."
+            )

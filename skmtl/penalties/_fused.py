@@ -1,0 +1,71 @@
+"""Tasks in an order, of which neighbours are alike."""
+
+import numpy as np
+
+from skmtl import _kernels
+from skmtl.penalties._task_penalty import TaskPenalty, ratio, times
+
+
+class TemporalFused(TaskPenalty):
+    """``alpha sum_tj |W_(t+1)j - W_tj|``: coefficients that change at few times.
+
+    The order is that of the sorted task labels. Structure: ``change_points``, the labels of the
+    tasks whose coefficients are not those of the task before.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength, in [0, inf].
+
+    References
+    ----------
+    R. Tibshirani, M. Saunders, S. Rosset, J. Zhu, K. Knight (2005). Sparsity and smoothness via
+    the fused lasso. JRSS B 67. https://doi.org/10.1111/j.1467-9868.2005.00490.x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.penalties import TemporalFused
+    >>> TemporalFused(alpha=1.0).prox(np.array([[0.0], [1.0], [9.0], [8.0]]))
+    array([[1.],
+           [1.],
+           [8.],
+           [8.]])
+    """
+
+    steps = "feature"
+    trivial = "pooled"
+
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    def value(self, W):
+        """Return the penalty at W (T, d), a float."""
+        return self.alpha * float(np.abs(np.diff(W, axis=0)).sum())
+
+    def prox(self, Z, step=1.0):
+        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        threshold = np.broadcast_to(times(self.alpha, step), (1, Z.shape[1]))[0]
+        W = np.empty_like(Z)
+        _kernels.total_variation(Z, np.ascontiguousarray(threshold), W)
+        return W
+
+    def prox_derivative(self, Z, step=1.0):
+        """Return the product with a derivative of ``prox``, and its diagonal."""
+        W = self.prox(Z, step)
+        jump = np.vstack([np.ones((1, W.shape[1]), dtype=int), np.diff(W, axis=0) != 0])
+        segment = (np.cumsum(jump.T.ravel()) - 1).reshape(W.T.shape).T
+        share = 1.0 / np.bincount(segment.ravel())
+
+        def product(D):
+            return (np.bincount(segment.ravel(), D.ravel()) * share)[segment]
+
+        return product, share[segment]
+
+    def dual_norm(self, G):
+        """Return the largest sum of a column of G up to any task, over alpha."""
+        return ratio(np.abs(np.cumsum(G, axis=0)[:-1]).max(initial=0.0), self.alpha)
+
+    def structure(self, W, tasks):
+        """Return the ``change_points``."""
+        return {"change_points": tasks[1:][(np.diff(W, axis=0) != 0).any(axis=1)]}

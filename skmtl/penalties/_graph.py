@@ -1,0 +1,76 @@
+"""Graphs whose nodes are tasks."""
+
+import numpy as np
+from scipy import sparse
+
+
+def read_graph(task_graph, tasks):
+    """Return the symmetric weights (N, N) of a graph and the labels of its N - T latent nodes.
+
+    Parameters
+    ----------
+    task_graph : None, array or sparse array of shape (T, T), or list of tuples
+        None links all pairs, with weights 1 / T. An array is a symmetric adjacency in the order of
+        the tasks. Tuples are edges (label, label) or (label, label, weight); the weights of edges
+        between the same tasks add up.
+    tasks : ndarray of shape (T,)
+        The labels, sorted: nodes 0 to T - 1. Other labels of edges are the latent nodes.
+    """
+    n_tasks = len(tasks)
+    if task_graph is None:
+        return np.full((n_tasks, n_tasks), 1.0 / n_tasks) - np.eye(n_tasks) / n_tasks, []
+    if isinstance(task_graph, list | tuple) and any(isinstance(e, tuple) for e in task_graph):
+        return _of_edges(task_graph, tasks)
+    if sparse.issparse(task_graph):
+        task_graph = task_graph.toarray()
+    try:
+        weights = np.array(task_graph, dtype=np.float64)
+    except (TypeError, ValueError):
+        weights = np.empty(0)
+    if weights.shape != (n_tasks, n_tasks):
+        raise ValueError(
+            f"task_graph must be None, a list of edges (label, label) or (label, label, weight), "
+            f"or an adjacency of shape {(n_tasks, n_tasks)}, in the order of the sorted task "
+            f"labels; got {_brief(task_graph)}."
+        )
+    np.fill_diagonal(weights, 0.0)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights == weights.T).all()):
+        raise ValueError(
+            "task_graph must be symmetric, with finite weights of at least 0. "
+            "Symmetrise a directed graph first: (A + A.T) / 2."
+        )
+    return weights, []
+
+
+def _of_edges(edges, tasks):
+    number = {label: i for i, label in enumerate(tasks.tolist())}
+    n_tasks, ends, weights = len(number), [], []
+    for edge in edges:
+        weight = edge[2] if isinstance(edge, tuple) and len(edge) == 3 else 1.0
+        good = isinstance(edge, tuple) and len(edge) in (2, 3) and edge[0] != edge[1]
+        try:
+            good = good and 0 <= float(weight) < np.inf
+            ends.append([number.setdefault(label, len(number)) for label in edge[:2]])
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            raise ValueError(
+                "An edge of task_graph must be a tuple (label, label) or (label, label, weight) of "
+                f"two different tasks, with a weight in [0, inf); got {edge!r}."
+            )
+        weights.append(float(weight))
+    graph = np.zeros((len(number), len(number)))
+    first, second = np.array(ends).T
+    np.add.at(graph, (first, second), weights)
+    np.add.at(graph, (second, first), weights)
+    return graph, list(number)[n_tasks:]
+
+
+def laplacian(weights):
+    """Return the matrix L (N, N) of ``sum_(s<t) weights_st (v_s - v_t)^2 = v' L v``."""
+    return np.diag(weights.sum(axis=1)) - weights
+
+
+def _brief(task_graph):
+    shape = np.shape(task_graph) if not isinstance(task_graph, str | dict | set) else ()
+    return f"shape {shape}" if shape else repr(task_graph)

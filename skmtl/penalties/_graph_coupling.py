@@ -1,0 +1,165 @@
+"""Ridge coupling of the tasks along a graph."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from skmtl.penalties._base import Coefficients, Penalty, Term
+from skmtl.penalties._graph import laplacian
+from skmtl.penalties._mean import MeanCoupling
+
+
+@dataclass(frozen=True)
+class GraphCoupling(Penalty):
+    """``alpha/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2`` and the levels'.
+
+    Levels are coupled by ``alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2``. Nodes without rows
+    are eliminated: they leave Schur complements. The centre is held at zero.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (N, N)
+        A, symmetric, of all nodes.
+    observed : ndarray of shape (T,)
+        The nodes that are tasks of the problem.
+    alpha, alpha_shared, alpha_intercept : float, finite
+    fixed_level : bool
+        Whether there are no levels.
+
+    References
+    ----------
+    D. Sheldon (2008). Graphical multi-task learning. NIPS workshop on structured input and output.
+
+    T. Evgeniou, C. Micchelli, M. Pontil (2005). Learning multiple tasks with kernel methods. JMLR
+    6, 615-637.
+    """
+
+    weights: np.ndarray
+    observed: np.ndarray
+    alpha_link: float
+    alpha_shared: float
+    alpha_intercept: float
+    fixed_level: bool = False
+
+    quadratic = True
+    fixed_center = True
+
+    @property
+    def _links(self):
+        """The quadratic forms of coefficients and levels on all nodes, (N, N) each."""
+        L = laplacian(self.weights)
+        return self.alpha_link * L + self.alpha_shared * np.eye(len(L)), self.alpha_intercept * L
+
+    @cached_property
+    def _forms(self):
+        """The quadratic forms of coefficients and levels on the tasks, (T, T) each."""
+        own, rest = self.observed, self._latent
+        forms = []
+        for A in self._links:
+            K = A[np.ix_(own, own)]
+            if rest.size:
+                K = K + A[np.ix_(own, rest)] @ self._follow(A)
+            forms.append(0.5 * (K + K.T))
+        return forms
+
+    @property
+    def _latent(self):
+        return np.setdiff1d(np.arange(len(self.weights)), self.observed)
+
+    def _follow(self, A):
+        """Return what latent nodes are made of, (N - T, T)."""
+        own, rest = self.observed, self._latent
+        return -np.linalg.pinv(A[np.ix_(rest, rest)], hermitian=True) @ A[np.ix_(rest, own)]
+
+    def latent(self, W, level):
+        """Return coefficients and levels of the nodes without rows, given those of the tasks."""
+        of_W, of_level = map(self._follow, self._links)
+        return of_W @ W, level @ of_level.T
+
+    @property
+    def alpha(self):
+        """Strength of each task's links, (T,)."""
+        return np.diag(self._forms[0])
+
+    def value(self, coefficients, split=None):
+        """Return the penalty, a float."""
+        return 0.5 * self.gradient(coefficients).dot(coefficients)
+
+    def gradient(self, coefficients):
+        """Return the gradient in each part."""
+        K, k = self._forms
+        V, q, w, c = coefficients
+        return Coefficients(K @ V, q @ k, 0.0 * w, np.zeros_like(c))
+
+    def curvature(self):
+        """Return the second derivative of each entry by itself."""
+        K, k = self._forms
+        return Coefficients(np.diag(K)[:, None], np.diag(k), 0.0, 0.0)
+
+    def free(self):
+        """Return 1.0 where a part may move and 0.0 where it is held fast."""
+        return Coefficients(1.0, float(not self.fixed_level), 0.0, 0.0)
+
+    def residual(self, coefficients, gradient, units, split=None):
+        """Return the gradient, and as that of the centre what moves a whole component of the graph.
+
+        Strong links make the units of single tasks large; all tasks together are as free as
+        without. The sums are in the units that a problem uses for its centre.
+        """
+        _, component = connected_components(self.weights[np.ix_(self.observed, self.observed)] > 0)
+        member = (component == np.arange(component.max() + 1)[:, None]).astype(float)
+        strength = self.curvature()
+        w = _of_all(member, np.abs(member @ gradient.V), units.V**2, strength.V)
+        q, unit = np.abs(gradient.q @ member.T)[..., None], units.q[:, None] ** 2
+        return gradient._replace(w=w, c=_of_all(member, q, unit, strength.q[:, None])[..., 0])
+
+    @property
+    def terms(self):
+        """The coupling is its only term; see `Penalty`."""
+        (values, U), k = self._eigen, self._forms[1]
+
+        def prox(W, level, step, level_step):
+            W = U @ ((U.T @ W) / (1.0 + values[:, None] * step))
+            if level.size:
+                level = np.linalg.solve(np.eye(len(k)) + level_step[:, None] * k, level.T).T
+            return W, level
+
+        def derivative(W, level, step, level_step):
+            blocks = np.broadcast_to(1.0 / (1.0 + self.alpha[:, None] * step), W.shape[-2:])
+            levels = 1.0 / (1.0 + np.diag(k) * level_step) if level.size else level_step
+            return lambda D, q: prox(D, q, step, level_step), blocks, levels
+
+        return [[Term(prox, derivative, "feature")]]
+
+    @cached_property
+    def _eigen(self):
+        values, U = np.linalg.eigh(self._forms[0])
+        return np.maximum(values, 0.0), U
+
+    def coefficients(self, W, level):
+        """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
+        zeros = Coefficients.zeros(*W.shape[-2:], W.shape[:-2])
+        return zeros._replace(V=W, q=level * self.free().q)
+
+    def star(self):
+        """Return a coupling to a centre that is as strong on every task, and on all together."""
+        K, k = self._forms
+        total, together = float(np.trace(K)), max(float(K.sum()), 0.0)
+        shared = total * together / (total - together) if total > together else 0.0
+        level = np.inf if self.fixed_level else float(np.diag(k).mean())
+        return MeanCoupling(self.alpha, shared, level, self.fixed_level)
+
+    def take(self, tasks):
+        """Return the penalty of some of the tasks, an index array; the others become latent."""
+        return replace(self, observed=self.observed[tasks])
+
+
+def _of_all(member, sums, square_units, strength):
+    """Return the largest of the sums over components (C, d) in the unit of all that is free."""
+    data = np.maximum(square_units - strength, 0.0)
+    following = np.sqrt((data * strength / np.maximum(square_units, 1e-300)).sum(axis=0))
+    unit = np.sqrt(member @ data)
+    share = np.divide(sums, unit, out=np.zeros_like(sums), where=unit > 0)
+    return share.max(axis=-2) * following

@@ -1,0 +1,101 @@
+"""Penalties on the rank of the coefficients."""
+
+import numpy as np
+from scipy import linalg
+
+from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
+
+_GRAM = 1e-3  # threshold over largest singular value from which a Gram is exact enough
+_RANK = 1e-12  # singular values below this share of the largest are rounding
+
+
+class TraceNorm(TaskPenalty):
+    """``alpha sum_k sigma_k(W)``, the singular values of W: tasks in a common subspace.
+
+    Structure: ``rank``, ``subspace``, orthonormal rows (rank, d) whose combinations the tasks are,
+    and ``singular_values`` (rank,).
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength, in [0, inf].
+
+    References
+    ----------
+    A. Argyriou, T. Evgeniou, M. Pontil (2008). Convex multi-task feature learning. Machine
+    Learning 73. https://doi.org/10.1007/s10994-007-5040-8
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.penalties import TraceNorm
+    >>> TraceNorm(alpha=1.0).prox(np.diag([3.0, 0.5]))
+    array([[2., 0.],
+           [0., 0.]])
+    """
+
+    stacks = "tasks"
+    trivial = "zero"
+
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    def value(self, W):
+        """Return the penalty at W (T, d), a float."""
+        return self.alpha * float(linalg.svdvals(W).sum())
+
+    def prox(self, Z, step=1.0):
+        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        if len(Z) < Z.shape[1]:
+            return np.ascontiguousarray(self.prox(Z.T, step).T)
+        threshold = float(np.max(times(self.alpha, step)))
+        values, V = np.linalg.eigh(Z.T @ Z)
+        norm = np.sqrt(np.maximum(values, 0.0))
+        if threshold < _GRAM * norm[-1]:
+            norm, V = np.linalg.svd(Z, full_matrices=False)[1:]
+            V = V.T
+        kept = norm > threshold
+        V = V[:, kept]
+        return (Z @ V * shrunk(norm[kept], threshold)) @ V.T
+
+    def prox_derivative(self, Z, step=1.0):
+        """Return the product with a derivative of ``prox``, and its blocks."""
+        threshold = float(np.max(times(self.alpha, step)))
+        U, s, Vt = np.linalg.svd(Z, full_matrices=False)
+        V, f = Vt.T, np.maximum(s - threshold, 0.0)
+        alone = _ratio(f, s, 0.0)
+        even = _ratio(f[:, None] - f, s[:, None] - s, np.outer(f > 0, f > 0).astype(float))
+        odd = _ratio(f[:, None] + f, s[:, None] + s, 0.0)
+        same, turned = 0.5 * (even + odd), 0.5 * (even - odd)
+
+        def product(D):
+            UD, DV = U.T @ D, D @ V
+            A = UD @ V
+            inside = U @ (same * A + turned * A.T - alone * A - alone[:, None] * A)
+            return (inside + DV * alone) @ Vt + U @ (alone[:, None] * UD)
+
+        square = U**2
+        rest = square @ alone
+        along = square @ same + (1.0 - square.sum(axis=1))[:, None] * alone - rest[:, None]
+        blocks = np.matmul(V * along[:, None, :], Vt)
+        return product, blocks + rest[:, None, None] * np.eye(len(V))
+
+    def dual_norm(self, G):
+        """Return the largest singular value of G, over alpha."""
+        return ratio(linalg.svdvals(G)[0], self.alpha)
+
+    def structure(self, W, tasks):
+        """Return ``rank``, ``subspace`` and ``singular_values``."""
+        _, values, basis = linalg.svd(W, full_matrices=False)
+        kept = values > _RANK * values[0]
+        return {
+            "rank": int(kept.sum()),
+            "subspace": basis[kept],
+            "singular_values": values[kept],
+        }
+
+
+def _ratio(a, b, equal):
+    """Return a / b, and ``equal`` where b is next to zero."""
+    small = np.abs(b) <= 1e-12 * np.abs(b).max(initial=0.0)
+    return np.where(small, equal, a / np.where(small, 1.0, b))

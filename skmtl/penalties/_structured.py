@@ -1,0 +1,227 @@
+"""A penalty that users choose, on the coefficients, beside a ridge coupling of the levels."""
+
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl.penalties._base import Coefficients, Penalty, Term
+from skmtl.penalties._composite import Decomposed, Sum
+from skmtl.penalties._quadratic import level_prox
+from skmtl.penalties._task_penalty import TaskPenalty
+
+_FLOOR = 1e-6  # least curvature of a task in a feature, as a share of that of all tasks
+
+
+class Split(NamedTuple):
+    """How a penalty sees some coefficients W: as the sum of parts, penalised by terms.
+
+    ``parts`` is a list of arrays of the shape of W that sum to it. ``seen`` and ``duals`` have a
+    list for every part, with an array for every term: the part as the term sees it (equal but for
+    rounding; exactly sparse, fused or of low rank), and a subgradient of the term there.
+    """
+
+    parts: list
+    seen: list
+    duals: list
+
+
+@dataclass(frozen=True)
+class StructuredPenalty(Penalty):
+    """``strength penalty(W) + alpha_intercept/2 sum_t q_t^2``, with the centre w held at zero.
+
+    Parameters
+    ----------
+    penalty : TaskPenalty, bound
+    strength : float
+    alpha_intercept : float
+    fixed_level : bool
+        Whether there are no levels.
+    """
+
+    penalty: TaskPenalty
+    strength: float
+    alpha_intercept: float
+    fixed_level: bool = False
+
+    alpha_shared = np.inf
+
+    @property
+    def parts(self):
+        """The terms of each part of the penalty, a list of lists."""
+        whole = self.penalty
+        parts = whole.parts() if isinstance(whole, Decomposed) else [whole]
+        return [part.terms() if isinstance(part, Sum) else [part] for part in parts]
+
+    def norms(self):
+        """Return the norm of each part, without the ridges beside it."""
+        norms = []
+        for terms in self.parts:
+            kinks = [term for term in terms if term.is_norm]
+            alone = len(kinks) == len(terms)
+            if not kinks or not (alone or any(term.trivial == "zero" for term in kinks)):
+                raise ValueError(
+                    "alpha_max is where a norm leaves nothing. There is none of L1, L21, TaskL2, "
+                    "TraceNorm, RobustMean, NetworkLasso and TemporalFused in "
+                    f"{self.penalty!r}, or only one of differences beside a ridge."
+                )
+            norms.append(reduce(Sum, kinks))
+        return norms
+
+    def hard(self):
+        """Return the penalty at a strength of inf."""
+        return replace(self, strength=np.inf)
+
+    @property
+    def alpha(self):
+        """Zeros where nothing keeps the coefficients of separable data finite, else ones."""
+        bounded = self.strength > 0 and all(
+            any(term.trivial == "zero" or term.bounds for term in part) for part in self.parts
+        )
+        return np.full(1, float(bounded))
+
+    def value(self, coefficients, split=None):
+        """Return the penalty, a float."""
+        alpha = self.curvature().q
+        value = 0.5 * alpha * float((coefficients.q**2).sum())
+        if 0 < self.strength < np.inf:
+            parts = (split or self.split(coefficients.W)).parts
+            for terms, part in zip(self.parts, parts, strict=True):
+                value += self.strength * sum(t.value(stacked(t, part)) for t in terms)
+        return value
+
+    def gradient(self, coefficients):
+        """Return the gradient of what is smooth: the coupling of the levels."""
+        zeros = coefficients.times(0.0)
+        return zeros._replace(q=self.curvature().q * coefficients.q)
+
+    def curvature(self):
+        """Return the strengths of what is smooth."""
+        alpha = self.alpha_intercept
+        return Coefficients(0.0, alpha if np.isfinite(alpha) else 0.0, 0.0, 0.0)
+
+    def free(self):
+        """Return 1.0 where a part may move and 0.0 where it is held fast."""
+        free = float(np.isfinite(self.alpha_intercept))
+        return Coefficients(1.0, free, 0.0, float(not self.fixed_level))
+
+    def residual(self, coefficients, gradient, units, split=None):
+        """Return the gradient, with what the KKT conditions leave of it in V.
+
+        U is a subgradient of a term at P if ``P = prox(P + s U, s)``, for any s. Where that lacks
+        e, it is true of ``P - e`` and ``U + e / s``: the larger of the two counts, as a gradient,
+        which the first becomes by the curvature. The subgradient of the last term of a
+        part is minus the gradient of all the rest.
+        """
+        split = split or self.split(coefficients.W)
+        curvature = floored(units.V**2)
+        largest = np.zeros_like(gradient.V)
+        for terms, part, duals in zip(self.parts, split.parts, split.duals, strict=True):
+            rest = -gradient.V
+            for number, (term, dual) in enumerate(zip(terms, [*duals[:-1], None], strict=True)):
+                # where no one has split the gradient, the last term of the part gets all of it
+                U = dual if dual is not None else rest if number == len(terms) - 1 else 0.0 * rest
+                rest = rest - U
+                step = 1.0 / geometric_mean(curvature, term.steps)
+                e = np.abs(part - self._prox(term, part + step * U, step))
+                largest = np.maximum(largest, np.maximum(e / step, e * curvature))
+        return gradient._replace(V=largest)
+
+    @property
+    def terms(self):
+        """For each part, its terms; the first has the levels, other parts have none."""
+        return [
+            [self._term(t, i, j) for j, t in enumerate(terms)] for i, terms in enumerate(self.parts)
+        ]
+
+    def _term(self, term, part, number):
+        def level_after(level, step):
+            if part > 0:
+                return np.zeros_like(level)
+            return level_prox(level, step, self.alpha_intercept) if number == 0 else level
+
+        def prox(W, level, step, level_step):
+            return self._prox(term, W, step), level_after(level, level_step)
+
+        def derivative(W, level, step, level_step):
+            inner = term.prox_derivative(stacked(term, W), self._step(term, W, step))
+            if inner is None:
+                return None
+
+            def product(D, q):
+                D = _unstacked(term, inner[0](stacked(term, D)), D.shape)
+                return D, level_after(q, level_step)
+
+            own = self.curvature().q if number == 0 else 0.0
+            levels = (part == 0) / (1.0 + own * level_step)
+            return product, inner[1] if W.ndim == 2 else None, levels
+
+        return Term(prox, derivative, term.steps)
+
+    def _prox(self, term, W, step):
+        W_stacked = term.prox(stacked(term, W), self._step(term, W, step))
+        return _unstacked(term, W_stacked, W.shape)
+
+    def _step(self, term, W, step):
+        """Return a step times the strength, for coefficients that are stacked."""
+        if self.strength != 1:
+            step = self.strength * step if self.strength > 0 else np.zeros_like(step)
+        if W.ndim == 3:
+            axis = 1 if term.stacks == "features" else 0
+            step = np.concatenate([step] * len(W), axis) if step.shape[axis] > 1 else step
+        return step
+
+    def coefficients(self, W, level):
+        """Return ``Coefficients`` of W and levels."""
+        c = level.mean(axis=-1) * (not self.fixed_level)
+        q = (level - np.expand_dims(c, -1)) * self.free().q
+        return Coefficients(W, q, np.zeros(W.shape[:-2] + W.shape[-1:]), c)
+
+    def structure(self, split, tasks):
+        """Return what the penalty has found in each part, a list of dicts."""
+        return [
+            {k: v for t, S in zip(terms, seen, strict=True) for k, v in _found(t, S, tasks).items()}
+            for terms, seen in zip(self.parts, split.seen, strict=True)
+        ]
+
+    def split(self, W):
+        """Return the ``Split`` of coefficients that no solver has split: all in the first part."""
+        seen = [[W if i == 0 else 0.0 * W for _ in part] for i, part in enumerate(self.parts)]
+        return Split([part[0] for part in seen], seen, [[None] * len(part) for part in seen])
+
+    def take(self, tasks):
+        """Return the penalty of some of the tasks, an index array."""
+        return replace(self, penalty=self.penalty.take(tasks))
+
+
+def geometric_mean(metric, steps):
+    """Return a metric (T, d) as one that only differs by what ``steps`` says, (1 or T, 1 or d)."""
+    axes = {"entry": (), "feature": (0,), "task": (1,), "matrix": (0, 1)}[steps]
+    return np.exp(np.log(metric).mean(axis=axes, keepdims=True)) if axes else metric
+
+
+def floored(curvature):
+    """Return curvatures (T, d) without zeros: at least a small share of what others tell."""
+    mean = curvature.mean(axis=0)
+    return np.maximum(curvature, _FLOOR * np.where(mean > 0, mean, mean.mean() or 1.0))
+
+
+def stacked(term, W):
+    """Return the coefficients of K classes, (K, T, d), as one matrix: more features or tasks."""
+    if W.ndim == 2:
+        return W
+    if term.stacks == "tasks":
+        return W.reshape(-1, W.shape[-1])
+    return np.ascontiguousarray(W.swapaxes(0, 1)).reshape(W.shape[1], -1)
+
+
+def _unstacked(term, W, shape):
+    if len(shape) == 2 or term.stacks == "tasks":
+        return W.reshape(shape)
+    return np.ascontiguousarray(W.reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
+
+
+def _found(term, W, tasks):
+    """Return the structure of a term, its arrays per class unstacked where there are classes."""
+    return term.structure(stacked(term, W), tasks)

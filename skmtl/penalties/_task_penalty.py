@@ -1,0 +1,122 @@
+"""What penalties that users choose have in common."""
+
+from abc import ABC, abstractmethod
+from numbers import Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+_DUAL_STEPS = 200  # of Dinkelbach's iteration, which needs ten or so
+
+
+class TaskPenalty(BaseEstimator, ABC):
+    """A convex function of the coefficients of all tasks, a matrix W of shape (T, d).
+
+    Penalties are estimators for ``clone``, ``repr`` and ``GridSearchCV`` (``penalty__alpha``), and
+    add up: ``L1(0.1) + TraceNorm(1.0)`` penalises the same W by both.
+
+    Attributes
+    ----------
+    steps : {"entry", "feature", "task", "matrix"}
+        What the steps of ``prox`` may differ by.
+    stacks : {"tasks", "features"}
+        What the coefficients of more than two classes are more of.
+    trivial : {"zero", "pooled", None}
+        Where a norm is zero: at W = 0, or wherever all tasks are equal. None: neither.
+    is_norm : bool
+        Whether it is a norm, at least of differences.
+    bounds : bool
+        Whether it keeps all coefficients finite, though it is no norm.
+    """
+
+    steps = "matrix"
+    stacks = "features"
+    trivial: str | None = None
+    is_norm = True
+    bounds = False
+
+    @abstractmethod
+    def value(self, W):
+        """Return the penalty at W (T, d), a float."""
+
+    @abstractmethod
+    def prox(self, Z, step=1.0):
+        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``, (T, d).
+
+        A ``step`` of inf gives the nearest W without a penalty. Where ``steps`` allows it, a step
+        may be an array (T, d), (1, d) or (T, 1), and divides the squares of its entries.
+        """
+
+    def prox_derivative(self, Z, step=1.0):
+        """Return a derivative of ``prox`` at Z, or None where there is none to be had cheaply.
+
+        That is a function of directions D (T, d), linear, symmetric and with eigenvalues in
+        [0, 1], and its blocks: what rows of W owe to their own rows of Z, (T, d, d), or (T, d)
+        where these are diagonal; a part of them will do.
+        """
+        return
+
+    def bind(self, tasks):
+        """Return the penalty for tasks with these labels, checked."""
+        for name in self._strengths:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
+                raise ValueError(
+                    f"{name} of {type(self).__name__} must be a number in [0, inf], got {value!r}."
+                )
+        return self
+
+    _strengths: tuple[str, ...] = ("alpha",)
+
+    def take(self, tasks):
+        """Return the bound penalty of some of the tasks, an index array."""
+        return self
+
+    def dual_norm(self, G):
+        """Return the smallest number of which, times the penalty, G is a subgradient where it is 0.
+
+        G (T, d) sums to zero over what the penalty leaves free. The dual of a norm is the largest
+        ``<G, W> / value(W)``, found by Dinkelbach's iteration, which never overshoots.
+
+        References
+        ----------
+        W. Dinkelbach (1967). On nonlinear fractional programming. Management Science 13.
+        https://doi.org/10.1287/mnsc.13.7.492
+        """
+        size = float(np.linalg.norm(G))
+        if not self.value(G - self.prox(G, np.inf)):
+            return 0.0 if not size else np.inf
+        G, level = G / (size or 1.0), 0.0
+        for _ in range(_DUAL_STEPS):
+            W = self.prox(G, level)
+            W = W - self.prox(W, np.inf)
+            value = self.value(W)
+            if value <= 1e-13 or float(np.vdot(G, W)) / value <= level * (1 + 1e-14):
+                break
+            level = float(np.vdot(G, W)) / value
+        return size * level
+
+    def structure(self, W, tasks):
+        """Return what the penalty has found in W, a dict; ``tasks`` are the labels, (T,)."""
+        return {}
+
+    def __add__(self, other):
+        from skmtl.penalties._composite import Sum
+
+        return Sum(self, other)
+
+
+def ratio(size, alpha):
+    """Return a dual norm of strength 1 for strength alpha: inf where there is no penalty."""
+    return float(size) / alpha if alpha > 0 else np.inf
+
+
+def times(alpha, step):
+    """Return ``alpha step``, where a penalty that is not there stays away at a step of inf."""
+    return alpha * step if alpha > 0 else np.zeros_like(step, dtype=float)
+
+
+def shrunk(norm, threshold):
+    """Return ``max(0, 1 - threshold / norm)``, 0 where the norm is."""
+    share = np.divide(threshold, norm, out=np.full(np.shape(norm), np.inf), where=norm > 0)
+    return np.maximum(1.0 - share, 0.0)

@@ -1,0 +1,40 @@
+"""Newton steps where tasks are coupled along a graph."""
+
+from skmtl.penalties import Coefficients
+from skmtl.solvers._elimination import Elimination
+from skmtl.solvers._joint import JointSystem
+
+
+class GraphSystem(JointSystem):
+    """Conjugate gradients, preconditioned with the tasks' blocks around a centre.
+
+    A star whose links are as strong as all those of a task together takes the place of the graph:
+    its ``Elimination`` is exact where all pairs are linked, and takes out the blocks elsewhere.
+
+    Parameters
+    ----------
+    problem : Problem
+        With a `GraphCoupling`.
+    """
+
+    def set_up(self, derivative, rtol):
+        """Take the curvature at these derivatives; solve to the relative residual ``rtol``."""
+        self._derivative, self._rtol = derivative, rtol
+        data, loss = self._problem.data, self._problem.loss
+        curved = [data]
+        if derivative is not None:
+            curvature = loss.curvature(derivative)
+            curved = [data.curved(h) for h in (curvature if loss.outputs else [curvature])]
+        star = self._problem.penalty.star()
+        self._eliminations = [Elimination(part, star) for part in curved]
+
+    def _precondition(self, point, G, R):
+        gradient, outputs = self._problem.gradient(point, G, R), self._problem.loss.outputs
+        V, q = (gradient.V, gradient.q) if outputs else (gradient.V[None], gradient.q[None])
+        origin = Coefficients.zeros(*V.shape[1:])
+        steps = [e.step(origin, *own) for e, *own in zip(self._eliminations, V, q, strict=True)]
+        step = Coefficients.zeros(*V.shape[1:], V.shape[:1])
+        for k, own in enumerate(steps):
+            step.V[k], step.q[k] = own.W, own.level
+        step = step if outputs else Coefficients(*(part[0] for part in step))
+        return self._problem.penalty.project(step)

@@ -1,0 +1,237 @@
+"""The quadratic model of a loss, in the eigenvectors of every task's block."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, cg
+
+from skmtl import _kernels
+from skmtl._threads import in_chunks
+from skmtl.solvers._blocks import Groups
+
+_DENSE = 256
+
+
+class SpectralModel:
+    """``1/2 A'HA - <P, A>`` of augmented coefficients A (T, d + 1), the level behind the features.
+
+    Every block is factored once, ``M^-1/2 H M^-1/2 = Q diag(e) Q'`` with as many eigenvectors as
+    the task has rows, at most: ``H + rho M`` then is solved for any rho by two products. Tasks
+    with equal rows share a factor.
+
+    Parameters
+    ----------
+    data : TaskData
+        Features, and the curvatures as weights.
+    metric : ndarray of shape (T, d + 1) or (T, d)
+        The diagonal M; without levels they are not there.
+    """
+
+    def __init__(self, data, metric):
+        self._root, self._parts = np.sqrt(metric), []
+        groups = Groups.of(data, np.zeros(data.n_tasks))
+        n_columns = metric.shape[1]
+        rows = data.block_sizes[groups.block] + 1
+        kind = np.where(rows < n_columns, 2 ** np.ceil(np.log2(rows)), n_columns)
+        for size in np.unique(kind):
+            part, tasks = groups.select(kind == size)
+            members = part.members()
+            first = tasks[[own[0] for own in members]]
+            bordered = n_columns > data.n_features
+            factor = _full if size >= n_columns else _thin
+            Q, e = factor(data, part, self._root[first], bordered)
+            place = None if len(members) == len(tasks) else [tasks[own] for own in members]
+            self._parts.append((tasks, place, Q, e))
+
+    def _apply(self, A, function, rest):
+        """Return ``M^-1/2 (Q f(e) Q' + rest (I - QQ')) M^-1/2 A``; A (T, d + 1)."""
+        A = A / self._root
+        out = np.empty_like(A)
+        for tasks, place, Q, e in self._parts:
+            factor = function(e)
+            full = Q.shape[1] == Q.shape[2]
+            if place is None:
+                own = A if len(tasks) == len(A) else A[tasks]
+                inside = np.matmul(own[:, None, :], Q)
+                inside *= (factor if full else factor - rest)[:, None]
+                result = np.matmul(inside, Q.swapaxes(1, 2))[:, 0]
+                out[tasks] = result if full else result + rest * own
+                continue
+            for own, Q_b, f in zip(place, Q, factor if full else factor - rest, strict=True):
+                own = slice(None) if len(own) == len(A) else own
+                result = ((A[own] @ Q_b) * f) @ Q_b.T
+                out[own] = result if full else result + rest * A[own]
+        return out / self._root
+
+    def solve(self, right, rho, start, accuracy):
+        """Return ``(H + rho M)^-1 right``; exact, wherever it starts."""
+        return self._apply(right, lambda e: 1.0 / (e + rho), 1.0 / rho)
+
+    def product(self, A):
+        """Return ``H A``."""
+        scaled = self._root * self._root
+        return scaled * self._apply(scaled * A, lambda e: e, 0.0)
+
+    def preconditioner(self, blocks, rho, damping):
+        """Return what is near the inverse of ``H + rho M sum (I - J)``, J with these blocks.
+
+        ``blocks`` has for each part and term those for the coefficients and for the levels.
+        """
+        H = self._blocks
+        if H is None:
+            return lambda r: np.array([self.solve(part, rho, None, None) for part in r])
+        M, D = self._root**2, self._root.shape[1]
+        n_parts = len(blocks)
+        K = np.tile(H, (1, n_parts, n_parts))
+        for j, part in enumerate(blocks):
+            own = K[:, j * D : (j + 1) * D, j * D : (j + 1) * D]
+            for J, level in part:
+                d = J.shape[1]
+                if J.ndim == 2:
+                    own[:, range(d), range(d)] += rho * M[:, :d] * (1.0 - J)
+                else:
+                    own[:, :d, :d] += rho * M[:, :d, None] * (np.eye(d) - J)
+                if d < D:
+                    own[:, d, d] += rho * M[:, d] * (1.0 - level)
+        np.einsum("tii->ti", K)[:] += np.tile(rho * damping * M, (1, n_parts))
+        solve = _solver(K)
+        return lambda r: (
+            solve(r.swapaxes(0, 1).reshape(len(K), -1)).reshape(len(K), n_parts, D).swapaxes(0, 1)
+        )
+
+    @cached_property
+    def _blocks(self):
+        """H (T, D, D), or None where tasks share factors or it would be large."""
+        T, D = self._root.shape
+        if any(place is not None for _, place, _, _ in self._parts) or D > _DENSE:
+            return None
+        H = np.empty((T, D, D))
+        for tasks, _, Q, e in self._parts:
+            H[tasks] = np.matmul(Q * e[:, None, :], Q.swapaxes(1, 2))
+        return H * self._root[:, :, None] * self._root[:, None, :]
+
+
+def _solver(K):
+    """Return a function that solves with the blocks K (T, D, D), for each row of (T, D)."""
+    scale = 1.0 / np.sqrt(np.einsum("tii->ti", K))
+    K = K * scale[:, :, None] * scale[:, None, :]
+    n_tasks, D, _ = K.shape
+    U, zeros, failed = np.empty_like(K), np.zeros((n_tasks, D)), np.empty(n_tasks, dtype=bool)
+    in_chunks(
+        lambda first, last: _kernels.factor_blocks(
+            K, zeros, zeros, np.full(n_tasks, 1e-12), 0.0, U, failed, first, last
+        ),
+        n_tasks,
+        n_tasks * D**3 // 3,
+    )
+    U[failed] = np.eye(D)
+    order = np.arange(n_tasks)
+
+    def solve(r):
+        r = scale * r
+        in_chunks(
+            lambda first, last: _kernels.solve_blocks(U, order, r, first, last), n_tasks, 4 * U.size
+        )
+        return scale * r
+
+    return solve
+
+
+def _full(data, groups, root, bordered):
+    """Return the eigenvectors (B, D, D) and eigenvalues (B, D) of whole blocks."""
+    H, mean, total = data.moments(groups.block)
+    d = H.shape[1]
+    if bordered:
+        A = np.empty((len(H), d + 1, d + 1))
+        A[:, :d, :d] = H
+        A[:, d, d] = total
+        A[:, d, :d] = A[:, :d, d] = total[:, None] * mean
+    else:
+        A = H
+    A[:, :d, :d] += (total[:, None] * mean)[:, :, None] * mean[:, None, :]
+    A *= groups.scale[:, None, None]
+    A /= root[:, :, None]
+    A /= root[:, None, :]
+    pieces = in_chunks(lambda f, t: [np.linalg.eigh(A[f:t])], len(A), len(A) * 20 * A.shape[1] ** 3)
+    values, Q = (np.concatenate(part) for part in zip(*[p[0] for p in pieces], strict=True))
+    return Q, np.maximum(values, 0.0)
+
+
+def _thin(data, groups, root, bordered):
+    """Return the eigenvectors (B, D, r) of blocks of few rows, r the most of them, and (B, r)."""
+    parts = zip(groups.block, groups.scale, root, strict=True)
+    blocks = [_few_rows(data, *part, bordered) for part in parts]
+    rank = max(len(e) for _, e in blocks)
+    Q = np.zeros((len(blocks), root.shape[1], rank))
+    values = np.zeros((len(blocks), rank))
+    for g, (vectors, e) in enumerate(blocks):
+        Q[g, :, : len(e)], values[g, : len(e)] = vectors, e
+    return Q, values
+
+
+def _few_rows(data, block, scale, root, bordered):
+    rows, mean, total = data.block_rows(block)
+    A = np.zeros((len(rows) + 1, len(root)))
+    A[:-1, : rows.shape[1]] = rows
+    A[-1, : rows.shape[1]] = np.sqrt(total) * mean
+    if bordered:
+        A[-1, -1] = np.sqrt(total)
+    A *= np.sqrt(scale) / root
+    values, vectors = np.linalg.eigh(A @ A.T)
+    kept = values > 8 * len(values) * np.finfo(float).eps * values[-1]
+    return A.T @ (vectors[:, kept] / np.sqrt(values[kept])), values[kept]
+
+
+class MatrixFreeModel:
+    """The same model by products of X and vectors, where blocks would not fit or classes are tied.
+
+    Parameters
+    ----------
+    problem : Problem
+    derivative : ndarray or None
+        That of the `LossSums` where the curvature is taken.
+    metric : ndarray of shape (T, d + 1) or (T, d)
+    """
+
+    _MAX_ITER = 1000
+
+    def preconditioner(self, blocks, rho, damping):
+        """Return the metric's inverse."""
+        return lambda r: r / ((1.0 + rho) * self._root**2)
+
+    def __init__(self, problem, derivative, metric):
+        self._problem, self._derivative, self._root = problem, derivative, np.sqrt(metric)
+
+    def product(self, A):
+        """Return ``H A``, A (..., T, d + 1)."""
+        d = self._problem.data.n_features
+        level = A[..., d] if A.shape[-1] > d else np.zeros(A.shape[:-1])
+        G, R = self._problem.data.curvature_product(
+            self._problem.loss, self._derivative, np.ascontiguousarray(A[..., :d]), level
+        )
+        return np.concatenate([G, R[..., None]], axis=-1) if A.shape[-1] > d else G
+
+    def solve(self, right, rho, start, accuracy):
+        """Return ``(H + rho M)^-1 right`` to a relative accuracy, from a start, by CG."""
+        shape = right.shape
+
+        def product(x):
+            x = x.reshape(shape)
+            return (self.product(x / self._root) / self._root + rho * x).ravel()
+
+        operator = LinearOperator((right.size, right.size), product, dtype=np.float64)
+        x, _ = cg(
+            operator,
+            (right / self._root).ravel(),
+            (start * self._root).ravel(),
+            rtol=max(accuracy, 1e-15),
+            maxiter=self._MAX_ITER,
+        )
+        return x.reshape(shape) / self._root
+
+
+def spectral_memory(data, n_columns):
+    """Return about how many bytes the eigenvectors of all blocks take."""
+    groups = Groups.of(data, np.zeros(data.n_tasks))
+    rows = data.block_sizes[groups.block] + 1.0
+    return 16 * n_columns * np.minimum(2 * rows, n_columns).sum()
