@@ -74,3 +74,12 @@ def wide(n, d, n_tasks, seed=0):
     Y = X @ rng.standard_normal((d, n_tasks))
     Y += rng.standard_normal(Y.shape)
     return X, Y
+
+
+def wide_sparse(n, d, n_tasks, seed=0):
+    """Return a wide problem in which a tenth of the features matter, the same to all tasks."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    Y = X[:, : d // 10] @ rng.standard_normal((d // 10, n_tasks))
+    Y += rng.standard_normal(Y.shape)
+    return X, Y

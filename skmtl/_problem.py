@@ -79,15 +79,13 @@ class Problem:
         share = self.data.totals / self.data.totals.sum()
         squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
-        free, units = self.penalty.free(), self._units
-        w = gradient.w - free.w * gradient.V.sum(axis=-2)
-        c = gradient.c - free.c * gradient.q.sum(axis=-1)
+        units = self._units
         parts = [
             _largest(gradient.V, units.V * residual[:, None]),
             _largest(gradient.q, units.q * residual),
             # where nothing tells of the centre, all of it is right
-            _largest(np.where(units.w > 0, w, 0.0), units.w * overall),
-            _largest(np.where(units.c > 0, c, 0.0), units.c * overall),
+            _largest(np.where(units.w > 0, gradient.w, 0.0), units.w * overall),
+            _largest(np.where(units.c > 0, gradient.c, 0.0), units.c * overall),
         ]
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
 

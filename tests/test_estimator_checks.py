@@ -13,6 +13,10 @@ from sklearn.utils.estimator_checks import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl import (
+    ADMMClassifier,
+    ADMMRegressor,
+    GraphRegularizedClassifier,
+    GraphRegularizedRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     PooledClassifier,
@@ -20,9 +24,16 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from tests._problems import ESTIMATORS
+from tests import _problems
 
-CLASSIFIERS = (PooledClassifier, SharedL2Classifier, MeanRegularizedClassifier)
+ESTIMATORS = (*_problems.ESTIMATORS, GraphRegularizedRegressor, ADMMRegressor)
+CLASSIFIERS = (
+    PooledClassifier,
+    SharedL2Classifier,
+    MeanRegularizedClassifier,
+    GraphRegularizedClassifier,
+    ADMMClassifier,
+)
 # Tasks made from what a check passes may well have one class.
 one_class = pytest.mark.filterwarnings("ignore:Only one class was seen in task:UserWarning")
 
@@ -73,6 +84,14 @@ class LongMean(_LongForm, MeanRegularizedRegressor):
     pass
 
 
+class LongGraph(_LongForm, GraphRegularizedRegressor):
+    pass
+
+
+class LongADMM(_LongForm, ADMMRegressor):
+    pass
+
+
 class _LongClassifier(_LongForm):
     """The same with classes and their probabilities."""
 
@@ -111,11 +130,27 @@ class LongMeanClassifier(_LongClassifier, MeanRegularizedClassifier):
     pass
 
 
-LONG = [LongPooled(handle_unknown="shared"), LongSeparate(), LongMean(handle_unknown="shared")]
+class LongGraphClassifier(_LongClassifier, GraphRegularizedClassifier):
+    pass
+
+
+class LongADMMClassifier(_LongClassifier, ADMMClassifier):
+    pass
+
+
+LONG = [
+    LongPooled(handle_unknown="shared"),
+    LongSeparate(),
+    LongMean(handle_unknown="shared"),
+    LongGraph(),
+    LongADMM(),
+]
 LONG_CLASSIFIERS = [
     LongPooledClassifier(handle_unknown="shared"),
     LongSeparateClassifier(),
     LongMeanClassifier(handle_unknown="shared"),
+    LongGraphClassifier(),
+    LongADMMClassifier(),
 ]
 
 

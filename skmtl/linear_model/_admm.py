@@ -177,7 +177,7 @@ n_features_in_, feature_names_in_
     >>> X, y = make_multitask_classification(n_tasks=3, random_state=0)
     >>> model = ADMMClassifier("l21", alpha=8.0, task_column=0).fit(X, y)
     >>> int(model.structure_.selected_features.sum())
-    3
+    6
     """
 
     def __init__(

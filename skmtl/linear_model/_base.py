@@ -72,11 +72,13 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         rows, problem, offset = self._prepare(rows)
         center, name = problem.data.center, self._choose_solver(problem)
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
+        split = None
         if self.warm_start and SOLVERS[name].gains_from_start(problem):
             last = self._last_solution(problem, rows, offset, default=start)
             if problem.evaluate(last).objective < problem.evaluate(start).objective:
-                start = last
-        solution = self._solve(name, problem, start)
+                start, split = last, self._split
+        solution = self._solve(name, problem, start, split)
+        self._split = solution.split
         self._warn(solution, problem, rows)
         self._wide, self._feature_mean = rows.y.ndim == 2, center
         self._mean_total = rows.totals.mean()
@@ -288,10 +290,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     def _warn(self, solution, problem, rows):
         """Warn of what the rows leave open."""
 
-    def _solve(self, name, problem, start):
+    def _solve(self, name, problem, start, split=None):
         """Solve the problem; warn where the tolerance was not reached."""
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
-        solution = solver.solve(start)
+        solution = solver.solve(start, split)
         if not (solution.converged or solution.exhausted):
             warnings.warn(
                 f"The {name!r} solver of {type(self).__name__} stopped after {solution.n_iter} "

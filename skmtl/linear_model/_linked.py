@@ -1,8 +1,11 @@
 """What the regressor and the classifier on graphs share."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skmtl import _input
+from skmtl._linalg import null_space_of
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
 
@@ -12,7 +15,7 @@ class GraphModel(LinearMultiTaskModel):
 
     _has_center = False
     _bounds = "alpha_shared"
-    _latent = ()  # labels of the last penalty
+    _nodes = ()  # labels of the last graph
 
     def _penalty(self, tasks):
         alpha, shared, levels = (
@@ -20,7 +23,7 @@ class GraphModel(LinearMultiTaskModel):
             for name in ("alpha", "alpha_shared", "alpha_intercept")
         )
         held = not self.fit_intercept
-        self._latent = []
+        self._nodes = []
         if np.isinf(shared) or (self.task_graph is not None and np.isinf([alpha, levels]).any()):
             raise ValueError(
                 "alpha_shared must be finite, and with a task_graph alpha and alpha_intercept "
@@ -29,21 +32,23 @@ class GraphModel(LinearMultiTaskModel):
             )
         if self.task_graph is None:
             return _all_pairs(len(tasks), alpha, shared, np.inf if held else levels, held)
-        weights, self._latent = read_graph(self.task_graph, tasks)
+        weights, latent = read_graph(self.task_graph, tasks)
+        self._nodes = tasks.tolist() + latent
         observed = np.arange(len(tasks))
         return GraphCoupling(weights, observed, alpha, shared, 0.0 if held else levels, held)
 
     def _keep_coefficients(self, solution, problem, offset):
+        if isinstance(problem.penalty, GraphCoupling) and problem.penalty.alpha_shared == 0:
+            solution = replace(solution, coefficients=_smallest(solution.coefficients, problem))
         super()._keep_coefficients(solution, problem, offset)
-        if self._latent and self.task_column is not None:
+        if len(self._nodes) > len(self.tasks_) and self.task_column is not None:
             self._add_latent(solution.coefficients, problem, offset)
 
     def _add_latent(self, point, problem, offset):
         """Add the tasks without rows, as far as the graph names them."""
-        W, level = problem.penalty.latent(point.W, point.level)
-        W, level = W[..., -len(self._latent) :, :], level[..., -len(self._latent) :]
-        labels = np.empty(len(self._latent), dtype=object)
-        labels[:] = self._latent
+        nodes, W, level = problem.penalty.latent(point.W, point.level)
+        labels = np.empty(len(nodes), dtype=object)
+        labels[:] = [self._nodes[node] for node in nodes]
         added = {
             "coef_": self._public(W, problem),
             "intercept_": self._public(level + offset - W @ problem.data.center, problem),
@@ -55,6 +60,22 @@ class GraphModel(LinearMultiTaskModel):
         self.tasks_, place = _input.factorize(merged, self.task_column)
         for name, rows in added.items():
             setattr(self, name, np.concatenate([getattr(self, name), rows])[np.argsort(place)])
+
+
+def _smallest(point, problem):
+    """Return the coefficients without what neither rows nor penalty tell.
+
+    That moves all tasks of a component of the graph alike.
+    """
+    data, W = problem.data, point.W
+    component = problem.penalty.components()
+    for label in np.unique(component):
+        tasks = np.flatnonzero(component == label)
+        H, mean, total = data.moments(np.unique(data.block[tasks]))
+        null = null_space_of(H.sum(axis=0) + (mean.T * total) @ mean)
+        if null.size:
+            W[..., tasks, :] -= (W[..., tasks, :].mean(axis=-2, keepdims=True) @ null) @ null.T
+    return point._replace(V=W - np.expand_dims(point.w, -2))
 
 
 def _all_pairs(n_tasks, alpha, shared, alpha_intercept, held):

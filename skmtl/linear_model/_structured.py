@@ -1,5 +1,6 @@
 """What the regressor and the classifier with penalties of one's own share."""
 
+import numpy as np
 from sklearn.utils import Bunch
 
 from skmtl import _input
@@ -30,7 +31,9 @@ class StructuredModel(LinearMultiTaskModel):
         return StructuredPenalty(
             penalty.bind(tasks),
             _input.strength(self.alpha, "alpha"),
-            _input.strength(self.alpha_intercept, "alpha_intercept"),
+            _input.strength(self.alpha_intercept, "alpha_intercept")
+            if self.fit_intercept
+            else np.inf,
             fixed_level=not self.fit_intercept,
         )
 

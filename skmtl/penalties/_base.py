@@ -120,10 +120,14 @@ class Penalty(ABC):
     def residual(self, coefficients, gradient, units, split=None):
         """Return what the conditions of optimality leave, as ``Coefficients`` of gradients.
 
-        That is the gradient itself where all is smooth. ``units`` are the roots of the curvature
-        of each part.
+        That is the gradient where all is smooth; of the centre, what is left of it when the tasks
+        follow. ``units`` are the roots of the curvature of each part.
         """
-        return gradient
+        free = self.free()
+        return gradient._replace(
+            w=gradient.w - free.w * gradient.V.sum(axis=-2),
+            c=gradient.c - free.c * gradient.q.sum(axis=-1),
+        )
 
     @property
     @abstractmethod

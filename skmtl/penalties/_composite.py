@@ -4,7 +4,7 @@ import numpy as np
 
 from skmtl.penalties._task_penalty import TaskPenalty
 
-_MAX_ITER = 100_000
+_MAX_ITER = 10_000
 
 
 class Sum(TaskPenalty):
@@ -19,8 +19,9 @@ class Sum(TaskPenalty):
 
     References
     ----------
-    H. Bauschke and P. Combettes (2008). A Dykstra-like algorithm for two monotone operators.
-    Pacific Journal of Optimization 4 (the prox).
+    P. Combettes and J.-C. Pesquet (2011). Proximal splitting methods in signal processing. In:
+    Fixed-point algorithms for inverse problems (Douglas-Rachford, for the prox).
+    https://doi.org/10.1007/978-1-4419-9569-8_10
 
     Examples
     --------
@@ -64,13 +65,12 @@ class Sum(TaskPenalty):
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
-        W, P, Q = Z, np.zeros_like(Z), np.zeros_like(Z)
+        V, size = Z, np.abs(Z).max()
         for _ in range(_MAX_ITER):
-            middle = self.second.prox(W + P, step)
-            P = W + P - middle
-            last, W = W, self.first.prox(middle + Q, step)
-            Q = middle + Q - W
-            if max(np.abs(W - last).max(), np.abs(W - middle).max()) <= 1e-15 * np.abs(Z).max():
+            W = self.first.prox(0.5 * (Z + V), 0.5 * np.asarray(step))
+            other = self.second.prox(2.0 * W - V, step)
+            V = V + other - W
+            if np.abs(other - W).max() <= 1e-15 * size:
                 break
         return W
 

@@ -16,7 +16,8 @@ class GraphCoupling(Penalty):
     """``alpha/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2`` and the levels'.
 
     Levels are coupled by ``alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2``. Nodes without rows
-    are eliminated: they leave Schur complements. The centre is held at zero.
+    are eliminated: they leave Schur complements. The centre is no more than a place to count from,
+    which keeps the digits of small differences.
 
     Parameters
     ----------
@@ -44,63 +45,77 @@ class GraphCoupling(Penalty):
     fixed_level: bool = False
 
     quadratic = True
-    fixed_center = True
+    fixed_center = False
 
     @property
     def _links(self):
-        """The quadratic forms of coefficients and levels on all nodes, (N, N) each."""
+        """The quadratic forms of coefficients and levels on all nodes, and their ridges."""
         L = laplacian(self.weights)
-        return self.alpha_link * L + self.alpha_shared * np.eye(len(L)), self.alpha_intercept * L
+        return (
+            (self.alpha_link * L + self.alpha_shared * np.eye(len(L)), self.alpha_shared),
+            (self.alpha_intercept * L, 0.0),
+        )
 
     @cached_property
     def _forms(self):
-        """The quadratic forms of coefficients and levels on the tasks, (T, T) each."""
-        own, rest = self.observed, self._latent
+        """The quadratic forms K of coefficients and levels on the tasks, (T, T), and ``K 1``.
+
+        The latter without the cancellation that strong links would bring.
+        """
+        own, rest = np.ix_(self.observed, self.observed), np.ix_(self.observed, self._latent)
         forms = []
-        for A in self._links:
-            K = A[np.ix_(own, own)]
-            if rest.size:
-                K = K + A[np.ix_(own, rest)] @ self._follow(A)
-            forms.append(0.5 * (K + K.T))
+        for A, ridge in self._links:
+            K = A[own] + A[rest] @ self._follow(A)
+            ones = ridge - A[rest] @ (self._inverse(A) @ np.full(len(self._latent), ridge))
+            forms.append((0.5 * (K + K.T), ones))
         return forms
 
     @property
     def _latent(self):
         return np.setdiff1d(np.arange(len(self.weights)), self.observed)
 
+    def _inverse(self, A):
+        return np.linalg.pinv(A[np.ix_(self._latent, self._latent)], hermitian=True)
+
     def _follow(self, A):
         """Return what latent nodes are made of, (N - T, T)."""
-        own, rest = self.observed, self._latent
-        return -np.linalg.pinv(A[np.ix_(rest, rest)], hermitian=True) @ A[np.ix_(rest, own)]
+        return -self._inverse(A) @ A[np.ix_(self._latent, self.observed)]
 
     def latent(self, W, level):
-        """Return coefficients and levels of the nodes without rows, given those of the tasks."""
-        of_W, of_level = map(self._follow, self._links)
-        return of_W @ W, level @ of_level.T
+        """Return the nodes without rows, and what they are where the tasks are these."""
+        of_W, of_level = (self._follow(A) for A, _ in self._links)
+        return self._latent, of_W @ W, level @ of_level.T
+
+    def components(self):
+        """Return the component of the graph that each task is in, (T,)."""
+        links = (self.weights > 0) & (self.alpha_link > 0)
+        return connected_components(links, directed=False)[1][self.observed]
 
     @property
     def alpha(self):
         """Strength of each task's links, (T,)."""
-        return np.diag(self._forms[0])
+        return np.diag(self._forms[0][0])
 
     def value(self, coefficients, split=None):
         """Return the penalty, a float."""
         return 0.5 * self.gradient(coefficients).dot(coefficients)
 
     def gradient(self, coefficients):
-        """Return the gradient in each part."""
-        K, k = self._forms
+        """Return the gradient in each part; a centre is all tasks together."""
+        (K, ones), (k, _) = self._forms
         V, q, w, c = coefficients
-        return Coefficients(K @ V, q @ k, 0.0 * w, np.zeros_like(c))
+        pull = K @ V + ones[:, None] * np.expand_dims(w, -2)
+        return Coefficients(pull, q @ k, ones @ V + ones.sum() * w, np.zeros_like(c))
 
     def curvature(self):
         """Return the second derivative of each entry by itself."""
-        K, k = self._forms
-        return Coefficients(np.diag(K)[:, None], np.diag(k), 0.0, 0.0)
+        (K, ones), (k, _) = self._forms
+        return Coefficients(np.diag(K)[:, None], np.diag(k), ones.sum(), 0.0)
 
     def free(self):
         """Return 1.0 where a part may move and 0.0 where it is held fast."""
-        return Coefficients(1.0, float(not self.fixed_level), 0.0, 0.0)
+        free = float(not self.fixed_level)
+        return Coefficients(1.0, free, 1.0, free)
 
     def residual(self, coefficients, gradient, units, split=None):
         """Return the gradient, and as that of the centre what moves a whole component of the graph.
@@ -108,8 +123,8 @@ class GraphCoupling(Penalty):
         Strong links make the units of single tasks large; all tasks together are as free as
         without. The sums are in the units that a problem uses for its centre.
         """
-        _, component = connected_components(self.weights[np.ix_(self.observed, self.observed)] > 0)
-        member = (component == np.arange(component.max() + 1)[:, None]).astype(float)
+        component = self.components()
+        member = (component == np.unique(component)[:, None]).astype(float)
         strength = self.curvature()
         w = _of_all(member, np.abs(member @ gradient.V), units.V**2, strength.V)
         q, unit = np.abs(gradient.q @ member.T)[..., None], units.q[:, None] ** 2
@@ -118,7 +133,7 @@ class GraphCoupling(Penalty):
     @property
     def terms(self):
         """The coupling is its only term; see `Penalty`."""
-        (values, U), k = self._eigen, self._forms[1]
+        (values, U), k = self._eigen, self._forms[1][0]
 
         def prox(W, level, step, level_step):
             W = U @ ((U.T @ W) / (1.0 + values[:, None] * step))
@@ -135,18 +150,19 @@ class GraphCoupling(Penalty):
 
     @cached_property
     def _eigen(self):
-        values, U = np.linalg.eigh(self._forms[0])
+        values, U = np.linalg.eigh(self._forms[0][0])
         return np.maximum(values, 0.0), U
 
     def coefficients(self, W, level):
         """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
-        zeros = Coefficients.zeros(*W.shape[-2:], W.shape[:-2])
-        return zeros._replace(V=W, q=level * self.free().q)
+        w, c = W.mean(axis=-2), level.mean(axis=-1)
+        point = Coefficients(W - np.expand_dims(w, -2), level - np.expand_dims(c, -1), w, c)
+        return self.project(point)
 
     def star(self):
         """Return a coupling to a centre that is as strong on every task, and on all together."""
-        K, k = self._forms
-        total, together = float(np.trace(K)), max(float(K.sum()), 0.0)
+        (K, ones), (k, _) = self._forms
+        total, together = float(np.trace(K)), max(float(ones.sum()), 0.0)
         shared = total * together / (total - together) if total > together else 0.0
         level = np.inf if self.fixed_level else float(np.diag(k).mean())
         return MeanCoupling(self.alpha, shared, level, self.fixed_level)

@@ -3,15 +3,18 @@
 import copy
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import LinearOperator, cg
 
-from skmtl.penalties._graph import laplacian, read_graph
-from skmtl.penalties._task_penalty import TaskPenalty, shrunk, times
+from skmtl._search import stationary_share
+from skmtl.penalties._graph import read_graph
+from skmtl.penalties._task_penalty import TaskPenalty, times
 
-_MAX_ITER = 20_000
-_ACCURACY = 1e-13  # relative primal and dual residuals of prox
-_ADAPT = 20  # iterations between changes of rho
+_MAX_ITER = 500
+_ACCURACY = 1e-13  # relative residuals of prox
+_RHO, _STEEPEST = 1.0, 1e5  # of the method of multipliers
+_DENSE = 600  # size of a linear system that is worth its factor
 
 
 class NetworkLasso(TaskPenalty):
@@ -81,6 +84,11 @@ class NetworkLasso(TaskPenalty):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         return self._of(Z)._edges.prox(Z, float(np.max(times(self.alpha, step))))
 
+    def prox_derivative(self, Z, step=1.0):
+        """Return the product with a derivative of ``prox``, and a part of its diagonal, or None."""
+        strength = float(np.max(times(self.alpha, step)))
+        return self._of(Z)._edges.derivative(self.prox(Z, step), strength)
+
     def structure(self, W, tasks):
         """Return ``task_clusters`` and ``cluster_coef``."""
         edges = self._of(W)._edges
@@ -100,7 +108,7 @@ class _Edges:
         place = np.tile(np.arange(n_edges), 2), np.concatenate(self.ends)
         self.D = sparse.csr_array((signs, place), shape=(n_edges, self.n_tasks))
         self._Dt = self.D.T.tocsr()
-        self._values, self._U = np.linalg.eigh(laplacian((weights > 0).astype(float)))
+        self._degree = 1.0 + np.bincount(place[1], minlength=self.n_tasks)[:, None]
         self._last = None
 
     def clusters(self, fused):
@@ -113,40 +121,115 @@ class _Edges:
     def prox(self, Z, strength):
         """Return the W that minimises ``1/2 ||W - Z||^2 + strength sum_e weight_e ||(D W)_e||``.
 
-        By ADMM on the edges, E = D W; what is fused there is averaged in the end.
+        By the method of multipliers on ``E = D W``, with semismooth Newton steps: U on every edge
+        is the pull between its ends, at most ``strength weight``. What is fused is averaged.
+
+        References
+        ----------
+        Y. Yuan, D. Sun, K.-C. Toh (2018). An efficient semismooth Newton based algorithm for
+        convex clustering. ICML. https://proceedings.mlr.press/v80/yuan18a.html
         """
         if strength == 0 or not len(self.weights):
             return Z.copy()
         if np.isinf(strength):
             return _averaged(Z, self.clusters(np.ones(len(self.weights), dtype=bool)))
-        radius = strength * self.weights[:, None]
-        rho, E, U = 1.0, np.zeros((len(radius), Z.shape[1])), np.zeros((len(radius), Z.shape[1]))
-        if self._last is not None and self._last[1].shape == E.shape:
-            rho, E, U = self._last  # U: the dual, within radius
-            norm = np.linalg.norm(U, axis=1, keepdims=True)
-            U = U * np.minimum(1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0))
-        ratio = 1.0
-        for iteration in range(1, _MAX_ITER + 1):
-            right = Z + self._Dt @ (rho * E - U)
-            W = self._U @ ((self._U.T @ right) / (1.0 + rho * self._values)[:, None])
-            DW, last = self.D @ W, E
-            V = 1.6 * DW - 0.6 * E + U / rho
-            E = V * shrunk(np.linalg.norm(V, axis=1, keepdims=True), radius / rho)
-            U = rho * (V - E)
-            if iteration % 5 and iteration > 3:
+        radius, shift = strength * self.weights[:, None], Z.mean(axis=0)
+        Z = Z - shift
+        W, U, rho = Z, np.zeros((len(radius), Z.shape[1])), _RHO
+        if self._last is not None and self._last[0].shape == U.shape:
+            U, rho = _clipped(self._last[0], radius)[0], self._last[1]
+            W = Z - self._Dt @ U
+        size, last_gap = np.linalg.norm(Z) or 1.0, np.inf
+        for _ in range(_MAX_ITER):
+            pull, norm = _clipped(U + rho * (self.D @ W), radius)
+            gradient = W - Z + self._Dt @ pull
+            rest, gap = np.linalg.norm(gradient), np.linalg.norm(pull - U) / rho
+            if rest <= max(_ACCURACY * size, 0.1 * gap):
+                U = pull
+                if gap <= _ACCURACY * size:
+                    break
+                rho *= 3.0 if gap > 0.2 * last_gap and rho < _STEEPEST else 1.0
+                last_gap = gap
                 continue
-            size = max(np.linalg.norm(DW), np.linalg.norm(E), 1e-3 * np.linalg.norm(Z - Z.mean(0)))
-            primal = np.linalg.norm(DW - E) / (size or 1.0)
-            dual = rho * np.linalg.norm(self._Dt @ (E - last))
-            dual /= np.linalg.norm(self._Dt @ U) or 1.0
-            if max(primal, dual) <= _ACCURACY:
+            step = self._newton(gradient, pull, norm, radius, rho, min(0.1, rest / size))
+            slope, DW, moved = float(np.vdot(gradient, step)), U + rho * (self.D @ W), self.D @ step
+
+            def slope_at(t, W=W, DW=DW, step=step, moved=moved, rho=rho):
+                ahead = _clipped(DW + t * rho * moved, radius)[0]
+                return float(np.vdot(W + t * step - Z, step) + np.vdot(ahead, moved))
+
+            length = stationary_share(slope_at, slope)
+            if length == 0.0:
                 break
-            if iteration % _ADAPT == 0 and iteration <= 50 * _ADAPT:
-                ratio = np.sqrt(max(primal, 1e-16) / max(dual, 1e-16))
-                if not 0.3 < ratio < 3:
-                    rho *= min(max(ratio, 0.1), 10.0)
-        self._last = rho, E, U
-        return _averaged(W, self.clusters(~E.any(axis=1)))
+            W = W + length * step
+        self._last = U, rho
+        return _averaged(W + shift, self.clusters((norm <= radius)[:, 0]))
+
+    def _newton(self, gradient, pull, norm, radius, rho, rtol):
+        """Return the step of Newton's method where the pulls are ``pull`` before and after."""
+        share = rho * np.minimum(
+            1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0)
+        )
+        along = np.where(norm > radius, pull / radius, 0.0)
+
+        def product(x):
+            D = x.reshape(gradient.shape)
+            moved = self.D @ D
+            moved = share * (moved - along * (along * moved).sum(axis=1, keepdims=True))
+            return (D + self._Dt @ moved).ravel()
+
+        size = gradient.size
+        scale = (1.0 + rho * (self._degree - 1.0)) * np.ones_like(gradient)
+        step, _ = cg(
+            LinearOperator((size, size), product, dtype=np.float64),
+            -gradient.ravel(),
+            rtol=rtol,
+            maxiter=_MAX_ITER,
+            M=LinearOperator((size, size), lambda r: r / scale.ravel(), dtype=np.float64),
+        )
+        return step.reshape(gradient.shape)
+
+    def derivative(self, W, strength):
+        """Return the product with the derivative of ``prox`` where it gives W, and its diagonal.
+
+        Clusters move as one, and pull at others where these are not fused: a linear system of the
+        size of ``cluster_coef``. None where that is large.
+        """
+        d = W.shape[1]
+        first, second = self.ends
+        fused = (W[first] == W[second]).all(axis=1)
+        cluster = self.clusters(fused)
+        n_clusters = cluster.max() + 1
+        if n_clusters * d > _DENSE:
+            return None
+        size = np.bincount(cluster).astype(float)
+        A = np.zeros((n_clusters, d, n_clusters, d))
+        A[np.arange(n_clusters), :, np.arange(n_clusters)] = size[:, None, None] * np.eye(d)
+        between = np.flatnonzero(cluster[first] != cluster[second])
+        apart = W[first[between]] - W[second[between]]
+        norm = np.linalg.norm(apart, axis=1)
+        u, weight = apart / norm[:, None], strength * self.weights[between] / norm
+        blocks = weight[:, None, None] * (np.eye(d) - u[:, :, None] * u[:, None, :])
+        a, b = cluster[first[between]], cluster[second[between]]
+        for left, right, sign in ((a, a, 1), (b, b, 1), (a, b, -1), (b, a, -1)):
+            np.add.at(A.swapaxes(1, 2), (left, right), sign * blocks)
+        factor = linalg.cho_factor(A.reshape(n_clusters * d, -1), check_finite=False)
+        member = sparse.csr_array((np.ones(len(W)), (cluster, np.arange(len(W)))))
+
+        def product(D):
+            moved = linalg.cho_solve(factor, (member @ D).ravel(), check_finite=False)
+            return moved.reshape(n_clusters, d)[cluster]
+
+        stiff = np.einsum("ajaj->aj", A)
+        return product, (1.0 / stiff)[cluster]
+
+
+def _clipped(V, radius):
+    """Return the rows of V, at most of length ``radius``, and their lengths before."""
+    norm = np.linalg.norm(V, axis=1, keepdims=True)
+    return V * np.minimum(
+        1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0)
+    ), norm
 
 
 def _averaged(W, cluster):

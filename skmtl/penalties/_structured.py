@@ -11,6 +11,7 @@ from skmtl.penalties._composite import Decomposed, Sum
 from skmtl.penalties._quadratic import level_prox
 from skmtl.penalties._task_penalty import TaskPenalty
 
+_ROUNDING = 1e-15
 _FLOOR = 1e-6  # least curvature of a task in a feature, as a share of that of all tasks
 
 
@@ -25,6 +26,10 @@ class Split(NamedTuple):
     parts: list
     seen: list
     duals: list
+
+    def fits(self, terms):
+        """Return whether there is a place for each of these terms."""
+        return [len(part) for part in self.seen] == [len(part) for part in terms]
 
 
 @dataclass(frozen=True)
@@ -124,9 +129,11 @@ class StructuredPenalty(Penalty):
                 U = dual if dual is not None else rest if number == len(terms) - 1 else 0.0 * rest
                 rest = rest - U
                 step = 1.0 / geometric_mean(curvature, term.steps)
-                e = np.abs(part - self._prox(term, part + step * U, step))
+                target = part + step * U
+                e = np.abs(part - self._prox(term, target, step))
+                e[e <= _ROUNDING * np.linalg.norm(target)] = 0.0  # no prox is more exact
                 largest = np.maximum(largest, np.maximum(e / step, e * curvature))
-        return gradient._replace(V=largest)
+        return super().residual(coefficients, gradient, units)._replace(V=largest)
 
     @property
     def terms(self):

@@ -17,6 +17,9 @@ _ROUND = 100  # iterations after which the problem is asked, whatever the residu
 _PATIENCE = 20  # rounds without progress
 _SLOW = 500  # iterations that would be slower than Newton steps
 _NEWTON = 50  # Newton steps in a round
+_LEAST = 1e-4  # size of the subgradients, as a share of the model's linear part
+_FIRST = 1e-2  # accuracy of the first round where the model is not the loss
+_ROUNDING = 1e-15  # accuracy beyond which nothing is to be had
 _STEEP = 3.0  # ratio of the residuals from which rho follows them
 
 
@@ -74,12 +77,14 @@ class ADMMSolver:
         """Return True: every iteration does."""
         return True
 
-    def solve(self, start):
-        """Return the ``Solution`` reached from ``start``."""
+    def solve(self, start, split=None):
+        """Return the ``Solution`` reached from ``start``, and from its ``Split`` if there is one."""
         problem, best, history, stalled = self.problem, None, [], 0
-        point, split, evaluation = start, None, problem.evaluate(start)
+        if split and not split.fits(problem.penalty.terms):
+            split = None
+        point, evaluation = start, problem.evaluate(start, split)
         check_finite(evaluation)
-        copies, model, accuracy = None, None, self.tol
+        copies, model, accuracy = None, None, None
         while True:
             entry = {
                 "n_iter": self.n_iter,
@@ -92,15 +97,16 @@ class ADMMSolver:
             else:
                 stalled += 1
             converged = best[1].optimality <= self.tol
-            if converged or stalled == _PATIENCE or self.n_iter >= self.max_iter:
+            patience = _PATIENCE if accuracy is None or accuracy > 1e2 * _ROUNDING else 3
+            if converged or stalled >= patience or self.n_iter >= self.max_iter:
                 break
             if model is None or not self._quadratic:
                 model, metric = self._model(evaluation)
                 A, gradient = self._augmented(point), self._joined(*evaluation.sums[2:4])
                 linear = model.product(A) - gradient
-                copies = copies or Copies(problem.penalty.terms, A, gradient, self._has_level)
-                copies.take(metric)
-            accuracy = self._accuracy(evaluation, accuracy)
+                copies = copies or self._copies(A, gradient, split)
+                copies.take(metric, linear)
+            accuracy = self._accuracy(evaluation, copies, accuracy)
             self._round(copies, model, linear, accuracy)
             target = self._point(copies)
             if self._quadratic:
@@ -118,6 +124,16 @@ class ADMMSolver:
             history,
             split=split,
         )
+
+    def _copies(self, A, gradient, split):
+        """Return the ``Copies`` to start with."""
+        copies = Copies(self.problem.penalty.terms, A, gradient, self._has_level)
+        if split:
+            for j, part in enumerate(split.seen):
+                for i, Z in enumerate(part):
+                    copies.Z[j][i] = self._joined(Z, copies.Z[j][i][..., -1])
+                    copies.U[j][i] = self._joined(split.duals[j][i], copies.U[j][i][..., -1])
+        return copies
 
     def _round(self, copies, model, linear, accuracy):
         """Iterate until the residuals are at most ``accuracy``, or for some time.
@@ -150,13 +166,18 @@ class ADMMSolver:
             return MatrixFreeModel(problem, derivative, metric), metric
         return SpectralModel(data, metric), metric
 
-    def _accuracy(self, evaluation, last):
+    def _accuracy(self, evaluation, copies, last):
         """Return how far to go before the problem is asked again, as a relative residual."""
-        ratio = self.tol / evaluation.optimality
-        if self._quadratic:
-            # The first guess is that both residuals mean the same; after that, as much as lacks.
-            return last * (1.0 if self.n_iter == 0 else min(max(0.5 * ratio, 1e-2), 0.5))
-        return max(0.1 * self.tol, min(0.1, 0.03 * evaluation.optimality))
+        if last is None:
+            return self.tol if self._quadratic else _FIRST
+        if copies.lacking(last):
+            return last
+        if self._quadratic or last <= self.tol:
+            # The first guess was that both residuals mean the same; from now on, what is lacking.
+            return max(
+                _ROUNDING, last * min(max(0.5 * self.tol / evaluation.optimality, 1e-2), 0.5)
+            )
+        return 0.1 * last  # about as fast as Newton's method converges
 
     def _joined(self, W, level):
         return np.concatenate([W, level[..., None]], axis=-1) if self._has_level else W
@@ -233,15 +254,20 @@ class Copies:
         zero = np.zeros_like(A)
         self.Z = [[A if i == 0 else zero for _ in part] for i, part in enumerate(terms)]
         self.U = [[gradient / -len(part) for _ in part] for part in terms]
+        if has_level:  # which is the first term's
+            for i, part in enumerate(self.U):
+                for j, U in enumerate(part):
+                    U[..., -1] = 0.0 if i or j else -gradient[..., -1]
         self.steep_rho = None
         self._rate = 1.0
         self._changes, self.primal, self.dual = 0, np.inf, np.inf
         shares = np.array([1.0 / len(part) for part in terms])
         self._effective, self._shares = 1.0 / shares.sum(), shares / shares.sum()
 
-    def take(self, metric):
-        """Take up another metric."""
+    def take(self, metric, linear):
+        """Take up another metric, and the linear part of the model."""
         self.metric, self._root = metric, np.sqrt(metric)
+        self._least_pull = _LEAST * self.norm([linear], -1)
         own = metric[:, :-1] if self._has_level else metric
         self._steps = [
             [1.0 / geometric_mean(own, term.steps) for term in part] for part in self._terms
@@ -250,14 +276,18 @@ class Copies:
 
     def report(self):
         """Return the last residuals and rho, a dict."""
-        return {"primal_residual": self.primal, "dual_residual": self.dual, "rho": self.rho}
+        return {
+            "primal_residual": float(self.primal),
+            "dual_residual": float(self.dual),
+            "rho": float(self.rho),
+        }
 
     def iterate(self, model, linear, accuracy, limit):
         """Iterate until both relative residuals are at most ``accuracy``; return how often."""
         M, P = self.metric, [part[0] for part in self.Z]
         total, next_change = sum(P[1:], P[0]), 10
         for iteration in range(1, limit + 1):
-            look = iteration % _CHECK == 0 or iteration in (limit // 2, limit)
+            look = iteration % _CHECK == 0 or iteration in (1, limit)
             B = [
                 sum((Z - U / (self.rho * M) for Z, U in zip(Zs, Us, strict=True)), 0.0) / len(Zs)
                 for Zs, Us in zip(self.Z, self.U, strict=True)
@@ -272,7 +302,7 @@ class Copies:
                 continue
             self._look(P, last)
             now = max(self.primal, self.dual)
-            if iteration == limit // 2:
+            if iteration <= max(limit // 2, 1):
                 half = now
             if now <= accuracy:
                 break
@@ -333,6 +363,10 @@ class Copies:
         W, level = pair
         return np.concatenate([W, level[..., None]], axis=-1) if self._has_level else W
 
+    def pull(self, U):
+        """Return the size of subgradients; what they have to balance at least counts a little."""
+        return max(self.norm((u for part in U for u in part), -1), self._least_pull) or 1.0
+
     def norm(self, arrays, sign):
         """Return the norm of some arrays, in M where ``sign`` is 1 and in its inverse where -1."""
         root = self._root if sign > 0 else 1.0 / self._root
@@ -345,9 +379,8 @@ class Copies:
         gap = self.norm((p - z for p, z in zip(own, Z, strict=True)), 1)
         size = max(self.norm(own, 1), self.norm(Z, 1))
         change = self.rho * self.norm((z - o for z, o in zip(Z, old, strict=True)), 1)
-        pull = self.norm((U for part in self.U for U in part), -1)
         self.primal = gap / size if size else float(gap > 0)
-        self.dual = change / pull if pull else float(change > 0)
+        self.dual = change / self.pull(self.U)
 
     def _balance(self):
         """Change rho by the ratio of the residuals, ever less."""

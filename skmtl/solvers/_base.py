@@ -95,8 +95,8 @@ class NewtonSolver(ABC):
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step, and add its cost to ``n_iter``."""
 
-    def solve(self, start):
-        """Return the ``Solution`` reached from ``start``."""
+    def solve(self, start, split=None):
+        """Return the ``Solution`` reached from ``start``; quadratic penalties need no ``split``."""
         problem, best, history, stalled, before = self.problem, None, [], 0, None
         coefficients, evaluation = start, problem.evaluate(start)
         check_finite(evaluation)

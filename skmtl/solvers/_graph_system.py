@@ -1,5 +1,7 @@
 """Newton steps where tasks are coupled along a graph."""
 
+import numpy as np
+
 from skmtl.penalties import Coefficients
 from skmtl.solvers._elimination import Elimination
 from skmtl.solvers._joint import JointSystem
@@ -33,8 +35,6 @@ class GraphSystem(JointSystem):
         V, q = (gradient.V, gradient.q) if outputs else (gradient.V[None], gradient.q[None])
         origin = Coefficients.zeros(*V.shape[1:])
         steps = [e.step(origin, *own) for e, *own in zip(self._eliminations, V, q, strict=True)]
-        step = Coefficients.zeros(*V.shape[1:], V.shape[:1])
-        for k, own in enumerate(steps):
-            step.V[k], step.q[k] = own.W, own.level
-        step = step if outputs else Coefficients(*(part[0] for part in step))
-        return self._problem.penalty.project(step)
+        if outputs:
+            return self._balanced(Coefficients(*map(np.array, zip(*steps, strict=True))))
+        return self._problem.penalty.project(Coefficients(*map(np.asarray, steps[0])))

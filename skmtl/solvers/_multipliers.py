@@ -3,9 +3,10 @@
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
+from skmtl._search import stationary_share
+
 _CG_ITER = 300
 _CG_RTOL = 1e-6
-_SEARCH = 30  # trials of a step
 _DAMPING = 0.01  # of a Newton step, as a share of the metric, far from the solution
 _ROUNDING = 1e-12  # relative residual below which a Newton step is noise
 _STEEPER = 5.0  # factor of rho
@@ -44,7 +45,7 @@ class Multipliers:
         P = np.array([part[0] for part in copies.Z])
         for count in range(1, limit + 1):  # noqa: B007
             gradient, Z, U, gap, size = self._evaluate(P)
-            pull = copies.norm((u for part in U for u in part), -1) or 1.0
+            pull = copies.pull(U)
             rest = copies.norm(gradient, -1) / pull
             enough = min(0.1 * copies.rho * gap / pull, 1e-2)
             if rest <= max(enough, 0.1 * accuracy, _ROUNDING):
@@ -59,7 +60,10 @@ class Multipliers:
                 continue
             share = min(1.0, rest)
             direction = self._newton(P, gradient, share, _DAMPING * share * mild / copies.rho)
-            length = self._search(P, direction, gradient)
+            length = stationary_share(
+                lambda t, P=P, D=direction: float(np.vdot(self._evaluate(P + t * D)[0], D)),
+                float(np.vdot(gradient, direction)),
+            )
             if length == 0.0:
                 break
             P = P + length * direction
@@ -108,15 +112,3 @@ class Multipliers:
             M=LinearOperator(shape, lambda r: condition(r.reshape(P.shape)).ravel()),
         )
         return step.reshape(P.shape)
-
-    def _search(self, P, step, gradient):
-        """Return the share of the step to take: to where the slope has not turned up much."""
-        slope, share = float(np.vdot(gradient, step)), 1.0
-        if not slope < 0:
-            return 0.0
-        for _ in range(_SEARCH):
-            ahead = float(np.vdot(self._evaluate(P + share * step)[0], step))
-            if ahead <= -0.5 * slope:
-                return share
-            share *= max(0.1, min(0.7, slope / (slope - ahead)))
-        return 0.0

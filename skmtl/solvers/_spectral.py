@@ -40,7 +40,9 @@ class SpectralModel:
             bordered = n_columns > data.n_features
             factor = _full if size >= n_columns else _thin
             Q, e = factor(data, part, self._root[first], bordered)
-            place = None if len(members) == len(tasks) else [tasks[own] for own in members]
+            place = [tasks[own] for own in members]
+            if len(members) == len(tasks):
+                tasks, place = first, None
             self._parts.append((tasks, place, Q, e))
 
     def _apply(self, A, function, rest):
@@ -51,7 +53,7 @@ class SpectralModel:
             factor = function(e)
             full = Q.shape[1] == Q.shape[2]
             if place is None:
-                own = A if len(tasks) == len(A) else A[tasks]
+                own = A[tasks]
                 inside = np.matmul(own[:, None, :], Q)
                 inside *= (factor if full else factor - rest)[:, None]
                 result = np.matmul(inside, Q.swapaxes(1, 2))[:, 0]
