@@ -51,22 +51,21 @@ def loosest(fit, settings, objective, reference):
         seconds = time.perf_counter() - start
         gap = objective(*found) / reference - 1
         if gap < -1e-9:
-            print(f"  (below our reference by {-gap:.1e}: {setting:g})")
+            print(f"  (setting {setting:g} is below our reference by {-gap:.1e})")
         if gap <= GAP:
             return setting, gap, seconds
         if time.perf_counter() - began > PATIENCE:
             break
-    print(f"  (stopped at a gap of {gap:.1e}: {setting:g})")
+    print(f"  (stopped at setting {setting:g} with a gap of {gap:.1e})")
     return None
 
 
-def time_to_gap(title, ways, objective, ours=OURS, yardsticks=None, note=""):
+def time_to_gap(title, ways, objective, ours=OURS, yardsticks=None):
     """Print and return the seconds of each way to the gap.
 
     ``ways`` maps names to (fit, settings), where fit returns coefficients and intercepts at a
     setting; ``yardsticks`` maps names to callables that are timed as they are.
     """
-    print(f"\n{title}")
     reference = objective(*ways[ours][0](TIGHT))
     candidates, repeats, details = dict(yardsticks or {}), {}, []
     for name, run in candidates.items():
@@ -85,8 +84,7 @@ def time_to_gap(title, ways, objective, ours=OURS, yardsticks=None, note=""):
         candidates[name] = lambda fit=fit, setting=setting: fit(setting)
         repeats[name] = often(seconds)
     times = interleaved(candidates, repeats)
-    if ours in times:
-        table("; ".join(details), times, ours, note)
+    table(title, times, ours if ours in times else next(iter(times)), "; ".join(details))
     return times
 
 

@@ -297,11 +297,11 @@ def _denoise(Z, j, bound, W):
     start, k, below, above = 0, 0, 0, 0  # last places where the value could go down or up
     low, high, dual_low, dual_high = Z[0, j] - bound, Z[0, j] + bound, bound, -bound
     while True:
-        last, value = -1, 0.0  # of a segment that ends
+        last, value, down = -1, 0.0, False  # of a segment that ends, by a step down
         if k < n - 1:
             ahead = Z[k + 1, j]
             if ahead + dual_low < low - bound:
-                last, value = below, low
+                last, value, down = below, low, True
             elif ahead + dual_high > high + bound:
                 last, value = above, high
             else:
@@ -316,7 +316,7 @@ def _denoise(Z, j, bound, W):
                     dual_high, above = -bound, k
                 continue
         elif dual_low < 0:
-            last, value = below, low
+            last, value, down = below, low, True
         elif dual_high > 0:
             last, value = above, high
         else:
@@ -325,7 +325,7 @@ def _denoise(Z, j, bound, W):
             W[i, j] = value
         if last == n - 1:
             break
-        down, start = value == low, last + 1
+        start = last + 1
         if k == n - 1:
             # the other bound of what remains stays as it is
             if down:

@@ -78,6 +78,9 @@ class Problem:
         # Far below the residuals of the null model, rounding takes over.
         share = self.data.totals / self.data.totals.sum()
         squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
+        if not self.penalty.quadratic:
+            # Kinks weigh tasks against each other: one that is fitted exactly is judged like all.
+            squares = np.maximum(squares, squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
         units = self._units
         parts = [

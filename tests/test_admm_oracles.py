@@ -4,18 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
-from sklearn.linear_model import ElasticNet, Lasso, MultiTaskLasso
 
 from skmtl import (
     ADMMClassifier,
     ADMMRegressor,
-    GraphRegularizedClassifier,
-    GraphRegularizedRegressor,
-    MeanRegularizedClassifier,
-    MeanRegularizedRegressor,
-    PooledRegressor,
-    SharedL2Classifier,
-    SharedL2Regressor,
 )
 from skmtl.penalties import (
     L1,
@@ -60,7 +52,7 @@ MADE = {
     "decomposed-sum": Decomposed(L21(2.0) + Ridge(1.0), TaskL2(4.0)),
     "three-parts": Decomposed(Decomposed(L21(4.0), L1(3.0)), TaskL2(5.0)),
 }
-TIGHT = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-9)
+TIGHT = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-8)
 
 
 def adjacency(penalty, T):
@@ -134,7 +126,9 @@ def best_objective(model, rows, weight):
         F += weight @ cp.logistic(cp.multiply(1.0 - 2.0 * rows.y, z))
     else:
         F += 0.5 * cp.sum_squares(cp.multiply(np.sqrt(weight), rows.y - z))
-    F += model.alpha * sum(formula(cp, p, P) for p, P in zip(flat(model.penalty), parts, strict=1))
+    F += model.alpha * sum(
+        formula(cp, p, P) for p, P in zip(flat(model.penalty), parts, strict=True)
+    )
     cp.Problem(cp.Minimize(F), constraints).solve(solver="CLARABEL", **TIGHT)
     return float(F.value)
 
@@ -189,6 +183,8 @@ def fit(kind, penalty, form, **params):
     return model.fit(rows.long, rows.y, sample_weight), rows, weight
 
 
+# of cvxpy, of itself; how far it got, the comparison tells
+inaccurate = pytest.mark.filterwarnings("ignore:Solution may be inaccurate:UserWarning")
 kinds = pytest.mark.parametrize("kind", [ADMMRegressor, ADMMClassifier], ids=["squared", "logit"])
 SETTINGS = {
     "drawn": ("long", {"alpha_intercept": 1.0}),
@@ -220,6 +216,7 @@ def check(model, rows, weight):
     return G
 
 
+@inaccurate
 @kinds
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("penalty", SINGLE.values(), ids=SINGLE)
@@ -239,6 +236,7 @@ def test_cvxpy_finds_no_better(penalty, setting, kind):
     assert min(e["optimality"] for e in model.history_) == model.optimality_
 
 
+@inaccurate
 @kinds
 @pytest.mark.parametrize("setting", ["drawn", "free-wide"])
 @pytest.mark.parametrize("penalty", MADE.values(), ids=MADE)

@@ -142,7 +142,9 @@ def test_objections(name):
     problem, objection = make_problem(), SOLVERS[name].objection
     assert objection(problem) is None
     other = Problem(problem.data, SquaredLoss(), OtherPenalty())
-    assert objection(other) == (None if name == "admm" else "it takes quadratic couplings only")
+    assert objection(other) == (
+        None if name == "admm" else "it takes the couplings of the other models only"
+    )
 
 
 def test_too_little_memory_falls_back_to_cg(monkeypatch):

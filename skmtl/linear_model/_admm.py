@@ -37,8 +37,8 @@ class ADMMRegressor(StructuredModel, Regressor):
         Weight a_t of each task's loss: 1, N / (T n_t), or as given.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "admm", "direct", "cg"}, default="auto"
-        "auto" is "admm", the only one for penalties with kinks, which all names of penalties give.
+    solver : {"auto", "admm"}, default="auto"
+        ADMM either way: the other solvers are for models with a coupling of their own.
     max_iter : int, default=10000
         Limit of iterations of ADMM and of the Newton steps that finish where it is slow.
     tol : float, default=1e-8
@@ -145,8 +145,8 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
         Weight a_t of each task's loss: 1, N / (T n_t), or as given.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "admm", "direct", "cg"}, default="auto"
-        "auto" is "admm", the only one for penalties with kinks, which all names of penalties give.
+    solver : {"auto", "admm"}, default="auto"
+        ADMM either way: the other solvers are for models with a coupling of their own.
     max_iter : int, default=10000
         Limit of iterations of ADMM and of the Newton steps that finish where it is slow.
     tol : float, default=1e-8

@@ -11,6 +11,7 @@ from skmtl.solvers import SOLVERS
 
 _TOL = 1e-12
 _MAX_ITER = 10_000
+_GOOD = 1e-6  # optimality that is not for rounding's sake above the tolerance
 
 
 def alpha_max(estimator, X, y, sample_weight=None):
@@ -55,18 +56,14 @@ def alpha_max(estimator, X, y, sample_weight=None):
     """
     if not isinstance(estimator, StructuredModel):
         raise TypeError(
-            f"alpha_max takes an ADMMRegressor or ADMMClassifier, got {type(estimator).__name__}."
+            f"alpha_max takes an ADMMRegressor or ADMMClassifier, got {type(estimator).__name__}. "
+            "Of a pipeline, pass the last step and the features as it gets them."
         )
     model = clone(estimator).set_params(alpha=1.0)
     model._check_parameters()
     _, problem, _ = model._prepare(_input.read_rows(model, X, y, sample_weight, reset=True))
     penalty = problem.penalty
     norms = penalty.norms()
-    if problem.loss.outputs and any(norm.stacks is None for norm in norms):
-        raise ValueError(
-            "alpha_max of more than two classes takes sums only of penalties that treat classes "
-            f"alike, got {model.penalty!r}."
-        )
     kinds = [norm.trivial for norm in norms]
     if None in kinds:
         hard, name = penalty.hard(), "admm"
@@ -80,4 +77,10 @@ def alpha_max(estimator, X, y, sample_weight=None):
     start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
     solution = SOLVERS[name](trivial, _MAX_ITER, _TOL).solve(start)
     G = trivial.evaluate(solution.coefficients).sums.G
-    return max(norm.dual_norm(stacked(norm, -G)) for norm in norms)
+    result = max(norm.dual_norm(stacked(norm, -G)) for norm in norms)
+    if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
+        raise ValueError(
+            f"There is no alpha_max of {model.penalty!r} on these data: a strength is 0, or the "
+            "fit without what it penalises has no finite solution (separable classes)."
+        )
+    return result

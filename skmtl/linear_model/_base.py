@@ -27,6 +27,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     _has_center = True
     _alternative: str  # a model of the same kind that has a centre, for messages
     _by_task = ("coef_", "intercept_", "task_counts_")
+    _split = None  # how the penalty saw the last solution, for a warm start
     _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
 
     @abstractmethod
@@ -75,10 +76,13 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         split = None
         if self.warm_start and SOLVERS[name].gains_from_start(problem):
             last = self._last_solution(problem, rows, offset, default=start)
-            if problem.evaluate(last).objective < problem.evaluate(start).objective:
-                start, split = last, self._split
+            known = self._split if last is not start else None
+            if known and not known.fits(problem.penalty.terms):
+                known = None
+            if problem.evaluate(last, known).objective < problem.evaluate(start).objective:
+                start, split = last, known
         solution = self._solve(name, problem, start, split)
-        self._split = solution.split
+        self._split = solution.split if self.warm_start else None
         self._warn(solution, problem, rows)
         self._wide, self._feature_mean = rows.y.ndim == 2, center
         self._mean_total = rows.totals.mean()
@@ -173,7 +177,9 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         level = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
         start = start._replace(w=self.shared_coef_, c=np.asarray(level - offset))
-        solution = self._solve(self._choose_solver(problem), problem, start)
+        # Copies of the coefficients know nothing of a centre that is held.
+        name = "direct" if self.solver == "admm" else self._choose_solver(problem)
+        solution = self._solve(name, problem, start)
         self._warn(solution, problem, rows)
 
         adapted = copy.deepcopy(self)
@@ -259,8 +265,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         if not hasattr(self, "coef_") or not self._same_target(rows):
             return default
         outputs = problem.loss.outputs
-        if self.coef_.shape != _swapped(default.V, outputs).shape or not np.array_equal(
-            self.tasks_, rows.tasks
+        own = self.task_counts_ > 0  # others are latent
+        coef, intercept = self.coef_[own], self.intercept_[own]
+        if coef.shape != _swapped(default.V, outputs).shape or not np.array_equal(
+            self.tasks_[own], rows.tasks
         ):
             return default
         w, c = default.w, default.c
@@ -268,8 +276,8 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             w = self.shared_coef_  # without a penalty it must not bring what the data leave open
         if self._has_center:
             c = self.shared_intercept_ + self.shared_coef_ @ data.center - offset
-        level = self.intercept_ + self.coef_ @ data.center - offset
-        W, level = _swapped(self.coef_, outputs), _swapped(level, outputs)
+        level = intercept + coef @ data.center - offset
+        W, level = _swapped(coef, outputs), _swapped(level, outputs)
         V, q = W - np.expand_dims(w, -2), level - np.expand_dims(c, -1)
         return penalty.project(Coefficients(V, q, w, np.asarray(c)))
 

@@ -41,10 +41,11 @@ class PooledClassifier(MultiTaskClassifier):
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
-    solver : {"auto", "direct", "cg"}, default="auto"
+    solver : {"auto", "direct", "cg", "admm"}, default="auto"
         How Newton steps are solved: "direct" eliminates block by block, with more than two
         classes as preconditioner of conjugate gradients; "cg" needs no more memory than the data
         and the coefficients. "auto" takes "direct" where its blocks fit into memory.
+        "admm" is the solver of `ADMMClassifier`, for comparison.
     max_iter : int, default=1000
         Limit of Newton steps ("direct") or of conjugate gradient iterations ("cg").
     tol : float, default=1e-8
@@ -159,10 +160,11 @@ class SharedL2Classifier(MultiTaskClassifier):
         Weight a_t of each task's loss: 1, N / (T n_t), or as given.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "direct", "cg"}, default="auto"
+    solver : {"auto", "direct", "cg", "admm"}, default="auto"
         How Newton steps are solved: "direct" eliminates block by block, with more than two
         classes as preconditioner of conjugate gradients; "cg" needs no more memory than the data
         and the coefficients. "auto" takes "direct" where its blocks fit into memory.
+        "admm" is the solver of `ADMMClassifier`, for comparison.
     max_iter : int, default=1000
         Limit of Newton steps ("direct") or of conjugate gradient iterations ("cg").
     tol : float, default=1e-8
@@ -260,10 +262,11 @@ class MeanRegularizedClassifier(MultiTaskClassifier):
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
-    solver : {"auto", "direct", "cg"}, default="auto"
+    solver : {"auto", "direct", "cg", "admm"}, default="auto"
         How Newton steps are solved: "direct" eliminates block by block, with more than two
         classes as preconditioner of conjugate gradients; "cg" needs no more memory than the data
         and the coefficients. "auto" takes "direct" where its blocks fit into memory.
+        "admm" is the solver of `ADMMClassifier`, for comparison.
     max_iter : int, default=1000
         Limit of Newton steps ("direct") or of conjugate gradient iterations ("cg").
     tol : float, default=1e-8

@@ -65,17 +65,21 @@ class GraphModel(LinearMultiTaskModel):
 def _smallest(point, problem):
     """Return the coefficients without what neither rows nor penalty tell.
 
-    That moves all tasks of a component of the graph alike.
+    That moves all tasks of a component of the graph alike, and their levels with them.
     """
-    data, W = problem.data, point.W
-    component = problem.penalty.components()
+    data, penalty, W, q = problem.data, problem.penalty, point.W, point.q.copy()
+    component = penalty.components()
     for label in np.unique(component):
         tasks = np.flatnonzero(component == label)
         H, mean, total = data.moments(np.unique(data.block[tasks]))
-        null = null_space_of(H.sum(axis=0) + (mean.T * total) @ mean)
+        middle = np.zeros(data.n_features) if penalty.fixed_level else total @ mean / total.sum()
+        own = mean - middle
+        null = null_space_of(H.sum(axis=0) + (own.T * total) @ own)
         if null.size:
-            W[..., tasks, :] -= (W[..., tasks, :].mean(axis=-2, keepdims=True) @ null) @ null.T
-    return point._replace(V=W - np.expand_dims(point.w, -2))
+            open_part = (W[..., tasks, :].mean(axis=-2, keepdims=True) @ null) @ null.T
+            W[..., tasks, :] -= open_part
+            q[..., tasks] += open_part @ middle
+    return point._replace(V=W - np.expand_dims(point.w, -2), q=q)
 
 
 def _all_pairs(n_tasks, alpha, shared, alpha_intercept, held):

@@ -73,9 +73,10 @@ class PooledRegressor(Regressor):
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
-    solver : {"auto", "direct", "cg"}, default="auto"
+    solver : {"auto", "direct", "cg", "admm"}, default="auto"
         "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
         the coefficients. "auto" takes "direct" where its blocks fit into memory.
+        "admm" is the solver of `ADMMRegressor`, for comparison.
     max_iter : int, default=1000
         Limit of steps ("direct") or of conjugate gradient iterations ("cg").
     tol : float, default=1e-8
@@ -173,9 +174,10 @@ class SharedL2Regressor(Regressor):
         Weight a_t of each task's loss: 1, N / (T n_t), or as given.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "direct", "cg"}, default="auto"
+    solver : {"auto", "direct", "cg", "admm"}, default="auto"
         "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
         the coefficients. "auto" takes "direct" where its blocks fit into memory.
+        "admm" is the solver of `ADMMRegressor`, for comparison.
     max_iter : int, default=1000
         Limit of steps ("direct") or of conjugate gradient iterations ("cg").
     tol : float, default=1e-8
@@ -264,9 +266,10 @@ class MeanRegularizedRegressor(Regressor):
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
-    solver : {"auto", "direct", "cg"}, default="auto"
+    solver : {"auto", "direct", "cg", "admm"}, default="auto"
         "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
         the coefficients. "auto" takes "direct" where its blocks fit into memory.
+        "admm" is the solver of `ADMMRegressor`, for comparison.
     max_iter : int, default=1000
         Limit of steps ("direct") or of conjugate gradient iterations ("cg").
     tol : float, default=1e-8

@@ -41,7 +41,7 @@ class TemporalFused(TaskPenalty):
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        return self.alpha * float(np.abs(np.diff(W, axis=0)).sum())
+        return self.weight * float(np.abs(np.diff(W, axis=0)).sum())
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""

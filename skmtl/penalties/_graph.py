@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 
 def read_graph(task_graph, tasks):
@@ -9,7 +10,7 @@ def read_graph(task_graph, tasks):
 
     Parameters
     ----------
-    task_graph : None, array or sparse array of shape (T, T), or list of tuples
+    task_graph : None, array, sparse array or dataframe of shape (T, T), or list of tuples
         None links all pairs, with weights 1 / T. An array is a symmetric adjacency in the order of
         the tasks. Tuples are edges (label, label) or (label, label, weight); the weights of edges
         between the same tasks add up.
@@ -19,10 +20,12 @@ def read_graph(task_graph, tasks):
     n_tasks = len(tasks)
     if task_graph is None:
         return np.full((n_tasks, n_tasks), 1.0 / n_tasks) - np.eye(n_tasks) / n_tasks, []
-    if isinstance(task_graph, list | tuple) and any(isinstance(e, tuple) for e in task_graph):
+    if isinstance(task_graph, list | tuple) and all(isinstance(e, tuple) for e in task_graph):
         return _of_edges(task_graph, tasks)
     if sparse.issparse(task_graph):
         task_graph = task_graph.toarray()
+    if hasattr(task_graph, "reindex"):  # a dataframe has labels of its own
+        task_graph = task_graph.reindex(index=tasks.tolist(), columns=tasks.tolist())
     try:
         weights = np.array(task_graph, dtype=np.float64)
     except (TypeError, ValueError):
@@ -31,15 +34,18 @@ def read_graph(task_graph, tasks):
         raise ValueError(
             f"task_graph must be None, a list of edges (label, label) or (label, label, weight), "
             f"or an adjacency of shape {(n_tasks, n_tasks)}, in the order of the sorted task "
-            f"labels; got {_brief(task_graph)}."
+            f"labels; got {_brief(task_graph)}. Edges are tuples, and may name tasks that a fold "
+            "of cross-validation lacks."
         )
     np.fill_diagonal(weights, 0.0)
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights == weights.T).all()):
+    if not (
+        np.isfinite(weights).all() and (weights >= 0).all() and np.allclose(weights, weights.T)
+    ):
         raise ValueError(
             "task_graph must be symmetric, with finite weights of at least 0. "
             "Symmetrise a directed graph first: (A + A.T) / 2."
         )
-    return weights, []
+    return 0.5 * (weights + weights.T), []
 
 
 def _of_edges(edges, tasks):
@@ -60,9 +66,16 @@ def _of_edges(edges, tasks):
             )
         weights.append(float(weight))
     graph = np.zeros((len(number), len(number)))
-    first, second = np.array(ends).T
+    first, second = np.array(ends, dtype=np.intp).reshape(-1, 2).T
     np.add.at(graph, (first, second), weights)
     np.add.at(graph, (second, first), weights)
+    component = connected_components(graph > 0, directed=False)[1]
+    ghosts = [label for label, i in number.items() if component[i] not in component[:n_tasks]]
+    if ghosts:
+        raise ValueError(
+            f"task_graph names {ghosts[:5]!r}, which no edge connects to a task with rows. The "
+            f"tasks are {tasks.tolist()[:5]!r}...: labels must be of the same type."
+        )
     return graph, list(number)[n_tasks:]
 
 
@@ -74,3 +87,15 @@ def laplacian(weights):
 def _brief(task_graph):
     shape = np.shape(task_graph) if not isinstance(task_graph, str | dict | set) else ()
     return f"shape {shape}" if shape else repr(task_graph)
+
+
+def links(task_graph, tasks, of):
+    """Return the weights (T, T) between tasks that have rows, for a penalty ``of`` some name."""
+    weights, latent = read_graph(task_graph, tasks)
+    weights = weights[: len(tasks), : len(tasks)]
+    if latent and not weights.any():
+        raise ValueError(
+            f"No edge of the task_graph of {of} joins two tasks that have rows; latent tasks "
+            f"such as {latent[0]!r} are for GraphRegularizedRegressor and -Classifier."
+        )
+    return weights

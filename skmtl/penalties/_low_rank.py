@@ -5,8 +5,8 @@ from scipy import linalg
 
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
 
-_GRAM = 1e-3  # threshold over largest singular value from which a Gram is exact enough
-_RANK = 1e-12  # singular values below this share of the largest are rounding
+_GRAM = 0.03  # threshold over largest singular value from which a Gram is exact enough
+_RANK = 1e-7  # singular values below this share of the largest are rounding
 
 
 class TraceNorm(TaskPenalty):
@@ -36,13 +36,14 @@ class TraceNorm(TaskPenalty):
 
     stacks = "tasks"
     trivial = "zero"
+    accuracy = 1e-14
 
     def __init__(self, alpha=1.0):
         self.alpha = alpha
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        return self.alpha * float(linalg.svdvals(W).sum())
+        return self.weight * float(linalg.svdvals(W).sum())
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""

@@ -8,12 +8,12 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._search import stationary_share
-from skmtl.penalties._graph import read_graph
+from skmtl.penalties._graph import links
 from skmtl.penalties._task_penalty import TaskPenalty, times
 
 _MAX_ITER = 500
 _ACCURACY = 1e-13  # relative residuals of prox
-_RHO, _STEEPEST = 1.0, 1e5  # of the method of multipliers
+_RHO, _STEEPEST = 1.0, 1e3  # of the method of multipliers
 _DENSE = 600  # size of a linear system that is worth its factor
 
 
@@ -50,6 +50,7 @@ class NetworkLasso(TaskPenalty):
     """
 
     trivial = "pooled"
+    accuracy = 3e-12
     _edges = None  # of the graph, where the labels of the tasks are known
 
     def __init__(self, alpha=1.0, task_graph=None):
@@ -59,10 +60,12 @@ class NetworkLasso(TaskPenalty):
     def bind(self, tasks):
         """Return the penalty for tasks with these labels, checked."""
         super().bind(tasks)
-        return self._on(read_graph(self.task_graph, tasks)[0][: len(tasks), : len(tasks)])
+        return self._on(links(self.task_graph, tasks, "NetworkLasso"))
 
     def take(self, tasks):
         """Return the bound penalty of some of the tasks, an index array."""
+        if self.task_graph is None:
+            return self.bind(tasks)
         return self._on(self._edges.adjacency[np.ix_(tasks, tasks)])
 
     def _on(self, weights):
@@ -78,7 +81,7 @@ class NetworkLasso(TaskPenalty):
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
         edges = self._of(W)._edges
-        return self.alpha * float(edges.weights @ np.linalg.norm(edges.D @ W, axis=1))
+        return self.weight * float(edges.weights @ np.linalg.norm(edges.D @ W, axis=1))
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
@@ -144,9 +147,11 @@ class _Edges:
             pull, norm = _clipped(U + rho * (self.D @ W), radius)
             gradient = W - Z + self._Dt @ pull
             rest, gap = np.linalg.norm(gradient), np.linalg.norm(pull - U) / rho
-            if rest <= max(_ACCURACY * size, 0.1 * gap):
+            # rho multiplies the rounding of differences
+            accuracy = max(_ACCURACY, 1e-15 * rho) * size
+            if rest <= max(accuracy, 0.1 * gap):
                 U = pull
-                if gap <= _ACCURACY * size:
+                if gap <= accuracy:
                     break
                 rho *= 3.0 if gap > 0.2 * last_gap and rho < _STEEPEST else 1.0
                 last_gap = gap

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from skmtl.penalties._graph import laplacian, read_graph
+from skmtl.penalties._graph import laplacian, links
 from skmtl.penalties._task_penalty import TaskPenalty, times
 
 
@@ -30,7 +30,7 @@ class Ridge(TaskPenalty):
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        return 0.5 * self.alpha * float(np.vdot(W, W))
+        return 0.5 * self.weight * float(np.vdot(W, W))
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
@@ -75,7 +75,8 @@ class MeanRegularized(TaskPenalty):
         weight = np.full((len(W), 1), self.alpha)
         center = weighted_center(W, weight, self.alpha_shared)
         own = W - center
-        return 0.5 * float(self.alpha * np.vdot(own, own) + self.alpha_shared * center @ center)
+        shared = self.alpha_shared if np.isfinite(self.alpha_shared) else 0.0
+        return 0.5 * float(self.weight * np.vdot(own, own) + shared * center @ center)
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
@@ -114,10 +115,17 @@ class Graph(TaskPenalty):
     def bind(self, tasks):
         """Return the penalty for tasks with these labels, checked."""
         super().bind(tasks)
-        return self._on(read_graph(self.task_graph, tasks)[0][: len(tasks), : len(tasks)])
+        if np.isinf([self.alpha, self.alpha_shared]).any():
+            raise ValueError(
+                "alpha and alpha_shared of Graph must be finite. For equal tasks use "
+                "MeanRegularized(alpha=np.inf)."
+            )
+        return self._on(links(self.task_graph, tasks, "Graph"))
 
     def take(self, tasks):
         """Return the bound penalty of some of the tasks, an index array."""
+        if self.task_graph is None:
+            return self.bind(tasks)
         return self._on(self._weights[np.ix_(tasks, tasks)])
 
     def _on(self, weights):
@@ -182,7 +190,7 @@ def mean_prox(Z, alpha, step, alpha_shared):
     """
     with np.errstate(invalid="ignore"):
         share = np.where(np.isinf(alpha), 1.0, alpha / (1.0 + alpha))
-    weight = share / np.where(np.isinf(step), 1.0, step)
+    weight = share / np.where((step > 0) & np.isfinite(step), step, 1.0)
     center = np.expand_dims(weighted_center(Z, weight, alpha_shared), -2)
     return np.where(share == 1.0, center, Z + share * (center - Z))
 

@@ -41,7 +41,9 @@ class RobustMean(TaskPenalty):
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        return self.alpha * float(np.linalg.norm(W - self.center(W), axis=1).sum())
+        if self.weight == 0:
+            return 0.0
+        return self.weight * float(np.linalg.norm(W - self.center(W), axis=1).sum())
 
     def center(self, W):
         """Return the w of smallest distance to the rows of W: their geometric median, (d,)."""
@@ -67,7 +69,8 @@ class RobustMean(TaskPenalty):
         """Return the radius within which tasks join the centre (T, 1), it, and the weights."""
         step = np.broadcast_to(step, (len(Z), 1)).astype(float)
         radius = times(self.alpha, step)
-        weight = np.ones_like(step) if np.isinf(step).any() else step.mean() / step
+        usual = np.isfinite(step).all() and step.all()
+        weight = step.mean() / step if usual else np.ones_like(step)
         return radius, _huber_center(Z, radius, weight, Z.mean(axis=0)), weight
 
     def prox_derivative(self, Z, step=1.0):
@@ -118,11 +121,13 @@ def _huber_center(Z, radius, weight, center):
         return value, -(share * own).sum(axis=0), own, norm, share
 
     at = evaluate(center)
+    if not at[3].any() or not at[4].any():
+        return center  # nothing pulls
     for _ in range(_NEWTON_STEPS):
         value, gradient, own, norm, share = at
         outside = norm > radius
         curved = own * np.sqrt(np.divide(share, norm**2, out=np.zeros_like(norm), where=outside))
-        hessian = share.sum() * (1 + 1e-14) * np.eye(len(center)) - curved.T @ curved
+        hessian = share.sum() * (1 + 1e-12) * np.eye(len(center)) - curved.T @ curved
         for step in np.linalg.solve(hessian, gradient), gradient / share.sum():
             ahead = evaluate(center - step)
             # Values tell half the digits: near the solution the gradient tells the others.

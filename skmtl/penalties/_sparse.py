@@ -36,7 +36,7 @@ class L1(TaskPenalty):
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        return self.alpha * float(np.abs(W).sum())
+        return self.weight * float(np.abs(W).sum())
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
@@ -91,7 +91,7 @@ class L21(TaskPenalty):
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        return self.alpha * float(np.linalg.norm(W, axis=0).sum())
+        return self.weight * float(np.linalg.norm(W, axis=0).sum())
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
@@ -145,7 +145,7 @@ class TaskL2(TaskPenalty):
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        return self.alpha * float(np.linalg.norm(W, axis=1).sum())
+        return self.weight * float(np.linalg.norm(W, axis=1).sum())
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""

@@ -1,7 +1,6 @@
 """A penalty that users choose, on the coefficients, beside a ridge coupling of the levels."""
 
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from skmtl.penalties._composite import Decomposed, Sum
 from skmtl.penalties._quadratic import level_prox
 from skmtl.penalties._task_penalty import TaskPenalty
 
-_ROUNDING = 1e-15
+_HUGE = 1e30
 _FLOOR = 1e-6  # least curvature of a task in a feature, as a share of that of all tasks
 
 
@@ -59,19 +58,38 @@ class StructuredPenalty(Penalty):
         parts = whole.parts() if isinstance(whole, Decomposed) else [whole]
         return [part.terms() if isinstance(part, Sum) else [part] for part in parts]
 
+    def bare(self, split):
+        """Return the ``Split`` with nothing that norms penalise: zeros, or tasks at their mean.
+
+        None where a part has neither a norm of coefficients nor one of all differences.
+        """
+        kinds = [{term.trivial for term in terms} for terms in self.parts]
+        if not all(kind & {"zero", "pooled"} for kind in kinds):
+            return None
+        parts = [
+            0.0 * P if "zero" in kind else np.zeros_like(P) + P.mean(axis=-2, keepdims=True)
+            for kind, P in zip(kinds, split.parts, strict=True)
+        ]
+        seen = [[P] * len(terms) for P, terms in zip(parts, self.parts, strict=True)]
+        return Split(parts, seen, split.duals)
+
     def norms(self):
         """Return the norm of each part, without the ridges beside it."""
         norms = []
         for terms in self.parts:
             kinks = [term for term in terms if term.is_norm]
-            alone = len(kinks) == len(terms)
-            if not kinks or not (alone or any(term.trivial == "zero" for term in kinks)):
+            if len(kinks) != 1:
                 raise ValueError(
-                    "alpha_max is where a norm leaves nothing. There is none of L1, L21, TaskL2, "
-                    "TraceNorm, RobustMean, NetworkLasso and TemporalFused in "
-                    f"{self.penalty!r}, or only one of differences beside a ridge."
+                    "alpha_max is where a norm leaves nothing: a penalty, or each part of a "
+                    f"decomposed one, must have one norm; got {len(kinks)} in {terms!r}. The "
+                    "alpha_max of one norm alone is an upper bound for a sum of several."
                 )
-            norms.append(reduce(Sum, kinks))
+            if len(terms) > 1 and kinks[0].trivial != "zero":
+                raise ValueError(
+                    f"alpha_max of a norm of differences beside others, {terms!r}, is not defined: "
+                    "what is left depends on alpha. Use that of the norm alone."
+                )
+            norms += kinks
         return norms
 
     def hard(self):
@@ -131,7 +149,7 @@ class StructuredPenalty(Penalty):
                 step = 1.0 / geometric_mean(curvature, term.steps)
                 target = part + step * U
                 e = np.abs(part - self._prox(term, target, step))
-                e[e <= _ROUNDING * np.linalg.norm(target)] = 0.0  # no prox is more exact
+                e[e <= term.accuracy * np.linalg.norm(target)] = 0.0
                 largest = np.maximum(largest, np.maximum(e / step, e * curvature))
         return super().residual(coefficients, gradient, units)._replace(V=largest)
 
@@ -172,8 +190,11 @@ class StructuredPenalty(Penalty):
 
     def _step(self, term, W, step):
         """Return a step times the strength, for coefficients that are stacked."""
-        if self.strength != 1:
-            step = self.strength * step if self.strength > 0 else np.zeros_like(step)
+        strength = self.strength
+        if np.isinf(strength) and step.size > 1:
+            strength = _HUGE  # steps that differ weigh against each other also in the limit
+        if strength != 1:
+            step = strength * step if strength > 0 else np.zeros_like(step)
         if W.ndim == 3:
             axis = 1 if term.stacks == "features" else 0
             step = np.concatenate([step] * len(W), axis) if step.shape[axis] > 1 else step
@@ -188,7 +209,7 @@ class StructuredPenalty(Penalty):
     def structure(self, split, tasks):
         """Return what the penalty has found in each part, a list of dicts."""
         return [
-            {k: v for t, S in zip(terms, seen, strict=True) for k, v in _found(t, S, tasks).items()}
+            _together(_found(t, S, tasks) for t, S in zip(terms, seen, strict=True))
             for terms, seen in zip(self.parts, split.seen, strict=True)
         ]
 
@@ -230,5 +251,22 @@ def _unstacked(term, W, shape):
 
 
 def _found(term, W, tasks):
-    """Return the structure of a term, its arrays per class unstacked where there are classes."""
-    return term.structure(stacked(term, W), tasks)
+    """Return the structure of a term; what has an entry per feature and class is (K, d)."""
+    found = term.structure(stacked(term, W), tasks)
+    if W.ndim == 3 and term.stacks == "features":
+        K, _, d = W.shape
+        for name, value in found.items():
+            if np.shape(value)[-1:] == (K * d,):
+                value = value.reshape(*value.shape[:-1], K, d)
+                found[name] = value.any(axis=-2) if value.dtype == bool else value
+    return found
+
+
+def _together(found):
+    """Return one dict of several: of masks of the same name, what is in all of them."""
+    merged = {}
+    for part in found:
+        for name, value in part.items():
+            both = name in merged and np.asarray(value).dtype == bool
+            merged[name] = merged[name] & value if both else merged.get(name, value)
+    return merged

@@ -23,6 +23,8 @@ class TaskPenalty(BaseEstimator, ABC):
         What the coefficients of more than two classes are more of.
     trivial : {"zero", "pooled", None}
         Where a norm is zero: at W = 0, or wherever all tasks are equal. None: neither.
+    accuracy : float
+        Relative accuracy of ``prox``: what is smaller, no certificate can ask for.
     is_norm : bool
         Whether it is a norm, at least of differences.
     bounds : bool
@@ -32,8 +34,14 @@ class TaskPenalty(BaseEstimator, ABC):
     steps = "matrix"
     stacks = "features"
     trivial: str | None = None
+    accuracy = 1e-15
     is_norm = True
     bounds = False
+
+    @property
+    def weight(self):
+        """The strength in ``value``; one of inf holds at zero what it is the strength of."""
+        return self.alpha if np.isfinite(self.alpha) else 0.0
 
     @abstractmethod
     def value(self, W):
@@ -103,6 +111,8 @@ class TaskPenalty(BaseEstimator, ABC):
     def __add__(self, other):
         from skmtl.penalties._composite import Sum
 
+        if not isinstance(other, TaskPenalty):
+            return NotImplemented
         return Sum(self, other)
 
 

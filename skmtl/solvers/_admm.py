@@ -78,20 +78,15 @@ class ADMMSolver:
         return True
 
     def solve(self, start, split=None):
-        """Return the ``Solution`` reached from ``start``, and from its ``Split`` if there is one."""
+        """Return the ``Solution`` reached from ``start``, and its ``Split`` where it has one."""
         problem, best, history, stalled = self.problem, None, [], 0
-        if split and not split.fits(problem.penalty.terms):
-            split = None
         point, evaluation = start, problem.evaluate(start, split)
         check_finite(evaluation)
         copies, model, accuracy = None, None, None
         while True:
-            entry = {
-                "n_iter": self.n_iter,
-                "objective": evaluation.objective,
-                "optimality": evaluation.optimality,
-            }
-            history.append(entry | (copies.report() if copies else {}))
+            entry = {"objective": evaluation.objective, "optimality": evaluation.optimality}
+            residuals = copies.report() if copies else {}
+            history.append({"n_iter": self.n_iter} | entry | residuals)
             if best is None or evaluation.optimality < best[1].optimality:
                 stalled, best = 0, (point, evaluation, split)
             else:
@@ -114,16 +109,22 @@ class ADMMSolver:
                 evaluation = problem.evaluate(point, split)
             else:
                 point, split, evaluation = self._search((point, split, evaluation), target)
-        point, evaluation, split = best
-        return Solution(
-            point,
-            evaluation.objective,
-            evaluation.optimality,
-            self.n_iter,
-            converged,
-            history,
-            split=split,
-        )
+        point, evaluation, split = self._simplest(*best)
+        figures = evaluation.objective, evaluation.optimality, self.n_iter
+        converged = evaluation.optimality <= self.tol
+        return Solution(point, *figures, converged, history, split=split)
+
+    def _simplest(self, point, evaluation, split):
+        """Return the solution, or the one with nothing that norms penalise, if it is one too."""
+        penalty = self.problem.penalty
+        bare = None if penalty.quadratic or split is None else penalty.bare(split)
+        if bare is None:
+            return point, evaluation, split
+        simple = penalty.coefficients(sum(bare.parts[1:], bare.parts[0]), point.level)
+        other = self.problem.evaluate(simple, bare)
+        if other.optimality <= max(self.tol, evaluation.optimality):
+            return simple, other, bare
+        return point, evaluation, split
 
     def _copies(self, A, gradient, split):
         """Return the ``Copies`` to start with."""
@@ -211,14 +212,13 @@ class ADMMSolver:
     def _search(self, start, target):
         """Return point, split and evaluation on the line from start to target.
 
-        The last step of a halving series is taken whether or not it descends: none is needed where
-        rounding hides it.
+        That is the first of a halving series that descends as the slope promises, else the start.
         """
         (point, split, evaluation), (end, end_split) = start, target
         problem, penalty = self.problem, self.problem.penalty
         old = split.parts if split else [point.W] + [0.0 * point.W] * (len(end_split.parts) - 1)
         step = end.plus(point.times(-1.0))
-        slope = evaluation.gradient.dot(step)
+        slope = float(np.vdot(evaluation.sums.G, step.W) + np.vdot(evaluation.sums.R, step.level))
         slope += penalty.value(end, end_split) - penalty.value(point, split)
         rounding = 1e-13 * abs(evaluation.objective)
         share, ahead, parts = 1.0, end, end_split
@@ -230,7 +230,8 @@ class ADMMSolver:
             if share < 1e-10:
                 return point, split, evaluation
             mixed = [(1 - share) * a + share * b for a, b in zip(old, end_split.parts, strict=True)]
-            parts = end_split._replace(parts=mixed)
+            seen = [[P] * len(part) for P, part in zip(mixed, end_split.seen, strict=True)]
+            parts = end_split._replace(parts=mixed, seen=seen)
             ahead = point.plus(step.times(share))
 
 
@@ -239,7 +240,7 @@ class Copies:
 
     Parameters
     ----------
-    terms : list of list of (prox, steps)
+    terms : list of list of Term
         Those of a `Penalty`.
     A : ndarray of shape (..., T, d + 1)
         Where to start.
@@ -276,11 +277,8 @@ class Copies:
 
     def report(self):
         """Return the last residuals and rho, a dict."""
-        return {
-            "primal_residual": float(self.primal),
-            "dual_residual": float(self.dual),
-            "rho": float(self.rho),
-        }
+        named = {"primal_residual": self.primal, "dual_residual": self.dual, "rho": self.rho}
+        return {name: float(value) for name, value in named.items()}
 
     def iterate(self, model, linear, accuracy, limit):
         """Iterate until both relative residuals are at most ``accuracy``; return how often."""

@@ -79,7 +79,7 @@ class NewtonSolver(ABC):
     def objection(cls, problem):
         """Return why this solver cannot take the problem, or None."""
         if not problem.penalty.quadratic:
-            return "it takes quadratic couplings only"
+            return "it takes the couplings of the other models only"
         return None
 
     @classmethod
