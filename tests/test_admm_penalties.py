@@ -16,6 +16,7 @@ from skmtl.penalties import (
     NetworkLasso,
     Ridge,
     RobustMean,
+    Sum,
     TaskL2,
     TemporalFused,
     TraceNorm,
@@ -87,6 +88,6 @@ def test_a_bad_graph_is_refused(kind):
 def test_what_cannot_be_added_is_refused():
     with pytest.raises(TypeError, match="A decomposed penalty has no sum"):
         Decomposed(L1(), L21()) + L1()
-    for bad in (L1() + Decomposed(L1(), L21()), L1() + 1.0, Decomposed(L1(), "l21")):
+    for bad in (L1() + Decomposed(L1(), L21()), Sum(L1(), 1.0), Decomposed(L1(), "l21")):
         with pytest.raises(TypeError, match=r"second of .* must be a penalty on W"):
             bad.bind(np.arange(2))

@@ -11,7 +11,14 @@ from skmtl.penalties._network import NetworkLasso
 from skmtl.penalties._quadratic import Graph, MeanRegularized, Ridge
 from skmtl.penalties._robust import RobustMean
 from skmtl.penalties._sparse import L1, L21, TaskL2
-from skmtl.penalties._structured import Split, StructuredPenalty, floored, geometric_mean, stacked
+from skmtl.penalties._structured import (
+    AXES,
+    Split,
+    StructuredPenalty,
+    floored,
+    geometric_mean,
+    stacked,
+)
 from skmtl.penalties._task_penalty import TaskPenalty
 
 PENALTIES = {
@@ -28,6 +35,7 @@ PENALTIES = {
 }
 
 __all__ = [
+    "AXES",
     "L1",
     "L21",
     "PENALTIES",

@@ -10,6 +10,8 @@ from skmtl.penalties._composite import Decomposed, Sum
 from skmtl.penalties._quadratic import level_prox
 from skmtl.penalties._task_penalty import TaskPenalty
 
+# what a metric (T, d) is averaged over
+AXES = {"entry": (), "feature": (0,), "task": (1,), "matrix": (0, 1)}
 _HUGE = 1e30
 _FLOOR = 1e-6  # least curvature of a task in a feature, as a share of that of all tasks
 
@@ -225,7 +227,7 @@ class StructuredPenalty(Penalty):
 
 def geometric_mean(metric, steps):
     """Return a metric (T, d) as one that only differs by what ``steps`` says, (1 or T, 1 or d)."""
-    axes = {"entry": (), "feature": (0,), "task": (1,), "matrix": (0, 1)}[steps]
+    axes = AXES[steps]
     return np.exp(np.log(metric).mean(axis=axes, keepdims=True)) if axes else metric
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from skmtl._linalg import null_space_of
-from skmtl.penalties import Split, floored, geometric_mean
+from skmtl.penalties import AXES, Split, floored, geometric_mean
 from skmtl.solvers._base import Solution, check_finite
 from skmtl.solvers._memory import memory_limit
 from skmtl.solvers._multipliers import Multipliers
@@ -162,7 +162,9 @@ class ADMMSolver:
         metric = self._joined(floored(data.square_norms), floored(data.totals[:, None])[:, 0])
         d = data.n_features
         steps = [term.steps for part in problem.penalty.terms for term in part]
-        metric[:, :d] = geometric_mean(metric[:, :d], _common(steps))
+        axes = AXES[_common(steps)]
+        if axes:
+            metric[:, :d] = metric[:, :d].mean(axis=axes, keepdims=True)
         if outputs or spectral_memory(data, metric.shape[1]) > memory_limit():
             return MatrixFreeModel(problem, derivative, metric), metric
         return SpectralModel(data, metric), metric
