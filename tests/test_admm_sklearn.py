@@ -31,6 +31,7 @@ from skmtl.penalties import (
     NetworkLasso,
     Ridge,
     RobustMean,
+    Sum,
     TaskL2,
     TraceNorm,
 )
@@ -360,7 +361,7 @@ WRONG = [
     ({"penalty": L21(-1.0)}, ValueError, r"alpha of L21 must be a number in \[0, inf\], got -1\.0"),
     ({"penalty": L1("a")}, ValueError, r"alpha of L1 must be a number.*got 'a'"),
     ({"penalty": L1(1.0) + L21(np.nan)}, ValueError, r"alpha of L21 must be .*got nan"),
-    ({"penalty": L1() + "l21"}, TypeError, r"second of Sum must be a penalty on W.*got 'l21'"),
+    ({"penalty": Sum(L1(), "l21")}, TypeError, r"second of Sum must be a penalty on W.*got 'l21'"),
     ({"penalty": Decomposed("l1", L1())}, TypeError, r"first of Decomposed must be a penalty"),
     ({"penalty": L1() + DIRTY}, TypeError, r"second of Sum must be a penalty"),
     ({"penalty": NetworkLasso(1.0, [(0, 0)])}, ValueError, r"two different tasks.*got \(0, 0\)"),
@@ -369,7 +370,7 @@ WRONG = [
     ({"alpha": [1.0] * 4}, ValueError, r"alpha must be a number"),
     ({"alpha_intercept": np.nan}, ValueError, r"alpha_intercept must be .*got nan"),
     ({"handle_unknown": "shared"}, ValueError, r"has no shared model.*handle_unknown='shared'"),
-    ({"solver": "direct"}, ValueError, r"solver='direct': it takes quadratic couplings only"),
+    ({"solver": "direct"}, ValueError, r"solver='direct': it takes the couplings"),
     ({"max_iter": 0}, ValueError, r"max_iter must be an integer of at least 1"),
 ]
 

@@ -20,7 +20,8 @@ def read_graph(task_graph, tasks):
     n_tasks = len(tasks)
     if task_graph is None:
         return np.full((n_tasks, n_tasks), 1.0 / n_tasks) - np.eye(n_tasks) / n_tasks, []
-    if isinstance(task_graph, list | tuple) and all(isinstance(e, tuple) for e in task_graph):
+    edges = isinstance(task_graph, list | tuple)
+    if edges and (not task_graph or any(isinstance(edge, tuple) for edge in task_graph)):
         return _of_edges(task_graph, tasks)
     if sparse.issparse(task_graph):
         task_graph = task_graph.toarray()

@@ -19,6 +19,7 @@ _SLOW = 500  # iterations that would be slower than Newton steps
 _NEWTON = 50  # Newton steps in a round
 _LEAST = 1e-4  # size of the subgradients, as a share of the model's linear part
 _FIRST = 1e-2  # accuracy of the first round where the model is not the loss
+_SHARE = 1e-4  # accuracy over optimality, as long as the rounds get on
 _ROUNDING = 1e-15  # accuracy beyond which nothing is to be had
 _STEEP = 3.0  # ratio of the residuals from which rho follows them
 
@@ -101,7 +102,7 @@ class ADMMSolver:
                 linear = model.product(A) - gradient
                 copies = copies or self._copies(A, gradient, split)
                 copies.take(metric, linear)
-            accuracy = self._accuracy(evaluation, copies, accuracy)
+            accuracy = self._accuracy(evaluation, copies, accuracy, stalled)
             self._round(copies, model, linear, accuracy)
             target = self._point(copies)
             if self._quadratic:
@@ -111,8 +112,7 @@ class ADMMSolver:
                 point, split, evaluation = self._search((point, split, evaluation), target)
         point, evaluation, split = self._simplest(*best)
         figures = evaluation.objective, evaluation.optimality, self.n_iter
-        converged = evaluation.optimality <= self.tol
-        return Solution(point, *figures, converged, history, split=split)
+        return Solution(point, *figures, evaluation.optimality <= self.tol, history, split=split)
 
     def _simplest(self, point, evaluation, split):
         """Return the solution, or the one with nothing that norms penalise, if it is one too."""
@@ -169,18 +169,19 @@ class ADMMSolver:
             return MatrixFreeModel(problem, derivative, metric), metric
         return SpectralModel(data, metric), metric
 
-    def _accuracy(self, evaluation, copies, last):
+    def _accuracy(self, evaluation, copies, last, stalled):
         """Return how far to go before the problem is asked again, as a relative residual."""
         if last is None:
             return self.tol if self._quadratic else _FIRST
         if copies.lacking(last):
             return last
         if self._quadratic or last <= self.tol:
-            # The first guess was that both residuals mean the same; from now on, what is lacking.
             return max(
                 _ROUNDING, last * min(max(0.5 * self.tol / evaluation.optimality, 1e-2), 0.5)
             )
-        return 0.1 * last  # about as fast as Newton's method converges
+        # About as fast as Newton's method converges, and no faster where it is far or slow.
+        enough = _SHARE * evaluation.optimality * 0.1**stalled
+        return min(last, max(0.1 * last, enough))
 
     def _joined(self, W, level):
         return np.concatenate([W, level[..., None]], axis=-1) if self._has_level else W
