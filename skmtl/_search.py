@@ -17,7 +17,7 @@ def stationary_share(slope_at, slope):
     Returns
     -------
     float
-        At most 1; 0 where there is no descent.
+        At most 1; 0 where there is no descent, or where the slope jumps: that is rounding.
     """
     if not slope < 0:
         return 0.0
@@ -33,4 +33,4 @@ def stationary_share(slope_at, slope):
         # Behind a kink the slope is steep: neither end of the bracket may stay for ever.
         secant = low_slope / (low_slope - high_slope)
         share = low + (high - low) * min(max(secant, 0.1), 0.9)
-    return low
+    return 0.0

@@ -186,16 +186,6 @@ def test_fewer_rows_than_features_and_tasks_of_one_row(shared, solver):
     Reference(rows, GRAPHS["chain"], shared=shared).check(fitted.fit(rows.long, rows.y))
 
 
-@pytest.mark.parametrize("graph", ["disconnected", "isolated", "none"])
-def test_without_alpha_shared_what_is_open_is_the_limit(graph):
-    """Tasks that are not linked tell nothing of each other."""
-    rows = _problems.make_rows((1, 3, 1, 6, 4), d=20)
-    fitted = model(None, task_graph=GRAPHS[graph], alpha_shared=0.0).fit(rows.long, rows.y)
-    limit = Reference(rows, GRAPHS[graph], shared=1e-7)
-    W, _ = limit.unpack(limit.solve())
-    assert_allclose(fitted.coef_, W, rtol=0, atol=1e-4 * np.abs(W).max())
-
-
 @kinds
 @pytest.mark.parametrize("alpha", [1e4, 1e6, 1e10])
 @pytest.mark.parametrize("graph", ["chain", "all"])

@@ -140,7 +140,7 @@ class TaskData(ABC):
     def _like(self, **parts):
         """Return a copy with other parts, without what was computed from the old ones."""
         other = object.__new__(type(self))
-        computed = {"square_norms", "totals", "_base"}
+        computed = {"square_norms", "totals", "_base", "_only"}
         other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in computed} | parts
         return other
 

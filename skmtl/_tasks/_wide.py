@@ -26,6 +26,7 @@ class WideData(TaskData):
     """
 
     _base = None  # what _expanded keeps
+    _only = None  # the Moments of the only block
 
     def __init__(self, X, Y, weight, task_weight, observed, center, barred=None):
         self.weight, self.scale, self.observed = weight, task_weight, observed
@@ -72,7 +73,8 @@ class WideData(TaskData):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
         if self.barred is not None:
             level = level + self.barred
-        if loss.constant_curvature is None or self.observed is not None:
+        few = len(self.X) < self.n_features  # a Gram would be larger than the data
+        if loss.constant_curvature is None or self.observed is not None or few:
             return self._summed(loss, W, level)
         return self._expanded(loss, W, level)
 
@@ -83,9 +85,9 @@ class WideData(TaskData):
         """
         if self._base is None:
             mean = self.weight @ self.y / self.weight.sum()
-            weighted = self.X * self.weight[:, None]
             base = self._summed(loss, np.zeros_like(W), mean)
-            self._base = mean, base, weighted.T @ self.X, weighted.sum(axis=0)
+            (H,), (center,), (total,) = self.moments(np.zeros(1, dtype=np.intp))
+            self._base = mean, base, H + total * np.outer(center, center), total * center
         mean, base, gram, sums = self._base
         scale, curvature, level = self.scale, loss.constant_curvature, level - mean
         # X'Z and 1'Z of what is predicted beyond the mean, and what it adds to the value
@@ -139,6 +141,17 @@ class WideData(TaskData):
         if (self.scale != 1).any():
             for part in sums:
                 part *= self.scale if part.ndim == 1 else self.scale[:, None]
+
+    def moments(self, blocks, room=None):
+        """Return the ``Moments`` of the blocks, an integer array; H goes into ``room`` if given."""
+        if len(self._block_weight) > 1:
+            return super().moments(blocks, room)
+        if self._only is None:
+            self._only = super().moments(np.zeros(1, dtype=np.intp))
+        result = self._room(len(blocks), room)
+        for own, part in zip(result, self._only, strict=True):
+            own[:] = part
+        return result
 
     @cached_property
     def square_norms(self):

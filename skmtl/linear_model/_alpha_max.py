@@ -6,7 +6,7 @@ from sklearn.base import clone
 from skmtl import _input
 from skmtl._problem import Problem
 from skmtl.linear_model._structured import StructuredModel
-from skmtl.penalties import Coefficients, MeanCoupling, stacked
+from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.solvers import SOLVERS
 
 _TOL = 1e-12
@@ -63,8 +63,7 @@ def alpha_max(estimator, X, y, sample_weight=None):
     model._check_parameters()
     _, problem, _ = model._prepare(_input.read_rows(model, X, y, sample_weight, reset=True))
     penalty = problem.penalty
-    norms = penalty.norms()
-    kinds = [norm.trivial for norm in norms]
+    kinds = [norm.trivial for norm in penalty.norms()]
     if None in kinds:
         hard, name = penalty.hard(), "admm"
     else:
@@ -77,7 +76,7 @@ def alpha_max(estimator, X, y, sample_weight=None):
     start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
     solution = SOLVERS[name](trivial, _MAX_ITER, _TOL).solve(start)
     G = trivial.evaluate(solution.coefficients).sums.G
-    result = max(norm.dual_norm(stacked(norm, -G)) for norm in norms)
+    result = penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
         raise ValueError(
             f"There is no alpha_max of {model.penalty!r} on these data: a strength is 0, or the "

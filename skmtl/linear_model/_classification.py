@@ -181,7 +181,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         self._warn_of_single_classes(rows, penalty)
         if solution.last_step is None or solution.n_iter >= self.max_iter:
             return
-        separated = (penalty.alpha == 0) | (penalty.alpha_shared == 0)
+        separated = ~np.broadcast_to(penalty.bounded, len(rows.tasks))
         if not solution.exhausted:
             # The last step of a Newton method squares the residual of the one before.
             separated &= _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(self.tol))
@@ -196,7 +196,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     def _warn_of_single_classes(self, rows, penalty):
         single = rows.seen.sum(axis=1) == 1
         if np.isinf(penalty.alpha_intercept):
-            single &= np.isfinite(penalty.alpha)  # others have nothing of their own
+            single &= np.ravel(penalty.free().V) > 0  # others have nothing of their own
         if not single.any():
             return
         if self.task_classes == "seen":

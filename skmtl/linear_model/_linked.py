@@ -63,23 +63,61 @@ class GraphModel(LinearMultiTaskModel):
 
 
 def _smallest(point, problem):
-    """Return the coefficients without what neither rows nor penalty tell.
+    """Return the coefficients without what neither rows nor penalty tell, nor levels make up for.
 
-    That moves all tasks of a component of the graph alike, and their levels with them.
+    That moves all tasks alike whose coefficients are linked, and their levels with them.
     """
-    data, penalty, W, q = problem.data, problem.penalty, point.W, point.q.copy()
-    component = penalty.components()
+    of_W, of_level = problem.penalty.components()
+    W, q = point.W, point.q.copy()
+    # where levels alone are linked, each task has open directions of its own
+    component, open_part = of_W, _open_alike
+    if problem.penalty.alpha_link == 0 and problem.penalty.alpha_intercept > 0:
+        component, open_part = of_level, _open_apart
     for label in np.unique(component):
         tasks = np.flatnonzero(component == label)
-        H, mean, total = data.moments(np.unique(data.block[tasks]))
-        middle = np.zeros(data.n_features) if penalty.fixed_level else total @ mean / total.sum()
-        own = mean - middle
-        null = null_space_of(H.sum(axis=0) + (own.T * total) @ own)
-        if null.size:
-            open_part = (W[..., tasks, :].mean(axis=-2, keepdims=True) @ null) @ null.T
-            W[..., tasks, :] -= open_part
-            q[..., tasks] += open_part @ middle
+        moved, shift = open_part(W[..., tasks, :], problem, tasks)
+        W[..., tasks, :] -= moved
+        q[..., tasks] += shift
     return point._replace(V=W - np.expand_dims(point.w, -2), q=q)
+
+
+def _open_alike(W, problem, tasks):
+    """Return what is open of W where all tasks move alike, and the shifts of their levels."""
+    data, penalty = problem.data, problem.penalty
+    block, place = np.unique(data.block[tasks], return_inverse=True)
+    H, mean, total = data.moments(block)
+    if penalty.fixed_level:
+        middle = np.zeros_like(mean)
+    elif penalty.alpha_intercept == 0:
+        middle = mean  # each level follows by itself
+    else:
+        middle = np.broadcast_to(total @ mean / total.sum(), mean.shape)
+    own = mean - middle
+    null = null_space_of(H.sum(axis=0) + (own.T * total) @ own)
+    moved = (W.mean(axis=-2, keepdims=True) @ null) @ null.T
+    return moved, (moved * middle[place]).sum(axis=-1)
+
+
+def _open_apart(W, problem, tasks):
+    """Return what is open of W where each task moves by itself, and the one shift of all levels.
+
+    Within a task's open directions, the level follows one, ``reach``, and the others change no
+    prediction. What the first amount to is the shift at which the rest of W is smallest.
+    """
+    block, place = np.unique(problem.data.block[tasks], return_inverse=True)
+    H, mean, _ = problem.data.moments(block)
+    null = [null_space_of(own) for own in H]
+    reach = np.array([(m @ N) @ N.T for m, N in zip(mean, null, strict=True)])[place]
+    moved = np.stack([(W[..., t, :] @ null[b]) @ null[b].T for t, b in enumerate(place)], axis=-2)
+    square = (reach**2).sum(axis=-1)
+    found = square > 1e-16 * (mean[place] ** 2).sum(axis=-1)
+    size = np.where(found, square, 1.0)
+    shares = (moved * reach).sum(axis=-1) / size
+    shift = np.zeros((*W.shape[:-2], 1))
+    if found.all():
+        shift = shares.sum(axis=-1, keepdims=True) / (1.0 / size).sum()
+    along = np.where(found, shift / size - shares, 0.0)
+    return moved + along[..., None] * reach, shift
 
 
 def _all_pairs(n_tasks, alpha, shared, alpha_intercept, held):

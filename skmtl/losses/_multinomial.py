@@ -42,6 +42,11 @@ class MultinomialLoss(Loss):
 
     def curvature_product(self, y, derivative, z):
         """Return the second derivative times z, both (K, n)."""
+        p = self.probabilities(y, derivative)
+        return p * (z - (p * z).sum(axis=0))
+
+    def probabilities(self, y, derivative):
+        """Return the probability of each class, (K, n)."""
         p = derivative.copy()
         p[y, np.arange(len(y))] += 1.0
-        return p * (z - (p * z).sum(axis=0))
+        return p

@@ -1,24 +1,22 @@
-"""Penalties on the coefficients of all tasks: they know neither X nor y."""
+"""Penalties on the coefficients of all tasks: they know neither X nor y.
 
-from skmtl.penalties._base import Coefficients, Penalty
+A `TaskPenalty` is what users choose; a `Penalty` is what a ``Problem`` asks, of a coupling that
+comes with an estimator or of the `StructuredPenalty` around a choice of theirs.
+"""
+
+from skmtl.penalties._base import Coefficients, Penalty, Split, Term
 from skmtl.penalties._composite import Decomposed, Sum
 from skmtl.penalties._fused import TemporalFused
 from skmtl.penalties._graph import read_graph
 from skmtl.penalties._graph_coupling import GraphCoupling
+from skmtl.penalties._graph_penalty import GraphPenalty
 from skmtl.penalties._low_rank import TraceNorm
 from skmtl.penalties._mean import MeanCoupling
 from skmtl.penalties._network import NetworkLasso
 from skmtl.penalties._quadratic import Graph, MeanRegularized, Ridge
 from skmtl.penalties._robust import RobustMean
 from skmtl.penalties._sparse import L1, L21, TaskL2
-from skmtl.penalties._structured import (
-    AXES,
-    Split,
-    StructuredPenalty,
-    floored,
-    geometric_mean,
-    stacked,
-)
+from skmtl.penalties._structured import StructuredPenalty
 from skmtl.penalties._task_penalty import TaskPenalty
 
 PENALTIES = {
@@ -35,7 +33,6 @@ PENALTIES = {
 }
 
 __all__ = [
-    "AXES",
     "L1",
     "L21",
     "PENALTIES",
@@ -43,6 +40,7 @@ __all__ = [
     "Decomposed",
     "Graph",
     "GraphCoupling",
+    "GraphPenalty",
     "MeanCoupling",
     "MeanRegularized",
     "NetworkLasso",
@@ -55,9 +53,7 @@ __all__ = [
     "TaskL2",
     "TaskPenalty",
     "TemporalFused",
+    "Term",
     "TraceNorm",
-    "floored",
-    "geometric_mean",
     "read_graph",
-    "stacked",
 ]

@@ -74,6 +74,23 @@ class Term(NamedTuple):
     steps: str
 
 
+class Split(NamedTuple):
+    """How a penalty sees some coefficients W: as the sum of parts, penalised by terms.
+
+    ``parts`` is a list of arrays of the shape of W that sum to it. ``seen`` and ``duals`` have a
+    list for every part, with an array for every term: the part as the term sees it (equal but for
+    rounding; exactly sparse, fused or of low rank), and a subgradient of the term there.
+    """
+
+    parts: list
+    seen: list
+    duals: list
+
+    def fits(self, terms):
+        """Return whether there is a place for each of these terms."""
+        return [len(part) for part in self.seen] == [len(part) for part in terms]
+
+
 class Penalty(ABC):
     """A convex function of the ``Coefficients``: what a ``Problem`` asks of it.
 
@@ -83,10 +100,13 @@ class Penalty(ABC):
         Whether gradients are linear.
     fixed_level : bool
         Whether the common level stays where it is.
+    bounded : bool or ndarray of shape (T,)
+        Whether the penalty keeps the coefficients of a task finite, whatever the rows are.
     """
 
     quadratic = False
     fixed_level: bool
+    bounded: bool | np.ndarray = True
 
     @abstractmethod
     def value(self, coefficients, split=None):

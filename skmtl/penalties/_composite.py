@@ -7,7 +7,33 @@ from skmtl.penalties._task_penalty import TaskPenalty
 _MAX_ITER, _ACCURACY = 5_000, 1e-15  # of the prox of a sum
 
 
-class Sum(TaskPenalty):
+class _Composite(TaskPenalty):
+    """Two penalties, either of which may be one of the same kind."""
+
+    def __init__(self, first, second):
+        self.first = first
+        self.second = second
+
+    def bind(self, tasks):
+        """Return the penalty for tasks with these labels, checked."""
+        for name in ("first", "second"):
+            part = getattr(self, name)
+            if not self._admits(part):
+                raise TypeError(
+                    f"{name} of {type(self).__name__} must be a penalty on W, such as L21(1.0), "
+                    f"got {part!r}."
+                )
+        return type(self)(self.first.bind(tasks), self.second.bind(tasks))
+
+    def take(self, tasks):
+        """Return the bound penalty of some of the tasks, an index array."""
+        return type(self)(self.first.take(tasks), self.second.take(tasks))
+
+    def _admits(self, part):
+        return isinstance(part, TaskPenalty)
+
+
+class Sum(_Composite):
     """``first + second``: the same W, penalised by both.
 
     What ``+`` makes of two penalties; a sum of three has a sum for its first. After a fit,
@@ -30,10 +56,6 @@ class Sum(TaskPenalty):
     Sum(first=L1(alpha=0.1), second=TraceNorm(alpha=2.0))
     """
 
-    def __init__(self, first, second):
-        self.first = first
-        self.second = second
-
     @property
     def trivial(self):
         """Where the sum is zero: where both are."""
@@ -45,27 +67,13 @@ class Sum(TaskPenalty):
         """What more classes are more of; None where the terms differ."""
         return self.first.stacks if self.first.stacks == self.second.stacks else None
 
-    def bind(self, tasks):
-        """Return the penalty for tasks with these labels, checked."""
-        _check(self, TaskPenalty)
-        return Sum(self.first.bind(tasks), self.second.bind(tasks))
-
-    def take(self, tasks):
-        """Return the bound penalty of some of the tasks, an index array."""
-        return Sum(self.first.take(tasks), self.second.take(tasks))
-
-    def terms(self):
-        """Return the penalties that are summed, a list without sums."""
-        pair = self.first, self.second
-        return [t for p in pair for t in (p.terms() if isinstance(p, Sum) else [p])]
-
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
         return self.first.value(W) + self.second.value(W)
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
-        terms, size = self.terms(), np.abs(Z).max()
+        terms, size = members(self, Sum), np.abs(Z).max()
         copies, U = [Z] * len(terms), [np.zeros_like(Z)] * len(terms)
         for _ in range(_MAX_ITER):
             pull = sum(c - u for c, u in zip(copies, U, strict=True))
@@ -78,8 +86,11 @@ class Sum(TaskPenalty):
                 break
         return copies[0]
 
+    def _admits(self, part):
+        return super()._admits(part) and not isinstance(part, Decomposed)
 
-class Decomposed(TaskPenalty):
+
+class Decomposed(_Composite):
     """``first(P) + second(Q)`` of coefficients W = P + Q: each part of its own kind.
 
     ``Decomposed(L21(1.0), L1(0.5))`` is the dirty model (features shared by all, and own ones),
@@ -101,31 +112,14 @@ class Decomposed(TaskPenalty):
     https://doi.org/10.1145/2339530.2339672
     """
 
-    def __init__(self, first, second):
-        self.first = first
-        self.second = second
-
-    def bind(self, tasks):
-        """Return the penalty for tasks with these labels, checked."""
-        _check(self, TaskPenalty)
-        return Decomposed(self.first.bind(tasks), self.second.bind(tasks))
-
-    def take(self, tasks):
-        """Return the bound penalty of some of the tasks, an index array."""
-        return Decomposed(self.first.take(tasks), self.second.take(tasks))
-
-    def parts(self):
-        """Return the penalties of the parts, a list."""
-        pair = self.first, self.second
-        return [q for p in pair for q in (p.parts() if isinstance(p, Decomposed) else [p])]
-
     def value(self, parts):
         """Return the penalty at parts (n_parts, T, d), a float."""
-        return sum(p.value(part) for p, part in zip(self.parts(), parts, strict=True))
+        return sum(p.value(P) for p, P in zip(members(self, Decomposed), parts, strict=True))
 
     def prox(self, parts, step=1.0):
         """Return the prox of each part, (n_parts, T, d)."""
-        return np.array([p.prox(Z, step) for p, Z in zip(self.parts(), parts, strict=True)])
+        own = zip(members(self, Decomposed), parts, strict=True)
+        return np.array([p.prox(Z, step) for p, Z in own])
 
     def __add__(self, other):
         raise TypeError(
@@ -134,13 +128,8 @@ class Decomposed(TaskPenalty):
         )
 
 
-def _check(composite, kind):
-    for name in ("first", "second"):
-        part = getattr(composite, name)
-        if not isinstance(part, kind) or (
-            isinstance(part, Decomposed) and isinstance(composite, Sum)
-        ):
-            raise TypeError(
-                f"{name} of {type(composite).__name__} must be a penalty on W, such as L21(1.0), "
-                f"got {part!r}."
-            )
+def members(penalty, kind):
+    """Return the penalties that one of a composite kind is made of, a list without any of it."""
+    if not isinstance(penalty, kind):
+        return [penalty]
+    return members(penalty.first, kind) + members(penalty.second, kind)

@@ -88,15 +88,3 @@ def laplacian(weights):
 def _brief(task_graph):
     shape = np.shape(task_graph) if not isinstance(task_graph, str | dict | set) else ()
     return f"shape {shape}" if shape else repr(task_graph)
-
-
-def links(task_graph, tasks, of):
-    """Return the weights (T, T) between tasks that have rows, for a penalty ``of`` some name."""
-    weights, latent = read_graph(task_graph, tasks)
-    weights = weights[: len(tasks), : len(tasks)]
-    if latent and not weights.any():
-        raise ValueError(
-            f"No edge of the task_graph of {of} joins two tasks that have rows; latent tasks "
-            f"such as {latent[0]!r} are for GraphRegularizedRegressor and -Classifier."
-        )
-    return weights

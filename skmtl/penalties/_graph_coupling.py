@@ -13,9 +13,9 @@ from skmtl.penalties._mean import MeanCoupling
 
 @dataclass(frozen=True)
 class GraphCoupling(Penalty):
-    """``alpha/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2`` and the levels'.
+    """``alpha_link/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2``, and levels.
 
-    Levels are coupled by ``alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2``. Nodes without rows
+    These are coupled by ``alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2``. Nodes without rows
     are eliminated: they leave Schur complements. The centre is no more than a place to count from,
     which keeps the digits of small differences.
 
@@ -25,7 +25,7 @@ class GraphCoupling(Penalty):
         A, symmetric, of all nodes.
     observed : ndarray of shape (T,)
         The nodes that are tasks of the problem.
-    alpha, alpha_shared, alpha_intercept : float, finite
+    alpha_link, alpha_shared, alpha_intercept : float, finite
     fixed_level : bool
         Whether there are no levels.
 
@@ -87,13 +87,25 @@ class GraphCoupling(Penalty):
         return self._latent, of_W @ W, level @ of_level.T
 
     def components(self):
-        """Return the component of the graph that each task is in, (T,)."""
-        links = (self.weights > 0) & (self.alpha_link > 0)
-        return connected_components(links, directed=False)[1][self.observed]
+        """Return the components of the graph that the tasks' coefficients and levels are in.
+
+        That is two arrays (T,): the strength of 0 leaves each task on its own.
+        """
+        return tuple(
+            connected_components((self.weights > 0) & (strength > 0), directed=False)[1][
+                self.observed
+            ]
+            for strength in (self.alpha_link, self.alpha_intercept)
+        )
 
     @property
-    def alpha(self):
-        """Strength of each task's links, (T,)."""
+    def bounded(self):
+        """Whether the coefficients are penalised by themselves; links leave a common part open."""
+        return self.alpha_shared > 0
+
+    @property
+    def _strength(self):
+        """Strength of what holds each task, its links and its ridge, (T,)."""
         return np.diag(self._forms[0][0])
 
     def value(self, coefficients, split=None):
@@ -123,12 +135,14 @@ class GraphCoupling(Penalty):
         Strong links make the units of single tasks large; all tasks together are as free as
         without. The sums are in the units that a problem uses for its centre.
         """
-        component = self.components()
-        member = (component == np.unique(component)[:, None]).astype(float)
+        of_W, of_level = (
+            (component == np.unique(component)[:, None]).astype(float)
+            for component in self.components()
+        )
         strength = self.curvature()
-        w = _of_all(member, np.abs(member @ gradient.V), units.V**2, strength.V)
-        q, unit = np.abs(gradient.q @ member.T)[..., None], units.q[:, None] ** 2
-        return gradient._replace(w=w, c=_of_all(member, q, unit, strength.q[:, None])[..., 0])
+        w = _of_all(of_W, np.abs(of_W @ gradient.V), units.V**2, strength.V)
+        q, unit = np.abs(gradient.q @ of_level.T)[..., None], units.q[:, None] ** 2
+        return gradient._replace(w=w, c=_of_all(of_level, q, unit, strength.q[:, None])[..., 0])
 
     @property
     def terms(self):
@@ -142,7 +156,7 @@ class GraphCoupling(Penalty):
             return W, level
 
         def derivative(W, level, step, level_step):
-            blocks = np.broadcast_to(1.0 / (1.0 + self.alpha[:, None] * step), W.shape[-2:])
+            blocks = np.broadcast_to(1.0 / (1.0 + self._strength[:, None] * step), W.shape[-2:])
             levels = 1.0 / (1.0 + np.diag(k) * level_step) if level.size else level_step
             return lambda D, q: prox(D, q, step, level_step), blocks, levels
 
@@ -165,7 +179,7 @@ class GraphCoupling(Penalty):
         total, together = float(np.trace(K)), max(float(ones.sum()), 0.0)
         shared = total * together / (total - together) if total > together else 0.0
         level = np.inf if self.fixed_level else float(np.diag(k).mean())
-        return MeanCoupling(self.alpha, shared, level, self.fixed_level)
+        return MeanCoupling(self._strength, shared, level, self.fixed_level)
 
     def take(self, tasks):
         """Return the penalty of some of the tasks, an index array; the others become latent."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmtl.penalties._base import Coefficients, Penalty, Term
-from skmtl.penalties._quadratic import level_prox, mean_prox, weighted_center
+from skmtl.penalties._center import level_prox, mean_prox, weighted_center
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class MeanCoupling(Penalty):
     def fixed_center(self):
         """Whether the centre w of the coefficients stays where it is."""
         return np.isinf(self.alpha_shared)
+
+    @property
+    def bounded(self):
+        """Whether each task is tied to the centre, and that to zero, (T,)."""
+        return (self.alpha > 0) & (self.alpha_shared > 0)
 
     def curvature(self):
         """Return the strength on each part, 0 where it is inf: what is held at zero is free."""
@@ -94,19 +99,17 @@ class MeanCoupling(Penalty):
         """The coupling is its only term; see `Penalty`."""
         alpha = self.alpha[:, None]
 
+        def pull(step):
+            return np.where(alpha > 0, alpha * step, 0.0)
+
         def prox(W, level, step, level_step):
-            strength = np.where(alpha > 0, alpha * step, 0.0)
-            W = mean_prox(W, strength, step, self.alpha_shared)
+            W = mean_prox(W, pull(step), step, self.alpha_shared)
             return W, level_prox(level, level_step, self.alpha_intercept)
 
         def derivative(W, level, step, level_step):
-            blocks = 1.0 / (1.0 + np.where(alpha > 0, alpha * step, 0.0))
+            blocks = np.broadcast_to(1.0 / (1.0 + pull(step)), W.shape[-2:])
             levels = 1.0 / (1.0 + _finite(self.alpha_intercept) * level_step)
-            return (
-                lambda D, q: prox(D, q, step, level_step),
-                np.broadcast_to(blocks, W.shape[-2:]),
-                levels,
-            )
+            return lambda D, q: prox(D, q, step, level_step), blocks, levels
 
         return [[Term(prox, derivative, "entry")]]
 

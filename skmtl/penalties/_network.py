@@ -1,15 +1,13 @@
 """Tasks that fuse with their neighbours in a graph."""
 
-import copy
-
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._search import stationary_share
-from skmtl.penalties._graph import links
-from skmtl.penalties._task_penalty import TaskPenalty, times
+from skmtl.penalties._graph_penalty import GraphPenalty
+from skmtl.penalties._task_penalty import clipping, times
 
 _MAX_ITER = 500
 _ACCURACY = 1e-13  # relative residuals of prox
@@ -17,19 +15,18 @@ _RHO, _STEEPEST = 1.0, 1e3  # of the method of multipliers
 _DENSE = 600  # size of a linear system that is worth its factor
 
 
-class NetworkLasso(TaskPenalty):
+class NetworkLasso(GraphPenalty):
     """``alpha sum_(s<t) A_st ||W_s - W_t||``, not squared: clusters of tasks with equal models.
 
     Structure: ``task_clusters`` (T,), the number of each task's cluster, and ``cluster_coef``
-    (n_clusters, d). Edges to tasks that have no rows are left out.
+    (n_clusters, d).
 
     Parameters
     ----------
     alpha : float, default=1.0
         Strength, in [0, inf].
     task_graph : None, array of shape (T, T) or list of tuples, default=None
-        Weights A: those of all pairs, 1 / T; an adjacency in the order of the sorted labels; or
-        edges (label, label) or (label, label, weight).
+        Weights A: None for all pairs, an adjacency, or edges; see `GraphPenalty`.
 
     References
     ----------
@@ -51,50 +48,36 @@ class NetworkLasso(TaskPenalty):
 
     trivial = "pooled"
     accuracy = 3e-12
-    _edges = None  # of the graph, where the labels of the tasks are known
 
     def __init__(self, alpha=1.0, task_graph=None):
         self.alpha = alpha
         self.task_graph = task_graph
 
-    def bind(self, tasks):
-        """Return the penalty for tasks with these labels, checked."""
-        super().bind(tasks)
-        return self._on(links(self.task_graph, tasks, "NetworkLasso"))
-
-    def take(self, tasks):
-        """Return the bound penalty of some of the tasks, an index array."""
-        if self.task_graph is None:
-            return self.bind(tasks)
-        return self._on(self._edges.adjacency[np.ix_(tasks, tasks)])
-
-    def _on(self, weights):
-        bound = copy.copy(self)
-        bound._edges = _Edges(weights)
+    def _take_up(self, weights):
+        self._edges = _Edges(weights)
         if connected_components(weights > 0, directed=False)[0] > 1:
-            bound.trivial = None
-        return bound
+            self.trivial = None
 
-    def _of(self, W):
-        return self if self._edges is not None else self.bind(np.arange(len(W)))
+    def _edges_of(self, W):
+        return self._bound_to(len(W))._edges
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
-        edges = self._of(W)._edges
+        edges = self._edges_of(W)
         return self.weight * float(edges.weights @ np.linalg.norm(edges.D @ W, axis=1))
 
     def prox(self, Z, step=1.0):
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
-        return self._of(Z)._edges.prox(Z, float(np.max(times(self.alpha, step))))
+        return self._edges_of(Z).prox(Z, float(np.max(times(self.alpha, step))))
 
     def prox_derivative(self, Z, step=1.0):
         """Return the product with a derivative of ``prox``, and a part of its diagonal, or None."""
         strength = float(np.max(times(self.alpha, step)))
-        return self._of(Z)._edges.derivative(self.prox(Z, step), strength)
+        return self._edges_of(Z).derivative(self.prox(Z, step), strength)
 
     def structure(self, W, tasks):
         """Return ``task_clusters`` and ``cluster_coef``."""
-        edges = self._of(W)._edges
+        edges = self._edges_of(W)
         cluster = edges.clusters((W[edges.ends[0]] == W[edges.ends[1]]).all(axis=1))
         first = np.unique(cluster, return_index=True)[1]
         return {"task_clusters": cluster, "cluster_coef": W[first]}
@@ -104,7 +87,7 @@ class _Edges:
     """The edges of a graph, and the last solution on them: where the next one starts."""
 
     def __init__(self, weights):
-        self.adjacency, self.n_tasks = weights, len(weights)
+        self.n_tasks = len(weights)
         self.ends = np.nonzero(np.triu(weights))
         self.weights, n_edges = weights[self.ends], len(self.ends[0])
         signs = np.repeat([1.0, -1.0], n_edges)
@@ -172,9 +155,7 @@ class _Edges:
 
     def _newton(self, gradient, pull, norm, radius, rho, rtol):
         """Return the step of Newton's method where the pulls are ``pull`` before and after."""
-        share = rho * np.minimum(
-            1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0)
-        )
+        share = rho * clipping(norm, radius)
         along = np.where(norm > radius, pull / radius, 0.0)
 
         def product(x):
@@ -232,9 +213,7 @@ class _Edges:
 def _clipped(V, radius):
     """Return the rows of V, at most of length ``radius``, and their lengths before."""
     norm = np.linalg.norm(V, axis=1, keepdims=True)
-    return V * np.minimum(
-        1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0)
-    ), norm
+    return V * clipping(norm, radius), norm
 
 
 def _averaged(W, cluster):

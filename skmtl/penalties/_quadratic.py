@@ -1,10 +1,10 @@
 """Squared penalties: nothing is exactly zero or equal."""
 
-import copy
-
 import numpy as np
 
-from skmtl.penalties._graph import laplacian, links
+from skmtl.penalties._center import mean_prox, weighted_center
+from skmtl.penalties._graph import laplacian
+from skmtl.penalties._graph_penalty import GraphPenalty
 from skmtl.penalties._task_penalty import TaskPenalty, times
 
 
@@ -89,7 +89,7 @@ class MeanRegularized(TaskPenalty):
         return lambda D: self.prox(D, step), diagonal
 
 
-class Graph(TaskPenalty):
+class Graph(GraphPenalty):
     """``alpha/2 sum_(s<t) A_st ||W_s - W_t||^2 + alpha_shared/2 ||W||^2``: like neighbours.
 
     Parameters
@@ -97,7 +97,7 @@ class Graph(TaskPenalty):
     alpha : float, default=1.0
         Strength along the graph, in [0, inf).
     task_graph : None, array of shape (T, T) or list of tuples, default=None
-        As in `NetworkLasso`.
+        Weights A: None for all pairs, an adjacency, or edges; see `GraphPenalty`.
     alpha_shared : float, default=0.0
         Strength of the penalty on all coefficients, in [0, inf).
     """
@@ -105,7 +105,6 @@ class Graph(TaskPenalty):
     is_norm = False
     steps = "feature"
     _strengths = ("alpha", "alpha_shared")
-    _eigen = None
 
     def __init__(self, alpha=1.0, task_graph=None, alpha_shared=0.0):
         self.alpha = alpha
@@ -114,24 +113,16 @@ class Graph(TaskPenalty):
 
     def bind(self, tasks):
         """Return the penalty for tasks with these labels, checked."""
-        super().bind(tasks)
+        bound = super().bind(tasks)
         if np.isinf([self.alpha, self.alpha_shared]).any():
             raise ValueError(
                 "alpha and alpha_shared of Graph must be finite. For equal tasks use "
                 "MeanRegularized(alpha=np.inf)."
             )
-        return self._on(links(self.task_graph, tasks, "Graph"))
-
-    def take(self, tasks):
-        """Return the bound penalty of some of the tasks, an index array."""
-        if self.task_graph is None:
-            return self.bind(tasks)
-        return self._on(self._weights[np.ix_(tasks, tasks)])
-
-    def _on(self, weights):
-        bound = copy.copy(self)
-        bound._weights, bound._eigen = weights, np.linalg.eigh(laplacian(weights))
         return bound
+
+    def _take_up(self, weights):
+        self._eigen = np.linalg.eigh(laplacian(weights))
 
     @property
     def bounds(self):
@@ -140,8 +131,7 @@ class Graph(TaskPenalty):
 
     def _spectrum(self, n_tasks):
         """Return the eigenvalues (T, 1) and eigenvectors (T, T) of the quadratic form."""
-        bound = self if self._eigen is not None else self.bind(np.arange(n_tasks))
-        values, U = bound._eigen
+        values, U = self._bound_to(n_tasks)._eigen
         values = np.maximum(values, 0.0)
         values[values < 1e-14 * len(values) * values[-1]] = 0.0
         return (self.alpha * values + self.alpha_shared)[:, None], U
@@ -162,42 +152,3 @@ class Graph(TaskPenalty):
         values, U = self._spectrum(len(Z))
         diagonal = (U**2 @ values) * step
         return lambda D: self.prox(D, step), np.broadcast_to(1.0 / (1.0 + diagonal), Z.shape)
-
-
-def weighted_center(W, weight, alpha_shared):
-    """Return the w that minimises ``sum weight ||W_t - w||^2 + alpha_shared ||w||^2``, (d,).
-
-    Weights (T, d) or (T, 1) may all be zero or infinite: then all count alike.
-    """
-    weight = np.broadcast_to(weight, W.shape[-2:] if weight.shape[1] > 1 else (W.shape[-2], 1))
-    infinite = np.isinf(weight).any(axis=-2, keepdims=True)
-    weight = np.where(infinite, np.isinf(weight), weight)
-    weight = np.where(weight.any(axis=-2, keepdims=True), weight, 1.0)
-    if np.isinf(alpha_shared):
-        return np.zeros(W.shape[:-2] + W.shape[-1:])
-    hold = np.where(infinite[..., 0, :], 0.0, alpha_shared)
-    return (weight * W).sum(axis=-2) / (weight.sum(axis=-2) + hold)
-
-
-def mean_prox(Z, alpha, step, alpha_shared):
-    """Return the prox of a ridge coupling to a centre, of Z (..., T, d).
-
-    That is the W that minimises, with the best centre w::
-
-        sum_t (alpha_t/2 ||W_t - w||^2 + 1/2 ||W_t - Z_t||^2) / step_t + alpha_shared/2 ||w||^2
-
-    ``alpha`` contains the step; it and ``step`` broadcast to (T, d).
-    """
-    with np.errstate(invalid="ignore"):
-        share = np.where(np.isinf(alpha), 1.0, alpha / (1.0 + alpha))
-    weight = share / np.where((step > 0) & np.isfinite(step), step, 1.0)
-    center = np.expand_dims(weighted_center(Z, weight, alpha_shared), -2)
-    return np.where(share == 1.0, center, Z + share * (center - Z))
-
-
-def level_prox(level, step, alpha):
-    """Return the prox of a ridge coupling of levels (..., T) to a free centre; steps (T,)."""
-    if alpha == 0 or not level.size:
-        return level
-    step = step[:, None]
-    return mean_prox(level[..., None], alpha * step, step, 0.0)[..., 0]

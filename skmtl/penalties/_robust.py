@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
+from skmtl.penalties._task_penalty import TaskPenalty, clipping, ratio, shrunk, times
 
 _NEWTON_STEPS = 200
 
@@ -79,7 +79,7 @@ class RobustMean(TaskPenalty):
         own = Z - center
         norm = np.linalg.norm(own, axis=1, keepdims=True)
         # The ball that a task is clipped to: its share, and what it takes out along `own`.
-        share = np.minimum(1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0))
+        share = clipping(norm, radius)
         along = np.where(norm > radius, own / np.where(norm > 0, norm, 1.0), 0.0)
 
         def clipped(D):

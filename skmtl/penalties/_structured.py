@@ -1,36 +1,17 @@
 """A penalty that users choose, on the coefficients, beside a ridge coupling of the levels."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
-from skmtl.penalties._base import Coefficients, Penalty, Term
-from skmtl.penalties._composite import Decomposed, Sum
-from skmtl.penalties._quadratic import level_prox
+from skmtl.penalties._base import Coefficients, Penalty, Split, Term
+from skmtl.penalties._center import level_prox
+from skmtl.penalties._composite import Decomposed, Sum, members
+from skmtl.penalties._metric import floored, geometric_mean
+from skmtl.penalties._stacking import by_task, stacked, stacked_step, stacked_structure, unstacked
 from skmtl.penalties._task_penalty import TaskPenalty
 
-# what a metric (T, d) is averaged over
-AXES = {"entry": (), "feature": (0,), "task": (1,), "matrix": (0, 1)}
 _HUGE = 1e30
-_FLOOR = 1e-6  # least curvature of a task in a feature, as a share of that of all tasks
-
-
-class Split(NamedTuple):
-    """How a penalty sees some coefficients W: as the sum of parts, penalised by terms.
-
-    ``parts`` is a list of arrays of the shape of W that sum to it. ``seen`` and ``duals`` have a
-    list for every part, with an array for every term: the part as the term sees it (equal but for
-    rounding; exactly sparse, fused or of low rank), and a subgradient of the term there.
-    """
-
-    parts: list
-    seen: list
-    duals: list
-
-    def fits(self, terms):
-        """Return whether there is a place for each of these terms."""
-        return [len(part) for part in self.seen] == [len(part) for part in terms]
 
 
 @dataclass(frozen=True)
@@ -51,14 +32,10 @@ class StructuredPenalty(Penalty):
     alpha_intercept: float
     fixed_level: bool = False
 
-    alpha_shared = np.inf
-
     @property
     def parts(self):
         """The terms of each part of the penalty, a list of lists."""
-        whole = self.penalty
-        parts = whole.parts() if isinstance(whole, Decomposed) else [whole]
-        return [part.terms() if isinstance(part, Sum) else [part] for part in parts]
+        return [members(part, Sum) for part in members(self.penalty, Decomposed)]
 
     def bare(self, split):
         """Return the ``Split`` with nothing that norms penalise: zeros, or tasks at their mean.
@@ -94,17 +71,20 @@ class StructuredPenalty(Penalty):
             norms += kinks
         return norms
 
+    def dual_norm(self, G):
+        """Return the largest dual norm of G (..., T, d), of all parts."""
+        return max(norm.dual_norm(stacked(norm, G)) for norm in self.norms())
+
     def hard(self):
         """Return the penalty at a strength of inf."""
         return replace(self, strength=np.inf)
 
     @property
-    def alpha(self):
-        """Zeros where nothing keeps the coefficients of separable data finite, else ones."""
-        bounded = self.strength > 0 and all(
+    def bounded(self):
+        """Whether a norm or a ridge of all coefficients keeps those of every part finite."""
+        return self.strength > 0 and all(
             any(term.trivial == "zero" or term.bounds for term in part) for part in self.parts
         )
-        return np.full(1, float(bounded))
 
     def value(self, coefficients, split=None):
         """Return the penalty, a float."""
@@ -177,18 +157,18 @@ class StructuredPenalty(Penalty):
                 return None
 
             def product(D, q):
-                D = _unstacked(term, inner[0](stacked(term, D)), D.shape)
+                D = unstacked(term, inner[0](stacked(term, D)), D.shape)
                 return D, level_after(q, level_step)
 
             own = self.curvature().q if number == 0 else 0.0
             levels = (part == 0) / (1.0 + own * level_step)
-            return product, inner[1] if W.ndim == 2 else None, levels
+            return product, by_task(term, inner[1], W.shape), levels
 
         return Term(prox, derivative, term.steps)
 
     def _prox(self, term, W, step):
         W_stacked = term.prox(stacked(term, W), self._step(term, W, step))
-        return _unstacked(term, W_stacked, W.shape)
+        return unstacked(term, W_stacked, W.shape)
 
     def _step(self, term, W, step):
         """Return a step times the strength, for coefficients that are stacked."""
@@ -197,10 +177,7 @@ class StructuredPenalty(Penalty):
             strength = _HUGE  # steps that differ weigh against each other also in the limit
         if strength != 1:
             step = strength * step if strength > 0 else np.zeros_like(step)
-        if W.ndim == 3:
-            axis = 1 if term.stacks == "features" else 0
-            step = np.concatenate([step] * len(W), axis) if step.shape[axis] > 1 else step
-        return step
+        return stacked_step(term, step, W.shape)
 
     def coefficients(self, W, level):
         """Return ``Coefficients`` of W and levels."""
@@ -211,7 +188,7 @@ class StructuredPenalty(Penalty):
     def structure(self, split, tasks):
         """Return what the penalty has found in each part, a list of dicts."""
         return [
-            _together(_found(t, S, tasks) for t, S in zip(terms, seen, strict=True))
+            _together(stacked_structure(t, S, tasks) for t, S in zip(terms, seen, strict=True))
             for terms, seen in zip(self.parts, split.seen, strict=True)
         ]
 
@@ -223,45 +200,6 @@ class StructuredPenalty(Penalty):
     def take(self, tasks):
         """Return the penalty of some of the tasks, an index array."""
         return replace(self, penalty=self.penalty.take(tasks))
-
-
-def geometric_mean(metric, steps):
-    """Return a metric (T, d) as one that only differs by what ``steps`` says, (1 or T, 1 or d)."""
-    axes = AXES[steps]
-    return np.exp(np.log(metric).mean(axis=axes, keepdims=True)) if axes else metric
-
-
-def floored(curvature):
-    """Return curvatures (T, d) without zeros: at least a small share of what others tell."""
-    mean = curvature.mean(axis=0)
-    return np.maximum(curvature, _FLOOR * np.where(mean > 0, mean, mean.mean() or 1.0))
-
-
-def stacked(term, W):
-    """Return the coefficients of K classes, (K, T, d), as one matrix: more features or tasks."""
-    if W.ndim == 2:
-        return W
-    if term.stacks == "tasks":
-        return W.reshape(-1, W.shape[-1])
-    return np.ascontiguousarray(W.swapaxes(0, 1)).reshape(W.shape[1], -1)
-
-
-def _unstacked(term, W, shape):
-    if len(shape) == 2 or term.stacks == "tasks":
-        return W.reshape(shape)
-    return np.ascontiguousarray(W.reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
-
-
-def _found(term, W, tasks):
-    """Return the structure of a term; what has an entry per feature and class is (K, d)."""
-    found = term.structure(stacked(term, W), tasks)
-    if W.ndim == 3 and term.stacks == "features":
-        K, _, d = W.shape
-        for name, value in found.items():
-            if np.shape(value)[-1:] == (K * d,):
-                value = value.reshape(*value.shape[:-1], K, d)
-                found[name] = value.any(axis=-2) if value.dtype == bool else value
-    return found
 
 
 def _together(found):

@@ -130,3 +130,8 @@ def shrunk(norm, threshold):
     """Return ``max(0, 1 - threshold / norm)``, 0 where the norm is."""
     share = np.divide(threshold, norm, out=np.full(np.shape(norm), np.inf), where=norm > 0)
     return np.maximum(1.0 - share, 0.0)
+
+
+def clipping(norm, radius):
+    """Return ``min(1, radius / norm)``, 1 where the norm is 0: what brings rows into a ball."""
+    return np.minimum(1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0))

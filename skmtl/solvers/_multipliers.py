@@ -3,10 +3,12 @@
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
+from skmtl._linalg import SymmetricSolver
 from skmtl._search import stationary_share
 
 _CG_ITER = 300
 _CG_RTOL = 1e-6
+_WHOLE = 600  # size of a system that is factored where conjugate gradients fail
 _DAMPING = 0.01  # of a Newton step, as a share of the metric, far from the solution
 _ROUNDING = 1e-12  # relative residual below which a Newton step is noise
 _STEEPER = 5.0  # factor of rho
@@ -37,6 +39,7 @@ class Multipliers:
 
     def __init__(self, copies, model, linear):
         self._copies, self._model, self._linear = copies, model, linear
+        self._whole = False
 
     def run(self, accuracy, limit):
         """Go on until both relative residuals are at most ``accuracy``; return the steps taken."""
@@ -101,14 +104,25 @@ class Multipliers:
                     out[j] += M * (D[j] - function(D[j]))
             return out.ravel()
 
+        if self._whole:
+            return self._solved(product, gradient)
         blocks = [[blocks for _, blocks in part] for part in parts]
         condition = self._model.preconditioner(blocks, copies.rho, damping)
         shape = P.size, P.size
-        step, _ = cg(
+        step, failed = cg(
             LinearOperator(shape, product, dtype=np.float64),
             -gradient.ravel(),
             rtol=max(0.1 * share, _CG_RTOL),
             maxiter=_CG_ITER,
             M=LinearOperator(shape, lambda r: condition(r.reshape(P.shape)).ravel()),
         )
+        if failed and P.size <= _WHOLE:
+            self._whole = True
+            return self._solved(product, gradient)
         return step.reshape(P.shape)
+
+    def _solved(self, product, gradient):
+        """Return the solution by a factor of the whole system, column by column."""
+        A = np.array([product(unit) for unit in np.eye(gradient.size)])
+        step = SymmetricSolver(0.5 * (A + A.T)).solve(-gradient.ravel())
+        return step.reshape(gradient.shape)

@@ -1,6 +1,7 @@
 """The quadratic model of a loss, in the eigenvectors of every task's block."""
 
 from functools import cached_property
+from itertools import combinations, product
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
@@ -8,6 +9,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 from skmtl import _kernels
 from skmtl._threads import in_chunks
 from skmtl.solvers._blocks import Groups
+from skmtl.solvers._memory import memory_limit
 
 _DENSE = 256
 
@@ -29,6 +31,7 @@ class SpectralModel:
 
     def __init__(self, data, metric):
         self._root, self._parts = np.sqrt(metric), []
+        self._levels = np.arange(data.n_features, metric.shape[1])
         groups = Groups.of(data, np.zeros(data.n_tasks))
         n_columns = metric.shape[1]
         rows = data.block_sizes[groups.block] + 1
@@ -37,17 +40,23 @@ class SpectralModel:
             part, tasks = groups.select(kind == size)
             members = part.members()
             first = tasks[[own[0] for own in members]]
-            bordered = n_columns > data.n_features
             factor = _full if size >= n_columns else _thin
-            Q, e = factor(data, part, self._root[first], bordered)
+            Q, e = factor(data, part, self._root[first])
             place = [tasks[own] for own in members]
             if len(members) == len(tasks):
                 tasks, place = first, None
             self._parts.append((tasks, place, Q, e))
 
+    def _flat(self, A):
+        """Return coefficients (..., T, d + 1) with a row for each task, (T, D)."""
+        return A
+
+    def _shaped(self, A):
+        """Undo ``_flat``."""
+        return A
+
     def _apply(self, A, function, rest):
-        """Return ``M^-1/2 (Q f(e) Q' + rest (I - QQ')) M^-1/2 A``; A (T, d + 1)."""
-        A = A / self._root
+        """Return ``(Q f(e) Q' + rest (I - QQ')) A`` for A (T, D)."""
         out = np.empty_like(A)
         for tasks, place, Q, e in self._parts:
             factor = function(e)
@@ -63,16 +72,17 @@ class SpectralModel:
                 own = slice(None) if len(own) == len(A) else own
                 result = ((A[own] @ Q_b) * f) @ Q_b.T
                 out[own] = result if full else result + rest * A[own]
-        return out / self._root
+        return out
 
-    def solve(self, right, rho, start, accuracy):
+    def solve(self, right, rho, start=None, accuracy=None):
         """Return ``(H + rho M)^-1 right``; exact, wherever it starts."""
-        return self._apply(right, lambda e: 1.0 / (e + rho), 1.0 / rho)
+        scaled = self._flat(right) / self._root
+        solution = self._apply(scaled, lambda e: 1.0 / (e + rho), 1.0 / rho)
+        return self._shaped(solution / self._root)
 
     def product(self, A):
         """Return ``H A``."""
-        scaled = self._root * self._root
-        return scaled * self._apply(scaled * A, lambda e: e, 0.0)
+        return self._shaped(self._root * self._apply(self._root * self._flat(A), _same, 0.0))
 
     def preconditioner(self, blocks, rho, damping):
         """Return what is near the inverse of ``H + rho M sum (I - J)``, J with these blocks.
@@ -81,25 +91,29 @@ class SpectralModel:
         """
         H = self._blocks
         if H is None:
-            return lambda r: np.array([self.solve(part, rho, None, None) for part in r])
+            return lambda r: np.array([self.solve(part, rho) for part in r])
         M, D = self._root**2, self._root.shape[1]
+        features, levels = np.setdiff1d(np.arange(D), self._levels), self._levels
         n_parts = len(blocks)
         K = np.tile(H, (1, n_parts, n_parts))
         for j, part in enumerate(blocks):
             own = K[:, j * D : (j + 1) * D, j * D : (j + 1) * D]
             for J, level in part:
-                d = J.shape[1]
                 if J.ndim == 2:
-                    own[:, range(d), range(d)] += rho * M[:, :d] * (1.0 - J)
+                    own[:, features, features] += rho * M[:, features] * (1.0 - J)
                 else:
-                    own[:, :d, :d] += rho * M[:, :d, None] * (np.eye(d) - J)
-                if d < D:
-                    own[:, d, d] += rho * M[:, d] * (1.0 - level)
+                    rest = rho * M[:, features, None] * (np.eye(len(features)) - J)
+                    own[:, features[:, None], features] += rest
+                if levels.size:
+                    own[:, levels, levels] += rho * M[:, levels] * (1.0 - level[:, None])
         np.einsum("tii->ti", K)[:] += np.tile(rho * damping * M, (1, n_parts))
         solve = _solver(K)
-        return lambda r: (
-            solve(r.swapaxes(0, 1).reshape(len(K), -1)).reshape(len(K), n_parts, D).swapaxes(0, 1)
-        )
+
+        def condition(r):
+            flat = np.concatenate([self._flat(part) for part in r], axis=1)
+            return np.array([self._shaped(x) for x in np.split(solve(flat), n_parts, axis=1)])
+
+        return condition
 
     @cached_property
     def _blocks(self):
@@ -111,6 +125,44 @@ class SpectralModel:
         for tasks, _, Q, e in self._parts:
             H[tasks] = np.matmul(Q * e[:, None, :], Q.swapaxes(1, 2))
         return H * self._root[:, :, None] * self._root[:, None, :]
+
+
+class JointModel(SpectralModel):
+    """The same where a row has K predictions: A is (K, T, d + 1), and blocks hold all classes.
+
+    The curvature ``diag(p) - pp'`` of the softmax is a sum over pairs of classes k < l of
+    ``p_k p_l (e_k - e_l)(e_k - e_l)'``: a Gram for each.
+
+    Parameters
+    ----------
+    data : LongData
+    metric : ndarray of shape (T, d + 1) or (T, d)
+        The same for all classes.
+    probabilities : ndarray of shape (K, n)
+    """
+
+    def __init__(self, data, metric, probabilities):
+        (T, D), K = metric.shape, len(probabilities)
+        self._shape = T, K, D
+        self._root = np.tile(np.sqrt(metric), (1, K))
+        self._levels = (D * np.arange(K)[:, None] + np.arange(data.n_features, D)).ravel()
+        H = np.zeros((T, K, D, K, D))
+        for first, second in combinations(range(K), 2):
+            A = _gram(data.curved(probabilities[first] * probabilities[second]), np.arange(T), D)
+            ends = (first, 1.0), (second, -1.0)
+            for (k, a), (m, b) in product(ends, ends):
+                H[:, k, :, m] += a * b * A
+        self._parts = [(np.arange(T), None, *_eigen(H.reshape(T, K * D, K * D), self._root))]
+
+    def _flat(self, A):
+        return np.ascontiguousarray(A.swapaxes(0, 1)).reshape(len(self._root), -1)
+
+    def _shaped(self, A):
+        return np.ascontiguousarray(A.reshape(self._shape).swapaxes(0, 1))
+
+
+def _same(e):
+    return e
 
 
 def _solver(K):
@@ -139,19 +191,29 @@ def _solver(K):
     return solve
 
 
-def _full(data, groups, root, bordered):
+def _full(data, groups, root):
     """Return the eigenvectors (B, D, D) and eigenvalues (B, D) of whole blocks."""
-    H, mean, total = data.moments(groups.block)
-    d = H.shape[1]
-    if bordered:
+    A = _gram(data, groups.block, root.shape[1])
+    A *= groups.scale[:, None, None]
+    return _eigen(A, root)
+
+
+def _gram(data, blocks, n_columns):
+    """Return the Gram of each block, with a column of ones if there is one more, (B, D, D)."""
+    H, mean, total = data.moments(blocks)
+    d = data.n_features
+    A = H
+    if n_columns > d:
         A = np.empty((len(H), d + 1, d + 1))
         A[:, :d, :d] = H
         A[:, d, d] = total
         A[:, d, :d] = A[:, :d, d] = total[:, None] * mean
-    else:
-        A = H
     A[:, :d, :d] += (total[:, None] * mean)[:, :, None] * mean[:, None, :]
-    A *= groups.scale[:, None, None]
+    return A
+
+
+def _eigen(A, root):
+    """Return the eigenvectors and eigenvalues of blocks A (B, D, D), scaled by 1 / root (B, D)."""
     A /= root[:, :, None]
     A /= root[:, None, :]
     pieces = in_chunks(lambda f, t: [np.linalg.eigh(A[f:t])], len(A), len(A) * 20 * A.shape[1] ** 3)
@@ -159,10 +221,10 @@ def _full(data, groups, root, bordered):
     return Q, np.maximum(values, 0.0)
 
 
-def _thin(data, groups, root, bordered):
+def _thin(data, groups, root):
     """Return the eigenvectors (B, D, r) of blocks of few rows, r the most of them, and (B, r)."""
     parts = zip(groups.block, groups.scale, root, strict=True)
-    blocks = [_few_rows(data, *part, bordered) for part in parts]
+    blocks = [_few_rows(data, *part) for part in parts]
     rank = max(len(e) for _, e in blocks)
     Q = np.zeros((len(blocks), root.shape[1], rank))
     values = np.zeros((len(blocks), rank))
@@ -171,12 +233,12 @@ def _thin(data, groups, root, bordered):
     return Q, values
 
 
-def _few_rows(data, block, scale, root, bordered):
+def _few_rows(data, block, scale, root):
     rows, mean, total = data.block_rows(block)
     A = np.zeros((len(rows) + 1, len(root)))
     A[:-1, : rows.shape[1]] = rows
     A[-1, : rows.shape[1]] = np.sqrt(total) * mean
-    if bordered:
+    if len(root) > rows.shape[1]:
         A[-1, -1] = np.sqrt(total)
     A *= np.sqrt(scale) / root
     values, vectors = np.linalg.eigh(A @ A.T)
@@ -197,12 +259,12 @@ class MatrixFreeModel:
 
     _MAX_ITER = 1000
 
+    def __init__(self, problem, derivative, metric):
+        self._problem, self._derivative, self._root = problem, derivative, np.sqrt(metric)
+
     def preconditioner(self, blocks, rho, damping):
         """Return the metric's inverse."""
         return lambda r: r / ((1.0 + rho) * self._root**2)
-
-    def __init__(self, problem, derivative, metric):
-        self._problem, self._derivative, self._root = problem, derivative, np.sqrt(metric)
 
     def product(self, A):
         """Return ``H A``, A (..., T, d + 1)."""
@@ -232,8 +294,21 @@ class MatrixFreeModel:
         return x.reshape(shape) / self._root
 
 
-def spectral_memory(data, n_columns):
-    """Return about how many bytes the eigenvectors of all blocks take."""
-    groups = Groups.of(data, np.zeros(data.n_tasks))
-    rows = data.block_sizes[groups.block] + 1.0
-    return 16 * n_columns * np.minimum(2 * rows, n_columns).sum()
+def quadratic_model(problem, derivative, data, metric):
+    """Return the model of a problem's loss: in eigenvectors where they fit into memory.
+
+    ``data`` are the problem's, weighted by its curvatures where ``derivative`` is.
+    """
+    n_columns, outputs = metric.shape[1], problem.loss.outputs
+    if outputs:
+        size = outputs[0] * n_columns
+        if size <= _DENSE and 48 * len(metric) * size**2 <= memory_limit():
+            return JointModel(
+                problem.data, metric, problem.loss.probabilities(problem.data.y, derivative)
+            )
+    else:
+        groups = Groups.of(data, np.zeros(data.n_tasks))
+        rows = data.block_sizes[groups.block] + 1.0
+        if 16 * n_columns * np.minimum(2 * rows, n_columns).sum() <= memory_limit():
+            return SpectralModel(data, metric)
+    return MatrixFreeModel(problem, derivative, metric)

@@ -1,0 +1,42 @@
+"""Ridge couplings of rows to their centre: the best centre, and the prox."""
+
+import numpy as np
+
+
+def weighted_center(W, weight, alpha_shared):
+    """Return the w that minimises ``sum weight ||W_t - w||^2 + alpha_shared ||w||^2``, (d,).
+
+    Weights (T, d) or (T, 1) may all be zero or infinite: then all count alike.
+    """
+    weight = np.broadcast_to(weight, W.shape[-2:] if weight.shape[1] > 1 else (W.shape[-2], 1))
+    infinite = np.isinf(weight).any(axis=-2, keepdims=True)
+    weight = np.where(infinite, np.isinf(weight), weight)
+    weight = np.where(weight.any(axis=-2, keepdims=True), weight, 1.0)
+    if np.isinf(alpha_shared):
+        return np.zeros(W.shape[:-2] + W.shape[-1:])
+    hold = np.where(infinite[..., 0, :], 0.0, alpha_shared)
+    return (weight * W).sum(axis=-2) / (weight.sum(axis=-2) + hold)
+
+
+def mean_prox(Z, alpha, step, alpha_shared):
+    """Return the prox of a ridge coupling to a centre, of Z (..., T, d).
+
+    That is the W that minimises, with the best centre w::
+
+        sum_t (alpha_t/2 ||W_t - w||^2 + 1/2 ||W_t - Z_t||^2) / step_t + alpha_shared/2 ||w||^2
+
+    ``alpha`` contains the step; it and ``step`` broadcast to (T, d).
+    """
+    with np.errstate(invalid="ignore"):
+        share = np.where(np.isinf(alpha), 1.0, alpha / (1.0 + alpha))
+    weight = share / np.where((step > 0) & np.isfinite(step), step, 1.0)
+    center = np.expand_dims(weighted_center(Z, weight, alpha_shared), -2)
+    return np.where(share == 1.0, center, Z + share * (center - Z))
+
+
+def level_prox(level, step, alpha):
+    """Return the prox of a ridge coupling of levels (..., T) to a free centre; steps (T,)."""
+    if alpha == 0 or not level.size:
+        return level
+    step = step[:, None]
+    return mean_prox(level[..., None], alpha * step, step, 0.0)[..., 0]

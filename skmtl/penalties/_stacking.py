@@ -1,0 +1,52 @@
+"""Coefficients of K classes, (K, T, d), as the one matrix that a ``TaskPenalty`` knows."""
+
+import numpy as np
+
+
+def stacked(term, W):
+    """Return coefficients (K, T, d) as one matrix: of more features or tasks, as the term says."""
+    if W.ndim == 2:
+        return W
+    if term.stacks == "tasks":
+        return W.reshape(-1, W.shape[-1])
+    return np.ascontiguousarray(W.swapaxes(0, 1)).reshape(W.shape[1], -1)
+
+
+def unstacked(term, W, shape):
+    """Return the coefficients of this shape that `stacked` makes W of."""
+    if len(shape) == 2 or term.stacks == "tasks":
+        return W.reshape(shape)
+    return np.ascontiguousarray(W.reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
+
+
+def stacked_step(term, step, shape):
+    """Return a step (1 or T, 1 or d) for coefficients of this shape when they are stacked."""
+    if len(shape) == 2:
+        return step
+    axis = 1 if term.stacks == "features" else 0
+    return np.concatenate([step] * shape[0], axis) if step.shape[axis] > 1 else step
+
+
+def stacked_structure(term, W, tasks):
+    """Return the structure of a term; what has an entry per feature and class is (K, d)."""
+    found = term.structure(stacked(term, W), tasks)
+    if W.ndim == 3 and term.stacks == "features":
+        K, _, d = W.shape
+        for name, value in found.items():
+            if np.shape(value)[-1:] == (K * d,):
+                value = value.reshape(*value.shape[:-1], K, d)
+                found[name] = value.any(axis=-2) if value.dtype == bool else value
+    return found
+
+
+def by_task(term, blocks, shape):
+    """Return blocks of stacked coefficients with all classes of a task in one, (T, Kd[, Kd])."""
+    if len(shape) == 2 or term.stacks == "features":
+        return blocks
+    K, T, d = shape
+    if blocks.ndim == 2:
+        return blocks.reshape(shape).swapaxes(0, 1).reshape(T, K * d)
+    whole = np.zeros((T, K, d, K, d))
+    for k in range(K):
+        whole[:, k, :, k] = blocks[k * T : (k + 1) * T]
+    return whole.reshape(T, K * d, K * d)

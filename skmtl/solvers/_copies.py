@@ -1,0 +1,164 @@
+"""The copies of the coefficients that the terms of a penalty act on."""
+
+import numpy as np
+
+from skmtl.penalties._metric import geometric_mean
+
+_RELAXATION = 1.6
+_CHECK = 5  # iterations between looks at the residuals
+_LEAST = 1e-4  # size of the subgradients, as a share of the model's linear part
+_STEEP = 3.0  # ratio of the residuals from which rho follows them
+
+
+class Copies:
+    """The copies Z of the coefficients and their subgradients U, a list for each part.
+
+    Parameters
+    ----------
+    terms : list of list of Term
+        Those of a `Penalty`.
+    A : ndarray of shape (..., T, d + 1)
+        Where to start.
+    gradient : ndarray of the shape of A
+        That of the loss at the start, which the subgradients take up.
+    has_level : bool
+        Whether the last column is the level.
+    """
+
+    def __init__(self, terms, A, gradient, has_level):
+        self._terms, self._has_level, self.rho = terms, has_level, 1.0
+        zero = np.zeros_like(A)
+        self.Z = [[A if i == 0 else zero for _ in part] for i, part in enumerate(terms)]
+        self.U = [[gradient / -len(part) for _ in part] for part in terms]
+        if has_level:  # which is the first term's
+            for i, part in enumerate(self.U):
+                for j, U in enumerate(part):
+                    U[..., -1] = 0.0 if i or j else -gradient[..., -1]
+        self.steep_rho = None
+        self._rate = 1.0
+        self._changes, self.primal, self.dual = 0, np.inf, np.inf
+        shares = np.array([1.0 / len(part) for part in terms])
+        self._effective, self._shares = 1.0 / shares.sum(), shares / shares.sum()
+
+    def take(self, metric, linear):
+        """Take up another metric, and the linear part of the model."""
+        self.metric, self._root = metric, np.sqrt(metric)
+        self._least_pull = _LEAST * self.norm([linear], -1)
+        own = metric[:, :-1] if self._has_level else metric
+        self._steps = [
+            [1.0 / geometric_mean(own, term.steps) for term in part] for part in self._terms
+        ]
+        self._level_step = 1.0 / metric[:, -1]
+
+    def report(self):
+        """Return the last residuals and rho, a dict."""
+        named = {"primal_residual": self.primal, "dual_residual": self.dual, "rho": self.rho}
+        return {name: float(value) for name, value in named.items()}
+
+    def iterate(self, model, linear, accuracy, limit):
+        """Iterate until both relative residuals are at most ``accuracy``; return how often."""
+        M, P = self.metric, [part[0] for part in self.Z]
+        total, next_change = sum(P[1:], P[0]), 10
+        for iteration in range(1, limit + 1):
+            look = iteration % _CHECK == 0 or iteration in (1, limit)
+            B = [
+                sum((Z - U / (self.rho * M) for Z, U in zip(Zs, Us, strict=True)), 0.0) / len(Zs)
+                for Zs, Us in zip(self.Z, self.U, strict=True)
+            ]
+            center, rho = sum(B[1:], B[0]), self._effective * self.rho
+            goal = 0.01 * max(accuracy, min(self.primal, self.dual, 1.0))
+            total = model.solve(linear + (rho * M) * center, rho, total, goal)
+            P = [b + share * (total - center) for b, share in zip(B, self._shares, strict=True)]
+            last = [list(part) for part in self.Z] if look else None
+            self._update(P)
+            if not look:
+                continue
+            self._look(P, last)
+            now = max(self.primal, self.dual)
+            if iteration <= max(limit // 2, 1):
+                half = now
+            if now <= accuracy:
+                break
+            if iteration >= next_change:
+                next_change = 10 + int(1.3 * iteration)
+                self._balance()
+        self._rate = (now / half) ** (2.0 / limit) if iteration == limit else 0.0
+        return iteration
+
+    def lacking(self, accuracy):
+        """Return about how many more iterations the last ones promise, for this accuracy."""
+        now = max(self.primal, self.dual)
+        if now <= accuracy:
+            return 0.0
+        return np.log(now / accuracy) / max(-np.log(max(self._rate, 1e-3)), 1e-9)
+
+    def _update(self, P):
+        for j, part in enumerate(self.Z):
+            for i, Z in enumerate(part):
+                relaxed = _RELAXATION * P[j] + (1 - _RELAXATION) * Z
+                self.Z[j][i], self.U[j][i] = self.prox(j, i, relaxed, self.U[j][i])
+
+    def prox(self, part, number, P, U):
+        """Return the copy of term ``number`` of a part nearest to P, and its subgradient."""
+        M = self.rho * self.metric
+        V = P + U / M
+        Z = self._joined(self._terms[part][number].prox(*self._arguments(part, number, V)))
+        return Z, M * (V - Z)
+
+    @property
+    def smooth(self):
+        """Whether all terms have derivatives of their prox."""
+        return all(
+            term.derivative(*self._arguments(j, i, self.Z[j][i])) is not None
+            for j, part in enumerate(self._terms)
+            for i, term in enumerate(part)
+        )
+
+    def derivative(self, part, number, P, U):
+        """Return the derivative of ``prox`` in P, a function, and its blocks; see `Term`."""
+        V = P + U / (self.rho * self.metric)
+        function, *blocks = self._terms[part][number].derivative(*self._arguments(part, number, V))
+
+        def product(D):
+            if not self._has_level:
+                return function(D, D[..., :0, 0])[0]
+            return self._joined(function(D[..., :-1], D[..., -1]))
+
+        return product, blocks
+
+    def _arguments(self, part, number, V):
+        step = self._steps[part][number] / self.rho
+        if not self._has_level:
+            return V, V[..., :0, 0], step, self._level_step[:0]
+        return V[..., :-1], V[..., -1], step, self._level_step / self.rho
+
+    def _joined(self, pair):
+        W, level = pair
+        return np.concatenate([W, level[..., None]], axis=-1) if self._has_level else W
+
+    def pull(self, U):
+        """Return the size of subgradients; what they have to balance at least counts a little."""
+        return max(self.norm((u for part in U for u in part), -1), self._least_pull) or 1.0
+
+    def norm(self, arrays, sign):
+        """Return the norm of some arrays, in M where ``sign`` is 1 and in its inverse where -1."""
+        root = self._root if sign > 0 else 1.0 / self._root
+        return np.sqrt(sum(np.square(A * root).sum() for A in arrays))
+
+    def _look(self, P, last):
+        """Compute the relative residuals, in the norms of M and of its inverse."""
+        Z, old = ([Z for part in Zs for Z in part] for Zs in (self.Z, last))
+        own = [p for p, part in zip(P, self.Z, strict=True) for _ in part]
+        gap = self.norm((p - z for p, z in zip(own, Z, strict=True)), 1)
+        size = max(self.norm(own, 1), self.norm(Z, 1))
+        change = self.rho * self.norm((z - o for z, o in zip(Z, old, strict=True)), 1)
+        self.primal = gap / size if size else float(gap > 0)
+        self.dual = change / self.pull(self.U)
+
+    def _balance(self):
+        """Change rho by the ratio of the residuals, ever less."""
+        ratio = np.sqrt(max(self.primal, 1e-16) / max(self.dual, 1e-16))
+        self._changes += 1
+        most = 1.0 + 1e4 / self._changes**2
+        if not 1 / _STEEP < ratio**2 < _STEEP:
+            self.rho *= min(max(ratio, 1 / most), most)
