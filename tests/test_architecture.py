@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "_input": {"_tasks", "_threads"},
     "losses": set(),
     "_search": set(),
-    "penalties": {"_kernels", "_search"},
+    "penalties": {"_kernels", "_linalg", "_search"},
     "_problem": {"_tasks", "losses", "penalties"},
     "solvers": {"_problem", "_tasks", "penalties", "_linalg", "_kernels", "_search", "_threads"},
     "linear_model": {"_linalg", "_input", "_problem", "_tasks", "losses", "penalties", "solvers"},
@@ -28,7 +28,16 @@ MAY_IMPORT = {
     "metrics": {"_input", "_scores"},
     "pipeline": set(),
     "datasets": set(),
-    "model_selection": {"_input", "_scores", "linear_model", "metrics"},
+    "model_selection": {
+        "_input",
+        "_linalg",
+        "_scores",
+        "_tasks",
+        "_threads",
+        "linear_model",
+        "losses",
+        "metrics",
+    },
 }
 
 

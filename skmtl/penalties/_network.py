@@ -1,10 +1,11 @@
 """Tasks that fuse with their neighbours in a graph."""
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg
 
+from skmtl._linalg import SymmetricSolver
 from skmtl._search import stationary_share
 from skmtl.penalties._graph_penalty import GraphPenalty
 from skmtl.penalties._task_penalty import clipping, times
@@ -199,11 +200,11 @@ class _Edges:
         a, b = cluster[first[between]], cluster[second[between]]
         for left, right, sign in ((a, a, 1), (b, b, 1), (a, b, -1), (b, a, -1)):
             np.add.at(A.swapaxes(1, 2), (left, right), sign * blocks)
-        factor = linalg.cho_factor(A.reshape(n_clusters * d, -1), check_finite=False)
+        system = SymmetricSolver(A.reshape(n_clusters * d, -1))
         member = sparse.csr_array((np.ones(len(W)), (cluster, np.arange(len(W)))))
 
         def product(D):
-            moved = linalg.cho_solve(factor, (member @ D).ravel(), check_finite=False)
+            moved = system.solve((member @ D).ravel())
             return moved.reshape(n_clusters, d)[cluster]
 
         stiff = np.einsum("ajaj->aj", A)
