@@ -196,3 +196,10 @@ def assert_same_model(model, other, rtol=1e-10, order=None, center=True):
         np.testing.assert_allclose(
             a, b, rtol=0, atol=rtol * (1e-300 + np.abs(b).max()), err_msg=name
         )
+
+
+def noisy(sizes=(20, 12, 25, 15)):
+    """Rows of four tasks, and targets with noise of another size in each."""
+    rows = make_rows(sizes)
+    noise = np.random.default_rng(3).normal(size=len(rows.y))
+    return rows, rows.y + noise * np.array([3, 0.2, 1, 2])[rows.codes]

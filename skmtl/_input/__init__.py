@@ -8,10 +8,11 @@ from skmtl._input._arrays import read_target, read_X
 from skmtl._input._classes import class_weights, encode_classes, read_class_labels
 from skmtl._input._labels import encode, factorize, merge, split_task_column, unknown_tasks
 from skmtl._input._rows import read_rows
-from skmtl._input._strengths import balanced, per_task, strength, task_weights
+from skmtl._input._strengths import adaptive, balanced, per_task, strength, task_weights
 from skmtl._input._text import listed
 
 __all__ = [
+    "adaptive",
     "balanced",
     "class_weights",
     "encode",

@@ -28,6 +28,7 @@ class Rows(NamedTuple):
     classes: np.ndarray | None = None  # (K,), of a classifier
     class_weight: np.ndarray | None = None  # (K,), contained in the weights
     seen: np.ndarray | None = None  # (T, K), whether a task has rows of a class
+    task_weight: np.ndarray | None = None  # (T,), not contained in the weights
 
     def take(self, tasks):
         """Return the rows of some of the tasks, an index array."""

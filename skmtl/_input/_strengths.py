@@ -6,6 +6,8 @@ import numpy as np
 
 from skmtl._input._text import listed
 
+NAMED_WEIGHTS = ("balanced", "uncertainty", "minimax")
+
 
 def per_task(value, name, tasks):
     """Return a strength or weight as an array of shape (T,), in the order of ``tasks``.
@@ -28,7 +30,7 @@ def per_task(value, name, tasks):
     if array.dtype.kind not in "iuf":
         raise ValueError(
             f"{name} must be a number, an array of numbers or a dict from task label to number, "
-            f"got {value!r}."
+            f"got {value!r}.{_hint(value)}"
         )
     array = array.astype(np.float64)
     if array.ndim == 0:
@@ -47,22 +49,46 @@ def per_task(value, name, tasks):
 def strength(value, name):
     """Return a strength as a float in [0, inf]."""
     if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
-        raise ValueError(f"{name} must be a number in [0, inf], got {value!r}.")
+        raise ValueError(f"{name} must be a number in [0, inf], got {value!r}.{_hint(value)}")
     return float(value)
+
+
+def _hint(value):
+    """Return where else a strength may be "auto", for messages."""
+    if not isinstance(value, str) or value != "auto":
+        return ""
+    return (
+        " 'auto' is for alpha and alpha_intercept of MeanRegularizedRegressor and "
+        "MeanRegularizedClassifier."
+    )
 
 
 def balanced(task_weight):
     """Return whether task weights are to balance the tasks."""
-    if isinstance(task_weight, str) and task_weight != "balanced":
+    return _named(task_weight) == "balanced"
+
+
+def adaptive(task_weight):
+    """Return how task weights follow the fit, "uncertainty" or "minimax", or None."""
+    name = _named(task_weight)
+    return None if name == "balanced" else name
+
+
+def _named(task_weight):
+    """Return the name of task weights that are not given by numbers, or None."""
+    if not isinstance(task_weight, str):
+        return None
+    if task_weight not in NAMED_WEIGHTS:
+        names = ", ".join(map(repr, NAMED_WEIGHTS))
         raise ValueError(
-            f"task_weight must be None, 'balanced', a dict or an array, got {task_weight!r}."
+            f"task_weight must be None, {names}, a dict or an array, got {task_weight!r}."
         )
-    return isinstance(task_weight, str)
+    return task_weight
 
 
 def task_weights(task_weight, tasks):
     """Return the task weights a_t, shape (T,), ones where they are not given by numbers."""
-    if task_weight is None or balanced(task_weight):
+    if task_weight is None or _named(task_weight) is not None:
         return np.ones(len(tasks))
     weights = per_task(task_weight, "task_weight", tasks)
     if np.isinf(weights).any() or not weights.any():

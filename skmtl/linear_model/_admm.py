@@ -33,8 +33,9 @@ class ADMMRegressor(StructuredModel, Regressor):
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
         Whether to fit levels. Without, the features are not centred.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
+        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
     solver : {"auto", "admm"}, default="auto"
@@ -141,8 +142,9 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
     class_weight : None, "balanced" or dict, default=None
         Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
         tasks, or as given by a dict from class to a positive number.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
+        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
     solver : {"auto", "admm"}, default="auto"

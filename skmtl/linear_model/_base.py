@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _input
 from skmtl._problem import Problem
+from skmtl.linear_model._task_weights import ADAPTED, Fit, fit_adaptive, fit_held
 from skmtl.penalties import Coefficients
 from skmtl.solvers import SOLVERS
 
@@ -26,7 +27,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
 
     _has_center = True
     _alternative: str  # a model of the same kind that has a centre, for messages
-    _by_task = ("coef_", "intercept_", "task_counts_")
+    _by_task = ("coef_", "intercept_", "task_counts_", "task_weight_")
     _split = None  # how the penalty saw the last solution, for a warm start
     _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
 
@@ -70,25 +71,18 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         """
         self._check_parameters()
         rows = _input.read_rows(self, X, y, sample_weight, reset=True)
-        rows, problem, offset = self._prepare(rows)
-        center, name = problem.data.center, self._choose_solver(problem)
-        start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
-        split = None
-        if self.warm_start and SOLVERS[name].gains_from_start(problem):
-            last = self._last_solution(problem, rows, offset, default=start)
-            known = self._split if last is not start else None
-            if known and not known.fits(problem.penalty.terms):
-                known = None
-            if problem.evaluate(last, known).objective < problem.evaluate(start).objective:
-                start, split = last, known
-        solution = self._solve(name, problem, start, split)
+        fit, found = fit_adaptive(self, rows)
+        rows, problem, offset, solution = fit.rows, fit.problem, fit.offset, fit.solution
+        self._warn_of_convergence(fit.solver, solution)
         self._split = solution.split if self.warm_start else None
         self._warn(solution, problem, rows)
+        center = problem.data.center
         self._wide, self._feature_mean = rows.y.ndim == 2, center
         self._mean_total = rows.totals.mean()
         self._fitted_with = {name: getattr(self, name) for name in self._settled}
         self._keep_target(rows)
         self.tasks_, self.task_counts_ = rows.tasks, rows.counts
+        self._keep_weights(rows, found)
         self._keep_coefficients(solution, problem, offset)
         if self._has_center:
             point = solution.coefficients
@@ -96,6 +90,41 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             self.shared_intercept_ = (point.c + offset - point.w @ center)[()]
         self._keep(solution, problem)
         return self
+
+    def _fit_once(self, rows, task_weight=None, center=None, last=None):
+        """Return the ``Fit`` of the rows; nothing is kept, and nothing warned of.
+
+        ``task_weight`` (T,) and ``center`` (d,) take the place of the model's own; ``last`` is a
+        fit of the same rows to start from.
+        """
+        rows, problem, offset = self._prepare(rows, task_weight=task_weight, center=center)
+        name = self._choose_solver(problem)
+        start, split = self._start(name, problem, rows, offset, last)
+        solver = SOLVERS[name](problem, self.max_iter, self.tol)
+        return Fit(rows, problem, offset, solver, solver.solve(start, split))
+
+    def _start(self, name, problem, rows, offset, last):
+        """Return the coefficients to start from, and their split or None."""
+        data, split = problem.data, None
+        start = Coefficients.zeros(len(rows.tasks), len(data.center), problem.loss.outputs)
+        if last is not None:
+            return last.moved_to(data.center), last.solution.split
+        if self.warm_start and SOLVERS[name].gains_from_start(problem):
+            last = self._last_solution(problem, rows, offset, default=start)
+            known = self._split if last is not start else None
+            if known and not known.fits(problem.penalty.terms):
+                known = None
+            if problem.evaluate(last, known).objective < problem.evaluate(start).objective:
+                start, split = last, known
+        return start, split
+
+    def _keep_weights(self, rows, found):
+        """Keep the weights of the tasks, and what was found with them, a dict of attributes."""
+        for name in ADAPTED:
+            self.__dict__.pop(name, None)
+        self.task_weight_ = rows.task_weight
+        for name, value in found.items():
+            setattr(self, name, value)
 
     def _keep_coefficients(self, solution, problem, offset):
         """Keep the coefficients of the tasks and their intercepts, in the units of the data."""
@@ -170,31 +199,39 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
                     f"{name} is an array in the order of the tasks of fit, which says nothing "
                     "about others. To adapt, set it to a number or to a dict with every label."
                 )
-        center = self._feature_mean
         rows = _input.read_rows(self, X, y, sample_weight, reset=False)
-        rows, problem, offset = self._prepare(rows, fitted=True)
-        problem = Problem(problem.data, problem.loss, problem.penalty.hold_center())
-        level = self.shared_intercept_ + self.shared_coef_ @ center
-        start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
-        start = start._replace(w=self.shared_coef_, c=np.asarray(level - offset))
-        # Copies of the coefficients know nothing of a centre that is held.
-        name = "direct" if self.solver == "admm" else self._choose_solver(problem)
-        solution = self._solve(name, problem, start)
+        fit, found = fit_held(self, rows)
+        rows, problem, offset, solution = fit.rows, fit.problem, fit.offset, fit.solution
+        self._warn_of_convergence(fit.solver, solution)
         self._warn(solution, problem, rows)
 
         adapted = copy.deepcopy(self)
         adapted._keep_target(rows)
         adapted.task_counts_ = rows.counts
+        adapted._keep_weights(rows, found)
         adapted._keep_coefficients(solution, problem, offset)
         kept = _input.encode(self.tasks_, rows.tasks, self.task_column) < 0
         labels = _input.merge(self.tasks_[kept], rows.tasks)
         adapted.tasks_, place = _input.factorize(labels, self.task_column)
         order = np.argsort(place)
-        for name in self._by_task:
+        for name in (*self._by_task, *found):
             both = np.concatenate([getattr(self, name)[kept], getattr(adapted, name)])
             setattr(adapted, name, both[order])
         adapted._keep(solution, problem)
         return adapted
+
+    def _fit_held(self, rows, task_weight=None):
+        """Return the ``Fit`` of the rows given the centre of the last fit."""
+        rows, problem, offset = self._prepare(rows, task_weight=task_weight, fitted=True)
+        problem = Problem(problem.data, problem.loss, problem.penalty.hold_center())
+        center = self._feature_mean
+        level = self.shared_intercept_ + self.shared_coef_ @ center
+        start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
+        start = start._replace(w=self.shared_coef_, c=np.asarray(level - offset))
+        # Copies of the coefficients know nothing of a centre that is held.
+        name = "direct" if self.solver == "admm" else self._choose_solver(problem)
+        solver = SOLVERS[name](problem, self.max_iter, self.tol)
+        return Fit(rows, problem, offset, solver, solver.solve(start))
 
     def _check_parameters(self):
         """Refuse parameters that no data could make right."""
@@ -230,22 +267,25 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
                     f"{name} was {fitted!r} in fit and is {getattr(self, name)!r} now. Fit again."
                 )
 
-    def _prepare(self, rows, *, fitted=False):
+    def _prepare(self, rows, *, task_weight=None, center=None, fitted=False):
         """Return the rows, the problem they pose and the offset taken off the target.
 
-        ``fitted`` takes the mean of the features, and what else the data tell, from the last fit.
+        ``task_weight`` and ``center`` take the place of the model's weights and of the weighted
+        mean. ``fitted`` takes that mean, and what else the data tell, from the last fit.
         """
-        task_weight = _input.task_weights(self.task_weight, rows.tasks)
+        given = task_weight is not None
+        task_weight = _input.task_weights(task_weight if given else self.task_weight, rows.tasks)
         penalty = self._penalty(rows.tasks)
         if not task_weight.all():
             present = np.flatnonzero(task_weight)
             rows, task_weight = rows.take(present), task_weight[present]
             penalty = penalty.take(present)
         rows = self._encode(rows, reset=not fitted)
-        if _input.balanced(self.task_weight):  # N / (T n_t)
+        if not given and _input.balanced(self.task_weight):  # N / (T n_t)
             task_weight = (self._mean_total if fitted else rows.totals.mean()) / rows.totals
         offset = self._target_offset(rows.y) if self.fit_intercept else 0.0
-        center = self._feature_mean if fitted else None
+        rows = rows._replace(task_weight=task_weight)
+        center = self._feature_mean if fitted else center
         if not self.fit_intercept:
             center = np.zeros(rows.X.shape[1])
         data = rows.task_data(task_weight, offset, center, self._bars(rows, penalty))
@@ -298,11 +338,10 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     def _warn(self, solution, problem, rows):
         """Warn of what the rows leave open."""
 
-    def _solve(self, name, problem, start, split=None):
-        """Solve the problem; warn where the tolerance was not reached."""
-        solver = SOLVERS[name](problem, self.max_iter, self.tol)
-        solution = solver.solve(start, split)
+    def _warn_of_convergence(self, solver, solution):
+        """Warn where the tolerance was not reached."""
         if not (solution.converged or solution.exhausted):
+            name = next(name for name, kind in SOLVERS.items() if isinstance(solver, kind))
             warnings.warn(
                 f"The {name!r} solver of {type(self).__name__} stopped after {solution.n_iter} "
                 f"iterations at a relative KKT residual of {solution.optimality:.1e}, asked for "
@@ -310,7 +349,6 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return solution
 
     def _keep(self, solution, problem):
         self.n_iter_ = max(1, solution.n_iter)

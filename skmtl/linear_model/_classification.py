@@ -21,7 +21,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
 
     _alternative = "MeanRegularizedClassifier"
     _bounds = "alpha"  # what keeps coefficients finite, for messages
-    _by_task = ("coef_", "intercept_", "task_counts_", "task_classes_")
+    _by_task = (*LinearMultiTaskModel._by_task, "task_classes_")
     _settled = ("task_column", "fit_intercept", "task_classes")
 
     def predict(self, X):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skmtl.linear_model._automatic import LaplaceStrengths
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
 
@@ -36,8 +37,9 @@ class PooledClassifier(MultiTaskClassifier):
     class_weight : None, "balanced" or dict, default=None
         Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
         tasks, or as given by a dict from class to a positive number.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
+        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
@@ -73,6 +75,13 @@ class PooledClassifier(MultiTaskClassifier):
         Log-odds of the shared model at x = 0.
     task_counts_ : ndarray of shape (n_tasks,)
         Rows of each task.
+    task_weight_ : ndarray of shape (n_tasks,)
+        Weight a_t of each task.
+    task_loss_ : ndarray of shape (n_tasks,)
+        Only with ``task_weight="minimax"``: mean loss of each task.
+    minimax_gap_ : float
+        Only with ``task_weight="minimax"``: share of the largest of these by which the duality gap
+        is open.
     objective_ : float
         The objective above at the solution.
     optimality_ : float
@@ -156,8 +165,9 @@ class SharedL2Classifier(MultiTaskClassifier):
     class_weight : None, "balanced" or dict, default=None
         Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
         tasks, or as given by a dict from class to a positive number.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
+        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
     solver : {"auto", "direct", "cg", "admm"}, default="auto"
@@ -221,7 +231,7 @@ n_iter_, history_, n_features_in_, feature_names_in_
         return separate_coupling(self, tasks)
 
 
-class MeanRegularizedClassifier(MultiTaskClassifier):
+class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
     """A logistic regression per task, each drawn to a common centre that is learned with them.
 
     Minimises, over all w_t and levels c_t and over their centre (w, c)::
@@ -236,16 +246,19 @@ class MeanRegularizedClassifier(MultiTaskClassifier):
 
     Parameters
     ----------
-    alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
+    alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
         Strength that draws the tasks to the centre, in [0, inf], for all tasks or for each: an
         array in the order of the sorted labels, or a dict from label to number. 0 gives separate
-        models, inf pooled slopes.
+        models, inf pooled slopes. "auto", for two classes, takes the one number of the largest
+        evidence, by the Laplace approximation. That finds differences between tasks with few rows
+        smaller than they are.
     alpha_shared : float, default=1e-3
         Strength of the penalty on the centre; more than 0 keeps it finite where classes are
         separable.
-    alpha_intercept : float, default=1.0
+    alpha_intercept : float or "auto", default=1.0
         Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one. A
         level is the log-odds at xbar, so that adding a constant to a feature changes nothing.
+        "auto" as for ``alpha``.
     task_column : str or int, default=None
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
@@ -257,8 +270,9 @@ class MeanRegularizedClassifier(MultiTaskClassifier):
     class_weight : None, "balanced" or dict, default=None
         Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
         tasks, or as given by a dict from class to a positive number.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
+        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
@@ -281,6 +295,12 @@ class MeanRegularizedClassifier(MultiTaskClassifier):
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     shared_coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
         The centre w.
+    alpha_, alpha_intercept_ : float
+        The strengths used; ``alpha_`` by task where ``alpha`` is.
+    tau2_, tau2_intercept_ : float
+        With "auto", the variances between tasks, 1 / alpha and 1 / alpha_intercept.
+    log_evidence_ : float
+        With "auto", its maximum.
     classes_, task_classes_, tasks_, intercept_, shared_intercept_, task_counts_, objective_, \
 optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledClassifier`.
@@ -289,6 +309,9 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
     ----------
     T. Evgeniou and M. Pontil (2004). Regularized multi-task learning. KDD.
     https://doi.org/10.1145/1014052.1014067
+
+    N. E. Breslow and D. G. Clayton (1993). Approximate inference in generalized linear mixed
+    models. JASA 88. https://doi.org/10.1080/01621459.1993.10594284
 
     Examples
     --------

@@ -5,6 +5,8 @@ import numpy as np
 from skmtl import _input
 from skmtl.penalties import MeanCoupling
 
+AUTO = "auto"  # a strength that the data are to tell
+
 
 def pooled_coupling(model, tasks):
     """One w for all tasks: they cannot leave the centre, which alone is penalised."""
@@ -17,9 +19,16 @@ def separate_coupling(model, tasks):
 
 
 def mean_coupling(model, tasks):
-    """Tasks around a centre that is found with them."""
-    parts = model.alpha, model.alpha_shared, "alpha_shared", model.alpha_intercept
-    return _coupling(model, tasks, *parts)
+    """Tasks around a centre that is found with them; 1.0 holds the place of what is "auto"."""
+    alpha, alpha_intercept = (
+        1.0 if is_auto(strength) else strength for strength in (model.alpha, model.alpha_intercept)
+    )
+    return _coupling(model, tasks, alpha, model.alpha_shared, "alpha_shared", alpha_intercept)
+
+
+def is_auto(strength):
+    """Return whether a strength is "auto"."""
+    return isinstance(strength, str) and strength == AUTO
 
 
 def _coupling(model, tasks, alpha, center, name, alpha_intercept):

@@ -7,6 +7,7 @@ import numpy as np
 from skmtl import _input
 from skmtl._linalg import null_space_of
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._task_weights import ADAPTED_BY_TASK
 from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
 
 
@@ -54,6 +55,9 @@ class GraphModel(LinearMultiTaskModel):
             "intercept_": self._public(level + offset - W @ problem.data.center, problem),
             "task_counts_": np.zeros(len(labels), dtype=self.task_counts_.dtype),
         }
+        for name, value in (("task_weight_", 0.0), *dict.fromkeys(ADAPTED_BY_TASK, np.nan).items()):
+            if hasattr(self, name):
+                added[name] = np.full(len(labels), value)
         if hasattr(self, "task_classes_"):
             added["task_classes_"] = np.ones((len(labels), self.task_classes_.shape[1]), dtype=bool)
         merged = _input.merge(self.tasks_, labels)

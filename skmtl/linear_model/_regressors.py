@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from skmtl import _input
+from skmtl.linear_model._automatic import RestrictedStrengths
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
 from skmtl.losses import SquaredLoss
@@ -68,8 +69,10 @@ class PooledRegressor(Regressor):
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
         Whether to fit levels. Without, the features are not centred.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
+        is estimated with the model; such that the largest mean loss of a task is as small as it
+        can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
@@ -99,6 +102,15 @@ class PooledRegressor(Regressor):
         Prediction of the shared model at x = 0.
     task_counts_ : ndarray of shape (n_tasks,)
         Rows of each task.
+    task_weight_ : ndarray of shape (n_tasks,)
+        Weight a_t of each task.
+    noise_variance_ : ndarray of shape (n_tasks,)
+        Only with ``task_weight="uncertainty"``: noise variance of each task.
+    task_loss_ : ndarray of shape (n_tasks,)
+        Only with ``task_weight="minimax"``: mean loss of each task.
+    minimax_gap_ : float
+        Only with ``task_weight="minimax"``: share of the largest of these by which the duality gap
+        is open.
     objective_ : float
         The objective above at the solution.
     optimality_ : float
@@ -170,8 +182,10 @@ class SharedL2Regressor(Regressor):
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
         Whether each task has an intercept, which is free.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
+        is estimated with the model; such that the largest mean loss of a task is as small as it
+        can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error"}, default="error"
         A task that fit did not see is refused: there is no shared model.
     solver : {"auto", "direct", "cg", "admm"}, default="auto"
@@ -230,7 +244,7 @@ n_features_in_, feature_names_in_
         return separate_coupling(self, tasks)
 
 
-class MeanRegularizedRegressor(Regressor):
+class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
     """A ridge regression per task, each drawn to a common centre that is learned with them.
 
     Minimises, over all w_t and levels c_t and over their centre (w, c)::
@@ -245,24 +259,28 @@ class MeanRegularizedRegressor(Regressor):
 
     Parameters
     ----------
-    alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
+    alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
         Strength that draws the tasks to the centre, in [0, inf], for all tasks or for each: an
         array in the order of the sorted labels, or a dict from label to number. 0 gives separate
-        models, inf pooled slopes.
+        models, inf pooled slopes. "auto" takes the one number of the largest restricted
+        likelihood: nothing to tune. Features should then be of similar scales.
     alpha_shared : float, default=0.0
         Strength of the penalty on the centre. With 0 the centre is the one of minimum norm where
         the data leave it open.
-    alpha_intercept : float, default=1.0
+    alpha_intercept : float or "auto", default=1.0
         Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one. A
         level is the prediction at xbar, so that adding a constant to a feature changes nothing.
+        "auto" as for ``alpha``.
     task_column : str or int, default=None
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
         Whether to fit levels. Without, the features are not centred, and a column of ones is a
         feature like any other.
-    task_weight : None, "balanced", dict or array-like of shape (n_tasks,), default=None
-        Weight a_t of each task's loss: 1, N / (T n_t), or as given.
+    task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
+        Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
+        is estimated with the model; such that the largest mean loss of a task is as small as it
+        can be; or as given, an array (n_tasks,) or a dict from label to number.
     handle_unknown : {"error", "shared", "warn"}, default="error"
         What predict does with a task that fit did not see: refuse it, use the shared model, or
         use it and warn.
@@ -284,6 +302,14 @@ class MeanRegularizedRegressor(Regressor):
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     shared_coef_ : ndarray of shape (n_features,)
         The centre w.
+    alpha_, alpha_intercept_ : float
+        The strengths used; ``alpha_`` by task where ``alpha`` is.
+    sigma2_, tau2_, tau2_intercept_ : float
+        With "auto", the variances of the noise (of a row of weight 1), of the coefficients
+        between tasks (sigma2 / alpha) and of the levels (sigma2 / alpha_intercept). Data without
+        noise have strength 0, sigma2_ = 0 and a variance of nan.
+    restricted_log_likelihood_ : float
+        With "auto", its maximum, with the constants of R's lme4 and nlme.
     tasks_, intercept_, shared_intercept_, task_counts_, objective_, optimality_, n_iter_, \
 history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
@@ -293,6 +319,9 @@ history_, n_features_in_, feature_names_in_
     T. Evgeniou and M. Pontil (2004). Regularized multi-task learning. KDD.
     https://doi.org/10.1145/1014052.1014067
 
+    H. D. Patterson and R. Thompson (1971). Recovery of inter-block information when block sizes
+    are unequal. Biometrika 58. https://doi.org/10.1093/biomet/58.3.545
+
     Examples
     --------
     >>> from skmtl import MeanRegularizedRegressor
@@ -301,6 +330,9 @@ history_, n_features_in_, feature_names_in_
     >>> model = MeanRegularizedRegressor(alpha=5.0, task_column=0).fit(X, y)
     >>> model.predict(X[:2]).round(3)
     array([0.327, 0.89 ])
+    >>> model = MeanRegularizedRegressor(alpha="auto", task_column=0).fit(X, y)
+    >>> round(model.alpha_, 3), round(model.sigma2_, 3), round(model.tau2_, 3)
+    (4.0, 0.5, 0.1)
     """
 
     def __init__(

@@ -1,5 +1,6 @@
 """Cross-validation that knows about tasks."""
 
+from skmtl.model_selection._path import RegularizationPathCV
 from skmtl.model_selection._split import TaskKFold
 
-__all__ = ["TaskKFold"]
+__all__ = ["RegularizationPathCV", "TaskKFold"]

@@ -1,0 +1,68 @@
+"""Effective degrees of freedom: what each task spends of its rows, in models with ridge couplings.
+
+For the weighted smoother ``yhat = A (A'ΩA + P)^- A'Ω y`` of a quadratic problem, df_t is the sum
+of the derivatives of the predictions of task t in their own targets.
+"""
+
+import numpy as np
+
+from skmtl._linalg import SymmetricSolver, row_space
+from skmtl.linear_model._arrowhead import Arrowhead, bordered, outer
+from skmtl.penalties import Coefficients, GraphCoupling
+
+_DENSE = 2000  # unknowns of a graph that are solved in one dense system
+
+
+def objection(problem):
+    """Return why the degrees of freedom of a problem are not to be had, or None."""
+    if problem.loss.constant_curvature is None:
+        return (
+            "noise levels belong to regression, and this is a classifier. Use "
+            "task_weight='minimax' or 'balanced'"
+        )
+    if not problem.penalty.quadratic:
+        return (
+            "penalties with kinks have no degrees of freedom in closed form. Use "
+            "task_weight='minimax' or 'balanced', or one of PooledRegressor, SharedL2Regressor, "
+            "MeanRegularizedRegressor and GraphRegularizedRegressor"
+        )
+    data = problem.data
+    size = data.n_tasks * (min(len(data.X), data.n_features) + 1)
+    if isinstance(problem.penalty, GraphCoupling) and size > _DENSE:
+        return (
+            f"along a task_graph the degrees of freedom take one dense system, here of {size} "
+            f"unknowns, and the limit is {_DENSE}. Use task_weight='minimax' or 'balanced', or "
+            "task_graph=None"
+        )
+    return None
+
+
+def degrees_of_freedom(data, penalty):
+    """Return df_t (T,) of a squared loss with a ``MeanCoupling`` or ``GraphCoupling``."""
+    if len(data.X) < data.n_features:  # deviations stay in the space that the rows span
+        data = data.with_features(data.X @ row_space(data.X))
+    if isinstance(penalty, GraphCoupling):
+        return _along_graph(data, penalty)
+    return Arrowhead(data, penalty, penalty.alpha).degrees()
+
+
+def _along_graph(data, penalty):
+    """Return df_t by one dense system of the coefficients, and levels, of all tasks."""
+    T, d = data.n_tasks, data.n_features
+    units = Coefficients(np.eye(T), np.eye(T), np.zeros(T), 0.0)
+    K, k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
+    H, m, n = data.moments(data.block)
+    n = data.scale * n
+    gram = H * data.scale[:, None, None] + outer(n, m, m)
+    size = d if penalty.fixed_level else d + 1
+    gram = bordered(gram, n[:, None] * m, n)[:, :size, :size]
+    system = np.zeros((T, size, T, size))
+    for j in range(size):
+        system[:, j, :, j] = K if j < d else k
+    right = np.zeros((T, size, T, size))
+    each = np.arange(T)
+    system[each, :, each] += gram
+    right[each, :, each] = gram
+    solver = SymmetricSolver(system.reshape(T * size, T * size))
+    solved = solver.solve(right.reshape(T * size, T * size)).reshape(T, size, T, size)
+    return np.einsum("tjtj->t", solved)

@@ -1,0 +1,113 @@
+"""Restricted likelihood of the random-coefficient model, and the strengths that maximise it."""
+
+import numpy as np
+
+from skmtl.linear_model._marginal import MarginalModel, segment_sums
+
+
+class RestrictedLikelihood:
+    """Minus twice the restricted log-likelihood, with the noise variance profiled out.
+
+    The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centred features, with
+    v_t ~ N(0, sigma2 / alpha_t I), q_t ~ N(0, sigma2 / alpha_intercept), e_i ~ N(0, sigma2 /
+    weight_i), and w ~ N(0, sigma2 / alpha_shared I), or flat where that is 0; c is flat. With
+    ``sigma2 V`` the covariance of y and p the rank of what is flat, X::
+
+        -2 l_R = (N - p) (1 + log(2 pi sigma2)) + log|V| + log|X' V^-1 X|,
+        sigma2 = (y - X beta)' V^-1 (y - X beta) / (N - p)
+
+    which is twice the objective at its minimum over N - p. The constant is that of lme4 and nlme:
+    columns of X are not scaled; where they depend on each other, those behind are left out.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the squared loss and a ``MeanCoupling``.
+
+    References
+    ----------
+    H. D. Patterson and R. Thompson (1971). Recovery of inter-block information when block sizes
+    are unequal. Biometrika 58. https://doi.org/10.1093/biomet/58.3.545
+    """
+
+    def __init__(self, problem):
+        self._model = model = MarginalModel(problem.data, problem.penalty)
+        data, loss, groups = model.data, problem.loss, model.groups
+        self._alpha_shared = model_shared(problem.penalty)
+        T, W = data.n_tasks, np.zeros((data.n_tasks, data.n_features))
+        null = data.loss_sums(loss, W, np.zeros(T))
+        self._mean = -null.R / data.totals
+        covariance = -data.loss_sums(loss, W, self._mean).G
+        # Thin responses z = P'y of each task, in the order of groups.
+        tasks, rows, z = [], [], []
+        for g, members in enumerate(groups.members()):
+            own = slice(model.start[g], model.start[g] + model.size[g])
+            U, root = model.U[own], np.sqrt(model.l[own])
+            Z = covariance[members] @ U.T / root
+            W[members] = (Z / root) @ U
+            tasks.append(members)
+            rows.append(np.tile(np.arange(own.start, own.stop), len(members)))
+            z.append(Z.ravel())
+        self._order = np.concatenate(tasks)
+        self._group = groups.of_task[self._order]
+        self._row, self._z = np.concatenate(rows), np.concatenate(z)
+        self._size = model.size[self._group]
+        self._start = np.cumsum(self._size) - self._size
+        self._task = np.repeat(np.arange(T), self._size)
+        level = self._mean - np.einsum("tj,tj->t", W, model.delta[groups.of_task])
+        self._within = data.loss_sums(loss, W, level).squares.sum()  # what no thin row explains
+        self._mean = self._mean[self._order]
+        self._floor = 1e-30 * null.squares.sum() + np.finfo(np.float64).tiny
+        self._n_rows = int(data.block_sizes[data.block].sum())
+        self._log_weight = data.log_weights.sum()
+
+    @property
+    def model(self):
+        """The marginal covariance."""
+        return self._model
+
+    def degrees_of_freedom(self, theta, phi):
+        """Return N - p."""
+        return self._n_rows - self._model.fixed(theta, phi).flat
+
+    def evaluate(self, theta, phi, *, gradient=False):
+        """Return -2 l_R and sigma2, with ``gradient`` also the derivatives in theta and phi.
+
+        ``theta`` is ``1 / alpha``, a number or one for each group, and ``phi`` is
+        ``1 / alpha_intercept``.
+        """
+        model, row, task, group = self._model, self._row, self._task, self._group
+        fixed = model.fixed(theta, phi)
+        root, n_root = np.sqrt(model.l), np.sqrt(model.n)
+        # The mean row given the thin rows, as they stand.
+        seen = segment_sums((root * model.g * fixed.pull)[row] * self._z, self._start, self._size)
+        mean = n_root[group] * (self._mean - seen)
+        right = fixed.E.T @ (fixed.share * np.bincount(group, mean, len(model.n)))
+        right[:-1] += (root * fixed.omega * np.bincount(row, self._z, len(root))) @ model.U
+        beta = np.zeros(len(right))
+        beta[model.columns] = np.linalg.solve(fixed.system, right[model.columns])
+        r = self._z - (root * (model.U @ beta[:-1]))[row]
+        rho = mean - (fixed.E @ beta)[group]
+        squares = (
+            (fixed.omega[row] * r) @ r
+            + (fixed.share[group] * rho) @ rho
+            + self._within
+            + self._alpha_shared * (beta[:-1] @ beta[:-1])
+        )
+        freedom = self._n_rows - fixed.flat
+        sigma2 = max(squares, self._floor) / freedom
+        value = freedom * (1 + np.log(2 * np.pi * sigma2)) + fixed.log_det - self._log_weight
+        if not gradient:
+            return value, sigma2
+        by_theta, by_phi = model.traces(fixed)
+        mu = fixed.share[group] * rho
+        pull = fixed.omega[row] * (root[row] * r + model.g[row] * (n_root[group] * mu)[task])
+        beyond = (model.n * model.perp_square)[group] * mu
+        by_theta -= (pull @ pull + beyond @ mu) / sigma2
+        by_phi -= (model.n[group] * mu) @ mu / sigma2
+        return value, sigma2, np.array([by_theta, by_phi])
+
+
+def model_shared(penalty):
+    """Return the strength on a centre that moves, 0 where it does not."""
+    return 0.0 if penalty.fixed_center else penalty.alpha_shared

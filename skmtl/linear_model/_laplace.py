@@ -1,0 +1,65 @@
+"""Evidence of the logistic model with random coefficients, by the Laplace approximation."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from skmtl._problem import Problem
+from skmtl.linear_model._marginal import MarginalModel
+
+_STEP = 1e-3  # of central differences, in log alpha
+
+
+class LaplaceEvidence:
+    """Minus twice the log evidence of strengths, the integral over all coefficients.
+
+    The deviations v_t ~ N(0, I / alpha_t), q_t ~ N(0, 1 / alpha_intercept) and the centre
+    w ~ N(0, I / alpha_shared), flat where that is 0, with a flat c, are integrated out about
+    their mode. With f the objective at the mode, ``H`` its Hessian and ``P`` that of the penalty,
+    in all coordinates that are not flat, of which there are p::
+
+        log evidence = -f + 1/2 log|P| - 1/2 log|H| + p/2 log(2 pi)
+
+    The determinants are ``log|H| - log|P| = log|V| + log|X' V^-1 X|`` of the linear model whose
+    weights are the curvatures at the mode (``MarginalModel``).
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the logistic loss and a ``MeanCoupling``.
+    solve : callable
+        ``solve(problem, start)`` returns the ``Solution``.
+    start : Coefficients
+
+    References
+    ----------
+    N. E. Breslow and D. G. Clayton (1993). Approximate inference in generalized linear mixed
+    models. Journal of the American Statistical Association 88.
+    https://doi.org/10.1080/01621459.1993.10594284
+    """
+
+    def __init__(self, problem, solve, start):
+        self._problem, self._solve, self._start = problem, solve, start
+
+    def evaluate(self, alpha, alpha_intercept):
+        """Return minus twice the log evidence."""
+        data, loss = self._problem.data, self._problem.loss
+        penalty = replace(self._problem.penalty, alpha=alpha, alpha_intercept=alpha_intercept)
+        problem = Problem(data, loss, penalty)
+        solution = self._solve(problem, penalty.project(self._start))
+        self._start = solution.coefficients
+        derivative = problem.evaluate(solution.coefficients).sums.derivative
+        model = MarginalModel(data.curved(loss.curvature(derivative)), penalty)
+        with np.errstate(divide="ignore"):
+            theta, phi = 1.0 / model.groups.alpha, 1.0 / np.float64(alpha_intercept)
+        fixed = model.fixed(theta, phi)
+        return 2 * solution.objective + fixed.log_det - fixed.flat * np.log(2 * np.pi)
+
+
+def central_differences(value, x):
+    """Return the derivatives of a function of x (k,); those of infinite entries are zero."""
+    gradient = np.zeros(len(x))
+    for j in np.flatnonzero(np.isfinite(x)):
+        step = _STEP * np.eye(len(x))[j]
+        gradient[j] = (value(x + step) - value(x - step)) / (2 * _STEP)
+    return gradient

@@ -1,0 +1,114 @@
+"""How the mean losses of the tasks answer to the weights of all tasks."""
+
+import numpy as np
+
+from skmtl._linalg import row_space
+from skmtl._problem import Problem
+from skmtl.linear_model._arrowhead import Arrowhead
+from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.solvers import ConjugateGradientSolver, DirectSolver
+
+_PAIRS = 20  # steps remembered
+_RTOL = 1e-6  # to which conjugate gradients solve, where they do
+
+
+class LossResponse:
+    """Second derivatives of the smallest weighted loss plus penalty in the shares of the weight.
+
+    With F the objective at shares lambda, its Hessian F'' in the coefficients and ``J_t`` the
+    gradient of the mean loss of task t, a share moves the coefficients by ``-N F''^-1 J_s`` and the
+    losses by ``-N J_t' F''^-1 J_s``. A penalty with kinks has no F''; a ridge takes its place, as
+    strong as the penalty pulls on each coefficient, and what earlier steps have shown is added by
+    the updates of Broyden, Fletcher, Goldfarb and Shanno.
+    """
+
+    def __init__(self):
+        self._pairs = []
+
+    def remember(self, step, fall):
+        """Take up how the losses fell by a step of the shares, both (T,)."""
+        self._pairs = [*self._pairs, (step, fall)][-_PAIRS:]
+
+    def curvature(self, fit, share, tasks):
+        """Return minus the derivative of the mean losses in the shares of some tasks, a mask."""
+        problem, evaluation = fit.problem, fit.evaluation()
+        # N times the gradients of the mean losses
+        G, R = evaluation.sums.G / share[:, None], evaluation.sums.R / share
+        penalty, total = problem.penalty, fit.rows.totals.sum()
+        if penalty.quadratic:
+            if problem.loss.outputs or not isinstance(penalty, MeanCoupling):
+                return _by_steps(problem, evaluation, G, R, np.flatnonzero(tasks)) / total
+            B = _around_center(problem, evaluation, penalty, penalty.alpha, G, R) / total
+            return B[np.ix_(tasks, tasks)]
+        W, pull = fit.solution.coefficients.W, evaluation.sums.G
+        held = MeanCoupling(
+            _of_tasks(W, pull), np.inf, penalty.alpha_intercept, penalty.fixed_level
+        )
+        if problem.loss.outputs:
+            surrogate = Problem(problem.data, problem.loss, held)
+            B = _by_steps(surrogate, evaluation, G, R, np.arange(len(share))) / total
+        else:
+            B = _around_center(problem, evaluation, held, _of_entries(W, pull), G, R) / total
+        for step, fall in self._pairs:
+            B = _updated(B, step, fall)
+        return B[np.ix_(tasks, tasks)]
+
+
+def _around_center(problem, evaluation, penalty, alpha, G, R):
+    """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, in closed form."""
+    data = problem.data
+    if evaluation.sums.derivative is not None:
+        data = data.curved(problem.loss.curvature(evaluation.sums.derivative))
+    if len(data.X) < data.n_features and alpha.ndim == 1:
+        basis = row_space(data.X)
+        data, G = data.with_features(data.X @ basis), G @ basis
+    return Arrowhead(data, penalty, alpha).products(G, R)
+
+
+def _by_steps(problem, evaluation, G, R, tasks):
+    """Return ``u_s' F''^-1 u_t`` for the gradients u of some tasks, by a Newton step for each."""
+    kind = DirectSolver if DirectSolver.objection(problem) is None else ConjugateGradientSolver
+    solver = kind(problem, 10**9, _RTOL)
+    solver.rtol = _RTOL
+    solver.setup(evaluation)
+    origin = Coefficients.zeros(*G.shape[-2:], problem.loss.outputs)
+    B = np.empty((len(tasks), len(tasks)))
+    for row, task in zip(B, tasks, strict=True):
+        own = np.zeros_like(G), np.zeros_like(R)
+        own[0][..., task, :], own[1][..., task] = G[..., task, :], R[..., task]
+        asked = evaluation._replace(
+            gradient=problem.gradient(origin, *own),
+            sums=evaluation.sums._replace(G=own[0], R=own[1]),
+        )
+        moved = solver.step(origin, asked)
+        falls = -np.einsum("...tj,...tj->...t", G, moved.W) - R * moved.level
+        row[:] = falls.reshape(-1, G.shape[-2]).sum(axis=0)[tasks]
+    return 0.5 * (B + B.T)
+
+
+def _of_entries(W, pull):
+    """Return the ridge on each coefficient (T, d) that pulls on it as the penalty does."""
+    push = np.maximum(-pull * W, 0.0)
+    alpha = np.divide(push, W**2, out=np.full_like(W, np.inf), where=W != 0)
+    gone = np.isinf(alpha).all(axis=1)
+    finite = np.where(np.isinf(alpha), 0.0, alpha)
+    return np.where(np.isinf(alpha) & ~gone[:, None], 1e12 * (1.0 + finite.max()), alpha)
+
+
+def _of_tasks(W, pull):
+    """Return the ridge on each task (T,) that pulls on it as the penalty does."""
+
+    def norms(part):
+        return np.sqrt(np.moveaxis(part**2, -2, 0).reshape(part.shape[-2], -1).sum(axis=1))
+
+    size = norms(W)
+    return np.divide(norms(pull), size, out=np.full_like(size, np.inf), where=size > 0)
+
+
+def _updated(B, step, fall):
+    """Return B after a BFGS update by which it takes the step to the fall."""
+    Bs, curved = B @ step, float(step @ fall)
+    own = float(step @ Bs)
+    if not (curved > 1e-8 * np.linalg.norm(step) * np.linalg.norm(fall) and own > 0):
+        return B
+    return B - np.outer(Bs, Bs) / own + np.outer(fall, fall) / curved

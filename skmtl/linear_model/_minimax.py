@@ -1,0 +1,127 @@
+"""Task weights of the worst case: no task is left with a larger loss than it must have."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skmtl.linear_model._loss_response import LossResponse
+from skmtl.linear_model._simplex import maximise_on_simplex
+
+_TOL = 1e-6  # relative duality gap
+_MAX_FITS = 100
+_FLOOR = 1e-9  # smallest share of all weight, times T: the task stays in the data
+_ENOUGH, _ROUNDING = 1e-4, 1e-12  # of Armijo's rule
+
+
+def minimax_weights(model, rows):
+    """Return the ``Fit`` of least largest loss, and what was found: a dict of attributes.
+
+    With N the weight of all rows and ``lbar_t`` the mean loss of task t, the problem
+
+        min over models of  N max_t lbar_t + penalty
+
+    is the maximum over shares lambda (T,), at least 0 and of sum 1, of
+
+        g(lambda) = min over models of  sum_t lambda_t N lbar_t + penalty,
+
+    a fit with task weights ``a_t = lambda_t N / n_t``. g is concave and its gradient is
+    ``N lbar_t`` at that fit. It is maximised by Newton's method on the simplex (sequential
+    quadratic programming) with the second derivatives of `LossResponse`. The difference
+    ``N max_t lbar_t - sum_t lambda_t N lbar_t`` is how far the fit can be from the minimum. Levels
+    are penalised at the mean of the features that unit task weights give, so that the penalty is
+    the same at all lambda.
+
+    References
+    ----------
+    N. Mehta, D. Lee, A. Gray (2012). Minimax multi-task learning and a generalized
+    loss-compositional paradigm for MTL. NIPS 25.
+    """
+    state = _State(model, rows)
+    best, tol = state, max(_TOL, model.tol)
+    response = LossResponse()
+    n_fits = 1
+    while best.gap > tol and n_fits < _MAX_FITS:
+        floor = _FLOOR / len(state.share)
+        moving = (state.share > 2 * floor) | (state.losses > state.share @ state.losses)
+        curvature = response.curvature(state.fit, state.share, moving)
+        target = state.share.copy()
+        target[moving] = maximise_on_simplex(
+            state.losses[moving], curvature, state.share[moving], floor
+        )
+        new, n_fits = _search(state, target, n_fits)
+        if new is None:
+            break
+        response.remember(new.share - state.share, state.losses - new.losses)
+        state = new
+        if state.gap < best.gap:
+            best = state
+    if best.gap > tol:
+        warnings.warn(
+            f"task_weight='minimax' stopped after {n_fits} fits at a relative duality gap of "
+            f"{best.gap:.1e}, asked for {tol:.0e}: the largest loss of a task may be larger than "
+            "it must be by that share. Lower tol, so that fits are exact enough, raise alpha, or "
+            "scale the features.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return best.fit, {"task_loss_": best.losses, "minimax_gap_": best.gap}
+
+
+class _State:
+    """The fit at some shares of the weight, by default those of weights 1.
+
+    Attributes
+    ----------
+    share : ndarray of shape (T,), lambda
+    losses : ndarray of shape (T,), the mean losses
+    gap : float, the duality gap relative to the largest loss
+    value : float, g
+    """
+
+    def __init__(self, model, rows, share=None, last=None):
+        weight, center = np.ones(len(rows.tasks)), None
+        if last is not None:
+            totals, center = last.fit.rows.totals, last.fit.problem.data.center
+            weight = share * totals.sum() / totals
+        start = None if last is None else last.fit
+        self._model, self._rows = model, rows
+        self.fit = fit = model._fit_once(rows, weight, center, start)
+        self.value = fit.solution.objective
+        self.share = share
+        if share is None:
+            self.share = fit.rows.totals / fit.rows.totals.sum()
+        self.losses = fit.evaluation().sums.value / (fit.rows.task_weight * fit.rows.totals)
+        self.gap = relative_gap(self.losses, self.share)
+
+    def at(self, share):
+        """Return the state at other shares."""
+        return _State(self._model, self._rows, share, self)
+
+    @property
+    def total(self):
+        """The weight of all rows, N."""
+        return self.fit.rows.totals.sum()
+
+
+def relative_gap(losses, share):
+    """Return ``1 - sum_t share_t losses_t / max_t losses_t``, 0 where all is fitted exactly."""
+    worst = losses.max()
+    return float((worst - share @ losses) / worst) if worst > 0 else 0.0
+
+
+def _search(state, target, n_fits):
+    """Return the state after a step towards the target, or None, and the number of fits."""
+    whole, length = target - state.share, 1.0
+    slope = state.total * float(state.losses @ whole)
+    while n_fits < _MAX_FITS and length > 1e-8:
+        share = state.share + length * whole
+        new, n_fits = state.at(share / share.sum()), n_fits + 1
+        needed = _ENOUGH * length * slope - _ROUNDING * abs(state.value)
+        if new.value >= state.value + needed or new.gap < 0.5 * state.gap:
+            return new, n_fits
+        # To where the slope would vanish if it fell evenly.
+        there = state.total * float(new.losses @ whole)
+        shorter = slope / (slope - there) if there < 0 else 0.5
+        length *= min(max(shorter, 0.05), 0.7)
+    return None, n_fits

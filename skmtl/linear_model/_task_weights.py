@@ -1,0 +1,194 @@
+"""Task weights that follow the fit: noise variances, and the dispatch to minimax weights."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skmtl import _input
+from skmtl._problem import Problem
+from skmtl.linear_model._degrees import degrees_of_freedom, objection
+from skmtl.linear_model._minimax import minimax_weights
+from skmtl.penalties import Coefficients
+from skmtl.solvers import NewtonSolver, Solution
+
+ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
+ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
+_PRIOR = 1.0  # degrees of freedom that the pooled variance counts for in each task's own
+_TOL = 1e-6  # change of the logarithm of a noise variance at which they have settled
+_MAX_FITS = 100
+_NOTHING = 1e-8  # share of the rows, or of the squares of y, below which nothing is left to noise
+
+
+class Fit(NamedTuple):
+    """One solution of the rows with given task weights, which are those of ``rows``."""
+
+    rows: NamedTuple
+    problem: Problem
+    offset: float
+    solver: NewtonSolver
+    solution: Solution
+
+    def moved_to(self, center):
+        """Return the coefficients of the same predictions where the features are centred there."""
+        V, q, w, c = self.solution.coefficients
+        shift = center - self.problem.data.center
+        if not shift.any():
+            return self.solution.coefficients
+        moved = Coefficients(V, q + V @ shift, w, c + w @ shift)
+        return self.problem.penalty.project(moved)
+
+    def evaluation(self):
+        """Return the ``Evaluation`` of the solution, by the problem and not by the solver."""
+        return self.problem.evaluate(self.solution.coefficients, self.solution.split)
+
+
+def fit_adaptive(model, rows):
+    """Return the ``Fit`` of a model, and what was found about the tasks: a dict of attributes."""
+    kind = _input.adaptive(model.task_weight)
+    if kind == "minimax":
+        return minimax_weights(model, rows)
+    if kind == "uncertainty":
+        return NoiseWeights(model, model._fit_once).settle(rows)
+    return model._fit_once(rows), {}
+
+
+def fit_held(model, rows):
+    """Return the same of tasks whose centre is held where the last fit has left it."""
+    kind = _input.adaptive(model.task_weight)
+    if kind == "minimax":
+        raise ValueError(
+            "task_weight='minimax' weighs the tasks of a fit against each other and says nothing "
+            "about others. To adapt, set task_weight to None (weight 1) or to a dict with every "
+            "label."
+        )
+    if kind == "uncertainty":
+        if not hasattr(model, "noise_variance_"):
+            raise ValueError(
+                "task_weight is 'uncertainty' now, but noise variances were not estimated in fit. "
+                "Fit again."
+            )
+        return NoiseWeights(model, model._fit_held, model._noise).settle(rows)
+    return model._fit_held(rows), {}
+
+
+class Noise(NamedTuple):
+    """What is common to the noise of tasks: the variance of weight 1, and the pooled one."""
+
+    unit: float
+    pooled: float
+
+
+class NoiseWeights:
+    """Alternate between coefficients and the noise variance of each task.
+
+    Given weights ``a_t = s2 / sigma_t^2`` the model is fitted; given the model, with n_t the weight
+    of the task's rows and df_t the degrees of freedom that it spends on them,
+
+        sigma_t^2 = (SSE_t + nu pooled) / (n_t - df_t + nu),   nu = 1.
+
+    In the random-coefficient model the expectation of SSE_t is ``(n_t - df_t) sigma_t^2``: the
+    fixed point is that of restricted maximum likelihood, but for the prior of nu degrees of
+    freedom, which decides where a task is fitted exactly. ``pooled`` is the geometric mean of the
+    sigma_t^2, each with the weight ``n_t - df_t``: an arithmetic mean would follow the noisiest
+    tasks, a harmonic one could fall to zero with a single task that has no noise. ``s2`` makes
+    ``sum_t n_t a_t`` the sum of the n_t, so that alpha keeps its meaning.
+
+    Parameters
+    ----------
+    model : estimator
+    fit : callable
+        Returns the ``Fit`` of rows, of ``task_weight`` (T,) if given.
+    noise : Noise, optional
+        What is common to the tasks, where it is known; else found with them.
+
+    References
+    ----------
+    A. Kendall, Y. Gal, R. Cipolla (2018). Multi-task learning using uncertainty to weigh losses.
+    CVPR. https://doi.org/10.1109/CVPR.2018.00781
+
+    D. Harville (1977). Maximum likelihood approaches to variance component estimation and to
+    related problems. Journal of the American Statistical Association 72.
+    https://doi.org/10.1080/01621459.1977.10480998
+    """
+
+    def __init__(self, model, fit, noise=None):
+        self._model, self._fit, self._noise = model, fit, noise
+
+    def settle(self, rows):
+        """Return the ``Fit`` at which the variances stay as they are, and the attributes."""
+        model, ones = self._model, np.ones(len(rows.tasks))
+        problem = model._prepare(rows, task_weight=ones)[1]
+        reason = objection(problem)
+        if reason is not None:
+            raise ValueError(f"task_weight='uncertainty' cannot be used here: {reason}.")
+        weight, variance, change, more = ones, ones, np.inf, {}
+        for _ in range(_MAX_FITS):
+            fit, before = self._fit(rows, task_weight=weight, **more), variance
+            variance, noise = self._estimate(fit)
+            if noise is None:
+                return fit, {"noise_variance_": variance}
+            change = np.abs(np.log(variance / before)).max()
+            if change <= _TOL:
+                break
+            weight = noise.unit / variance
+            more = {"last": fit} if self._noise is None else {}
+        else:
+            warnings.warn(
+                f"The noise variances of task_weight='uncertainty' still change by "
+                f"{change:.1e} (relative) after {_MAX_FITS} fits, asked for "
+                f"{_TOL:.0e}. Raise alpha, so that fewer rows are fitted exactly, or pass weights "
+                "as numbers: task_weight_ of this fit is a start.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if self._noise is None:
+            model._noise = noise
+        return fit, {"noise_variance_": variance}
+
+    def _estimate(self, fit):
+        """Return the variances (T,) and the ``Noise``, None where no task can tell its own."""
+        problem, n = fit.problem, fit.rows.totals
+        to_squares = 2.0 / fit.rows.task_weight
+        squares = to_squares * fit.evaluation().sums.value
+        left = np.maximum(n - degrees_of_freedom(problem.data, problem.penalty), 0.0)
+        if self._noise is not None:
+            return self._shrunk(squares, left, self._noise.pooled), self._noise
+        zeros = fit.solution.coefficients.times(0.0)
+        null = to_squares * problem.data.loss_sums(problem.loss, zeros.V, zeros.q).value
+        if left.sum() <= _NOTHING * n.sum() or squares.sum() <= _NOTHING**2 * null.sum():
+            self._warn_of_exact_fit(squares, left)
+            return np.zeros(len(n)), None
+        variance = self._shrunk(squares, left, _pooled_variance(squares, left))
+        return variance, Noise(n.sum() / (n / variance).sum(), _pooled_variance(squares, left))
+
+    @staticmethod
+    def _shrunk(squares, left, pooled):
+        return (squares + _PRIOR * pooled) / (left + _PRIOR)
+
+    def _warn_of_exact_fit(self, squares, left):
+        warnings.warn(
+            f"task_weight='uncertainty' finds no noise: the squared errors sum to "
+            f"{squares.sum():.1e} and the fit leaves {left.sum():.1e} degrees of freedom. All "
+            "tasks weigh 1. Raise alpha; sample_weight should count rows, and not be far below 1.",
+            stacklevel=6,
+        )
+
+
+def _pooled_variance(squares, left):
+    """Return the geometric mean of the shrunk variances, with their degrees of freedom as weights.
+
+    Newton's method for ``u = mean log((SSE + nu e^u) / (left + nu))``: the difference of the two
+    sides is concave and increasing, so that the steps converge from below after the first.
+    """
+    share = left / left.sum()
+    u = np.log(squares.sum() / left.sum())
+    for _ in range(200):
+        prior = _PRIOR * np.exp(u)
+        gap = u - share @ np.log((squares + prior) / (left + _PRIOR))
+        step = gap / (share @ (squares / (squares + prior)))
+        u -= step
+        if abs(step) <= 1e-14 * max(1.0, abs(u)):
+            break
+    return float(np.exp(u))

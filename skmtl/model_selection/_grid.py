@@ -1,0 +1,45 @@
+"""Values of alpha to try, from the data."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone
+
+from skmtl import _input
+from skmtl.linear_model import ADMMClassifier, ADMMRegressor, alpha_max
+
+_BELOW_MAX = 1e-3
+_CURVATURES = 1e-4, 1e3  # of a feature in a task, the least and the largest alpha
+
+
+def alpha_grid(alphas, estimator, X, y, sample_weight):
+    """Return the values of alpha, (n_alphas,): those given, or as many as asked for."""
+    whole = isinstance(alphas, Integral) and not isinstance(alphas, bool)
+    if not whole:
+        values = np.asarray(alphas, dtype=np.float64)
+        if values.ndim != 1 or not len(values) or not (values >= 0).all():
+            raise ValueError(
+                "alphas must be how many to try, or a 1-D array of at least one number in "
+                f"[0, inf], got {alphas!r}."
+            )
+        return values
+    if alphas < 1:
+        raise ValueError(f"alphas must be at least 1, got {alphas!r}.")
+    if isinstance(estimator, ADMMRegressor | ADMMClassifier):
+        try:
+            top = alpha_max(estimator, X, y, sample_weight)
+        except ValueError:  # no norm, or several
+            pass
+        else:
+            return np.geomspace(_BELOW_MAX * top, top, alphas)
+    low, high = _CURVATURES
+    return _curvature(estimator, X, y, sample_weight) * np.geomspace(low, high, alphas)
+
+
+def _curvature(estimator, X, y, sample_weight):
+    """Return the mean curvature of the loss in a feature of a task."""
+    model = clone(estimator)
+    rows = _input.read_rows(model, X, y, sample_weight, reset=True)
+    _, problem, _ = model._prepare(rows)
+    mean = problem.loss.curvature_bound * problem.data.square_norms.mean()
+    return float(mean) if mean > 0 else 1.0

@@ -1,0 +1,355 @@
+"""The choice of strengths by cross-validation."""
+
+import time
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from skmtl.model_selection._grid import alpha_grid
+from skmtl.model_selection._results import one_standard_error, results_table
+from skmtl.model_selection._ridge_search import RidgeSearch
+from skmtl.model_selection._scoring import Scores, many_scores, scorer_of
+from skmtl.model_selection._split import TaskKFold
+from skmtl.model_selection._warm_search import warm_scores
+
+_N_SPLITS = 5
+
+
+def _delegated(name):
+    """Make a method available where the estimator has it."""
+
+    def check(search):
+        getattr(getattr(search, "best_estimator_", search.estimator), name)
+        return True
+
+    return available_if(check)
+
+
+class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+    """Choose alpha, and other strengths, by cross-validation: fast, and as GridSearchCV would.
+
+    What the fits of a search have in common is computed once. With a squared loss and tasks tied
+    to a centre (`PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor`), the rows are
+    read once, training sets are sums of moments, and one factorisation serves all alpha; leaving
+    out every single row costs about as much. Other models go from the strongest coupling to the
+    weakest, each fit from the solution before.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any of the package. In a `Pipeline`, put the search last.
+    alphas : int or array-like of shape (n_alphas,), default=50
+        Values of alpha, or how many to take from the data: from the ``alpha_max`` of a norm down
+        to a thousandth of it; else from a ten-thousandth of the mean curvature of the data in a
+        feature of a task to a thousand times it.
+    strengths : dict of str to array-like, default=None
+        Other strengths to choose on a grid, such as ``{"alpha_intercept": [1, 10, 100]}`` or
+        ``{"penalty__alpha": ...}``: names that begin with "alpha", behind any ``__``.
+    cv : None, int, splitter or iterable, default=None
+        None leaves out one row at a time where that is exact and fast (the three regressors
+        above), and is 5 folds for other models. An int is the number of folds, of `TaskKFold`
+        where the estimator has a ``task_column``. Or a splitter of scikit-learn, or pairs of
+        index arrays.
+    scoring : str, callable or None, default=None
+        As in scikit-learn; scorers get X and y. None: the ``score`` of the estimator, and minus
+        the mean squared error with leave-one-out.
+    one_standard_error : bool, default=False
+        Whether to choose the largest alpha whose mean score is within one standard error of the
+        best, given the other strengths of the best, rather than the best.
+    refit : bool, default=True
+        Whether to fit the estimator with the choice on all rows.
+
+    Attributes
+    ----------
+    best_params_ : dict
+        The choice.
+    best_score_ : float
+        Its mean score.
+    best_index_ : int
+        Its place in ``cv_results_``.
+    best_estimator_ : estimator
+        Fitted to all rows, if ``refit``.
+    cv_results_ : dict of ndarray
+        With the names of `GridSearchCV`; leave-one-out has no columns of splits, and
+        ``std_test_score`` is then that of the rows' squared errors, where these are the score.
+    task_scores_ : ndarray of shape (n_candidates, n_splits, n_tasks)
+        Minus the mean squared error, or log loss, of each task on the test rows of each split;
+        NaN where it has none. Leave-one-out is one split.
+    alphas_ : ndarray of shape (n_alphas,)
+        The values tried.
+    n_splits_ : int
+        Number of splits; with leave-one-out that of rows.
+    scorer_ : callable or str
+        What scored.
+    refit_time_ : float
+        Seconds of the last fit.
+
+    Notes
+    -----
+    Leave-one-out measures the levels at the mean features of all rows, whichever is left out. With
+    ``alpha_intercept`` strictly between 0 and inf and a finite alpha, refitting without a row
+    would move that point by about 1/n, and the scores with it.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : Any parameter of any estimator, one fit at a time.
+
+    References
+    ----------
+    T. Hastie, R. Tibshirani, J. Friedman (2009). The elements of statistical learning, section
+    7.10 (one standard error). Springer.
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import load_radon
+    >>> from skmtl.model_selection import RegularizationPathCV
+    >>> X, y = load_radon(return_X_y=True)
+    >>> search = RegularizationPathCV(MeanRegularizedRegressor(task_column=0))
+    >>> round(search.fit(X, y).best_params_["alpha"], 1)
+    19.6
+    """
+
+    def __init__(
+        self,
+        estimator,
+        alphas=50,
+        *,
+        strengths=None,
+        cv=None,
+        scoring=None,
+        one_standard_error=False,
+        refit=True,
+    ):
+        self.estimator = estimator
+        self.alphas = alphas
+        self.strengths = strengths
+        self.cv = cv
+        self.scoring = scoring
+        self.one_standard_error = one_standard_error
+        self.refit = refit
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Score all strengths and choose.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As the estimator takes it.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the fits; as in `GridSearchCV` without metadata routing, scores
+            count all rows alike.
+        groups : array-like of shape (n_samples,), default=None
+            Handed to the splitter.
+
+        Returns
+        -------
+        object
+            The search itself.
+        """
+        self._check_parameters()
+        progress = Progress(self, X, y, sample_weight, 1 + bool(self.refit))
+        y = np.asarray(y)
+        if y.ndim == 2 and getattr(self.estimator, "task_column", None) is not None:
+            y = column_or_1d(y, warn=True)
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        self.alphas_ = alpha_grid(self.alphas, self.estimator, X, y, weight)
+        candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.strengths or {})}))
+        ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
+        if self.cv is None and ridge is not None:
+            part = progress.part("leave-one-out")
+            scores, spread = self._leave_one_out(ridge, candidates, X, y)
+        else:
+            place = np.arange(len(y))  # splits may be masks, or count from the end
+            splits = self._splitter(y).split(X, y, groups)
+            splits = [(place[train], place[test]) for train, test in splits]
+            part, spread = progress.part("search", len(splits)), None
+            scores = self._cross_validate(ridge, candidates, splits, X, y, weight, part)
+        part.end()
+        self.task_scores_ = scores.tasks
+        self.cv_results_ = results_table(candidates, scores, spread)
+        self._choose(candidates)
+        if self.refit:
+            began = time.perf_counter()
+            given = {} if weight is None else {"sample_weight": weight}
+            best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+            with progress.part("refit").of(best):
+                self.best_estimator_ = best.fit(X, y, **given)
+            self.refit_time_ = time.perf_counter() - began
+            for name in ("n_features_in_", "feature_names_in_"):
+                if hasattr(best, name):
+                    setattr(self, name, getattr(best, name))
+        progress.end(lambda: vars(self))
+        return self
+
+    def _leave_one_out(self, ridge, candidates, X, y):
+        """Return the ``Scores``, of one split, and the spread of the rows' squared errors, (C,)."""
+        began = time.perf_counter()
+        self.n_splits_ = len(y)
+        name = "neg_mean_squared_error" if self.scoring is None else self.scoring
+        self.scorer_ = scorer_of(self.estimator, name)
+        predicted, squares = ridge.left_out()
+        scores = Scores.empty(len(candidates), 1, squares.shape[0])
+        scores.test[:, 0] = many_scores(self.scorer_, X, y, predicted)
+        scores.tasks[:, 0] = -squares.T
+        scores.fit_time[:] = (time.perf_counter() - began) / len(candidates)
+        scores.score_time[:] = 0.0
+        error = np.square(y[..., None] - predicted)
+        return scores, (error if y.ndim == 1 else error.mean(axis=1)).std(axis=0)
+
+    def _cross_validate(self, ridge, candidates, splits, X, y, weight, progress):
+        """Return the ``Scores`` on the splits."""
+        self.n_splits_ = len(splits)
+        rows = _Rows(X)
+        if ridge is not None and ridge.covers(splits):
+            self.scorer_ = scorer_of(self.estimator, self.scoring)
+            return ridge.scores(splits, self.scorer_, rows, y, progress)
+        self.scorer_ = check_scoring(self.estimator, scoring=self.scoring)
+        return warm_scores(
+            self.estimator, candidates, splits, self.scorer_, rows, y, weight, progress
+        )
+
+    def _splitter(self, y):
+        """Return the splitter that ``cv`` means."""
+        column = getattr(self.estimator, "task_column", None)
+        cv = _N_SPLITS if self.cv is None else self.cv
+        if isinstance(cv, Integral) and column is not None:
+            return TaskKFold(cv, task_column=column)
+        return check_cv(cv, y, classifier=is_classifier(self.estimator))
+
+    def _choose(self, candidates):
+        """Keep the best candidate, or the simplest that is about as good."""
+        table = self.cv_results_
+        best = int(table["rank_test_score"].argmin())
+        if self.one_standard_error:
+            alone = "split0_test_score" not in table
+            count = self.n_splits_ if alone else self.n_splits_ - 1
+            error = table["std_test_score"][best] / np.sqrt(max(count, 1))
+            best = one_standard_error(candidates, table["mean_test_score"], best, error)
+        self.best_index_, self.best_params_ = best, candidates[best]
+        self.best_score_ = float(table["mean_test_score"][best])
+
+    def _check_parameters(self):
+        """Refuse parameters that no data could make right."""
+        if not hasattr(self.estimator, "get_params") or "alpha" not in self.estimator.get_params():
+            raise TypeError(
+                "RegularizationPathCV takes an estimator with a parameter alpha, got "
+                f"{type(self.estimator).__name__}. Of a pipeline, make the search the last step."
+            )
+        known = self.estimator.get_params()
+        for name in self.strengths or {}:
+            if name not in known or not name.rpartition("__")[2].startswith("alpha"):
+                named = [n for n in sorted(known) if n.rpartition("__")[2].startswith("alpha")]
+                raise ValueError(
+                    f"strengths has {name!r}, and the strengths of {type(self.estimator).__name__} "
+                    f"are {named}. For other parameters use GridSearchCV."
+                )
+        if "alpha" in (self.strengths or {}):
+            raise ValueError("strengths has 'alpha'. Pass its values as alphas.")
+        if self.one_standard_error and self.cv is None and self.scoring is not None:
+            raise ValueError(
+                "one_standard_error needs a score for each row or fold: with leave-one-out leave "
+                "scoring at None, or set cv."
+            )
+
+    def score(self, X, y):
+        """Return the score of the best estimator, by ``scoring``.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Target.
+
+        Returns
+        -------
+        float
+            Greater is better.
+        """
+        check_is_fitted(self, "best_estimator_")
+        return check_scoring(self.best_estimator_, scoring=self.scoring)(self.best_estimator_, X, y)
+
+    @_delegated("predict")
+    def predict(self, X):
+        """Predict with the best estimator.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            As the estimator returns it.
+        """
+        return self._best().predict(X)
+
+    @_delegated("predict_proba")
+    def predict_proba(self, X):
+        """Return the probabilities of the best estimator.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_tasks)
+            As the estimator returns it.
+        """
+        return self._best().predict_proba(X)
+
+    @_delegated("decision_function")
+    def decision_function(self, X):
+        """Return the decision function of the best estimator.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_tasks)
+            As the estimator returns it.
+        """
+        return self._best().decision_function(X)
+
+    @property
+    def classes_(self):
+        """Class labels of the best estimator, of a classifier."""
+        return self._best().classes_
+
+    def _best(self):
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_
+
+    def __sklearn_tags__(self):
+        tags, own = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags.estimator_type, tags.input_tags = own.estimator_type, own.input_tags
+        tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
+        tags.target_tags = own.target_tags
+        return tags
+
+
+class _Rows:
+    """X, of which index arrays take rows whatever it is."""
+
+    def __init__(self, X):
+        self._X = X if hasattr(X, "shape") else np.asarray(X)
+
+    def __call__(self, index):
+        return self._X.iloc[index] if hasattr(self._X, "iloc") else self._X[index]

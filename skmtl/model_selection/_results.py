@@ -1,0 +1,55 @@
+"""What a search shows of its scores."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def results_table(candidates, scores, spread=None):
+    """Return a dict with the names and orders of `GridSearchCV.cv_results_`.
+
+    Parameters
+    ----------
+    candidates : list of dict
+    scores : Scores
+    spread : ndarray of shape (C,) or None
+        What to give as ``std_test_score`` of a single split, which has no column then.
+    """
+    table = {}
+    for kind in ("fit", "score"):
+        seconds = getattr(scores, f"{kind}_time")
+        table[f"mean_{kind}_time"] = seconds.mean(axis=1)
+        table[f"std_{kind}_time"] = seconds.std(axis=1)
+    for name in sorted({name for candidate in candidates for name in candidate}):
+        values = [candidate[name] for candidate in candidates]
+        column = np.empty(len(values), dtype=object)
+        column[:] = values
+        if all(isinstance(value, Real) for value in values):
+            column = np.array(values)
+        table[f"param_{name}"] = np.ma.MaskedArray(column, mask=np.zeros(len(values), dtype=bool))
+    table["params"] = candidates
+    if spread is None:
+        for number, column in enumerate(scores.test.T):
+            table[f"split{number}_test_score"] = column
+    mean = table["mean_test_score"] = scores.test.mean(axis=1)
+    table["std_test_score"] = scores.test.std(axis=1) if spread is None else spread
+    worst = np.nanmin(mean, initial=0.0) - 1.0
+    ranks = rankdata(-np.where(np.isnan(mean), worst, mean), method="min")
+    table["rank_test_score"] = ranks.astype(np.int32)
+    return table
+
+
+def one_standard_error(candidates, mean, best, error):
+    """Return the candidate of largest alpha within ``error`` of the best one's mean score.
+
+    The other strengths are those of the best.
+    """
+    others = {name: value for name, value in candidates[best].items() if name != "alpha"}
+    near = [
+        number
+        for number, candidate in enumerate(candidates)
+        if mean[number] >= mean[best] - error
+        and all(candidate[name] == value for name, value in others.items())
+    ]
+    return max(near or [best], key=lambda number: candidates[number]["alpha"])

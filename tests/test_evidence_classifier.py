@@ -1,0 +1,145 @@
+"""Strengths of classifiers that the data tell: Laplace evidence against a dense Hessian."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+from skmtl import (
+    MeanRegularizedClassifier,
+)
+from tests._evidence import AUTO
+from tests._problems import Rows
+
+# Classifiers -------------------------------------------------------------------------------------
+
+
+def simulate_classes(T=12, d=2, seed=0, n=25, tau=1.0, tau_level=0.8):
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(T), n)
+    X = rng.normal(size=(T * n, d))
+    W, level = 0.5 + tau * rng.normal(size=(T, d)), tau_level * rng.normal(size=T)
+    z = np.einsum("ij,ij->i", X, W[codes]) + level[codes]
+    return Rows(X, (z + rng.logistic(size=T * n) > 0).astype(int), codes)
+
+
+def fit_classes(rows, sample_weight=None, **params):
+    model = MeanRegularizedClassifier(task_column=0, **params)
+    return model.fit(rows.long, rows.y, sample_weight)
+
+
+def dense_evidence(model, rows, weight=None):
+    """The log evidence at the mode that a fitted model has found, from the whole Hessian."""
+    n, d = rows.X.shape
+    T = len(model.tasks_)
+    weight = np.ones(n) if weight is None else weight
+    Z = rows.X - np.average(rows.X, axis=0, weights=weight)
+    p = expit(model.decision_function(rows.long))
+    E = np.eye(T)[rows.codes]
+    parts, prior = [np.ones((n, 1)), Z], [0.0, *[model.alpha_shared] * d]
+    if np.isfinite(model.alpha_):
+        parts.append((E[:, :, None] * Z[:, None]).reshape(n, T * d))
+        prior += [model.alpha_] * (T * d)
+    if np.isfinite(model.alpha_intercept_):
+        parts.append(E)
+        prior += [model.alpha_intercept_] * T
+    A, P = np.hstack(parts), np.array(prior)
+    H = (A * (weight * p * (1 - p))[:, None]).T @ A + np.diag(P)
+    flat = np.count_nonzero(P == 0)
+    return (
+        -model.objective_
+        + 0.5 * np.log(P[P > 0]).sum()
+        - 0.5 * np.linalg.slogdet(H)[1]
+        + 0.5 * flat * np.log(2 * np.pi)
+    )
+
+
+@pytest.mark.parametrize("alpha_shared", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "auto", [{"alpha"}, {"alpha_intercept"}, {"alpha", "alpha_intercept"}], ids=sorted
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_evidence_of_a_classifier(alpha_shared, auto, weighted):
+    rows = simulate_classes()
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(rows.y)) if weighted else None
+    params = {"alpha_shared": alpha_shared, "tol": 1e-11}
+    model = fit_classes(rows, weight, **params, **dict.fromkeys(auto, "auto"))
+    assert_allclose(model.log_evidence_, dense_evidence(model, rows, weight), rtol=0, atol=1e-8)
+
+    # Nothing near is better, and the derivative is next to nothing beside the curvature.
+    best = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+
+    def evidence(name, factor):
+        near = fit_classes(rows, weight, **params, **best | {name: best[name] * factor})
+        return dense_evidence(near, rows, weight)
+
+    for name in auto:
+        up, down = evidence(name, np.exp(0.02)), evidence(name, np.exp(-0.02))
+        curvature = (up - 2 * model.log_evidence_ + down) / 0.02**2
+        assert curvature < 0
+        assert abs((up - down) / 0.04 / curvature) < 1e-3  # distance to the maximum, in log alpha
+    for name, tau2 in (("alpha", "tau2_"), ("alpha_intercept", "tau2_intercept_")):
+        assert hasattr(model, tau2) == (name in auto)
+        if name in auto:
+            assert_allclose(getattr(model, tau2) * best[name], 1, rtol=1e-12)
+
+
+def test_variance_of_a_large_sample():
+    """With 300 rows in each of 150 tasks the variances are known almost as if seen themselves.
+
+    The standard error of a variance of m normal numbers is sqrt(2 / m) of it; what the rows do
+    not tell of each number, 1 / (300 * 0.2) at most, adds to the variance that is spread.
+    """
+    rows = simulate_classes(T=150, n=300, tau=0.7, tau_level=0.7)
+    model = fit_classes(rows, **AUTO)
+    for tau2, m in ((model.tau2_, 300), (model.tau2_intercept_, 150)):
+        error = np.sqrt(2 / m) * (0.49 + 1 / 60)
+        assert abs(tau2 - 0.49) < 2.5 * error
+
+
+def test_classes_that_do_not_differ_by_task():
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(20, 2))
+    y = (Z[:, 0] + rng.logistic(size=20) > 0).astype(int)
+    rows = Rows(np.tile(Z, (6, 1)), np.tile(y, 6), np.repeat(np.arange(6), 20))
+    model = fit_classes(rows, **AUTO)
+    assert model.alpha_ == model.alpha_intercept_ == np.inf
+    assert_allclose(model.log_evidence_, dense_evidence(model, rows), atol=1e-8)
+    pooled = fit_classes(rows, alpha=np.inf, alpha_intercept=np.inf)
+    assert_allclose(model.coef_, pooled.coef_, rtol=1e-10)
+
+
+def test_wide_classes():
+    rng = np.random.default_rng(0)
+    X, W = rng.normal(size=(40, 3)), rng.normal(size=(3, 5))
+    Y = (X @ W + rng.logistic(size=(40, 5)) > 0).astype(int)
+    wide = MeanRegularizedClassifier("auto", alpha_intercept="auto").fit(X, Y)
+    rows = Rows(np.tile(X, (5, 1)), Y.T.ravel(), np.repeat(np.arange(5), 40))
+    long = fit_classes(rows, **AUTO)
+    assert_allclose([wide.alpha_, wide.log_evidence_], [long.alpha_, long.log_evidence_], rtol=1e-5)
+
+
+def test_classifier_as_an_estimator():
+    rows = simulate_classes(n=60)
+    model = fit_classes(rows, **AUTO)
+    numbers = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    same = fit_classes(rows, **numbers)
+    assert_array_equal(model.coef_, same.coef_)
+    assert_allclose(
+        pickle.loads(pickle.dumps(model)).predict_proba(rows.long), same.predict_proba(rows.long)
+    )
+    new = simulate_classes(T=3, seed=8)
+    X = np.column_stack([new.codes + 100, new.X])
+    assert_array_equal(model.adapt(X, new.y).coef_, same.adapt(X, new.y).coef_)
+    model.set_params(**numbers).fit(rows.long, rows.y)
+    assert not any(hasattr(model, n) for n in ("tau2_", "tau2_intercept_", "log_evidence_"))
+    folds = list(StratifiedKFold(2).split(rows.long, 2 * rows.codes + rows.y))
+    search = GridSearchCV(clone(model), {"alpha": [1.0, "auto"]}, cv=folds)
+    search.fit(rows.long, rows.y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    with pytest.raises(ValueError, match="takes two classes, and the data have 3"):
+        fit_classes(Rows(rows.X, rows.y + (rows.X[:, 0] > 1), rows.codes), **AUTO)

@@ -1,0 +1,167 @@
+"""Automatic strengths at the limits, and as parameters of an estimator."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, KFold
+
+from skmtl import (
+    GraphRegularizedRegressor,
+    MeanRegularizedRegressor,
+    SharedL2Classifier,
+    SharedL2Regressor,
+)
+from tests._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
+from tests._problems import Rows
+
+# Limits ------------------------------------------------------------------------------------------
+
+
+def assert_limit_is_best(rows, *strengths):
+    """Check that no finite strength in the place of one that is inf has a larger likelihood."""
+    best = dense_likelihood(rows, *strengths)[0]
+    grids = [np.logspace(-2, 6, 25) if np.isinf(a) else [a] for a in strengths]
+    assert best > max(dense_likelihood(rows, a, b)[0] for a in grids[0] for b in grids[1])
+
+
+def test_no_differences_between_tasks():
+    """Residuals of tasks that balance: their means and slopes all agree."""
+    rng = np.random.default_rng(0)
+    Z, e = rng.normal(size=(8, 2)), rng.normal(size=8)
+    X, y = np.tile(Z, (6, 1)), np.tile(Z @ [1.0, 2.0] + e, 6)
+    rows = Rows(X, y, np.repeat(np.arange(6), 8))
+    model = fit(rows, **AUTO)
+    assert model.alpha_ == model.alpha_intercept_ == np.inf
+    assert model.tau2_ == model.tau2_intercept_ == 0
+    assert_array_equal(model.coef_, np.tile(model.coef_[0], (6, 1)))
+    value, sigma2 = dense_likelihood(rows, np.inf, np.inf)
+    assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-12)
+    assert_allclose(model.sigma2_, sigma2, rtol=1e-12)
+    assert_limit_is_best(rows, np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("seed", "same"), [(3, {"tau": 0.0}), (0, {"tau_level": 0.0})], ids=["slopes", "levels"]
+)
+def test_one_kind_of_difference(seed, same):
+    """Seeds at which the estimate of a variance of zero is zero, as it is for about half."""
+    rows = simulate(T=20, seed=seed, **same)
+    model = fit(rows, **AUTO)
+    strengths = [model.alpha_, model.alpha_intercept_]
+    zero, other = (0, 1) if "tau" in same else (1, 0)
+    assert strengths[zero] == np.inf
+
+    def likelihood(strength):
+        both = [np.inf, np.inf]
+        both[other] = strength
+        return dense_likelihood(rows, *both)[0]
+
+    best, value = dense_maximum(likelihood, [1.0])
+    assert_allclose(strengths[other], best[0], rtol=1e-6)
+    assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-12)
+    assert_limit_is_best(rows, *strengths)
+
+
+def test_no_noise_at_all():
+    rows = simulate(sigma=0.0, low=6)
+    model = fit(rows, alpha="auto", alpha_intercept=0.0)
+    assert model.alpha_ == model.sigma2_ == 0
+    assert_allclose(model.predict(rows.long), rows.y, rtol=1e-9)
+    separate = fit(rows, alpha=0.0, alpha_intercept=0.0)
+    assert_allclose(model.coef_, separate.coef_, rtol=1e-10)
+    assert np.isnan(model.tau2_)
+
+
+def test_what_the_data_cannot_tell():
+    rows = simulate()
+    with pytest.raises(ValueError, match=r"alpha='auto' estimates how tasks differ.*one task"):
+        MeanRegularizedRegressor("auto").fit(rows.X, rows.y)
+    with pytest.raises(ValueError, match="each of the 59 tasks has one row"):
+        fit(Rows(rows.X[:59], rows.y[:59], np.arange(59)), **AUTO)
+    with pytest.raises(ValueError, match="fit_intercept=False: there are no levels"):
+        fit(rows, alpha_intercept="auto", fit_intercept=False)
+    with pytest.raises(ValueError, match="leaves nothing to estimate variances from"):
+        fit(Rows(rows.X[:4], rows.y[:4], np.array([0, 0, 1, 1])), **AUTO)
+    for model in (SharedL2Regressor, SharedL2Classifier, GraphRegularizedRegressor):
+        with pytest.raises(ValueError, match="'auto' is for alpha and alpha_intercept of MeanReg"):
+            model("auto", task_column=0).fit(rows.long, rows.y > 0)
+
+
+def test_one_task_with_a_penalty_on_the_centre():
+    rows = simulate(T=1, low=40, high=41)
+    model = MeanRegularizedRegressor("auto", alpha_shared=np.inf).fit(rows.X, rows.y)
+    best, _ = dense_maximum(lambda a: dense_likelihood(rows, a, 1.0, None, np.inf)[0], [1.0])
+    assert_allclose(model.alpha_, best[0], rtol=1e-6)
+
+
+# As an estimator ---------------------------------------------------------------------------------
+
+
+def test_attributes_of_a_refit():
+    rows = simulate()
+    model = fit(rows, **AUTO)
+    model.set_params(alpha=2.0).fit(rows.long, rows.y)
+    assert model.alpha_ == 2.0
+    assert hasattr(model, "tau2_intercept_")
+    assert not hasattr(model, "tau2_")
+    model.set_params(alpha_intercept=3.0).fit(rows.long, rows.y)
+    assert (model.alpha_, model.alpha_intercept_) == (2.0, 3.0)
+    stale = ("sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_")
+    assert not any(hasattr(model, name) for name in stale)
+
+
+def test_clone_pickle_and_search():
+    rows = simulate()
+    model = fit(rows, alpha="auto", handle_unknown="shared")
+    assert (
+        repr(clone(model)) == "MeanRegularizedRegressor(alpha='auto', handle_unknown='shared', "
+        "task_column=0)"
+    )
+    assert_array_equal(
+        pickle.loads(pickle.dumps(model)).predict(rows.long), model.predict(rows.long)
+    )
+    search = GridSearchCV(
+        model, {"alpha_intercept": [0.1, "auto", 10.0]}, cv=KFold(3, shuffle=True, random_state=0)
+    )
+    search.fit(rows.long, rows.y)
+    best = search.best_estimator_
+    assert best.alpha_ == fit(rows, **search.best_params_, alpha="auto").alpha_
+
+
+@pytest.mark.parametrize("solver", ["direct", "cg", "admm"])
+def test_solvers_and_warm_starts(solver):
+    rows = simulate()
+    model, other = fit(rows, **AUTO), fit(rows, solver=solver, warm_start=True, **AUTO)
+    assert_array_equal(found(other), found(model))
+    assert_allclose(other.fit(rows.long, rows.y).coef_, model.coef_, atol=1e-6)
+
+
+def test_new_tasks():
+    rows, new = simulate(), simulate(T=3, seed=8)
+    model = fit(rows, handle_unknown="shared", **AUTO)
+    X = np.column_stack([new.codes + 100, new.X])
+    numbers = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    same = fit(rows, handle_unknown="shared", **numbers)
+    assert_array_equal(model.predict(X), same.predict(X))
+    adapted = model.adapt(X, new.y)
+    assert_array_equal(adapted.coef_, same.adapt(X, new.y).coef_)
+    assert_array_equal(found(adapted), found(model))
+    with pytest.raises(ValueError, match="alpha became 'auto' after fit"):
+        same.set_params(alpha="auto").adapt(X, new.y)
+
+
+@pytest.mark.parametrize("task_weight", ["uncertainty", "minimax"])
+def test_weights_that_follow_the_fit(task_weight):
+    """With either, the strengths found are those of a fit with fixed weights."""
+    rows = simulate(T=6, low=10, high=20)
+    model = fit(rows, task_weight=task_weight, **AUTO)
+    weights = model.task_weight_ if task_weight == "uncertainty" else None
+    fixed = fit(rows, task_weight=weights, **AUTO)
+    assert_allclose(found(model), found(fixed), rtol=1e-8)
+    numbers = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    same = fit(rows, task_weight=task_weight, **numbers)
+    assert_allclose(model.coef_, same.coef_, atol=1e-5)
+    assert model._rows is None
