@@ -55,6 +55,15 @@ class SymmetricSolver:
             x = x - self.null @ (self.null.T @ x)
         return x
 
+    def inverse_root(self):
+        """Return R (d, d) with ``b' R'R b = b' x`` for the solution x of each b."""
+        inside = np.eye(len(self._scale))
+        if self.null.shape[1]:
+            inside -= self._direction @ self._direction.T
+        return linalg.solve_triangular(
+            self._factor, inside / self._scale, lower=True, check_finite=False
+        )
+
 
 def row_space(X):
     """Return an orthonormal basis of the space that the rows of X span, (d, rank), rank >= 1."""

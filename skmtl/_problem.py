@@ -98,6 +98,9 @@ class Problem:
         penalty, free = self.penalty.curvature(), self.penalty.free()
         features = self.loss.curvature_bound * self.data.square_norms
         weight = self.loss.curvature_bound * self.data.totals
+        if not self.penalty.quadratic:
+            # What a task has no rows to tell of, kinks tie to others all the same.
+            features = np.where(features > 0, features, features.mean(axis=0))
         return Coefficients(
             np.sqrt(features + penalty.V),
             np.sqrt(weight + penalty.q),

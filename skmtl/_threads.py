@@ -5,6 +5,9 @@ threads enter it, another hangs after a fork.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
 
 from skmtl._kernels import thread_count
 
@@ -21,5 +24,11 @@ def in_chunks(function, size, work):
         return [function(0, size)]
     n_chunks = min(4 * threads, size)  # more chunks than threads: tasks differ in size
     edges = [size * i // n_chunks for i in range(n_chunks + 1)]
-    with ThreadPoolExecutor(threads) as pool:
+    with _blas().limit(limits=1), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, edges[:-1], edges[1:]))
+
+
+@cache
+def _blas():
+    """Return the controller of BLAS, whose threads and ours would wait for each other."""
+    return ThreadpoolController().select(user_api="blas")

@@ -33,6 +33,7 @@ from skmtl.penalties import (
 from tests import _classification
 from tests._problems import TASK_WEIGHT, fit_long, make_rows, make_wide, weighted_rows
 
+cvxpy = pytest.importorskip("cvxpy")
 GRAPH = [(0, 1, 2.0), (1, 2), (2, 3, 0.5), (0, 3)]
 NORMS = {
     "l1": L1(),
@@ -222,3 +223,23 @@ def test_degenerate_data(penalty, shape):
         assert_allclose(np.delete(model.coef_, 1, axis=1), without.coef_, rtol=0, atol=1e-7)
         assert_allclose(model.coef_[:, 1], 0.0, rtol=0, atol=1e-9)
         assert_allclose(model.objective_, without.objective_, rtol=1e-9)
+
+
+def test_a_feature_that_a_task_does_not_have():
+    """Without levels its coefficient there is the penalty's alone, and still has a certificate."""
+    rows = make_rows()
+    rows.X[rows.codes == 1, 0] = 0.0
+    y = np.arange(len(rows.y)) % 2
+    model = ADMMClassifier(
+        MeanRegularized(1.0, 0.1) + L1(0.1), 0.01, task_column=0, fit_intercept=False
+    )
+    model.fit(rows.long, y)
+    assert model.optimality_ <= 1e-8
+    W, w, loss = cvxpy.Variable(model.coef_.shape), cvxpy.Variable(rows.X.shape[1]), 0.0
+    for t in range(len(model.coef_)):
+        own = rows.codes == t
+        loss += cvxpy.sum(cvxpy.logistic(cvxpy.multiply(1.0 - 2 * y[own], rows.X[own] @ W[t])))
+        loss += 0.005 * cvxpy.sum_squares(W[t] - w)
+    loss += 0.0005 * cvxpy.sum_squares(w) + 0.001 * cvxpy.sum(cvxpy.abs(W))
+    best = cvxpy.Problem(cvxpy.Minimize(loss)).solve(solver="CLARABEL")
+    assert_allclose(model.objective_, best, rtol=1e-6)

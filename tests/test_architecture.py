@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "datasets": set(),
     "inspection": {
         "_input",
+        "_linalg",
         "_scores",
         "linear_model",
         "metrics",

@@ -10,7 +10,7 @@ from skmtl._linalg import SymmetricSolver, row_space
 from skmtl.linear_model._arrowhead import Arrowhead, bordered, outer
 from skmtl.penalties import Coefficients, GraphCoupling
 
-_DENSE = 2000  # unknowns of a graph that are solved in one dense system
+MOST = 2000  # unknowns of a graph that are solved in one dense system
 
 
 def objection(problem):
@@ -28,10 +28,10 @@ def objection(problem):
         )
     data = problem.data
     size = data.n_tasks * (min(len(data.X), data.n_features) + 1)
-    if isinstance(problem.penalty, GraphCoupling) and size > _DENSE:
+    if isinstance(problem.penalty, GraphCoupling) and size > MOST:
         return (
             f"along a task_graph the degrees of freedom take one dense system, here of {size} "
-            f"unknowns, and the limit is {_DENSE}. Use task_weight='minimax' or 'balanced', or "
+            f"unknowns, and the limit is {MOST}. Use task_weight='minimax' or 'balanced', or "
             "task_graph=None"
         )
     return None
@@ -48,21 +48,36 @@ def degrees_of_freedom(data, penalty):
 
 def _along_graph(data, penalty):
     """Return df_t by one dense system of the coefficients, and levels, of all tasks."""
-    T, d = data.n_tasks, data.n_features
-    units = Coefficients(np.eye(T), np.eye(T), np.zeros(T), 0.0)
-    K, k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
+    d = data.n_features
     H, m, n = data.moments(data.block)
     n = data.scale * n
     gram = H * data.scale[:, None, None] + outer(n, m, m)
     size = d if penalty.fixed_level else d + 1
     gram = bordered(gram, n[:, None] * m, n)[:, :size, :size]
+    return graph_degrees(gram, np.arange(size) == d, penalty)
+
+
+def graph_degrees(H, level, penalty):
+    """Return the traces of the diagonal blocks of ``(H + P)^- H``, (T,).
+
+    Parameters
+    ----------
+    H : ndarray of shape (T, m, m)
+        Curvature of the loss in the coefficients and levels of each task.
+    level : bool ndarray of shape (m,)
+        Which of them are levels.
+    penalty : GraphCoupling
+    """
+    T, size = len(H), len(level)
+    units = Coefficients(np.eye(T), np.eye(T), np.zeros(T), 0.0)
+    K, k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
     system = np.zeros((T, size, T, size))
     for j in range(size):
-        system[:, j, :, j] = K if j < d else k
+        system[:, j, :, j] = k if level[j] else K
     right = np.zeros((T, size, T, size))
     each = np.arange(T)
-    system[each, :, each] += gram
-    right[each, :, each] = gram
+    system[each, :, each] += H
+    right[each, :, each] = H
     solver = SymmetricSolver(system.reshape(T * size, T * size))
     solved = solver.solve(right.reshape(T * size, T * size)).reshape(T, size, T, size)
     return np.einsum("tjtj->t", solved)

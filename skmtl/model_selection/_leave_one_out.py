@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from skmtl._tasks import SMALL
+from skmtl._threads import in_chunks
 
 _WHOLE = 1e-10  # what a row leaves of its own prediction to others, at least
+_STRIP = 2**22  # numbers at a time
 
 
 def left_out(path, systems, data, total):
@@ -17,7 +18,7 @@ def left_out(path, systems, data, total):
     Parameters
     ----------
     path : SpectralPath
-    systems : list of CenterSystem, C of them
+    systems : CenterSystems, C of them
     data : list of tuple
         For each block its features (n, d), counted from ``center``, targets (n, m), weights (n,).
     total : ndarray of shape (B,)
@@ -28,46 +29,55 @@ def left_out(path, systems, data, total):
     D. Allen (1974). The relationship between variable selection and data augmentation and a
     method for prediction. Technometrics 16. https://doi.org/10.1080/00401706.1974.10489157
     """
-    W, level = (np.stack(part, axis=-1) for part in zip(*map(path.fit, systems), strict=True))
-    inverse = np.stack([system.inverse for system in systems], axis=-1)
-    forms = np.stack([_center_form(path, system) for system in systems])
-    found, m = [], W.shape[1]
-    for b, (X, Y, weight) in enumerate(data):
-        residual = Y[:, :, None] - np.matmul(X, W[b]).swapaxes(0, 1) - level[b]
+    W, level = path.solve(systems)
+    m, d = path.n_targets, path.Q.shape[-1]
+    systems.roots  # noqa: B018 - once, before the threads need them
+
+    def block(b):
+        X, Y, weight = data[b]
+        fitted = np.matmul(X, W[b].reshape(d, -1)).reshape(*Y.shape, -1) + level[b]
+        residual = Y[:, :, None] - fitted
         A = (X - (1.0 - path.hold[b]) * path.delta[b]) @ path.Q[b]
-        alone = (A**2) @ inverse[b] + (1.0 - path.hold[b]) / total[b]
-        shared = _quadratic_forms(np.column_stack([A, np.full(len(A), path.hold[b])]), forms[:, b])
-        rest = 1.0 - weight[:, None] * alone
-        all_rest = rest - m * weight[:, None] * shared
+        weight = weight[:, None]
+        alone = weight * ((A**2) @ systems.inverse[b] + (1.0 - path.hold[b]) / total[b])
+        shared = weight * _through_center(path, systems, b, A)
+        rest = 1.0 - alone
+        all_rest = rest - m * shared
         if min(rest.min(), all_rest.min()) < _WHOLE:
             raise ValueError(
                 "Leave-one-out needs something to predict each row with when it is left out, and "
                 "a row here is all there is to tell of its task or of a coefficient. Use cv=5, a "
                 "larger alpha, or drop such tasks."
             )
-        tied = weight[:, None] * shared / (rest * all_rest)
-        found.append(residual / rest[:, None] + (tied * residual.sum(axis=1))[:, None])
-    return found
+        if m == 1:
+            return residual / all_rest[:, None]
+        tied = shared / (rest * all_rest)
+        return residual / rest[:, None] + (tied * residual.sum(axis=1))[:, None]
+
+    work = sum(len(X) for X, _, _ in data) * len(systems.cc) * (d + 1) ** 2
+    found = in_chunks(lambda first, last: [block(b) for b in range(first, last)], len(data), work)
+    return [residual for part in found for residual in part]
 
 
-def _center_form(path, system):
-    """Return what the centre adds to the leverage of ``[a, hold]``, a form (B, d + 1, d + 1).
+def _through_center(path, systems, b, A):
+    """Return how far the centre takes a row's target back to its prediction, (n, C).
 
-    That is ``E S^-1 E'`` in the eigenvectors of each block, where ``E' = [Q share, 0; -g inverse,
-    1]`` takes a row to what it tells of the centre (w, c).
+    A has the rows of block b in its eigenvectors. A row tells the centre ``E' [a, hold]`` with
+    ``E' = [Q share, 0; -g inverse, 1]``, and ``[a, hold]' E S^-1 E' [a, hold]`` comes back: the
+    squared norm of a linear map of the row.
     """
-    B, d = path.e.shape
-    to_c = np.concatenate([-path.g * system.inverse, np.ones((B, 1))], axis=1)
-    to_w = np.zeros((B, d, d + 1))
-    to_w[:, :, :d] = path.Q * system.share[:, None]
-    return system.form(to_w, to_c)
-
-
-def _quadratic_forms(A, forms):
-    """Return ``a' K a`` for the rows a of A (n, k) and the symmetric K (C, k, k), (n, C)."""
-    k = A.shape[1]
-    if k > SMALL:
-        return np.stack([np.einsum("ij,ij->i", A @ K, A) for K in forms], axis=-1)
-    first, second = np.triu_indices(k)
-    packed = forms[:, first, second] * np.where(first == second, 1.0, 2.0)
-    return (A[:, first] * A[:, second]) @ packed.T
+    (d, C), cc = systems.wc.shape, systems.cc
+    border = np.matmul(systems.roots, (systems.wc / cc).T[..., None])  # (C, d, 1)
+    told = np.concatenate([-path.g[b, :, None] * systems.inverse[b], np.ones((1, C))]).T
+    to_center = np.empty((C, d + 1, d + 1))
+    to_center[:, :d] = -border * told[:, None]
+    to_center[:, :d, :d] += (systems.roots @ path.Q[b]) * systems.share[b].T[:, None]
+    to_center[:, d] = told / np.sqrt(cc)[:, None]
+    rows = np.column_stack([A, np.full(len(A), path.hold[b])])
+    shared, step = np.empty((len(A), C)), max(1, _STRIP // to_center[..., 0].size)
+    flat = to_center.reshape(-1, d + 1).T
+    for first in range(0, len(A), step):
+        strip = slice(first, first + step)
+        moved = (rows[strip] @ flat).reshape(-1, C, d + 1)
+        np.einsum("ick,ick->ic", moved, moved, out=shared[strip])
+    return shared

@@ -12,7 +12,7 @@ from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, Shared
 from skmtl.model_selection._leave_one_out import left_out
 from skmtl.model_selection._moments import long_moments, wide_moments
 from skmtl.model_selection._scoring import Scores, many_scores
-from skmtl.model_selection._spectral_path import SpectralPath
+from skmtl.model_selection._spectral_path import CenterSystems, SpectralPath
 
 _CHUNK = 2**23  # numbers in the coefficients, or predictions, of candidates that go together
 _ROOM = 2**27  # numbers in the moments of all parts, at most
@@ -104,9 +104,9 @@ class RidgeSearch:
             began = time.perf_counter()
             room = self._X.shape[1] * len(self._rows.tasks) + self._y[test].size
             for candidates, path, systems in self._paths(*self._weighted(moments), room):
-                fits = [path.solve(system)[:2] for system in systems]
+                fits = path.solve(systems)
                 fitted = time.perf_counter()
-                self._score(scores, number, candidates, path.center, fits, *own)
+                self._score(scores, number, candidates, path.center, *fits, *own)
                 scored = time.perf_counter()
                 scores.fit_time[candidates, number] = (fitted - began) / len(candidates)
                 scores.score_time[candidates, number] = (scored - fitted) / len(candidates)
@@ -208,12 +208,11 @@ class RidgeSearch:
             path, group = SpectralPath(moments, center, strength, self._fixed_level), list(members)
             for first in range(0, len(group), step):
                 own = group[first : first + step]
-                systems = [path.system(strengths[c].alpha, strengths[c].alpha_shared) for c in own]
-                yield np.array(own), path, systems
+                alpha, shared = np.array([strengths[c][:2] for c in own]).T
+                yield np.array(own), path, CenterSystems(path, alpha, shared)
 
-    def _score(self, scores, number, candidates, center, fits, test, scorer, X, y):
+    def _score(self, scores, number, candidates, center, W, level, test, scorer, X, y):
         """Fill in the scores of some candidates on a split."""
-        W, level = (np.stack(part, axis=-1) for part in zip(*fits, strict=True))
         predicted, squares = self._predict(center, W, level, test)
         scores.test[candidates, number] = many_scores(scorer, X, y, predicted)
         scores.tasks[candidates, number] = -squares.T
@@ -221,12 +220,12 @@ class RidgeSearch:
     def _predict(self, center, W, level, test):
         """Return the predictions of some rows, (n, A) or (n, T, A), and mean squared errors (T, A).
 
-        W is (B, m, d, A), of the tasks that have rows to train on.
+        W is (B, d, m, A), of the tasks that have rows to train on.
         """
         X, y, A = self._X[test] - center, self._y[test], W.shape[-1]
         squares = np.full((len(self._rows.tasks), A), np.nan)
         if self._wide:
-            predicted = (X @ W[0].swapaxes(0, 1).reshape(X.shape[1], -1)).reshape(*y.shape, A)
+            predicted = (X @ W[0].reshape(X.shape[1], -1)).reshape(*y.shape, A)
             predicted += level[0]
             squares[:] = np.square(predicted - y[..., None]).mean(axis=0)
             return predicted + self._offset, squares
@@ -236,7 +235,7 @@ class RidgeSearch:
         known, first = np.unique(codes[order], return_index=True)
         block = np.cumsum(self._trained) - 1
         for t, own in zip(known, np.split(order, first[1:]), strict=True):
-            z = X[own] @ W[block[t], 0] + level[block[t], 0]
+            z = X[own] @ W[block[t], :, 0] + level[block[t], 0]
             predicted[own] = z
             squares[t] = np.square(z - y[own, None]).mean(axis=0)
         return predicted + self._offset, squares

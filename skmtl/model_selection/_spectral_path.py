@@ -31,7 +31,7 @@ class SpectralPath:
     """
 
     def __init__(self, moments, center, alpha_intercept, fixed_level):
-        self._moments, self._fixed_level, self.center = moments, fixed_level, center
+        self._ymean, self.fixed_level, self.center = moments.ymean, fixed_level, center
         H, mean, total, xy, ymean = moments
         self.delta = mean - center
         # share of a task's mean that the common level holds on to
@@ -46,95 +46,88 @@ class SpectralPath:
         self.e = np.maximum(e, 0.0)
         self._p = np.matmul(xy + h[:, None] * ymean[:, :, None], self.Q)  # (B, m, d)
         self.g = np.matmul(h[:, None], self.Q)[:, 0]
-        self._pull = kappa[:, None] * ymean
+        self._pull = (kappa[:, None] * ymean).sum()
         self._support = G.sum(axis=0), h.sum(axis=0), kappa.sum()
-        self._columns = np.ascontiguousarray(self.Q.swapaxes(0, 1)).reshape(H.shape[-1], -1)
+        self.columns = np.ascontiguousarray(self.Q.swapaxes(0, 1)).reshape(H.shape[-1], -1)
 
-    def fit(self, system):
-        """Return the coefficients and levels only; see ``solve``."""
-        return self.solve(system)[:2]
+    @property
+    def n_targets(self):
+        """Targets of each block, m."""
+        return self._p.shape[1]
 
     @cached_property
     def null_space(self):
         """What no row tells of the centre, an orthonormal basis (d, k)."""
         G, h, kappa = self._support
-        if self._fixed_level or not kappa:
+        if self.fixed_level or not kappa:
             return null_space_of(G)
         null = null_space_of(np.block([[G, h[:, None]], [h, kappa]]))
         return linalg.qr(null[:-1], mode="economic")[0]
 
-    def system(self, alpha, alpha_shared):
-        """Return the ``CenterSystem`` at some strengths, alpha positive or inf."""
-        return CenterSystem(self, alpha, alpha_shared)
-
-    def solve(self, system):
-        """Return the coefficients W (B, m, d) and levels (B, m), and the centre (d,), a number."""
-        m = self._p.shape[1]
-        # M^-1 p and alpha M^-1 p, in eigenvectors
-        own = system.inverse[:, None] * self._p
-        kept = system.share[:, None] * self._p
-        right_w = self._columns @ kept.sum(axis=1).ravel()
-        right_c = self._pull.sum() - (self.g[:, None] * own).sum()
-        w, c = system.solve(right_w, right_c)
-        inside = w @ self.Q  # (B, d)
-        along = (inside * self.e + self.g * c) * system.inverse
-        W = w + np.matmul(own - along[:, None], self.Q.swapaxes(1, 2))
-        ymean = self._moments.ymean
-        level = (
-            np.zeros((len(W), m))
-            if self._fixed_level
-            else c
-            + (1 - self.hold)[:, None] * (ymean - c - np.matmul(W, self.delta[:, :, None])[..., 0])
-        )
-        return W, level, w, c
+    def solve(self, systems):
+        """Return the coefficients (B, d, m, C) and levels (B, m, C) of ``CenterSystems``."""
+        B, m, d = self._p.shape
+        p, total = self._p.swapaxes(1, 2)[..., None], self._p.sum(axis=1)[..., None]
+        right_w = self.columns @ (systems.share * total).reshape(B * d, -1)
+        right_c = self._pull - (self.g.ravel() @ (systems.inverse * total).reshape(B * d, -1))
+        w, c = systems.solve(right_w, right_c)
+        inside = (self.columns.T @ w).reshape(B, d, -1)
+        pulled = inside * self.e[..., None] + self.g[..., None] * c
+        away = (p - pulled[:, :, None]) * systems.inverse[:, :, None]
+        W = w[:, None] + np.matmul(self.Q, away.reshape(B, d, -1)).reshape(away.shape)
+        if self.fixed_level:
+            return W, np.zeros((B, m, W.shape[-1]))
+        beyond = self._ymean[..., None] - c
+        beyond -= np.matmul(self.delta[:, None], W.reshape(B, d, -1)).reshape(beyond.shape)
+        return W, c + (1 - self.hold)[:, None, None] * beyond
 
 
-class CenterSystem:
-    """The system of the centre (w, c) at one alpha, factored.
+class CenterSystems:
+    """The systems of the centre (w, c) at C strengths, factored.
+
+    Parameters
+    ----------
+    path : SpectralPath
+    alpha, alpha_shared : ndarray of shape (C,)
+        alpha is positive; both may be inf.
 
     Attributes
     ----------
-    inverse, share : ndarray of shape (B, d)
+    inverse, share : ndarray of shape (B, d, C)
         ``1 / (e + alpha)`` and ``alpha / (e + alpha)``.
+    wc : ndarray of shape (d, C) and cc : ndarray of shape (C,)
+        Border and corner of the systems; cc is inf where there is no common level.
     """
 
     def __init__(self, path, alpha, alpha_shared):
-        e, m = path.e, path._p.shape[1]
-        pooled = np.isinf(alpha)
-        self.inverse = np.zeros_like(e) if pooled else 1.0 / (e + alpha)
-        self.share = np.ones_like(e) if pooled else alpha * self.inverse
-        self._held = np.isinf(alpha_shared)
-        columns = path._columns * np.sqrt(self.share * e).ravel()
-        ww = m * (columns @ columns.T)
-        self._wc = m * (path._columns @ (self.share * path.g).ravel())
-        self._cc = m * (path.kappa.sum() - (path.g**2 * self.inverse).sum())
-        if path._fixed_level or not path.kappa.any():
-            self._cc, self._wc = np.inf, np.zeros_like(self._wc)
-        self._center = None
-        if self._held:
-            return
-        ww -= np.outer(self._wc, self._wc / self._cc)
-        if alpha_shared > 0:
-            self._center = SymmetricSolver(ww + alpha_shared * np.eye(len(ww)))
-        else:
-            self._center = SymmetricSolver(ww, lambda: path.null_space)
+        e, g = path.e[..., None], path.g[..., None]
+        self.inverse, self.share = 1.0 / (e + alpha), 1.0 / (1.0 + e / alpha)
+        n = path.e.size
+        m, C = path.n_targets, len(alpha)
+        self.wc = m * (path.columns @ (self.share * g).reshape(n, C))
+        self.cc = m * (path.kappa.sum() - (g**2 * self.inverse).sum(axis=(0, 1)))
+        if path.fixed_level or not path.kappa.any():
+            self.cc, self.wc = np.full(C, np.inf), np.zeros_like(self.wc)
+        roots = np.ascontiguousarray(np.sqrt(m * self.share * e).reshape(n, C).T)
+        self._centers = [None] * C  # of systems whose w is held at zero
+        for i in np.flatnonzero(np.isfinite(alpha_shared)):
+            columns = path.columns * roots[i]
+            S = columns @ columns.T - np.outer(self.wc[:, i], self.wc[:, i] / self.cc[i])
+            null_space = None if alpha_shared[i] > 0 else (lambda: path.null_space)
+            S[np.diag_indices_from(S)] += alpha_shared[i]
+            self._centers[i] = SymmetricSolver(S, null_space)
 
     def solve(self, right_w, right_c):
-        """Return w and c for right-hand sides (d, ...) and (...)."""
-        if self._held:
-            return np.zeros_like(right_w), right_c / self._cc
-        wc = self._wc if np.ndim(right_c) == 0 else self._wc[:, None]
-        w = self._center.solve(right_w - wc * (right_c / self._cc))
-        return w, (right_c - self._wc @ w) / self._cc
+        """Return w (d, C) and c (C,) for right-hand sides of these shapes."""
+        w, rest = np.zeros_like(right_w), right_w - self.wc * (right_c / self.cc)
+        for i, center in enumerate(self._centers):
+            if center is not None:
+                w[:, i] = center.solve(rest[:, i])
+        return w, (right_c - (self.wc * w).sum(axis=0)) / self.cc
 
-    def form(self, to_w, to_c):
-        """Return ``[to_w, to_c]' S^-1 [to_w, to_c]``; to_w (B, d, k), to_c (B, k)."""
-        root = to_c / np.sqrt(self._cc)
-        form = root[:, :, None] * root[:, None, :]
-        if not self._held:
-            B, d, k = to_w.shape
-            rest = to_w - (self._wc / self._cc)[:, None] * to_c[:, None]
-            flat = rest.swapaxes(0, 1).reshape(d, B * k)
-            solved = self._center.solve(flat).reshape(d, B, k).swapaxes(0, 1)
-            form += np.matmul(rest.swapaxes(1, 2), solved)
-        return form
+    @cached_property
+    def roots(self):
+        """Roots R (C, d, d) of the inverse on w, ``R'R``, given that c follows."""
+        d = len(self.wc)
+        held = np.zeros((d, d))
+        return np.stack([held if c is None else c.inverse_root() for c in self._centers])

@@ -89,7 +89,7 @@ class ADMMSolver:
             descends = history and not self._quadratic and _descends(history[-1], entry)
             slow = 0 if not history or descends or _halves(history[-1], entry) else slow + 1
             history.append({"n_iter": self.n_iter} | entry | residuals)
-            better = best is None or evaluation.optimality < best[1].optimality
+            better = best is None or evaluation.optimality < best[1].optimality or descends
             best = (point, evaluation, split) if better else best
             stalled = 0 if better or descends else stalled + 1
             converged = best[1].optimality <= self.tol
@@ -125,7 +125,8 @@ class ADMMSolver:
             return point, evaluation, split
         simple = penalty.coefficients(sum(bare.parts[1:], bare.parts[0]), point.level)
         other = self.problem.evaluate(simple, bare)
-        if other.optimality <= max(self.tol, evaluation.optimality):
+        worse = other.objective > evaluation.objective + self.tol * abs(evaluation.objective)
+        if other.optimality <= max(self.tol, evaluation.optimality) and not worse:
             return simple, other, bare
         return point, evaluation, split
 
@@ -180,7 +181,8 @@ class ADMMSolver:
                 _ROUNDING, last * min(max(0.5 * self.tol / evaluation.optimality, 1e-2), 0.5)
             )
         # About as fast as Newton's method converges, and no faster where it is far or slow.
-        enough = _SHARE * evaluation.optimality * 0.1**slow
+        far = evaluation.optimality if np.isfinite(evaluation.optimality) else 1.0
+        enough = _SHARE * far * 0.1**slow
         return min(last, max(0.1 * last, enough))
 
     def _joined(self, W, level):
