@@ -23,7 +23,7 @@ class Progress:
         Whose fit it is: the one that callbacks were set on, or are propagated to.
     X, y : what fit was given
     sample_weight : array-like or None
-    n_parts : int or None
+    n_parts : int or None, default=None
         How many parts the work has, None where no one knows.
     """
 

@@ -32,6 +32,12 @@ class Problem:
         self.data, self.loss, self.penalty = data, loss, penalty
         self._null_squares = None
 
+    def with_penalty(self, penalty):
+        """Return the same problem with another penalty."""
+        other = Problem(self.data, self.loss, penalty)
+        other._null_squares = self._null_squares
+        return other
+
     def evaluate(self, coefficients, split=None):
         """Return the ``Evaluation`` at some coefficients; one pass over the data.
 

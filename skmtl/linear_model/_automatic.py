@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _input
-from skmtl._problem import Problem
 from skmtl.linear_model._couplings import AUTO, is_auto
 from skmtl.linear_model._evidence import RestrictedLikelihood
 from skmtl.linear_model._laplace import LaplaceEvidence, central_differences
@@ -65,7 +64,7 @@ class AutomaticStrengths:
             found = {name: getattr(self._strengths, name) for name in names}
             if "alpha" in found:
                 found["alpha"] = np.full(len(rows.tasks), found["alpha"])
-            problem = Problem(problem.data, problem.loss, replace(problem.penalty, **found))
+            problem = problem.with_penalty(replace(problem.penalty, **found))
         return rows, problem, offset
 
     def _tell(self, names, read, rows, problem):

@@ -1,8 +1,8 @@
 """One ``fit`` for all linear models."""
 
 import copy
-import warnings
 from abc import ABC, abstractmethod
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,7 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _input
+from skmtl._callbacks import CallbackSupportMixin, with_callbacks
 from skmtl._problem import Problem
+from skmtl._warn import warn
+from skmtl.linear_model._progress import reporting, watch
 from skmtl.linear_model._task_weights import ADAPTED, Fit, fit_adaptive, fit_held
 from skmtl.penalties import Coefficients
 from skmtl.solvers import SOLVERS
@@ -19,7 +22,7 @@ from skmtl.solvers import SOLVERS
 _STRIP = 2**16  # rows predicted at a time
 
 
-class LinearMultiTaskModel(BaseEstimator, ABC):
+class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     """Base of the linear models: reads the data, solves the problem, keeps the attributes.
 
     A model is two hooks: ``_loss`` and ``_penalty``.
@@ -28,6 +31,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     _has_center = True
     _alternative: str  # a model of the same kind that has a centre, for messages
     _by_task = ("coef_", "intercept_", "task_counts_", "task_weight_")
+    _progress = None  # what callbacks are told, while fit runs
     _split = None  # how the penalty saw the last solution, for a warm start
     _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
 
@@ -51,6 +55,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     def _target_offset(self, y):
         """Return what to subtract from the target before fitting; the levels take it up."""
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Fit the model.
 
@@ -71,7 +76,12 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         """
         self._check_parameters()
         rows = _input.read_rows(self, X, y, sample_weight, reset=True)
-        fit, found = fit_adaptive(self, rows)
+        with reporting(self, X, y, sample_weight):
+            self._keep_fit(*fit_adaptive(self, rows))
+        return self
+
+    def _keep_fit(self, fit, found):
+        """Keep a ``Fit`` and what was found with it as attributes; warn of what it leaves open."""
         rows, problem, offset, solution = fit.rows, fit.problem, fit.offset, fit.solution
         self._warn_of_convergence(fit.solver, solution)
         self._split = solution.split if self.warm_start else None
@@ -89,7 +99,6 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             self.shared_coef_ = point.w
             self.shared_intercept_ = (point.c + offset - point.w @ center)[()]
         self._keep(solution, problem)
-        return self
 
     def _fit_once(self, rows, task_weight=None, center=None, last=None):
         """Return the ``Fit`` of the rows; nothing is kept, and nothing warned of.
@@ -101,7 +110,23 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
         name = self._choose_solver(problem)
         start, split = self._start(name, problem, rows, offset, last)
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
-        return Fit(rows, problem, offset, solver, solver.solve(start, split))
+        fit = partial(Fit, rows, problem, offset, solver)
+        if self._progress is not None:
+            watch(self, solver, fit)
+        return fit(solver.solve(start, split))
+
+    def _fit_again(self, last, start, tol):
+        """Return the ``Fit`` of the rows of the last one with the strengths of now.
+
+        That starts from some coefficients; ``tol`` takes the place of the model's own.
+        """
+        problem = last.problem.with_penalty(self._penalty(last.rows.tasks))
+        name, split = self._choose_solver(problem), last.solution.split
+        if split and not split.fits(problem.penalty.terms):
+            split = None
+        solver = SOLVERS[name](problem, self.max_iter, tol)
+        solution = solver.solve(problem.penalty.project(start), split)
+        return last._replace(problem=problem, solver=solver, solution=solution)
 
     def _start(self, name, problem, rows, offset, last):
         """Return the coefficients to start from, and their split or None."""
@@ -158,7 +183,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
             if self.handle_unknown == "error":
                 raise ValueError(message)
             if self.handle_unknown == "warn":
-                warnings.warn(f"{message} Now the shared model is used.", stacklevel=3)
+                warn(f"{message} Now the shared model is used.")
             # Code -1 finds the centre behind the last task.
             coef = np.concatenate([coef, self.shared_coef_[None]])
             intercept = np.concatenate([intercept, np.asarray(self.shared_intercept_)[None]])
@@ -223,7 +248,7 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
     def _fit_held(self, rows, task_weight=None):
         """Return the ``Fit`` of the rows given the centre of the last fit."""
         rows, problem, offset = self._prepare(rows, task_weight=task_weight, fitted=True)
-        problem = Problem(problem.data, problem.loss, problem.penalty.hold_center())
+        problem = problem.with_penalty(problem.penalty.hold_center())
         center = self._feature_mean
         level = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
@@ -340,14 +365,13 @@ class LinearMultiTaskModel(BaseEstimator, ABC):
 
     def _warn_of_convergence(self, solver, solution):
         """Warn where the tolerance was not reached."""
-        if not (solution.converged or solution.exhausted):
+        if not (solution.converged or solution.exhausted or solution.stopped):
             name = next(name for name, kind in SOLVERS.items() if isinstance(solver, kind))
-            warnings.warn(
+            warn(
                 f"The {name!r} solver of {type(self).__name__} stopped after {solution.n_iter} "
                 f"iterations at a relative KKT residual of {solution.optimality:.1e}, asked for "
                 f"tol={self.tol:.1e}. What to try: {solver.advice}.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     def _keep(self, solution, problem):

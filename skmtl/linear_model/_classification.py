@@ -1,12 +1,11 @@
 """What the classifiers share: classes, probabilities, and warnings about them."""
 
-import warnings
-
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 
 from skmtl import _input
+from skmtl._warn import warn
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
 
@@ -186,11 +185,10 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             # The last step of a Newton method squares the residual of the one before.
             separated &= _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(self.tol))
         if separated.any():
-            warnings.warn(
+            warn(
                 f"The features separate classes of {_named(rows.tasks[separated])}, and nothing "
                 "penalises coefficients that grow without bound: they were stopped on the way, "
-                f"and their size means nothing. Raise {self._bounds}.",
-                stacklevel=3,
+                f"and their size means nothing. Raise {self._bounds}."
             )
 
     def _warn_of_single_classes(self, rows, penalty):
@@ -210,9 +208,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             fate = "probabilities there rest on the shared model, to which the penalty draws them"
         else:
             fate = "only the penalty keeps probabilities there from 0 and 1"
-        warnings.warn(
-            f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.", stacklevel=4
-        )
+        warn(f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,10 +1,9 @@
 """Task weights of the worst case: no task is left with a larger loss than it must have."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skmtl._warn import warn
 from skmtl.linear_model._loss_response import LossResponse
 from skmtl.linear_model._simplex import maximise_on_simplex
 
@@ -41,7 +40,7 @@ def minimax_weights(model, rows):
     best, tol = state, max(_TOL, model.tol)
     response = LossResponse()
     n_fits = 1
-    while best.gap > tol and n_fits < _MAX_FITS:
+    while best.gap > tol and n_fits < _MAX_FITS and not state.fit.solution.stopped:
         floor = _FLOOR / len(state.share)
         moving = (state.share > 2 * floor) | (state.losses > state.share @ state.losses)
         curvature = response.curvature(state.fit, state.share, moving)
@@ -56,14 +55,13 @@ def minimax_weights(model, rows):
         state = new
         if state.gap < best.gap:
             best = state
-    if best.gap > tol:
-        warnings.warn(
+    if best.gap > tol and not state.fit.solution.stopped:
+        warn(
             f"task_weight='minimax' stopped after {n_fits} fits at a relative duality gap of "
             f"{best.gap:.1e}, asked for {tol:.0e}: the largest loss of a task may be larger than "
             "it must be by that share. Lower tol, so that fits are exact enough, raise alpha, or "
             "scale the features.",
             ConvergenceWarning,
-            stacklevel=4,
         )
     return best.fit, {"task_loss_": best.losses, "minimax_gap_": best.gap}
 

@@ -1,6 +1,5 @@
 """Task weights that follow the fit: noise variances, and the dispatch to minimax weights."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import _input
 from skmtl._problem import Problem
+from skmtl._warn import warn
 from skmtl.linear_model._degrees import degrees_of_freedom, objection
 from skmtl.linear_model._minimax import minimax_weights
 from skmtl.penalties import Coefficients
@@ -130,18 +130,17 @@ class NoiseWeights:
             if noise is None:
                 return fit, {"noise_variance_": variance}
             change = np.abs(np.log(variance / before)).max()
-            if change <= _TOL:
+            if change <= _TOL or fit.solution.stopped:
                 break
             weight = noise.unit / variance
             more = {"last": fit} if self._noise is None else {}
         else:
-            warnings.warn(
+            warn(
                 f"The noise variances of task_weight='uncertainty' still change by "
                 f"{change:.1e} (relative) after {_MAX_FITS} fits, asked for "
                 f"{_TOL:.0e}. Raise alpha, so that fewer rows are fitted exactly, or pass weights "
                 "as numbers: task_weight_ of this fit is a start.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         if self._noise is None:
             model._noise = noise
@@ -168,11 +167,10 @@ class NoiseWeights:
         return (squares + _PRIOR * pooled) / (left + _PRIOR)
 
     def _warn_of_exact_fit(self, squares, left):
-        warnings.warn(
+        warn(
             f"task_weight='uncertainty' finds no noise: the squared errors sum to "
             f"{squares.sum():.1e} and the fit leaves {left.sum():.1e} degrees of freedom. All "
-            "tasks weigh 1. Raise alpha; sample_weight should count rows, and not be far below 1.",
-            stacklevel=6,
+            "tasks weigh 1. Raise alpha; sample_weight should count rows, and not be far below 1."
         )
 
 

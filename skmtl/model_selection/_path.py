@@ -211,10 +211,9 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         """Return the ``Scores`` on the splits."""
         self.n_splits_ = len(splits)
         rows = _Rows(X)
+        self.scorer_ = scorer_of(self.estimator, self.scoring)
         if ridge is not None and ridge.covers(splits):
-            self.scorer_ = scorer_of(self.estimator, self.scoring)
             return ridge.scores(splits, self.scorer_, rows, y, progress)
-        self.scorer_ = check_scoring(self.estimator, scoring=self.scoring)
         return warm_scores(
             self.estimator, candidates, splits, self.scorer_, rows, y, weight, progress
         )

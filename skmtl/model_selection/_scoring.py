@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.metrics import check_scoring, r2_score
 
 
@@ -50,12 +51,43 @@ class Predicted(RegressorMixin, BaseEstimator):
 
 
 def scorer_of(estimator, scoring):
-    """Return a scorer, or the name of one that ``many_scores`` computes at once."""
-    if scoring is None and isinstance(estimator, RegressorMixin):
-        return "r2"
-    if isinstance(scoring, str) and scoring in _AT_ONCE:
+    """Return a scorer, or the name of one that is computed here, from what is predicted once."""
+    named = ["accuracy"] if is_classifier(estimator) else list(_AT_ONCE)
+    if scoring is None:
+        scoring = named[0]  # what ``score`` of scikit-learn's estimators is
+    if isinstance(scoring, str) and scoring in named:
         return scoring
     return check_scoring(estimator, scoring=scoring)
+
+
+def judge(model, X, y, scorer):
+    """Return the score of a fitted model, and its losses of the shape of y.
+
+    These are squared errors, or minus the log of the probability of what was observed. ``scorer``
+    is as of `scorer_of`.
+    """
+    if is_classifier(model):
+        right, losses = _classified(model, model.decision_function(X), y)
+        score = right.mean() if isinstance(scorer, str) else scorer(model, X, y)
+        return score, losses
+    z = model.predict(X)
+    if isinstance(scorer, str):
+        return many_scores(scorer, X, y, z[..., None])[0], (y - z) ** 2
+    return scorer(model, X, y), (y - z) ** 2
+
+
+def _classified(model, z, y):
+    """Return whether each row is predicted right, and the losses, from the decision function."""
+    if y.ndim == 2:  # in the wide form y is 0 or 1, and a row counts as a whole
+        return ((z > 0) == y).all(axis=1), np.logaddexp(0.0, (1 - 2 * y) * z)
+    classes = model.classes_
+    place = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    known = classes[place] == y  # fit may lack a class
+    if z.ndim == 1:
+        found, losses = (z > 0).astype(np.intp), np.logaddexp(0.0, (1 - 2 * place) * z)
+    else:
+        found, losses = z.argmax(axis=1), logsumexp(z, axis=1) - z[np.arange(len(y)), place]
+    return (found == place) & known, np.where(known, losses, np.inf)
 
 
 def many_scores(scorer, X, y, predictions):

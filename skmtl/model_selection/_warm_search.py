@@ -1,13 +1,16 @@
-"""Scores over strengths by fits that start from the one before."""
+"""Scores over strengths by fits that start from those before."""
 
 import time
-import warnings
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 
 from skmtl import _input
-from skmtl.model_selection._scoring import Scores
+from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.model_selection._scoring import Scores, judge
+
+_TOL = 1e-6  # of fits that are only to be scored
+_KNOTS = 3  # solutions that a start is extrapolated from
 
 
 def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, progress):
@@ -18,7 +21,7 @@ def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, prog
     estimator : estimator with a parameter alpha
     candidates : list of dict
     splits : list of pairs of index arrays
-    scorer : callable
+    scorer : callable or str, as of `scorer_of`
     X : callable
         Takes an index array and returns these rows.
     y : ndarray of shape (n,) or (n, T)
@@ -31,25 +34,90 @@ def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, prog
         range(len(candidates)), key=lambda c: (_others(candidates[c]), -candidates[c]["alpha"])
     )
     for number, (train, test) in enumerate(splits):
-        X_train, X_test, last = X(train), X(test), None
+        X_test, own = X(test), None if codes is None else codes[test]
         split = progress.part("split", len(candidates))
-        weight = {} if sample_weight is None else {"sample_weight": sample_weight[train]}
-        for c in order:
-            if last != _others(candidates[c]):
-                model, last = clone(estimator), _others(candidates[c])
-                if "warm_start" in model.get_params():
-                    model.set_params(warm_start=True)
-            began = time.perf_counter()
-            with split.part("fit").of(model.set_params(**candidates[c])):
-                model.fit(X_train, y[train], **weight)
+        weight = None if sample_weight is None else sample_weight[train]
+        began = time.perf_counter()
+        ordered = [candidates[c] for c in order]
+        models = _fitted(estimator, ordered, X(train), y[train], weight, split)
+        for c, model in zip(order, models, strict=True):
             fitted = time.perf_counter()
-            scores.test[c, number] = scorer(model, X_test, y[test])
-            scores.score_time[c, number] = time.perf_counter() - fitted
+            scores.test[c, number], losses = judge(model, X_test, y[test], scorer)
+            scores.tasks[c, number] = _task_means(losses, own, len(tasks))
             scores.fit_time[c, number] = fitted - began
-            own = None if codes is None else codes[test]
-            scores.tasks[c, number] = _task_losses(model, X_test, y[test], own, len(tasks))
+            began = time.perf_counter()
+            scores.score_time[c, number] = began - fitted
         split.end()
     return scores
+
+
+def _fitted(estimator, candidates, X, y, sample_weight, progress):
+    """Yield the model fitted with each candidate: the same one, fitted again and again."""
+    last = path = None
+    for candidate in candidates:
+        if last != _others(candidate):
+            model, last = clone(estimator), _others(candidate)
+            path = _Path(model, X, y, sample_weight) if _Path.takes(model) else None
+            if "warm_start" in model.get_params():
+                model.set_params(warm_start=True)
+        model.set_params(**candidate)
+        part = progress.part("fit")
+        if path is None:
+            weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+            with part.of(model):
+                model.fit(X, y, **weight)
+        else:
+            path.fit()
+            part.end()
+        yield model
+
+
+class _Path:
+    """Fits of a model to the same rows, read once, with alpha as it is at each of them.
+
+    Solutions are smooth functions of log alpha where the penalty is: the start is extrapolated
+    from the last ones, and one Newton step is often enough.
+    """
+
+    def __init__(self, model, X, y, sample_weight):
+        model._check_parameters()
+        self._model, self._fit, self._knots = model, None, []
+        self._rows = _input.read_rows(model, X, y, sample_weight, reset=True)
+
+    @staticmethod
+    def takes(model):
+        """Return whether the data that the model makes of the rows do not depend on alpha."""
+        return (
+            isinstance(model, LinearMultiTaskModel)
+            and not _input.adaptive(model.task_weight)
+            and not isinstance(getattr(model, "alpha_intercept", None), str)
+        )
+
+    def fit(self):
+        """Fit the model with the alpha of now."""
+        model, last = self._model, self._fit
+        if last is None or len(last.rows.tasks) < len(self._rows.tasks):
+            model._check_parameters()
+            self._fit = model._fit_once(self._rows)
+        else:
+            self._fit = model._fit_again(last, self._start(), max(model.tol, _TOL))
+        model._keep_fit(self._fit, {})
+        if self._fit.problem.penalty.quadratic and 0 < model.alpha < np.inf:
+            knot = np.log(model.alpha), self._fit.solution.coefficients
+            self._knots = [*self._knots[1 - _KNOTS :], knot]
+
+    def _start(self):
+        """Return the coefficients of the polynomial in log alpha through the last solutions."""
+        if not self._knots or not 0 < self._model.alpha < np.inf:
+            return self._fit.solution.coefficients
+        x, parts = np.log(self._model.alpha), []
+        for i, (at, part) in enumerate(self._knots):
+            others = np.array([knot for j, (knot, _) in enumerate(self._knots) if j != i])
+            parts.append(part.times(np.prod((x - others) / (at - others))))
+        start = parts[0]
+        for part in parts[1:]:
+            start = start.plus(part)
+        return start
 
 
 def _others(candidate):
@@ -65,22 +133,11 @@ def _tasks(estimator, X, y):
     return _input.factorize(_input.split_task_column(X, column)[0], column)
 
 
-def _task_losses(model, X, y, codes, n_tasks):
+def _task_means(losses, codes, n_tasks):
     """Return minus the mean loss of each task, (T,), NaN where it has no rows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of unknown tasks, once more
-        loss = _log_loss(model, X, y) if is_classifier(model) else (y - model.predict(X)) ** 2
     if codes is None:
-        observed = np.maximum(1, np.count_nonzero(~np.isnan(loss), axis=0))
-        return -np.atleast_1d(np.nansum(loss, axis=0) / observed)
+        observed = np.maximum(1, np.count_nonzero(~np.isnan(losses), axis=0))
+        return -np.atleast_1d(np.nansum(losses, axis=0) / observed)
     count = np.bincount(codes, minlength=n_tasks).astype(float)
     count[count == 0] = np.nan
-    return -np.bincount(codes, loss, minlength=n_tasks) / count
-
-
-def _log_loss(model, X, y):
-    """Return minus the log of the probability of what was observed, of the shape of y."""
-    if y.ndim == 2:  # in the wide form y is 0 or 1
-        return np.logaddexp(0.0, (1 - 2 * y) * model.decision_function(X))
-    place = np.searchsorted(model.classes_, y)
-    return -model.predict_log_proba(X)[np.arange(len(y)), place]
+    return -np.bincount(codes, losses, minlength=n_tasks) / count

@@ -58,6 +58,8 @@ class ADMMSolver:
 
     advice = "scale the features, raise max_iter or tol, or use a larger alpha"
 
+    watch = None  # as of the other solvers
+
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
         self.n_iter, self._by_newton = 0, False
@@ -82,7 +84,7 @@ class ADMMSolver:
         problem, best, history, stalled, slow = self.problem, None, [], 0, 0
         point, evaluation = start, problem.evaluate(start, split)
         check_finite(evaluation)
-        copies, model, accuracy, before = None, None, None, None
+        copies, model, accuracy, before, stopped = None, None, None, None, False
         while True:
             entry = {"objective": evaluation.objective, "optimality": evaluation.optimality}
             residuals = copies.report() if copies else {}
@@ -95,8 +97,9 @@ class ADMMSolver:
             converged = best[1].optimality <= self.tol
             rounding = copies is not None and max(copies.primal, copies.dual) < _EXHAUSTED
             patience = 3 if rounding else _PATIENCE
-            if converged or stalled >= patience or self.n_iter >= self.max_iter:
+            if converged or stopped or stalled >= patience or self.n_iter >= self.max_iter:
                 break
+            done = self.watch() if self.watch else None
             if model is None or not self._quadratic:
                 model, metric = self._model(evaluation)
                 A, gradient = self._augmented(point), self._joined(*evaluation.sums[2:4])
@@ -111,11 +114,14 @@ class ADMMSolver:
                 evaluation = problem.evaluate(point, split)
             else:
                 point, split, evaluation = self._search((point, split, evaluation), target)
+            stopped = done is not None and done(point, evaluation, split)
         last_step = None if before is None else point.plus(before.times(-1.0))
         point, evaluation, split = self._simplest(*best)
         figures = evaluation.objective, evaluation.optimality, self.n_iter
         converged = evaluation.optimality <= self.tol
-        return Solution(point, *figures, converged, history, last_step, split=split)
+        return Solution(
+            point, *figures, converged, history, last_step, split=split, stopped=stopped
+        )
 
     def _simplest(self, point, evaluation, split):
         """Return the solution, or the one with nothing that norms penalise, if it is one too."""

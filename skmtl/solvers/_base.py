@@ -33,6 +33,8 @@ class Solution:
         Whether the solver stopped because the objective, which is at least zero, is next to it.
     split : Split or None
         How the penalty sees the coefficients, where it has been split from the loss.
+    stopped : bool
+        Whether the solver stopped because it was asked to.
     """
 
     coefficients: Coefficients
@@ -44,6 +46,7 @@ class Solution:
     last_step: Coefficients | None = None
     exhausted: bool = False
     split: Split | None = None
+    stopped: bool = False
 
 
 class NewtonSolver(ABC):
@@ -69,6 +72,7 @@ class NewtonSolver(ABC):
     """
 
     advice = "scale the features, or raise alpha or tol"
+    watch = None  # called before a step, returns what is called after it and may ask to stop
 
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
@@ -98,6 +102,7 @@ class NewtonSolver(ABC):
     def solve(self, start, split=None):
         """Return the ``Solution`` reached from ``start``; quadratic penalties need no ``split``."""
         problem, best, history, stalled, before = self.problem, None, [], 0, None
+        stopped = False
         coefficients, evaluation = start, problem.evaluate(start)
         check_finite(evaluation)
         while True:
@@ -114,8 +119,9 @@ class NewtonSolver(ABC):
                 stalled += 1
             converged = best[1].optimality <= self.tol
             exhausted = self._exhausted(evaluation)
-            if converged or exhausted or stalled == 2 or self.n_iter >= self.max_iter:
+            if converged or exhausted or stopped or stalled == 2 or self.n_iter >= self.max_iter:
                 break
+            done = self.watch() if self.watch else None
             self.rtol = self._forcing(history)
             if before is None or not self._quadratic:
                 self.setup(evaluation)
@@ -125,6 +131,7 @@ class NewtonSolver(ABC):
                 coefficients, evaluation = target, problem.evaluate(target)
             else:
                 coefficients, evaluation = self._search(coefficients, evaluation, target)
+            stopped = done is not None and done(coefficients, evaluation)
         last_step = None if before is None else coefficients.plus(before.times(-1.0))
         coefficients, evaluation = best
         return Solution(
@@ -136,6 +143,7 @@ class NewtonSolver(ABC):
             history,
             last_step,
             exhausted,
+            stopped=stopped,
         )
 
     def _progress(self, evaluation, best):

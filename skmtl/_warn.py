@@ -1,0 +1,14 @@
+"""Warnings that point at the user's line, however deep in the package they arise."""
+
+import sys
+import warnings
+
+_PASSED_ON = ("skmtl.", "sklearn.callback")  # callbacks wrap every fit
+
+
+def warn(message, category=UserWarning):
+    """Warn at the first line outside of the package on the way here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith(_PASSED_ON):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -1,0 +1,388 @@
+"""RegularizationPathCV finds what GridSearchCV finds, of the models that it solves at once."""
+
+import functools
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.metrics import get_scorer, make_scorer, mean_absolute_error
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    RepeatedKFold,
+    ShuffleSplit,
+)
+
+from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from skmtl.metrics import make_task_scorer
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from tests._problems import ESTIMATORS, TASK_WEIGHT, make_rows, make_wide
+
+RTOL = 1e-8
+ALPHAS = [0.01, 0.5, 8.0, 1e3, np.inf]
+FOLDS = TaskKFold(3, task_column=0)
+ROWS = make_rows()
+N = len(ROWS.y)
+WEIGHT = np.random.default_rng(1).uniform(0.2, 3.0, N)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """A list that every fit of the three regressors adds to."""
+    done = []
+    for kind in ESTIMATORS:
+
+        def counted(model, *args, _fit=kind.fit, **kwargs):
+            done.append(model)
+            return _fit(model, *args, **kwargs)
+
+        monkeypatch.setattr(kind, "fit", functools.wraps(kind.fit)(counted))
+    return done
+
+
+def grid_search(model, alphas, X, y, cv, strengths=None, scoring=None, **fit):
+    """GridSearchCV, of which weights go to the fits only: scores count all rows alike."""
+    grid = {"alpha": alphas, **(strengths or {})}
+    search = GridSearchCV(model, grid, cv=cv, scoring=scoring, error_score="raise")
+    if fit.get("sample_weight") is None:
+        return search.fit(X, y, **fit)
+    with config_context(enable_metadata_routing=True):
+        model = clone(model).set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=False)
+        if scoring is not None:
+            scoring = get_scorer(scoring).set_score_request(sample_weight=False)
+        return search.set_params(estimator=model, scoring=scoring).fit(X, y, **fit)
+
+
+def assert_same_search(ours, theirs, X, rtol=RTOL):
+    """Check the whole table, the choice, and what is predicted with it."""
+    a, b = ours.cv_results_, theirs.cv_results_
+    assert set(a) == set(b)
+    assert a["params"] == b["params"]
+    size = np.abs(b["mean_test_score"]).max()
+    for name, column in b.items():
+        if name.startswith("param_"):
+            assert_array_equal(a[name].data, column.data, err_msg=name)
+            assert_array_equal(a[name].mask, column.mask, err_msg=name)
+        elif name.endswith("_time"):
+            assert a[name].shape == column.shape
+            assert (a[name] >= 0).all()
+        elif name != "params" and name != "rank_test_score":
+            assert_allclose(a[name], column, rtol=rtol, atol=rtol * size, err_msg=name)
+    assert_array_equal(a["rank_test_score"], b["rank_test_score"])
+    assert a["rank_test_score"].dtype == b["rank_test_score"].dtype
+    assert np.ptp(b["mean_test_score"]) > 1e-3 * size
+    for name in ("best_params_", "best_index_", "n_splits_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert_allclose(ours.best_score_, theirs.best_score_, rtol=rtol)
+    expected = theirs.predict(X)
+    assert_allclose(ours.predict(X), expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+
+
+def compare(model, X, y, cv, *, alphas=ALPHAS, strengths=None, scoring=None, fit=None, given=None):
+    """Search both ways; ``given`` is what GridSearchCV gets as cv in place of the same."""
+    model, fit = clone(model), fit or {}
+    ours = RegularizationPathCV(model, alphas, strengths=strengths, cv=cv, scoring=scoring)
+    ours.fit(X, y, **fit)
+    given = cv if given is None else given
+    theirs = grid_search(model, alphas, X, y, given, strengths, scoring, **fit)
+    assert_same_search(ours, theirs, X)
+    if not np.isnan(y).any():
+        assert_allclose(ours.score(X, y), theirs.score(X, y), rtol=RTOL)
+    assert_array_equal(ours.alphas_, alphas)
+    return ours
+
+
+LONG = {
+    "pooled": PooledRegressor(),
+    "pooled-within": PooledRegressor(alpha_intercept=0.0),
+    "pooled-random-intercepts": PooledRegressor(alpha_intercept=3.0),
+    "pooled-no-intercept": PooledRegressor(fit_intercept=False),
+    "separate": SharedL2Regressor(),
+    "separate-no-intercept": SharedL2Regressor(fit_intercept=False),
+    "mean": MeanRegularizedRegressor(),
+    "mean-free-levels": MeanRegularizedRegressor(alpha_intercept=0.0),
+    "mean-one-level": MeanRegularizedRegressor(alpha_intercept=np.inf),
+    "mean-shared": MeanRegularizedRegressor(alpha_shared=0.7, alpha_intercept=5.0),
+    "mean-no-center": MeanRegularizedRegressor(alpha_shared=np.inf),
+    "mean-no-intercept": MeanRegularizedRegressor(fit_intercept=False, alpha_shared=0.2),
+}
+WEIGHTS = {
+    "none": (None, None),
+    "rows": (WEIGHT, None),
+    "balanced": (None, "balanced"),
+    "dict": (None, {**TASK_WEIGHT, "absent": 3.0}),
+    "array": (None, [2.0, 0.5, 1.0, 3.0]),
+    "rows-balanced": (WEIGHT, "balanced"),
+    "rows-dict": (WEIGHT, TASK_WEIGHT),
+}
+
+
+def long_model(name, **params):
+    return clone(LONG[name]).set_params(task_column=0, **params)
+
+
+@pytest.mark.parametrize("weights", ["none", "rows-balanced"])
+@pytest.mark.parametrize("name", LONG)
+def test_long_form(name, weights, fits):
+    sample_weight, task_weight = WEIGHTS[weights]
+    model = long_model(name, task_weight=task_weight)
+    compare(model, ROWS.long, ROWS.y, FOLDS, fit={"sample_weight": sample_weight})
+    # one is the refit; the others are GridSearchCV's
+    assert len(fits) == 1 + FOLDS.n_splits * len(ALPHAS) + 1
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_weights(weights):
+    sample_weight, task_weight = WEIGHTS[weights]
+    fit, squares = {"sample_weight": sample_weight}, "neg_mean_squared_error"
+    model = long_model("mean", task_weight=task_weight)
+    weighted = compare(model, ROWS.long, ROWS.y, FOLDS, fit=fit, scoring=squares)
+    plain = clone(weighted).set_params(estimator=long_model("mean")).fit(ROWS.long, ROWS.y)
+    scores = [search.cv_results_["mean_test_score"] for search in (weighted, plain)]
+    assert np.allclose(*scores, rtol=1e-4) == (weights == "none")
+
+
+WIDE = {
+    "pooled": PooledRegressor(),
+    "pooled-within": PooledRegressor(alpha_intercept=0.0),
+    "pooled-random-intercepts": PooledRegressor(alpha_intercept=3.0),
+    "separate": SharedL2Regressor(),
+    "mean": MeanRegularizedRegressor(),
+    "mean-shared": MeanRegularizedRegressor(alpha_shared=0.7, alpha_intercept=np.inf),
+    "mean-no-intercept": MeanRegularizedRegressor(fit_intercept=False),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_form(name, weighted, fits):
+    X, Y = make_wide(missing=0.0)
+    weight = np.random.default_rng(3).uniform(0.2, 3.0, len(X))
+    fit = {"sample_weight": weight} if weighted else {}
+    compare(WIDE[name], X, Y, KFold(3, shuffle=True, random_state=0), fit=fit)
+    assert len(fits) == 1 + 3 * len(ALPHAS) + 1
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_wide_form_fitted_one_by_one(missing):
+    """Missing targets (a score for observed ones only) and task weights have no fast route."""
+    X, Y = make_wide(missing=missing)
+    model = MeanRegularizedRegressor(task_weight=[1.0, 2.0, 0.5, 3.0])
+    scoring = make_task_scorer("mean_squared_error")
+    ours = compare(model, X, Y, KFold(3), scoring=scoring)
+    train, test = next(KFold(3).split(X))
+    model.set_params(alpha=ALPHAS[2]).fit(X[train], Y[train])
+    expected = -np.nanmean((model.predict(X[test]) - Y[test]) ** 2, axis=0)
+    assert_allclose(ours.task_scores_[2, 0], expected, rtol=RTOL)
+
+
+@pytest.mark.parametrize("model", [e() for e in ESTIMATORS], ids=repr)
+@pytest.mark.parametrize("form", ["alone", "column of Y", "label"])
+def test_single_task(model, form):
+    rows, model = make_rows(sizes=(12,)), clone(model)
+    if isinstance(model, MeanRegularizedRegressor):
+        model.set_params(alpha_shared=0.7)  # a free centre would be the task itself
+    if form == "alone":
+        compare(model, rows.X, rows.y, 3)
+    elif form == "column of Y":
+        compare(model, rows.X, rows.y[:, None], 3)
+    else:
+        compare(model.set_params(task_column=0), rows.long, rows.y, 3, given=FOLDS)
+
+
+GRIDS = {
+    "levels": ("mean", {"alpha_intercept": [0.0, 2.0, 50.0, np.inf]}),
+    "center": ("mean", {"alpha_shared": [0.0, 1.0, 30.0, np.inf]}),
+    "both": ("mean", {"alpha_shared": [0.5, np.inf], "alpha_intercept": [10.0, 0.0]}),
+    "pooled": ("pooled", {"alpha_intercept": [np.inf, 0.0, 7.0]}),
+}
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("name", GRIDS)
+def test_strengths(name, wide, fits):
+    name, grid = GRIDS[name]
+    if wide:
+        ours = compare(WIDE[name], *make_wide(missing=0.0), 3, strengths=grid)
+    else:
+        ours = compare(long_model(name), ROWS.long, ROWS.y, FOLDS, strengths=grid)
+    assert len(ours.cv_results_["params"]) == len(ALPHAS) * np.prod([*map(len, grid.values())])
+    assert len(fits) == 1 + 3 * len(ours.cv_results_["params"]) + 1
+
+
+def largest_error(y, predicted):
+    return np.abs(y - predicted).max()
+
+
+SCORINGS = {
+    "default": None,
+    "r2": "r2",
+    "squares": "neg_mean_squared_error",
+    "absolute": "neg_mean_absolute_error",
+    "root": "neg_root_mean_squared_error",
+    "made": make_scorer(mean_absolute_error, greater_is_better=False),
+    "own": make_scorer(largest_error, greater_is_better=False),
+    "macro": make_task_scorer("r2", task_column=0, average="macro"),
+    "worst": make_task_scorer("mean_squared_error", task_column=0, average="worst"),
+    "callable": lambda model, X, y: -np.abs(model.predict(X) - y).sum(),
+}
+
+
+@pytest.mark.parametrize("name", SCORINGS)
+def test_scoring(name, fits):
+    model = MeanRegularizedRegressor(task_column=0)
+    compare(model, ROWS.long, ROWS.y, FOLDS, scoring=SCORINGS[name])
+    assert len(fits) == 1 + FOLDS.n_splits * len(ALPHAS) + 1
+
+
+@pytest.mark.parametrize("name", ["default", "squares", "made"])
+def test_scoring_in_the_wide_form(name):
+    compare(MeanRegularizedRegressor(), *make_wide(missing=0.0), 4, scoring=SCORINGS[name])
+
+
+def test_constant_target():
+    """R^2 has a convention there."""
+    X, Y = make_wide(missing=0.0)
+    Y[:5, 1] = Y[0, 1]
+    compare(MeanRegularizedRegressor(), X, Y, [(np.arange(5, len(Y)), np.arange(5))])
+
+
+@pytest.mark.filterwarnings("ignore:.*well-defined:sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
+def test_a_fold_of_one_row():
+    """It has no R^2: nothing is to choose from, and all rank alike."""
+    pairs = [(np.arange(1, N), np.arange(1)), (np.arange(9, N), np.arange(9))]
+    model = MeanRegularizedRegressor(task_column=0)
+    ours = RegularizationPathCV(model, ALPHAS, cv=pairs).fit(ROWS.long, ROWS.y)
+    theirs = grid_search(model, ALPHAS, ROWS.long, ROWS.y, pairs)
+    for key in ("split0_test_score", "split1_test_score", "rank_test_score", "std_test_score"):
+        assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], rtol=RTOL, err_msg=key)
+    assert np.isnan(ours.cv_results_["split0_test_score"]).all()
+    assert ours.best_index_ == theirs.best_index_ == 0
+
+
+def masks(n):
+    for k in range(3):
+        test = np.arange(n) % 3 == k
+        yield ~test, test
+
+
+GROUPS = np.arange(N) // 6
+SPLITTERS = {
+    "tasks": FOLDS,
+    "shuffled-tasks": TaskKFold(3, task_column=0, shuffle=True, random_state=5),
+    "folds": KFold(3, shuffle=True, random_state=0),
+    "repeated": RepeatedKFold(n_splits=3, n_repeats=2, random_state=0),
+    "shuffled": ShuffleSplit(5, test_size=0.3, random_state=0),
+    "one": ShuffleSplit(1, test_size=0.3, random_state=0),
+    "pairs": [(np.arange(8, N), np.arange(8)), (np.arange(N - 9), np.arange(N - 9, N))],
+    "overlap": [(np.arange(N), np.arange(N)), (np.arange(5, N), np.arange(12))],
+    "negative": [(np.arange(N - 6), np.arange(-6, 0))],
+    "masks": list(masks(N)),
+    "unordered": [(np.random.default_rng(2).permutation(N)[:25], np.arange(N)[::-1])],
+    "lists": [(list(range(8, N)), list(range(8)))],
+    "bootstrap": [(np.random.default_rng(s).integers(0, N, N), np.arange(N)) for s in range(3)],
+}
+
+
+@pytest.mark.parametrize("name", SPLITTERS)
+def test_splitters(name, fits):
+    cv = SPLITTERS[name]
+    model = MeanRegularizedRegressor(task_column=0)
+    ours = compare(model, ROWS.long, ROWS.y, cv, fit={"sample_weight": WEIGHT})
+    if name != "bootstrap":  # whose rows repeat
+        assert len(fits) == 1 + ours.n_splits_ * len(ALPHAS) + 1
+
+
+def test_integer_cv_and_generator():
+    """A number means folds that keep every task; splits that are gone once read are kept."""
+    model = MeanRegularizedRegressor(task_column=0)
+    compare(model, ROWS.long, ROWS.y, 3, given=TaskKFold(3, task_column=0))
+    pairs = list(KFold(3, shuffle=True, random_state=0).split(ROWS.long))
+    compare(model, ROWS.long, ROWS.y, iter(pairs), given=pairs)
+
+
+def test_groups():
+    model = PooledRegressor(task_column=0, alpha_intercept=2.0)
+    compare(model, ROWS.long, ROWS.y, GroupKFold(3), fit={"groups": GROUPS})
+    with pytest.raises(ValueError, match="groups"):
+        RegularizationPathCV(model, ALPHAS, cv=GroupKFold(3)).fit(ROWS.long, ROWS.y)
+
+
+@pytest.mark.parametrize("cv", [LeaveOneGroupOut(), KFold(4)], ids=repr)
+def test_tasks_absent_from_training(cv):
+    """Tasks of the test rows, and tasks of no test row; the shared model predicts the former."""
+    order = np.argsort(ROWS.codes, kind="stable")
+    X, y = ROWS.long[order], ROWS.y[order]
+    fit = {"groups": X[:, 0]} if isinstance(cv, LeaveOneGroupOut) else {}
+    model = MeanRegularizedRegressor(task_column=0, handle_unknown="shared", alpha_shared=0.1)
+    ours = compare(model, X, y, cv, fit=fit)
+    assert np.isfinite(ours.cv_results_["mean_test_score"]).all()
+    model = MeanRegularizedRegressor(task_column=0)
+    with pytest.raises(ValueError, match=r"predict got task.*not seen in fit.*TaskKFold"):
+        RegularizationPathCV(model, ALPHAS, cv=cv).fit(X, y, **fit)
+
+
+@pytest.mark.parametrize("task_weight", [None, "balanced", TASK_WEIGHT])
+def test_tasks_that_neither_train_nor_test(task_weight, fits):
+    """They are no part of the problem: neither of its centre nor of the mean weight of a task."""
+    kept = np.flatnonzero(ROWS.codes != 1)
+    pairs = [(np.delete(kept, np.s_[k::3]), kept[k::3]) for k in range(3)]
+    for name in ("mean", "mean-no-intercept", "separate", "pooled-random-intercepts"):
+        model = long_model(name, task_weight=task_weight)
+        fits.clear()
+        ours = compare(model, ROWS.long, ROWS.y, pairs)
+        assert len(fits) == 3 * len(ALPHAS) + 2
+        assert np.isnan(ours.task_scores_[:, :, 1]).all()
+        assert np.isfinite(ours.task_scores_[:, :, [0, 2, 3]]).all()
+
+
+def test_zero_weights():
+    """Rows and tasks of no weight are no part of a fit, but of its scores."""
+    weight = np.where(np.arange(N) % 5 == 0, 0.0, WEIGHT)
+    model = MeanRegularizedRegressor(task_column=0)
+    compare(model, ROWS.long, ROWS.y, FOLDS, fit={"sample_weight": weight})
+    model = MeanRegularizedRegressor(
+        task_column=0, task_weight={**TASK_WEIGHT, 2: 0.0}, handle_unknown="shared"
+    )
+    compare(model, ROWS.long, ROWS.y, FOLDS)
+
+
+@pytest.mark.parametrize("alphas", [[0.0, 1.0, np.inf], [0.0], [np.inf], [3.0], [5.0, 0.2, 5.0]])
+@pytest.mark.parametrize("name", ["pooled-random-intercepts", "separate", "mean"])
+def test_unusual_alphas(name, alphas):
+    """Zero, infinity, a single one, an order of their own with one twice."""
+    model = long_model(name)
+    if len(alphas) == 1:
+        ours = RegularizationPathCV(model, alphas, cv=FOLDS).fit(ROWS.long, ROWS.y)
+        theirs = grid_search(model, alphas, ROWS.long, ROWS.y, FOLDS)
+        for key in ("split0_test_score", "split2_test_score", "std_test_score"):
+            assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], rtol=RTOL)
+    else:
+        compare(model, ROWS.long, ROWS.y, FOLDS, alphas=alphas)
+
+
+@pytest.mark.parametrize("name", ["separate", "mean"])
+def test_fewer_rows_than_features(name):
+    rows = make_rows(sizes=(4, 5, 3), d=20)
+    model = long_model(name)
+    if name == "mean":
+        model.set_params(alpha_shared=0.3)
+    compare(model, rows.long, rows.y, 2, given=TaskKFold(2, task_column=0))
+    rows = make_rows(sizes=(9, 8, 10), d=12)
+    compare(model, rows.long, rows.y, FOLDS)
+
+
+def test_many_rows_away_from_zero():
+    """Means far from zero, scales far from one: the moments must be of deviations."""
+    rows = make_rows(sizes=(60, 30, 45, 80), d=4, seed=3)
+    X = rows.long
+    X[:, 1:] = 1e4 + X[:, 1:] * [1.0, 10.0, 1.0, 0.1]
+    y = 1e4 + rows.y
+    model = MeanRegularizedRegressor(task_column=0, alpha_intercept=5.0)
+    compare(model, X, y, FOLDS, alphas=[0.1, 1.0, 30.0])

@@ -1,0 +1,391 @@
+"""RegularizationPathCV of all models, what it keeps, and how it gets on with scikit-learn."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmtl import (
+    ADMMClassifier,
+    ADMMRegressor,
+    GraphRegularizedClassifier,
+    GraphRegularizedRegressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    PooledClassifier,
+    SharedL2Classifier,
+    SharedL2Regressor,
+    alpha_max,
+)
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from skmtl.penalties import L1, L21
+from skmtl.penalties import Ridge as RidgePenalty
+from tests import _classification
+from tests._problems import make_rows, make_wide
+from tests.test_path import grid_search
+
+FOLDS = TaskKFold(3, task_column=0)
+ALPHAS = [0.1, 3.0, 60.0]
+ROWS = make_rows(sizes=(12, 9, 14, 11))
+BINARY = _classification.make_rows(2)
+THREE = _classification.make_rows(3)
+CHAIN = [(0, 1), (1, 2, 2.0), (2, 3)]
+SHARED = {"alpha_shared": 0.1}
+SUM = L21(1.0) + RidgePenalty(0.2)
+LOSS = "neg_log_loss"
+MODELS = {
+    "graph": (GraphRegularizedRegressor(task_graph=CHAIN), {}, None),
+    "graph-levels": (GraphRegularizedRegressor(), {"alpha_intercept": [0.0, 5.0]}, None),
+    "l21": (ADMMRegressor("l21"), {}, None),
+    "trace-norm": (ADMMRegressor("trace_norm", alpha_intercept=0.0), {}, "r2"),
+    "l1": (ADMMRegressor(L1()), {"penalty__alpha": [0.3, 4.0]}, None),
+    "uncertainty": (MeanRegularizedRegressor(task_weight="uncertainty"), {}, None),
+    "auto-level": (MeanRegularizedRegressor(alpha_intercept="auto", **SHARED), {}, None),
+    "zero": (MeanRegularizedRegressor(), {"alpha_shared": [0.0, 3.0]}, "neg_max_error"),
+    "binary": (MeanRegularizedClassifier(), {}, LOSS),
+    "binary-accuracy": (MeanRegularizedClassifier(**SHARED), {}, None),
+    "binary-shared": (MeanRegularizedClassifier(), {"alpha_shared": [0.1, 9.0]}, LOSS),
+    "pooled": (PooledClassifier(alpha_intercept=2.0), {}, LOSS),
+    "separate": (SharedL2Classifier(), {}, "roc_auc"),
+    "classes": (MeanRegularizedClassifier(**SHARED), {}, LOSS),
+    "graph-classes": (GraphRegularizedClassifier(task_graph=CHAIN, alpha_shared=0.1), {}, LOSS),
+    "l21-classes": (ADMMClassifier(SUM, tol=1e-6), {}, LOSS),
+}
+WEIGHTED = ("graph", "l1", "binary", "classes")
+
+
+def data(name):
+    rows = THREE if "classes" in name else BINARY if is_classifier(MODELS[name][0]) else ROWS
+    y = np.array(["a", "b", "c"])[rows.y] if rows is not ROWS else rows.y
+    return rows.long, y, rows.codes
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_choice_and_scores_are_those_of_grid_search(name):
+    model, strengths, scoring = MODELS[name]
+    model = clone(model).set_params(task_column=0)
+    alphas = [0.0, *ALPHAS] if name == "zero" else ALPHAS
+    X, y, _ = data(name)
+    weight = np.linspace(0.5, 2.0, len(y)) if name in WEIGHTED else None
+    ours = RegularizationPathCV(model, alphas, strengths=strengths, cv=FOLDS, scoring=scoring)
+    ours.fit(X, y, sample_weight=weight)
+    theirs = grid_search(model, alphas, X, y, FOLDS, strengths, scoring, sample_weight=weight)
+    a, b = ours.cv_results_, theirs.cv_results_
+    assert set(a) == set(b)
+    assert a["params"] == b["params"]
+    assert ours.best_params_ == theirs.best_params_
+    for key in ("mean_test_score", "std_test_score", "split0_test_score", "split2_test_score"):
+        assert_allclose(a[key], b[key], rtol=1e-4, atol=1e-6, err_msg=key)
+    assert np.ptp(a["mean_test_score"]) > 1e-3
+    assert_allclose(ours.score(X, y), theirs.score(X, y), rtol=1e-4)
+    assert_array_equal(ours.predict(X)[:5].shape, theirs.predict(X)[:5].shape)
+    assert ours.best_estimator_.warm_start is False
+
+
+def test_penalties_of_candidates_are_their_own():
+    """The grid sets a parameter of the penalty; the estimator passed in keeps its own."""
+    model = ADMMRegressor(L1(2.5), task_column=0)
+    search = RegularizationPathCV(
+        model, [1.0, 10.0], strengths={"penalty__alpha": [0.5, 4.0]}, cv=FOLDS
+    ).fit(ROWS.long, ROWS.y)
+    assert model.penalty.alpha == 2.5
+    assert search.best_estimator_.penalty.alpha == search.best_params_["penalty__alpha"]
+    # only the product counts
+    scores = search.cv_results_["mean_test_score"]
+    search.set_params(alphas=[0.5, 4.0, 5.0, 40.0], strengths=None, refit=False)
+    search.set_params(estimator=ADMMRegressor(L1(), task_column=0)).fit(ROWS.long, ROWS.y)
+    assert_allclose(scores, search.cv_results_["mean_test_score"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["graph", "binary", "classes"])
+def test_scores_of_tasks(name):
+    model, X, y, codes = clone(MODELS[name][0]).set_params(task_column=0), *data(name)
+    search = RegularizationPathCV(model, ALPHAS, cv=FOLDS).fit(X, y)
+    assert search.task_scores_.shape == (len(ALPHAS), 3, 4)
+    for number, (train, test) in enumerate(FOLDS.split(X)):
+        model.set_params(alpha=ALPHAS[1]).fit(X[train], y[train])
+        for t in range(4):
+            own = test[codes[test] == t]
+            if is_classifier(model):
+                score = -log_loss(y[own], model.predict_proba(X[own]), labels=model.classes_)
+            else:
+                score = -mean_squared_error(y[own], model.predict(X[own]))
+            assert_allclose(search.task_scores_[1, number, t], score, rtol=1e-5)
+
+
+def test_wide_indicator():
+    X, Y = _classification.make_indicator()
+    model, cv = MeanRegularizedClassifier(), KFold(3)
+    ours = RegularizationPathCV(model, ALPHAS, cv=3).fit(X, Y)
+    theirs = GridSearchCV(model, {"alpha": ALPHAS}, cv=cv).fit(X, Y)
+    for key in ("mean_test_score", "std_test_score", "rank_test_score"):
+        assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], rtol=1e-6)
+    train, test = next(cv.split(X))
+    model.set_params(alpha=ALPHAS[2]).fit(X[train], Y[train])
+    p = model.predict_proba(X[test])
+    score = [-log_loss(Y[test, t], p[:, t], labels=[0, 1]) for t in range(4)]
+    assert_allclose(ours.task_scores_[2, 0], score, rtol=1e-5)
+    assert_array_equal(ours.predict(X), theirs.predict(X))
+
+
+def test_cv_none_is_five_folds_elsewhere():
+    model = GraphRegularizedRegressor(task_column=0)
+    ours = RegularizationPathCV(model, ALPHAS).fit(ROWS.long, ROWS.y)
+    theirs = GridSearchCV(model, {"alpha": ALPHAS}, cv=TaskKFold(5, task_column=0))
+    theirs.fit(ROWS.long, ROWS.y)
+    for key in ("mean_test_score", "std_test_score"):
+        assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], rtol=1e-6)
+    assert ours.n_splits_ == 5
+
+
+@pytest.mark.parametrize("name", ["mean", "binary"])
+def test_one_standard_error(name):
+    """The largest alpha within the standard error of the mean over folds of the best."""
+    cv = TaskKFold(5, task_column=0)
+    if name == "mean":
+        model, (X, y) = MeanRegularizedRegressor(task_column=0), (ROWS.long, ROWS.y)
+        grid = {"alpha_intercept": [0.5, 20.0]}
+    else:
+        model, grid, X, y = MeanRegularizedClassifier(task_column=0), {}, *data("binary")[:2]
+    alphas = np.geomspace(0.1, 1e3, 8)
+    theirs = GridSearchCV(model, {"alpha": alphas, **grid}, cv=cv).fit(X, y).cv_results_
+    folds = np.stack([theirs[f"split{k}_test_score"] for k in range(5)])
+    mean = folds.mean(axis=0)
+    best = mean.argmax()
+    error = folds[:, best].std(ddof=1) / np.sqrt(5)
+    others = [{**params, "alpha": 0} for params in theirs["params"]]
+    near = [c for c in range(len(mean)) if mean[c] >= mean[best] - error]
+    near = [c for c in near if others[c] == others[best]]
+    chosen = max(near, key=lambda c: theirs["params"][c]["alpha"])
+    ours = RegularizationPathCV(model, alphas, strengths=grid, cv=cv, one_standard_error=True)
+    ours.fit(X, y)
+    assert len(near) > 1
+    assert ours.best_index_ == chosen != best
+    assert ours.best_params_ == theirs["params"][chosen]
+    assert_allclose(ours.best_score_, mean[chosen], rtol=1e-6)
+    assert ours.best_estimator_.alpha == ours.best_params_["alpha"]
+    plain = clone(ours).set_params(one_standard_error=False).fit(X, y)
+    assert plain.best_index_ == best
+
+
+@pytest.mark.parametrize("layout", ["long", "weighted", "wide", "binary"])
+def test_alphas_from_the_curvature(layout):
+    """From 1e-4 to 1e3 times the mean over tasks and features of their sums of squares."""
+    weight, bound = None, 0.25 if layout == "binary" else 1.0
+    model = (MeanRegularizedClassifier if layout == "binary" else MeanRegularizedRegressor)()
+    if layout == "wide":
+        X, y = make_wide(missing=0.0)
+        squares = ((X - X.mean(axis=0)) ** 2).sum(axis=0)
+    else:
+        rows = BINARY if layout == "binary" else ROWS
+        X, y, model = rows.long, rows.y, model.set_params(task_column=0)
+        if layout == "weighted":
+            weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+        own = np.ones(len(y)) if weight is None else weight
+        Z = rows.X - np.average(rows.X, axis=0, weights=own)
+        squares = np.stack([own[rows.codes == t] @ Z[rows.codes == t] ** 2 for t in range(4)])
+    search = RegularizationPathCV(model, 5, cv=2, refit=False).fit(X, y, sample_weight=weight)
+    expected = np.geomspace(1e-4, 1e3, 5) * bound * squares.mean()
+    assert_allclose(search.alphas_, expected, rtol=1e-10)
+    assert_array_equal(search.cv_results_["param_alpha"].data, search.alphas_)
+    assert len(RegularizationPathCV(model, cv=2, refit=False).fit(X, y).alphas_) == 50
+
+
+def test_alphas_from_alpha_max():
+    """Of a norm; at the largest nothing is left."""
+    for penalty in ("l21", "robust_mean", SUM):
+        model = ADMMRegressor(penalty, task_column=0)
+        search = RegularizationPathCV(model, 4, cv=FOLDS, refit=False).fit(ROWS.long, ROWS.y)
+        top = alpha_max(model, ROWS.long, ROWS.y)
+        assert_allclose(search.alphas_, top * np.array([1e-3, 1e-2, 1e-1, 1.0]), rtol=1e-10)
+    ridge = ADMMRegressor("ridge", task_column=0)  # no norm
+    search = RegularizationPathCV(ridge, 4, cv=FOLDS, refit=False).fit(ROWS.long, ROWS.y)
+    mean = RegularizationPathCV(MeanRegularizedRegressor(task_column=0), 4, cv=FOLDS, refit=False)
+    assert_allclose(search.alphas_, mean.fit(ROWS.long, ROWS.y).alphas_, rtol=1e-12)
+
+
+def test_refit_and_what_depends_on_it():
+    model = MeanRegularizedRegressor(task_column=0)
+    search = RegularizationPathCV(model, ALPHAS, cv=FOLDS, refit=False).fit(ROWS.long, ROWS.y)
+    assert search.best_params_ == {"alpha": ALPHAS[search.best_index_]}
+    for name in ("best_estimator_", "refit_time_", "n_features_in_"):
+        assert not hasattr(search, name)
+    for method in (search.predict, lambda X: search.score(X, ROWS.y)):
+        with pytest.raises(NotFittedError):
+            method(ROWS.long)
+    search.set_params(refit=True).fit(ROWS.long, ROWS.y)
+    fresh = clone(model).set_params(**search.best_params_).fit(ROWS.long, ROWS.y)
+    assert_array_equal(search.predict(ROWS.long), fresh.predict(ROWS.long))
+    assert search.n_features_in_ == 4
+    assert search.refit_time_ > 0
+    assert not hasattr(search, "predict_proba")
+    assert not hasattr(search, "classes_")
+    with pytest.raises(NotFittedError):
+        RegularizationPathCV(model).predict(ROWS.long)
+
+
+def test_a_strength_for_each_task_is_replaced():
+    """The search sets alpha to a number; what the estimator had is not looked at."""
+    own = MeanRegularizedRegressor({0: 3.0, 1: 0.2, 2: 15.0, 3: 1.0}, task_column=0)
+    for cv in (None, FOLDS):
+        search = RegularizationPathCV(own, ALPHAS, cv=cv).fit(ROWS.long, ROWS.y)
+        plain = clone(search).set_params(estimator__alpha=1.0).fit(ROWS.long, ROWS.y)
+        for key in ("mean_test_score", "std_test_score"):
+            assert_array_equal(search.cv_results_[key], plain.cv_results_[key])
+        assert search.best_params_ == plain.best_params_
+    assert isinstance(own.alpha, dict)
+
+
+def test_methods_of_a_classifier():
+    X, y, _ = data("classes")
+    model = MeanRegularizedClassifier(task_column=0, **SHARED)
+    search = RegularizationPathCV(model, ALPHAS, cv=FOLDS, scoring="neg_log_loss").fit(X, y)
+    best = clone(model).set_params(**search.best_params_).fit(X, y)
+    for method in ("predict", "predict_proba", "decision_function"):
+        assert_array_equal(getattr(search, method)(X), getattr(best, method)(X))
+    assert list(search.classes_) == ["a", "b", "c"]
+    assert is_classifier(search)
+    assert is_regressor(RegularizationPathCV(MeanRegularizedRegressor()))
+    assert_allclose(search.score(X, y), -log_loss(y, best.predict_proba(X)), rtol=1e-12)
+
+
+KNOWN = {"check_requires_y_none": "another message than scikit-learn's where y is None"}
+KNOWN_ALONE = {"check_dtype_object": "numbers in a y of objects have no square root"}
+MEAN = MeanRegularizedRegressor(task_column=0)
+WRONG = {
+    "no alphas": ({"alphas": []}, ValueError, r"at least one number in \[0, inf\], got \[\]"),
+    "negative": ({"alphas": [1.0, -2.0]}, ValueError, r"\[0, inf\], got \[1.0, -2.0\]"),
+    "nan": ({"alphas": [np.nan]}, ValueError, r"numbers? in \[0, inf\]"),
+    "table": ({"alphas": [[1.0]]}, ValueError, "1-D array"),
+    "bool": ({"alphas": True}, ValueError, "got True"),
+    "none of them": ({"alphas": 0}, ValueError, "alphas must be at least 1, got 0"),
+    "strength": (
+        {"strengths": {"beta": [1.0]}},
+        ValueError,
+        r"'beta'.*MeanRegularizedRegressor are \['alpha', 'alpha_intercept', 'alpha_shared'\]",
+    ),
+    "no strength": ({"strengths": {"task_weight": [None]}}, ValueError, "use GridSearchCV"),
+    "alpha twice": ({"strengths": {"alpha": [1.0]}}, ValueError, "Pass its values as alphas"),
+    "empty": ({"strengths": {"alpha_shared": []}}, ValueError, "alpha_shared"),
+    "out of range": ({"strengths": {"alpha_shared": [-1.0]}}, ValueError, r"got -1\.0"),
+    "pipeline": ({"estimator": make_pipeline(MEAN)}, TypeError, "make the search the last step"),
+    "estimator": ({"estimator": 3}, TypeError, "a parameter alpha, got int"),
+    "folds": ({"cv": 1}, ValueError, "n_splits must be an integer of at least 2, got 1"),
+    "cv": ({"cv": "five"}, ValueError, "cv"),
+    "scoring": ({"scoring": "nothing"}, ValueError, "scoring"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_parameters(name):
+    given, error, message = WRONG[name]
+    given = {"estimator": MEAN, "alphas": ALPHAS, "cv": FOLDS} | given
+    with pytest.raises(error, match=message):
+        RegularizationPathCV(**given).fit(ROWS.long, ROWS.y)
+
+
+def test_wrong_data():
+    search = RegularizationPathCV(MEAN, ALPHAS)
+    X, y = ROWS.long, ROWS.y
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        search.fit(X, y[:-1])
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(3,\)"):
+        search.fit(X, y, sample_weight=np.ones(3))
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        search.fit(X, np.where(y > 3, np.nan, y))
+
+
+def test_clone_repr_pickle_and_parameters():
+    search = RegularizationPathCV(MEAN, [1.0, 5.0], strengths={"alpha_shared": [0.0]}, cv=3)
+    text = "RegularizationPathCV(alphas=[1.0, 5.0], cv=3, estimator=Mean"
+    fitted = clone(search).fit(ROWS.long, ROWS.y)
+    for copy in (search, clone(search), pickle.loads(pickle.dumps(fitted)), fitted):
+        assert " ".join(repr(copy).split()).startswith(text)
+    assert search.get_params()["estimator__alpha_intercept"] == 1.0
+    again = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(again.predict(ROWS.long), fitted.predict(ROWS.long))
+    assert again.best_params_ == fitted.best_params_
+    assert not hasattr(clone(fitted), "best_params_")
+    assert MEAN.get_params() == MeanRegularizedRegressor(task_column=0).get_params()
+    assert not hasattr(MEAN, "coef_")
+
+
+def test_last_step_of_a_pipeline():
+    """The scaler sees all rows, as in any pipeline around a search."""
+    search = RegularizationPathCV(MEAN, ALPHAS, cv=FOLDS)
+    scale = ColumnTransformer([("task", "passthrough", [0]), ("x", StandardScaler(), [1, 2, 3])])
+    pipeline = Pipeline([("scale", scale), ("search", search)]).fit(ROWS.long, ROWS.y)
+    Z = np.column_stack([ROWS.codes, StandardScaler().fit_transform(ROWS.X)])
+    alone = clone(search).fit(Z, ROWS.y)
+    scores = pipeline[-1].cv_results_["mean_test_score"]
+    assert_allclose(scores, alone.cv_results_["mean_test_score"], rtol=1e-10)
+    assert_allclose(pipeline.predict(ROWS.long), alone.predict(Z), rtol=1e-10)
+    assert pipeline.score(ROWS.long, ROWS.y) == pytest.approx(alone.score(Z, ROWS.y))
+    weight = np.linspace(0.5, 2.0, len(ROWS.y))
+    pipeline.fit(ROWS.long, ROWS.y, search__sample_weight=weight)
+    alone.fit(Z, ROWS.y, sample_weight=weight)
+    assert_allclose(pipeline.predict(ROWS.long), alone.predict(Z), rtol=1e-10)
+
+
+def test_nested_cross_validation():
+    search = RegularizationPathCV(MEAN, ALPHAS)
+    outer = TaskKFold(3, task_column=0, shuffle=True, random_state=0)
+    X, y = ROWS.long, ROWS.y
+    found = cross_val_score(search, X, y, cv=outer, scoring="r2", error_score="raise")
+    predicted = cross_val_predict(search, X, y, cv=outer)
+    for score, (train, test) in zip(found, outer.split(X), strict=True):
+        inner = clone(search).fit(X[train], y[train])
+        assert_allclose(predicted[test], inner.predict(X[test]), rtol=1e-12)
+        squares = ((y[test] - predicted[test]) ** 2).mean()
+        assert_allclose(score, 1 - squares / y[test].var(), rtol=1e-10)
+    grid = GridSearchCV(search, {"estimator__alpha_intercept": [0.0, 5.0]}, cv=outer).fit(X, y)
+    assert set(grid.best_estimator_.best_params_) == {"alpha"}
+
+
+@pytest.mark.parametrize("output", ["default", "pandas"])
+def test_frames_in_arrays_out(output):
+    X = pd.DataFrame(ROWS.X, columns=["u", "v", "w"]).assign(task=ROWS.codes)
+    with config_context(transform_output=output):
+        search = RegularizationPathCV(SharedL2Regressor(task_column="task"), ALPHAS).fit(X, ROWS.y)
+        assert type(search.predict(X)) is np.ndarray
+    assert list(search.feature_names_in_) == ["u", "v", "w", "task"]
+    assert not hasattr(search, "set_output")
+
+
+def test_metadata_routing():
+    """Weights reach the fits of the search by itself and in a pipeline."""
+    weight, X, y = np.linspace(0.2, 3.0, len(ROWS.y)), ROWS.long, ROWS.y
+    search = RegularizationPathCV(MEAN, ALPHAS, cv=FOLDS)
+    expected = np.empty(len(y))
+    for train, test in FOLDS.split(X):
+        expected[test] = clone(search).fit(X[train], y[train], weight[train]).predict(X[test])
+    with config_context(enable_metadata_routing=True):
+        asks = clone(search).set_fit_request(sample_weight=True)
+        for model in (asks, make_pipeline(asks)):
+            params = {"sample_weight": weight}
+            found = cross_val_predict(model, X, y, cv=FOLDS, params=params)
+            assert_allclose(found, expected, rtol=1e-12)
+    plain = cross_val_predict(search, X, y, cv=FOLDS)
+    assert np.abs(plain - expected).max() > 1e-3
+
+
+@parametrize_with_checks(
+    [
+        RegularizationPathCV(MeanRegularizedRegressor(alpha_shared=0.1), [1.0, 9.0]),
+        RegularizationPathCV(SharedL2Regressor(), 3, cv=3),
+    ],
+    expected_failed_checks=lambda search: KNOWN | (KNOWN_ALONE if search.cv is None else {}),
+)
+def test_checks_of_scikit_learn(estimator, check):
+    check(estimator)
