@@ -6,6 +6,8 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+
 
 def make_task_pipeline(*steps):
     """Make a pipeline of transformers, which see only the features, and a multi-task estimator.
@@ -30,7 +32,8 @@ def make_task_pipeline(*steps):
     Parameters
     ----------
     *steps : transformers, then one estimator
-        The last has ``task_column`` set, as it would be without the pipeline.
+        The last has ``task_column`` set, as it would be without the pipeline; it may be a
+        `RegularizationPathCV` of one that has.
 
     Returns
     -------
@@ -53,13 +56,18 @@ def make_task_pipeline(*steps):
         raise TypeError("make_task_pipeline needs a multi-task estimator as its last step.")
     *transformers, estimator = steps
     name = type(estimator).__name__
-    if not hasattr(estimator, "get_params") or "task_column" not in estimator.get_params():
+    known = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    if isinstance(estimator, RegularizationPathCV):
+        parameter = "estimator__task_column"
+    else:
+        parameter = "task_column"
+    if parameter not in known:
         raise TypeError(
             f"The last step must be an estimator with a parameter task_column, got {name}. "
-            "Use sklearn.pipeline.make_pipeline where there is none; put a search, such as "
-            "GridSearchCV, around the pipeline instead of into it."
+            "Use sklearn.pipeline.make_pipeline where there is none; put a search other than "
+            "RegularizationPathCV around the pipeline instead of into it."
         )
-    column = estimator.task_column
+    column = known[parameter]
     if isinstance(column, bool) or not isinstance(column, Integral | str):
         raise ValueError(
             f"The {name} has task_column={column!r}: set it to the name or position of the column "
@@ -72,4 +80,7 @@ def make_task_pipeline(*steps):
         sparse_threshold=0,  # task labels that are strings have no place in a sparse matrix
         verbose_feature_names_out=False,
     )
-    return make_pipeline(features, clone(estimator).set_params(task_column=0))
+    last = clone(estimator).set_params(**{parameter: 0})
+    if isinstance(known.get("cv"), TaskKFold):
+        last.cv.task_column = 0
+    return make_pipeline(features, last)

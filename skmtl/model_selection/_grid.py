@@ -16,7 +16,10 @@ def alpha_grid(alphas, estimator, X, y, sample_weight):
     """Return the values of alpha, (n_alphas,): those given, or as many as asked for."""
     whole = isinstance(alphas, Integral) and not isinstance(alphas, bool)
     if not whole:
-        values = np.asarray(alphas, dtype=np.float64)
+        try:
+            values = np.asarray(alphas, dtype=np.float64)
+        except (TypeError, ValueError):  # "auto", or a dict
+            values = np.empty(0)
         if values.ndim != 1 or not len(values) or not (values >= 0).all():
             raise ValueError(
                 "alphas must be how many to try, or a 1-D array of at least one number in "

@@ -1,6 +1,7 @@
 """The choice of strengths by cross-validation."""
 
 import time
+from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.model_selection._grid import alpha_grid
 from skmtl.model_selection._results import one_standard_error, results_table
 from skmtl.model_selection._ridge_search import RidgeSearch
@@ -26,10 +28,19 @@ def _delegated(name):
     """Make a method available where the estimator has it."""
 
     def check(search):
+        if not search.refit:
+            raise AttributeError(_unavailable(name))
         getattr(getattr(search, "best_estimator_", search.estimator), name)
         return True
 
     return available_if(check)
+
+
+def _unavailable(name):
+    return (
+        f"RegularizationPathCV has no {name} with refit=False. Fit the estimator with "
+        "best_params_, or set refit to True."
+    )
 
 
 class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
@@ -93,9 +104,10 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
 
     Notes
     -----
-    Leave-one-out measures the levels at the mean features of all rows, whichever is left out. With
-    ``alpha_intercept`` strictly between 0 and inf and a finite alpha, refitting without a row
-    would move that point by about 1/n, and the scores with it.
+    Leave-one-out takes two things from all rows, whichever is left out: the mean of the features,
+    where levels are measured, and the weights of ``task_weight="balanced"``. Refits without a row
+    would move them by about 1/n, and with them the scores where ``alpha_intercept`` is positive
+    and slopes differ between tasks, or tasks are balanced. Elsewhere it is the same to rounding.
 
     See Also
     --------
@@ -147,8 +159,8 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Target.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the fits; as in `GridSearchCV` without metadata routing, scores
-            count all rows alike.
+            Weight of each row in the fits and, as in `GridSearchCV` since scikit-learn 1.7, in the
+            scores.
         groups : array-like of shape (n_samples,), default=None
             Handed to the splitter.
 
@@ -159,20 +171,22 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         """
         self._check_parameters()
         progress = Progress(self, X, y, sample_weight, 1 + bool(self.refit))
-        y = np.asarray(y)
-        if y.ndim == 2 and getattr(self.estimator, "task_column", None) is not None:
-            y = column_or_1d(y, warn=True)
+        y = self._read_target(y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self.alphas_ = alpha_grid(self.alphas, self.estimator, X, y, weight)
         candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.strengths or {})}))
         ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
         if self.cv is None and ridge is not None:
             part = progress.part("leave-one-out")
-            scores, spread = self._leave_one_out(ridge, candidates, X, y)
+            scores, spread = self._leave_one_out(ridge, candidates, X, y, weight)
         else:
             place = np.arange(len(y))  # splits may be masks, or count from the end
             splits = self._splitter(y).split(X, y, groups)
             splits = [(place[train], place[test]) for train, test in splits]
+            if not splits or not all(len(train) and len(test) for train, test in splits):
+                raise ValueError(
+                    f"cv={self.cv!r} makes no split, or one without rows to train on or to test."
+                )
             part, spread = progress.part("search", len(splits)), None
             scores = self._cross_validate(ridge, candidates, splits, X, y, weight, part)
         part.end()
@@ -192,7 +206,22 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         progress.end(lambda: vars(self))
         return self
 
-    def _leave_one_out(self, ridge, candidates, X, y):
+    def _read_target(self, y):
+        """Return the target as an array; what it holds is for the estimator to check."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y, classifies = np.asarray(y), is_classifier(self.estimator)
+        if y.dtype == object and not classifies:
+            y = y.astype(np.float64)
+        if y.ndim == 2 and (
+            self.estimator.task_column is not None or (classifies and y.shape[1] == 1)
+        ):
+            y = column_or_1d(y, warn=True)
+        return y
+
+    def _leave_one_out(self, ridge, candidates, X, y, weight):
         """Return the ``Scores``, of one split, and the spread of the rows' squared errors, (C,)."""
         began = time.perf_counter()
         self.n_splits_ = len(y)
@@ -200,12 +229,14 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         self.scorer_ = scorer_of(self.estimator, name)
         predicted, squares = ridge.left_out()
         scores = Scores.empty(len(candidates), 1, squares.shape[0])
-        scores.test[:, 0] = many_scores(self.scorer_, X, y, predicted)
+        scores.test[:, 0] = many_scores(self.scorer_, X, y, weight, predicted)
         scores.tasks[:, 0] = -squares.T
         scores.fit_time[:] = (time.perf_counter() - began) / len(candidates)
         scores.score_time[:] = 0.0
         error = np.square(y[..., None] - predicted)
-        return scores, (error if y.ndim == 1 else error.mean(axis=1)).std(axis=0)
+        error = error if y.ndim == 1 else error.mean(axis=1)
+        mean = np.average(error, axis=0, weights=weight)
+        return scores, np.sqrt(np.average((error - mean) ** 2, axis=0, weights=weight))
 
     def _cross_validate(self, ridge, candidates, splits, X, y, weight, progress):
         """Return the ``Scores`` on the splits."""
@@ -213,14 +244,14 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         rows = _Rows(X)
         self.scorer_ = scorer_of(self.estimator, self.scoring)
         if ridge is not None and ridge.covers(splits):
-            return ridge.scores(splits, self.scorer_, rows, y, progress)
+            return ridge.scores(splits, self.scorer_, rows, y, weight, progress)
         return warm_scores(
             self.estimator, candidates, splits, self.scorer_, rows, y, weight, progress
         )
 
     def _splitter(self, y):
         """Return the splitter that ``cv`` means."""
-        column = getattr(self.estimator, "task_column", None)
+        column = self.estimator.task_column
         cv = _N_SPLITS if self.cv is None else self.cv
         if isinstance(cv, Integral) and column is not None:
             return TaskKFold(cv, task_column=column)
@@ -240,10 +271,14 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
 
     def _check_parameters(self):
         """Refuse parameters that no data could make right."""
-        if not hasattr(self.estimator, "get_params") or "alpha" not in self.estimator.get_params():
+        if not isinstance(self.estimator, LinearMultiTaskModel):
             raise TypeError(
-                "RegularizationPathCV takes an estimator with a parameter alpha, got "
-                f"{type(self.estimator).__name__}. Of a pipeline, make the search the last step."
+                "RegularizationPathCV takes an estimator of skmtl.linear_model, got "
+                f"{self.estimator!r}. Of a pipeline, make the search the last step."
+            )
+        if self.strengths is not None and not isinstance(self.strengths, Mapping):
+            raise TypeError(
+                f"strengths must be a dict from name to values, got {self.strengths!r}."
             )
         known = self.estimator.get_params()
         for name in self.strengths or {}:
@@ -261,7 +296,7 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
                 "scoring at None, or set cv."
             )
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the score of the best estimator, by ``scoring``.
 
         Parameters
@@ -270,14 +305,19 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
             As in ``fit``.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
 
         Returns
         -------
         float
             Greater is better.
         """
-        check_is_fitted(self, "best_estimator_")
-        return check_scoring(self.best_estimator_, scoring=self.scoring)(self.best_estimator_, X, y)
+        if not self.refit:
+            raise AttributeError(_unavailable("score"))
+        best = self._best()
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return check_scoring(best, scoring=self.scoring)(best, X, y, **given)
 
     @_delegated("predict")
     def predict(self, X):

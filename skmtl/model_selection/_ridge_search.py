@@ -11,7 +11,7 @@ from skmtl import _input
 from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.model_selection._leave_one_out import left_out
 from skmtl.model_selection._moments import long_moments, wide_moments
-from skmtl.model_selection._scoring import Scores, many_scores
+from skmtl.model_selection._scoring import Scores, many_scores, take
 from skmtl.model_selection._spectral_path import CenterSystems, SpectralPath
 
 _CHUNK = 2**23  # numbers in the coefficients, or predictions, of candidates that go together
@@ -89,10 +89,10 @@ class RidgeSearch:
             for train, test in splits
         )
 
-    def scores(self, splits, scorer, X, y, progress):
+    def scores(self, splits, scorer, X, y, weight, progress):
         """Return the ``Scores`` of all candidates on the splits, pairs of index arrays.
 
-        X, a function of an index array, and y are what scorers get.
+        X, a function of an index array, y and ``weight``, (n,) or None, are what scorers get.
         """
         n_candidates = len(self._strengths)
         scores = Scores.empty(n_candidates, len(splits), len(self._rows.tasks))
@@ -100,13 +100,15 @@ class RidgeSearch:
             zip(self._training(splits), splits, strict=True)
         ):
             part = progress.part("split")
-            own = test, scorer, None if isinstance(scorer, str) else X(test), y[test]
+            given = None if isinstance(scorer, str) else X(test), y[test], take(weight, test)
             began = time.perf_counter()
             room = self._X.shape[1] * len(self._rows.tasks) + self._y[test].size
             for candidates, path, systems in self._paths(*self._weighted(moments), room):
                 fits = path.solve(systems)
                 fitted = time.perf_counter()
-                self._score(scores, number, candidates, path.center, *fits, *own)
+                predicted, squares = self._predict(path.center, *fits, test)
+                scores.test[candidates, number] = many_scores(scorer, *given, predicted)
+                scores.tasks[candidates, number] = -squares.T
                 scored = time.perf_counter()
                 scores.fit_time[candidates, number] = (fitted - began) / len(candidates)
                 scores.score_time[candidates, number] = (scored - fitted) / len(candidates)
@@ -140,7 +142,8 @@ class RidgeSearch:
             for b, residual in enumerate(left_out(path, systems, data, moments.total)):
                 part[places[b]] = y[places[b], :, None] - residual
                 tasks = slice(None) if self._wide else slice(b, b + 1)
-                squares[tasks, candidates] = (residual**2).mean(axis=0)
+                own = rows.weight[places[b]]
+                squares[tasks, candidates] = np.average(residual**2, axis=0, weights=own)
             found[..., candidates] = part
         found += self._offset
         return (found if self._wide else found[:, 0]), squares
@@ -211,23 +214,18 @@ class RidgeSearch:
                 alpha, shared = np.array([strengths[c][:2] for c in own]).T
                 yield np.array(own), path, CenterSystems(path, alpha, shared)
 
-    def _score(self, scores, number, candidates, center, W, level, test, scorer, X, y):
-        """Fill in the scores of some candidates on a split."""
-        predicted, squares = self._predict(center, W, level, test)
-        scores.test[candidates, number] = many_scores(scorer, X, y, predicted)
-        scores.tasks[candidates, number] = -squares.T
-
     def _predict(self, center, W, level, test):
         """Return the predictions of some rows, (n, A) or (n, T, A), and mean squared errors (T, A).
 
         W is (B, d, m, A), of the tasks that have rows to train on.
         """
         X, y, A = self._X[test] - center, self._y[test], W.shape[-1]
+        weight = self._rows.weight[test]
         squares = np.full((len(self._rows.tasks), A), np.nan)
         if self._wide:
             predicted = (X @ W[0].reshape(X.shape[1], -1)).reshape(*y.shape, A)
             predicted += level[0]
-            squares[:] = np.square(predicted - y[..., None]).mean(axis=0)
+            squares[:] = np.average(np.square(predicted - y[..., None]), axis=0, weights=weight)
             return predicted + self._offset, squares
         predicted = np.empty((len(y), A))
         codes = self._rows.codes[test]
@@ -237,5 +235,5 @@ class RidgeSearch:
         for t, own in zip(known, np.split(order, first[1:]), strict=True):
             z = X[own] @ W[block[t], :, 0] + level[block[t], 0]
             predicted[own] = z
-            squares[t] = np.square(z - y[own, None]).mean(axis=0)
+            squares[t] = np.average(np.square(z - y[own, None]), axis=0, weights=weight[own])
         return predicted + self._offset, squares

@@ -1,11 +1,14 @@
 """Scores of predictions that are known already."""
 
+import inspect
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.metrics import check_scoring, r2_score
+
+from skmtl._warn import warn
 
 
 class Scores(NamedTuple):
@@ -57,23 +60,41 @@ def scorer_of(estimator, scoring):
         scoring = named[0]  # what ``score`` of scikit-learn's estimators is
     if isinstance(scoring, str) and scoring in named:
         return scoring
+    if not isinstance(scoring, str) and not callable(scoring):
+        raise ValueError(
+            "scoring must be one score, a name or a callable: it is what the choice is made by. "
+            f"Got {scoring!r}. For several scores use GridSearchCV."
+        )
     return check_scoring(estimator, scoring=scoring)
 
 
-def judge(model, X, y, scorer):
+def judge(model, X, y, weight, scorer):
     """Return the score of a fitted model, and its losses of the shape of y.
 
-    These are squared errors, or minus the log of the probability of what was observed. ``scorer``
-    is as of `scorer_of`.
+    These are squared errors, or minus the log of the probability of what was observed. ``weight``
+    (n,) or None and ``scorer`` are as of `many_scores`.
     """
     if is_classifier(model):
         right, losses = _classified(model, model.decision_function(X), y)
-        score = right.mean() if isinstance(scorer, str) else scorer(model, X, y)
-        return score, losses
-    z = model.predict(X)
-    if isinstance(scorer, str):
-        return many_scores(scorer, X, y, z[..., None])[0], (y - z) ** 2
-    return scorer(model, X, y), (y - z) ** 2
+        if isinstance(scorer, str):
+            return np.average(right, weights=weight), losses
+    else:
+        z = model.predict(X)
+        losses = (y - z) ** 2
+        if isinstance(scorer, str):
+            return many_scores(scorer, X, y, weight, z[..., None])[0], losses
+    return scorer(model, X, y, **_weights(scorer, weight)), losses
+
+
+def _weights(scorer, weight):
+    """Return the keyword by which a scorer gets the weights, if there are any."""
+    if weight is None:
+        return {}
+    score = getattr(scorer, "_score_func", scorer)  # scorers of scikit-learn take all keywords
+    if "sample_weight" not in inspect.signature(score).parameters:
+        warn(f"The scoring {scorer!r} takes no sample_weight: it counts all rows alike.")
+        return {}
+    return {"sample_weight": weight}
 
 
 def _classified(model, z, y):
@@ -90,7 +111,12 @@ def _classified(model, z, y):
     return (found == place) & known, np.where(known, losses, np.inf)
 
 
-def many_scores(scorer, X, y, predictions):
+def take(weight, index):
+    """Return some of the weights (n,), or None where there are none."""
+    return None if weight is None else weight[index]
+
+
+def many_scores(scorer, X, y, weight, predictions):
     """Return the scores of many predictions of the same rows, (A,).
 
     Parameters
@@ -98,31 +124,38 @@ def many_scores(scorer, X, y, predictions):
     scorer : callable or str, as of `scorer_of`
     X : the rows, in the form the estimator takes
     y : ndarray of shape (n,) or (n, T)
+    weight : ndarray of shape (n,) or None
     predictions : ndarray of shape (n, A) or (n, T, A)
     """
     if isinstance(scorer, str):
-        return _AT_ONCE[scorer](y.astype(np.float64, copy=False), predictions)
+        return _AT_ONCE[scorer](y, weight, predictions)
+    given = _weights(scorer, weight)
     return np.array(
-        [scorer(Predicted(predictions[..., a]), X, y) for a in range(predictions.shape[-1])]
+        [
+            scorer(Predicted(predictions[..., a]), X, y, **given)
+            for a in range(predictions.shape[-1])
+        ]
     )
 
 
-def _mean_squares(y, predictions):
+def _mean_squares(y, weight, predictions):
     """Return the mean squared error of each output, (A,) or (T, A)."""
-    return np.square(y[..., None] - predictions).mean(axis=0)
+    return np.average(np.square(y[..., None] - predictions), axis=0, weights=weight)
 
 
-def _r2(y, predictions):
-    variance = y.var(axis=0)
+def _r2(y, weight, predictions):
+    variance = np.average(
+        np.square(y - np.average(y, axis=0, weights=weight)), axis=0, weights=weight
+    )
     if len(y) < 2 or not np.all(variance > 0):  # scikit-learn has rules for that
         columns = range(predictions.shape[-1])
-        return np.array([r2_score(y, predictions[..., a]) for a in columns])
-    r2 = 1.0 - _mean_squares(y, predictions) / variance[..., None]
+        return np.array([r2_score(y, predictions[..., a], sample_weight=weight) for a in columns])
+    r2 = 1.0 - _mean_squares(y, weight, predictions) / variance[..., None]
     return r2 if r2.ndim == 1 else r2.mean(axis=0)
 
 
-def _neg_mean_squared_error(y, predictions):
-    mean = _mean_squares(y, predictions)
+def _neg_mean_squared_error(y, weight, predictions):
+    mean = _mean_squares(y, weight, predictions)
     return -(mean if mean.ndim == 1 else mean.mean(axis=0))
 
 

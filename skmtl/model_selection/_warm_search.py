@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from skmtl import _input
 from skmtl.linear_model._base import LinearMultiTaskModel
-from skmtl.model_selection._scoring import Scores, judge
+from skmtl.model_selection._scoring import Scores, judge, take
 
 _TOL = 1e-6  # of fits that are only to be scored
 _KNOTS = 3  # solutions that a start is extrapolated from
@@ -36,14 +36,14 @@ def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, prog
     for number, (train, test) in enumerate(splits):
         X_test, own = X(test), None if codes is None else codes[test]
         split = progress.part("split", len(candidates))
-        weight = None if sample_weight is None else sample_weight[train]
+        weight, tested = take(sample_weight, train), take(sample_weight, test)
         began = time.perf_counter()
         ordered = [candidates[c] for c in order]
         models = _fitted(estimator, ordered, X(train), y[train], weight, split)
         for c, model in zip(order, models, strict=True):
             fitted = time.perf_counter()
-            scores.test[c, number], losses = judge(model, X_test, y[test], scorer)
-            scores.tasks[c, number] = _task_means(losses, own, len(tasks))
+            scores.test[c, number], losses = judge(model, X_test, y[test], tested, scorer)
+            scores.tasks[c, number] = _task_means(losses, tested, own, len(tasks))
             scores.fit_time[c, number] = fitted - began
             began = time.perf_counter()
             scores.score_time[c, number] = began - fitted
@@ -127,17 +127,20 @@ def _others(candidate):
 
 def _tasks(estimator, X, y):
     """Return the tasks (T,) and, in the long form, the task of each row."""
-    column = getattr(estimator, "task_column", None)
+    column = estimator.task_column
     if column is None:
         return np.arange(y.shape[1] if y.ndim == 2 else 1), None
     return _input.factorize(_input.split_task_column(X, column)[0], column)
 
 
-def _task_means(losses, codes, n_tasks):
+def _task_means(losses, weight, codes, n_tasks):
     """Return minus the mean loss of each task, (T,), NaN where it has no rows."""
+    weight = np.ones(len(losses)) if weight is None else weight
     if codes is None:
-        observed = np.maximum(1, np.count_nonzero(~np.isnan(losses), axis=0))
-        return -np.atleast_1d(np.nansum(losses, axis=0) / observed)
-    count = np.bincount(codes, minlength=n_tasks).astype(float)
-    count[count == 0] = np.nan
-    return -np.bincount(codes, losses, minlength=n_tasks) / count
+        seen = ~np.isnan(losses)
+        total = np.atleast_1d(weight @ seen)
+        sums = np.atleast_1d(weight @ np.where(seen, losses, 0.0))
+    else:
+        total = np.bincount(codes, weight, minlength=n_tasks)
+        sums = np.bincount(codes, weight * losses, minlength=n_tasks)
+    return -np.divide(sums, total, out=np.full(n_tasks, np.nan), where=total > 0)

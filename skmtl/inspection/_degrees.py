@@ -1,0 +1,268 @@
+"""How many coefficients each task spends its rows on, and how much it takes from the others."""
+
+import numpy as np
+
+from skmtl import _input
+from skmtl._linalg import SymmetricSolver
+from skmtl.inspection._fitted import fitted_model, transformed
+from skmtl.linear_model._arrowhead import bordered, outer
+from skmtl.linear_model._degrees import MOST, degrees_of_freedom, graph_degrees
+from skmtl.penalties import GraphCoupling, MeanCoupling
+
+
+def effective_dof(estimator, X, y, sample_weight=None):
+    """Return the effective degrees of freedom that a fitted model spends on each task.
+
+    Of a regressor, the trace of the part of the hat matrix that lies within the task::
+
+        df_t = sum_i d yhat_i / d y_i     over the rows i of task t
+
+    Its sum is that of the whole model. It lies between what a task adds to a pooled model, about
+    (d + 1) / T, and the d + 1 of a least squares fit of its own. Of a classifier it is the same
+    of the quadratic model of the loss at the solution, ``tr(H_t [(H + P)^-1]_tt)`` with the
+    curvatures H of the loss and P of the penalty.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted Pooled, SharedL2, MeanRegularized or GraphRegularized model; or a Pipeline that ends
+        in one, or a search over either.
+    X, y, sample_weight : array-like
+        What it was fitted with.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        In the order of ``tasks_``; 0 for latent tasks of a graph.
+
+    References
+    ----------
+    T. Hastie, R. Tibshirani, J. Friedman (2009). The Elements of Statistical Learning, section
+    7.6. https://doi.org/10.1007/978-0-387-84858-7
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import make_multitask_regression
+    >>> from skmtl.inspection import effective_dof
+    >>> X, y = make_multitask_regression(3, 40, 5, random_state=0)
+    >>> model = MeanRegularizedRegressor(20.0, task_column=0).fit(X, y)
+    >>> effective_dof(model, X, y).round(2)
+    array([4.92, 4.62, 4.71])
+    """
+    model, problem, place = _posed(estimator, X, y, sample_weight)
+    _check_size(problem)
+    result = np.zeros(len(model.tasks_))
+    if problem.loss.outputs:
+        H = _blocks(model, problem)
+        kind = _along_graph if isinstance(problem.penalty, GraphCoupling) else _around_center
+        result[place] = kind(H, problem)
+    else:
+        result[place] = degrees_of_freedom(_curved(model, problem), problem.penalty)
+    return result
+
+
+def pooling_factor(estimator, X, y, sample_weight=None):
+    """Return which share of its coefficients each task takes from the others.
+
+    Given the centre (or its neighbours in a graph), the coefficients of a task are a mean of its
+    own least squares estimate and of the centre's, with the matrix weights ``M^-1 H`` and
+    ``M^-1 D``: H is the curvature of its loss, D that of the penalty that ties it, and M = H + D.
+    The factor is the mean weight of the centre over the coefficients and the level::
+
+        lambda_t = tr(M_t^-1 D_t) / (d + 1)
+
+    It is 0 for a separate model, which SharedL2 is at any alpha, as it shrinks to zero and not to
+    others; and 1 where all is shared. It is also the mean over coefficients of their variance
+    given the data and the centre, in units of their variance between tasks: for a mean of n_t rows
+    with noise variance s^2 and variance v between tasks, (s^2 / n_t) / (s^2 / n_t + v), which is
+    the pooling factor of Gelman and Pardoe.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As in `effective_dof`.
+    X, y, sample_weight : array-like
+        What it was fitted with.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        In the order of ``tasks_``, from 0 to 1; 1 for latent tasks of a graph.
+
+    References
+    ----------
+    A. Gelman and I. Pardoe (2006). Bayesian measures of explained variance and pooling in
+    multilevel models. Technometrics 48, 241-251. https://doi.org/10.1198/004017005000000517
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import load_radon
+    >>> from skmtl.inspection import pooling_factor
+    >>> X, y = load_radon(return_X_y=True)
+    >>> model = MeanRegularizedRegressor(5.0, task_column=0).fit(X, y)
+    >>> factor = pooling_factor(model, X, y)
+    >>> factor[[model.task_counts_.argmax(), model.task_counts_.argmin()]].round(2)
+    array([0.42, 0.83])
+    """
+    model, problem, place = _posed(estimator, X, y, sample_weight)
+    result = np.ones(len(model.tasks_))
+    H = _blocks(model, problem)
+    ties, shares = _ties(problem, H.shape[-1])
+    taken = np.empty(len(H))
+    for t, own in enumerate(H):
+        free = np.isfinite(ties[t])
+        weight = np.ones(len(own))  # of the centre, coordinate by coordinate
+        if free.any():
+            part = own[np.ix_(free, free)]
+            weight[free] = 1.0 - np.diag(_own_weight(part, ties[t, free], part))
+        taken[t] = (shares[t] * weight).sum() / _counted(problem, len(own))
+    result[place] = np.clip(taken, 0.0, 1.0)
+    return result
+
+
+def _posed(estimator, X, y, sample_weight):
+    """Return the model, the problem it solved and where its tasks stand in ``tasks_``."""
+    model, before = fitted_model(estimator)
+    X = transformed(before, X)
+    rows = _input.read_rows(model, X, y, sample_weight, reset=False)
+    weight = model.task_weight_ if _input.adaptive(model.task_weight) else None  # found by fit
+    rows, problem, _ = model._prepare(rows, task_weight=weight, fitted=True)
+    if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
+        raise TypeError(
+            f"{type(model).__name__} has penalties with kinks, and no degrees of freedom in closed "
+            "form. Pass a Pooled, SharedL2, MeanRegularized or GraphRegularized model."
+        )
+    column = model.task_column
+    place = np.arange(len(rows.tasks))
+    if len(model.tasks_) != len(rows.tasks) or column is not None:
+        place = _input.encode(rows.tasks, model.tasks_, column)
+    if (place < 0).any():
+        raise ValueError(
+            "X has tasks that the model was not fitted to. Pass the X, y and sample_weight of fit."
+        )
+    return model, problem, place
+
+
+def _check_size(problem):
+    """Refuse systems along a graph that are too large to be solved as one."""
+    outputs = problem.loss.outputs[0] if problem.loss.outputs else 1
+    size = problem.data.n_tasks * outputs * (problem.data.n_features + 1)
+    if isinstance(problem.penalty, GraphCoupling) and size > MOST:
+        raise ValueError(
+            f"Along a task_graph this takes one dense system, here of {size} unknowns; the limit "
+            f"is {MOST}. Use fewer features or tasks, or task_graph=None."
+        )
+
+
+def _point(model, problem):
+    """Return the coefficients and levels of the solution, (K, T, d) and (K, T), or (T, d)."""
+    kept = np.flatnonzero(model.task_counts_ > 0)  # others are latent
+    W, b = model.coef_[kept], model.intercept_[kept]
+    level = b + W @ problem.data.center
+    if problem.loss.outputs:
+        return np.ascontiguousarray(W.swapaxes(0, 1)), np.ascontiguousarray(level.T)
+    return W, level
+
+
+def _curved(model, problem):
+    """Return the data, weighted by the curvature of the loss at the solution."""
+    if problem.loss.constant_curvature is not None:
+        return problem.data
+    sums = problem.data.loss_sums(problem.loss, *_point(model, problem))
+    return problem.data.curved(problem.loss.curvature(sums.derivative))
+
+
+def _blocks(model, problem):
+    """Return the curvature of the loss in the coefficients and level of each task.
+
+    That is (T, d + 1, d + 1), or (T, K (d + 1), K (d + 1)) with K classes, class after class.
+    """
+    data, K = problem.data, problem.loss.outputs[0] if problem.loss.outputs else 1
+    T, m = data.n_tasks, data.n_features + 1
+    if K == 1:
+        data = _curved(model, problem)
+        H, mean, total = data.moments(data.block)
+        H += outer(total, mean, mean)
+        return bordered(H, total[:, None] * mean, total) * data.scale[:, None, None]
+    sums = data.loss_sums(problem.loss, *_point(model, problem))
+    p = problem.loss.probabilities(data.y, sums.derivative)
+    result, first = np.zeros((T, K, m, K, m)), 0
+    for t, size in enumerate(data.block_sizes):
+        rows = slice(first, first + size)
+        Z = np.column_stack([data.X[rows], np.ones(size)])
+        own = (p[:, rows, None] * Z).transpose(1, 0, 2)  # (n_t, K, m)
+        weighted = np.broadcast_to(data.weight, p.shape[1:])[rows]
+        for k in range(K):
+            result[t, k, :, k] = (Z.T * (weighted * p[k, rows])) @ Z
+        result[t] -= np.einsum("i,ika,ilb->kalb", weighted, own, own, optimize=True)
+        first += size
+    return result.reshape(T, K * m, K * m)
+
+
+def _ties(problem, size):
+    """Return the strengths that tie coordinates to others (T, size), and which share is sharing.
+
+    That is 0 where a penalty draws to zero.
+    """
+    penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
+    ties, shares = np.empty((T, d + 1)), np.ones((T, d + 1))
+    if isinstance(penalty, GraphCoupling):
+        (K, ones), (k, _) = penalty._forms
+        strength = np.diag(K)
+        ties[:, :-1], ties[:, -1] = strength[:, None], np.diag(k)
+        share = np.divide(strength - ones, strength, out=np.zeros(T), where=strength > 0)
+        shares[:, :-1] = share[:, None]
+    else:
+        ties[:, :-1], ties[:, -1] = penalty.alpha[:, None], penalty.alpha_intercept
+        shares[:, :-1] = float(not penalty.fixed_center)
+    if penalty.fixed_level:
+        ties[:, -1], shares[:, -1] = np.inf, 0.0
+    return np.tile(ties, size // (d + 1)), np.tile(shares, size // (d + 1))
+
+
+def _counted(problem, size):
+    """Return how many coordinates a task has: levels only where the model has them."""
+    d = problem.data.n_features
+    return size // (d + 1) * (d + (not problem.penalty.fixed_level))
+
+
+def _own_weight(H, ties, sides):
+    """Return ``(H + D)^- sides``; the sides lie in the range of H."""
+    return SymmetricSolver(H + np.diag(ties)).solve(sides)
+
+
+def _around_center(H, problem):
+    """Return df_t by elimination of the deviations; the names are those of the formula.
+
+    A deviation follows the centre by ``R_t = I - M_t^- H_t``. The system of the centre is
+    ``S = sum H_t R_t + alpha_shared``, and ``df_t = tr(M_t^- H_t) + tr(S^- R_t' H_t R_t)``.
+    """
+    ties, _ = _ties(problem, H.shape[-1])
+    penalty, d = problem.penalty, problem.data.n_features
+    shared = np.append(np.full(d, penalty.alpha_shared), np.inf if penalty.fixed_level else 0.0)
+    shared = np.tile(shared, H.shape[-1] // (d + 1))
+    center = np.isfinite(shared) & (ties > 0).any(axis=0)  # that some task is drawn to
+    S, df, following = np.diag(shared[center]), np.zeros(len(H)), []
+    for t, own in enumerate(H):
+        free, R = np.isfinite(ties[t]), np.eye(len(own))
+        if free.any():
+            weight = _own_weight(own[np.ix_(free, free)], ties[t, free], own[free])
+            df[t] = np.trace(weight[:, free])
+            R[free] -= weight
+        R = R[:, center]
+        following.append(R.T @ own @ R)
+        S = S + (own @ R)[center]
+    if center.any():
+        solver = SymmetricSolver(0.5 * (S + S.T))
+        df += [np.trace(solver.solve(own)) for own in following]
+    return df
+
+
+def _along_graph(H, problem):
+    """Return df_t from one dense system of all tasks."""
+    d = problem.data.n_features
+    level = np.tile(np.arange(d + 1) == d, H.shape[-1] // (d + 1))
+    kept = np.flatnonzero(~level | (not problem.penalty.fixed_level))
+    return graph_degrees(H[:, kept][:, :, kept], level[kept], problem.penalty)

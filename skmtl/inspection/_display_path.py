@@ -1,0 +1,215 @@
+"""Display of cross-validated scores along the strength of a penalty."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl.inspection._plotting import GREY, LINES, make_axes, tidy
+
+
+class PathLine(NamedTuple):
+    """Scores along alpha with all other parameters fixed."""
+
+    label: str
+    alpha: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+
+
+class RegularizationPathDisplay:
+    """Mean test score over alpha, with a band of one standard error over folds.
+
+    Marked are the alpha of the best mean score, and the one-standard-error alpha: the strongest
+    whose mean score is within one standard error of the best (Hastie, Tibshirani, Friedman 2009,
+    section 7.10).
+
+    Parameters
+    ----------
+    lines : list of PathLine
+        ``(label, alpha, mean, error)`` each, alpha ascending and positive.
+    parameter : str, default="alpha"
+        Name on the axis.
+    score : str, default="score"
+        What was measured.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    best_alpha_ : float
+    one_se_alpha_ : float
+        On the line of the best score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.inspection import RegularizationPathDisplay
+    >>> results = {
+    ...     "param_alpha": [1.0, 10.0, 100.0],
+    ...     "mean_test_score": np.array([0.50, 0.60, 0.58]),
+    ...     "std_test_score": np.array([0.06, 0.06, 0.06]),
+    ...     **{f"split{k}_test_score": np.zeros(3) for k in range(4)},
+    ... }
+    >>> display = RegularizationPathDisplay.from_cv_results(results)  # doctest: +SKIP
+    >>> display.best_alpha_, display.one_se_alpha_  # doctest: +SKIP
+    (10.0, 100.0)
+    """
+
+    def __init__(self, lines, *, parameter="alpha", score="score"):
+        self.lines = [PathLine(*line) for line in lines]
+        self.parameter, self.score = parameter, score
+        self._best = max(range(len(self.lines)), key=lambda k: np.nanmax(self.lines[k].mean))
+        line = self.lines[self._best]
+        top = int(np.nanargmax(line.mean))
+        floor = line.mean[top] - line.error[top]
+        self.best_alpha_ = float(line.alpha[top])
+        self.one_se_alpha_ = float(
+            line.alpha[(line.mean >= floor) & (line.alpha >= self.best_alpha_)].max()
+        )
+
+    @classmethod
+    def from_estimator(cls, search, *, ax=None, **kwargs):
+        """Draw the scores of a fitted search.
+
+        Parameters
+        ----------
+        search : estimator
+            Fitted RegularizationPathCV or GridSearchCV.
+        ax : matplotlib Axes, default=None
+        **kwargs : dict
+            Passed on to ``from_cv_results``.
+
+        Returns
+        -------
+        RegularizationPathDisplay
+        """
+        check_is_fitted(search)
+        kwargs = {"n_splits": search.n_splits_} | kwargs
+        names = [name for name in (search.scoring, search.scorer_) if isinstance(name, str)]
+        if names:
+            kwargs = {"score": names[0].replace("_", " ")} | kwargs
+        return cls.from_cv_results(search.cv_results_, ax=ax, **kwargs)
+
+    @classmethod
+    def from_cv_results(
+        cls, cv_results, *, parameter=None, metric="score", score=None, n_splits=None, ax=None
+    ):
+        """Draw ``cv_results_`` of a search over alpha.
+
+        Where other parameters vary, each of their combinations has a line. An alpha of 0 or inf
+        has no place on a logarithmic axis and is left out.
+
+        Parameters
+        ----------
+        cv_results : dict
+            Of GridSearchCV or RegularizationPathCV.
+        parameter : str, default=None
+            The parameter along the axis, as in ``params``. None: "alpha", or the only one that
+            ends in "__alpha".
+        metric : str, default="score"
+            Of a search with several: which.
+        score : str, default=None
+            Name of the score on the axis. None: ``metric``.
+        n_splits : int, default=None
+            Number of splits; None counts the columns of ``cv_results``. Leave-one-out has none:
+            pass ``n_splits_`` of the search, the number of rows.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        RegularizationPathDisplay
+        """
+        names = [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
+        parameter = _choose(names, parameter)
+        key = f"mean_test_{metric}"
+        if key not in cv_results:
+            known = [k.removeprefix("mean_test_") for k in cv_results if k.startswith("mean_test_")]
+            raise ValueError(f"cv_results has no {key!r}. Set metric to one of {known}.")
+        folds = [k for k in cv_results if k.startswith("split") and k.endswith(f"_test_{metric}")]
+        mean = np.asarray(cv_results[key], dtype=np.float64)
+        error = np.asarray(cv_results[f"std_test_{metric}"], dtype=np.float64)
+        if not folds and n_splits is None:
+            raise ValueError(
+                "cv_results has no columns of splits, as of leave-one-out, so the number of splits "
+                "is not known. Pass n_splits=search.n_splits_, or use from_estimator(search)."
+            )
+        # scikit-learn's std is that of the splits themselves, and no estimate of the population's
+        error = error / np.sqrt(max(1, len(folds) - 1 if folds else n_splits))
+        alpha = np.array(list(cv_results[f"param_{parameter}"]), dtype=np.float64)
+        groups = {}
+        for i in np.flatnonzero((alpha > 0) & np.isfinite(alpha) & ~np.isnan(mean)):
+            label = ", ".join(
+                f"{name.split('__')[-1]}={_text(cv_results[f'param_{name}'][i])}"
+                for name in names
+                if name != parameter
+            )
+            groups.setdefault(label, []).append(i)
+        if not groups:
+            raise ValueError(
+                f"No positive, finite {parameter} has a score in cv_results: nothing to draw."
+            )
+        lines = []
+        for label, index in groups.items():
+            index = np.array(index)[np.argsort(alpha[index], kind="stable")]
+            lines.append(PathLine(label, alpha[index], mean[index], error[index]))
+        return cls(lines, parameter=parameter, score=score or metric.replace("_", " ")).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the lines, their bands and the two marked strengths.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        RegularizationPathDisplay
+        """
+        self.figure_, self.ax_ = make_axes(ax, 6.4, 4.0)
+        ax = self.ax_
+        for k, line in enumerate(self.lines):
+            color = LINES[k % len(LINES)]
+            style = "-" if k < len(LINES) else "--"
+            ax.fill_between(
+                line.alpha,
+                line.mean - line.error,
+                line.mean + line.error,
+                color=color,
+                alpha=0.15,
+                lw=0,
+            )
+            dots = {"marker": "o", "ms": 3} if len(line.alpha) <= 40 else {}
+            label = line.label or "mean ± 1 s.e."
+            ax.plot(line.alpha, line.mean, style, color=color, label=label, lw=1.5, **dots)
+        marks = [(self.best_alpha_, "-", "best"), (self.one_se_alpha_, "--", "one s.e.")]
+        if self.best_alpha_ == self.one_se_alpha_:
+            marks = [(self.best_alpha_, "-", "best, one s.e.")]
+        for alpha, style, name in marks:
+            label = f"{name}: {alpha:.3g}"
+            ax.axvline(alpha, color=GREY, ls=style, lw=1, zorder=0, label=label)
+        ax.set_xscale("log")
+        ax.set_xlabel(self.parameter.split("__")[-1])
+        ax.set_ylabel(f"mean test {self.score}")
+        ax.legend(frameon=False, fontsize=8)
+        tidy(ax)
+        return self
+
+
+def _choose(names, parameter):
+    """Return the parameter along the axis."""
+    if parameter is None:
+        found = [name for name in names if name == "alpha" or name.endswith("__alpha")]
+        if len(found) == 1:
+            return found[0]
+    elif parameter in names:
+        return parameter
+    raise ValueError(
+        f"parameter={parameter!r} does not name one parameter that the search varied: these are "
+        f"{names}. Pass parameter=."
+    )
+
+
+def _text(value):
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

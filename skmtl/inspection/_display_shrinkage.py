@@ -1,0 +1,230 @@
+"""Display of how far each task is drawn from its own estimate to the centre."""
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+
+from skmtl import _input
+from skmtl.inspection._fitted import fitted_model, transformed
+from skmtl.inspection._plotting import (
+    BLUE,
+    GREY,
+    NAMED,
+    ORANGE,
+    make_axes,
+    shortened,
+    thinned,
+    tidy,
+)
+from skmtl.linear_model import SharedL2Classifier, SharedL2Regressor
+
+LEVEL = "level"
+
+
+class CoefficientShrinkageDisplay:
+    """Own estimate, shared estimate and centre, task by task.
+
+    Of one coefficient, tasks stand in the order of their rows, the smallest first: the arrows
+    shrink from left to right as tasks have more to say for themselves. Of two coefficients,
+    an arrow leads from each own estimate to the shared one, in their plane.
+
+    Parameters
+    ----------
+    tasks : sequence of T labels
+    counts : ndarray of shape (T,)
+        Rows of each task.
+    own, shared : ndarray of shape (T, 1) or (T, 2)
+        Estimates of one or two coefficients, of separate models and of the shared one. NaN is
+        not drawn.
+    center : ndarray of shape (1,) or (2,)
+        What the tasks are drawn to.
+    names : sequence of 1 or 2 str
+        Names of the coefficients.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    order_ : ndarray of shape (T,)
+        The tasks as they are drawn.
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import make_multitask_regression
+    >>> from skmtl.inspection import CoefficientShrinkageDisplay
+    >>> X, y = make_multitask_regression(5, 30, 3, random_state=0)
+    >>> model = MeanRegularizedRegressor(9.0, task_column=0).fit(X, y)
+    >>> CoefficientShrinkageDisplay.from_estimator(model, X, y)  # doctest: +SKIP
+    """
+
+    def __init__(self, tasks, counts, own, shared, center, names):
+        self.tasks, self.counts = list(tasks), np.asarray(counts)
+        self.own, self.shared = np.asarray(own, float), np.asarray(shared, float)
+        self.center, self.names = np.asarray(center, float), list(names)
+        if self.own.shape != self.shared.shape or self.own.shape[1] not in (1, 2):
+            raise ValueError(
+                "own and shared must have one shape, (n_tasks, 1) or (n_tasks, 2); got "
+                f"{self.own.shape} and {self.shared.shape}."
+            )
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, features=LEVEL, sample_weight=None, separate=None, ax=None
+    ):
+        """Fit separate models to the same data and draw both.
+
+        A task in which a feature is constant has no own estimate of its coefficient.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted shared model with a regression or two classes; a Pipeline that ends in one, or
+            a search over either.
+        X, y, sample_weight : array-like
+            What it was fitted with.
+        features : str, int or sequence of two of them, default="level"
+            Names, or positions among the coefficients (the task column has none), of one or
+            two features; "level" is the prediction at the mean of the features.
+        separate : estimator, default=None
+            Separate models. None: `SharedL2Regressor` with an alpha of 1e-6, next to least
+            squares, or `SharedL2Classifier` with one of 1e-2.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        CoefficientShrinkageDisplay
+        """
+        model, before = fitted_model(estimator)
+        X = transformed(before, X)
+        if np.ndim(model.coef_) != 2:
+            raise ValueError(
+                f"{type(model).__name__} has coefficients for {np.shape(model.coef_)[1]} classes, "
+                "and the display is of one number for each task. Pass a regressor or a classifier "
+                "of two classes."
+            )
+        if separate is None:
+            separate = SharedL2Classifier(1e-2) if is_classifier(model) else SharedL2Regressor(1e-6)
+            separate.set_params(task_column=model.task_column, fit_intercept=model.fit_intercept)
+        separate = clone(separate).fit(X, y, sample_weight=sample_weight)
+        middle = np.average(_input.read_X(model, X, reset=False)[0], axis=0, weights=sample_weight)
+        wanted = [features] if isinstance(features, str | int | np.integer) else list(features)
+        places, names = zip(*(_place(model, name) for name in wanted), strict=True)
+        found = np.flatnonzero(model.task_counts_ > 0)  # others are latent
+        shared, own = _estimates(model, middle)[found], _estimates(separate, middle)
+        center = shared.mean(axis=0)
+        if hasattr(model, "shared_coef_"):
+            level = model.shared_intercept_ + model.shared_coef_ @ middle
+            center = np.append(model.shared_coef_, level)
+        own[:, :-1][_constant(separate, X, y, sample_weight)] = np.nan
+        columns = list(places)
+        display = cls(
+            model.tasks_[found],
+            model.task_counts_[found],
+            own[:, columns],
+            shared[:, columns],
+            center[columns],
+            names,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the estimates.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        CoefficientShrinkageDisplay
+        """
+        self.order_ = np.argsort(self.counts, kind="stable")
+        if len(self.names) == 2:
+            self.figure_, self.ax_ = make_axes(ax, 5.6, 5.0)
+            self._plane()
+        else:
+            width = np.clip(2.5 + 0.28 * len(self.order_), 5.0, 9.0)
+            self.figure_, self.ax_ = make_axes(ax, width, 4.2)
+            self._line()
+        self.ax_.legend(frameon=False, fontsize=8)
+        tidy(self.ax_)
+        return self
+
+    def _line(self):
+        ax, order = self.ax_, self.order_
+        at, own, shared = np.arange(len(order)), self.own[order, 0], self.shared[order, 0]
+        size = 5 if len(order) <= NAMED else 3
+        ax.axhline(self.center[0], color=ORANGE, ls="--", lw=1, label="centre")
+        ax.vlines(at, own, shared, color=GREY, lw=0.8, zorder=1)
+        ax.plot(at, own, "o", ms=size, mfc="white", mec=GREY, label="own estimate")
+        ax.plot(at, shared, "o", ms=size, color=BLUE, label="shared estimate")
+        ax.set_ylabel(self.names[0])
+        if len(order) <= NAMED:
+            labels = shortened([self.tasks[t] for t in order])
+            rows = self.counts[order]
+            names = [f"{label} ({n})" for label, n in zip(labels, rows, strict=True)]
+            turned = {"rotation": 90} if len(order) > 6 else {}
+            ax.set_xticks(at, names, fontsize=8, **turned)
+            ax.set_xlabel("task (rows)")
+        else:
+            ticks = thinned(len(order), 9)
+            ax.set_xticks(ticks, [str(n) for n in self.counts[order[ticks]]])
+            ax.set_xlabel(f"rows of the task ({len(order)} tasks, smallest first)")
+        ax.set_xlim(-0.8, len(order) - 0.2)
+
+    def _plane(self):
+        ax = self.ax_
+        few = len(self.order_) <= 15
+        for own, shared in zip(self.own, self.shared, strict=True):
+            ax.plot(*np.transpose([own, shared]), color=GREY, lw=0.8, zorder=1)
+        size = 5 if few else 3.5
+        ax.plot(*self.own.T, "o", ms=size, mfc="white", mec=GREY, label="own estimate")
+        ax.plot(*self.shared.T, "o", ms=size, color=BLUE, label="shared estimate")
+        ax.plot(*self.center, "X", ms=9, color=ORANGE, label="centre")
+        if few:
+            for own, label in zip(self.own, shortened(self.tasks), strict=True):
+                ax.annotate(label, own, (4, 4), textcoords="offset points", fontsize=8)
+        ax.set_xlabel(self.names[0])
+        ax.set_ylabel(self.names[1])
+
+
+def _estimates(model, middle):
+    """Return the coefficients and, behind them, the level of each task, (T, d + 1)."""
+    return np.column_stack([model.coef_, model.intercept_ + model.coef_ @ middle])
+
+
+def _constant(model, X, y, sample_weight):
+    """Return which features are constant in which task, (T, d)."""
+    rows = _input.read_rows(model, X, y, sample_weight, reset=False)
+    result = np.empty((len(rows.tasks), rows.X.shape[1]), dtype=bool)
+    for t in range(len(rows.tasks)):
+        own = slice(None) if rows.observed is None else rows.observed[:, t]
+        own = own if rows.codes is None else rows.codes == t
+        result[t] = np.ptp(rows.X[own], axis=0) == 0
+    return result
+
+
+def _place(model, feature):
+    """Return the column of a feature in `_estimates`, and its name on an axis."""
+    d = model.coef_.shape[1]
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None:
+        names = list(names)
+        if model.task_column is not None:
+            column = model.task_column
+            names.remove(column) if isinstance(column, str) else names.pop(column)
+    if isinstance(feature, str):
+        if names is not None and feature in names:
+            return names.index(feature), f"coefficient of {feature}"
+        if feature == LEVEL:
+            return d, "level at the mean of the features"
+        raise ValueError(
+            f"{feature!r} is not a feature of the model: these are "
+            f"{'without names' if names is None else names}. Pass a name, a position below {d}, "
+            f"or {LEVEL!r}."
+        )
+    if not 0 <= feature < d:
+        raise ValueError(f"There is no feature {feature}: the model has {d}, from 0 on.")
+    name = f"feature {feature}" if names is None else names[feature]
+    return int(feature), f"coefficient of {name}"

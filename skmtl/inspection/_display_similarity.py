@@ -1,0 +1,128 @@
+"""Display of a similarity of tasks."""
+
+import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from skmtl.inspection._plotting import NAMED, make_axes, shortened, thinned
+from skmtl.inspection._similarity import task_similarity
+
+
+class TaskSimilarityDisplay:
+    """Heat map of a (T, T) matrix, the tasks in the order of a hierarchical clustering.
+
+    Parameters
+    ----------
+    matrix : DataFrame or array-like of shape (T, T)
+        As `task_similarity` or `task_affinity` returns it.
+    tasks : sequence of T labels, default=None
+        None: those of the DataFrame, or 0, ..., T - 1.
+    kind : {"similarity", "distance", "affinity"}, default="similarity"
+        From -1 to 1; from 0 up; or gains around 0.
+    label : str, default=None
+        What is measured, beside the colour bar.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    order_ : ndarray of shape (T,)
+        The tasks as they are drawn.
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import make_multitask_regression
+    >>> from skmtl.inspection import TaskSimilarityDisplay
+    >>> X, y = make_multitask_regression(5, 30, 3, random_state=0)
+    >>> model = MeanRegularizedRegressor(task_column=0).fit(X, y)
+    >>> display = TaskSimilarityDisplay.from_estimator(model)  # doctest: +SKIP
+    """
+
+    def __init__(self, matrix, tasks=None, *, kind="similarity", label=None):
+        if kind not in ("similarity", "distance", "affinity"):
+            raise ValueError(f"kind must be 'similarity', 'distance' or 'affinity', got {kind!r}.")
+        if tasks is None:
+            tasks = getattr(matrix, "index", None)
+        self.matrix = np.asarray(matrix, dtype=np.float64)
+        self.tasks = list(range(len(self.matrix)) if tasks is None else tasks)
+        self.kind, self.label = kind, kind if label is None else label
+
+    @classmethod
+    def from_estimator(cls, estimator, metric="correlation", *, X=None, centered=False, ax=None):
+        """Draw `task_similarity` of a fitted model.
+
+        Parameters
+        ----------
+        estimator, metric, X, centered
+            As in `task_similarity`.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        TaskSimilarityDisplay
+        """
+        matrix = task_similarity(estimator, metric, X=X, centered=centered)
+        of = "predictions" if X is not None else "coefficients"
+        of = f"deviations of {of}" if centered else of
+        kind = "distance" if metric == "distance" else "similarity"
+        return cls(matrix, kind=kind, label=f"{metric} of {of}").plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the matrix.
+
+        Up to 40 tasks are named; of more, every so manyth.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        TaskSimilarityDisplay
+        """
+        T = len(self.matrix)
+        side = 3.2 + 0.17 * min(T, NAMED)
+        self.figure_, self.ax_ = make_axes(ax, side + 1.2, side, "compressed")
+        self.order_ = self._clustered()
+        shown = self.matrix[np.ix_(self.order_, self.order_)]
+        largest = np.nanmax(np.abs(shown)) if np.isfinite(shown).any() else 1.0
+        limits = {
+            "similarity": {"cmap": "RdBu", "vmin": -1, "vmax": 1},
+            "affinity": {"cmap": "RdBu", "vmin": -largest, "vmax": largest},
+            "distance": {"cmap": "cividis", "vmin": 0},
+        }[self.kind]
+        image = self.ax_.imshow(shown, interpolation="nearest", **limits)
+        self.ax_.set_facecolor("0.85")  # NaN
+        bar = self.figure_.colorbar(image, ax=self.ax_, shrink=0.8)
+        bar.set_label(self.label)
+        bar.outline.set_visible(False)
+        at = np.arange(T) if T <= NAMED else thinned(T, 20)
+        names = shortened([self.tasks[t] for t in self.order_[at]], 14)
+        size = 9 if T <= 15 else 7
+        turned = {"rotation": 90} if max(map(len, names)) > 2 else {}
+        self.ax_.set_xticks(at, names, fontsize=size, **turned)
+        self.ax_.set_yticks(at, names, fontsize=size)
+        some = "" if T <= NAMED else f" (some of {T} named)"
+        affinity = self.kind == "affinity"
+        self.ax_.set_ylabel(("task that gains" if affinity else "task") + some)
+        self.ax_.set_xlabel(("trained together with" if affinity else "task") + some)
+        self.ax_.spines[:].set_visible(False)
+        if T <= NAMED:
+            self.ax_.tick_params(length=0)
+        return self
+
+    def _clustered(self):
+        """Return the order of the leaves of average linkage, NaN as far apart as can be."""
+        if len(self.matrix) < 3:
+            return np.arange(len(self.matrix))
+        apart = self.matrix if self.kind == "distance" else -self.matrix
+        apart = 0.5 * (apart + apart.T)
+        off = ~np.eye(len(apart), dtype=bool)
+        known = apart[off & ~np.isnan(apart)]
+        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+        apart = np.where(np.isnan(apart), high, apart) - low
+        np.fill_diagonal(apart, 0.0)
+        tree = linkage(squareform(apart, checks=False), "average", optimal_ordering=True)
+        return leaves_list(tree)

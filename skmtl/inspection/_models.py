@@ -1,0 +1,154 @@
+"""The estimator a user hands in, and the models it is compared with."""
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import BaseCrossValidator, KFold
+from sklearn.pipeline import Pipeline
+
+from skmtl._input import factorize, split_task_column
+from skmtl.inspection._scoring import row_losses
+from skmtl.linear_model import (
+    PooledClassifier,
+    PooledRegressor,
+    SharedL2Classifier,
+    SharedL2Regressor,
+)
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+
+ALPHAS = 15  # strengths that are tried
+INNER = 3  # folds that choose one
+_ALIKE = ("task_column", "fit_intercept", "task_weight", "task_classes", "class_weight")
+
+
+def unwrapped(estimator):
+    """Return the estimator, or the Pipeline, inside of searches such as GridSearchCV."""
+    while hasattr(estimator, "estimator"):
+        estimator = estimator.estimator
+    return estimator
+
+
+def final_step(estimator):
+    """Return the multi-task estimator itself, out of searches and a Pipeline."""
+    inner = unwrapped(estimator)
+    inner = unwrapped(inner[-1]) if isinstance(inner, Pipeline) else inner
+    if not hasattr(inner, "get_params") or "task_column" not in inner.get_params():
+        raise TypeError(
+            "estimator must be a multi-task estimator with a parameter task_column, a Pipeline "
+            f"that ends in one, or a search over either; got {type(inner).__name__}."
+        )
+    return inner
+
+
+def find_task_column(estimator, given, cv=None):
+    """Return the column of the tasks in the X that the user passes, None in the wide form."""
+    final = final_step(estimator)
+    if given is not None or final.task_column is None:
+        return given
+    inner = unwrapped(estimator)
+    if not isinstance(inner, Pipeline):
+        return final.task_column
+    if getattr(cv, "task_column", None) is not None:
+        return cv.task_column
+    first = inner[0]
+    if isinstance(first, ColumnTransformer):
+        name, transformer, columns = first.transformers[0]
+        if (name, transformer) == ("task", "passthrough") and len(columns) == 1:
+            return columns[0]  # of make_task_pipeline
+    raise ValueError(
+        f"The {type(final).__name__} has task_column={final.task_column!r} behind the transformers "
+        "of a Pipeline; which column of X that was is not known. Pass task_column=."
+    )
+
+
+def take_rows(X, rows):
+    """Return some rows, an index array, of a dataframe or an array."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def fit(estimator, X, y, weight):
+    """Return a fitted clone; the weights go to the last step of a Pipeline."""
+    if weight is None:
+        return clone(estimator).fit(X, y)
+    inner = unwrapped(estimator)
+    name = f"{inner.steps[-1][0]}__" if isinstance(inner, Pipeline) else ""
+    return clone(estimator).fit(X, y, **{f"{name}sample_weight": weight})
+
+
+class SeenFolds(BaseCrossValidator):
+    """Folds whose test rows are of tasks, and of classes, that the training rows have.
+
+    Parameters
+    ----------
+    task_column : str, int or None
+    classifier : bool
+    """
+
+    def __init__(self, task_column, classifier):
+        self.task_column, self.classifier = task_column, classifier
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of folds."""
+        return INNER
+
+    def split(self, X, y=None, groups=None):
+        """Generate the row numbers of each training and test fold."""
+        seen = []  # labels of the rows that training has to know
+        if self.task_column is None:
+            folds = KFold(INNER, shuffle=True, random_state=0)
+        else:
+            folds = TaskKFold(INNER, task_column=self.task_column)
+            labels, _ = split_task_column(X, self.task_column)
+            seen.append(factorize(labels, self.task_column)[1])
+        if self.classifier and np.ndim(y) == 1:
+            seen.append(np.unique(y, return_inverse=True)[1])
+        for train, test in folds.split(X):
+            for codes in seen:
+                test = test[np.isin(codes[test], codes[train])]
+            if len(test):
+                yield train, test
+
+
+def tuned(kind, estimator):
+    """Return a pooled or separate model of the same kind as an estimator, its alpha by inner CV.
+
+    Parameters
+    ----------
+    kind : {"pooled", "separate"}
+    estimator : estimator
+        Parameters that both models have are taken from it.
+
+    Returns
+    -------
+    RegularizationPathCV, or a Pipeline that ends in one
+    """
+    final = final_step(estimator)
+    classifier = is_classifier(final)
+    models = {
+        "pooled": (PooledRegressor, PooledClassifier),
+        "separate": (SharedL2Regressor, SharedL2Classifier),
+    }
+    model = models[kind][classifier]()
+    known, given = model.get_params(), final.get_params()
+    model.set_params(**{name: given[name] for name in _ALIKE if name in known and name in given})
+    column = model.task_column
+    scorer = _minus_log_loss if classifier else _minus_squared_error
+    folds = SeenFolds(column, classifier)
+    search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer)
+    inner = unwrapped(estimator)
+    if isinstance(inner, Pipeline):
+        return clone(inner).set_params(**{inner.steps[-1][0]: search})
+    return search
+
+
+def _minus_squared_error(model, X, y):
+    """Score all rows together; `make_task_scorer` would score each task, too, and take longer."""
+    return -np.nanmean((y - model.predict(X)) ** 2)
+
+
+def _minus_log_loss(model, X, y):
+    """Score all rows together; y is an indicator in the wide form."""
+    p = model.predict_proba(X)
+    if np.ndim(y) == 2:
+        return -row_losses("log_loss", y.ravel(), p.ravel(), [0, 1]).mean()
+    return -row_losses("log_loss", y, p, model.classes_).mean()

@@ -1,0 +1,38 @@
+"""What the displays share: axes, colours, labels that fit."""
+
+import numpy as np
+
+# Of the palette by Okabe and Ito, which the colour blind can tell apart.
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8c8c8c"
+LINES = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+NAMED = 40  # tasks whose names have room along an axis
+
+
+def make_axes(ax, width, height, layout="constrained"):
+    """Return figure and axes: those given, or new ones of this size in inches."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError(
+            "Displays need matplotlib, which is not installed. pip install matplotlib."
+        ) from None
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width, height), layout=layout)
+        return figure, ax
+    return ax.figure, ax
+
+
+def tidy(ax):
+    """Take the upper and right frame away."""
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def shortened(labels, length=18):
+    """Return labels as strings, the end of long ones cut off."""
+    texts = [str(label) for label in labels]
+    return [text if len(text) <= length else text[: length - 1] + "…" for text in texts]
+
+
+def thinned(n, most=8):
+    """Return at most about so many positions of n, evenly spread, the ends among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))

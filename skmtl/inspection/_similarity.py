@@ -1,0 +1,178 @@
+"""What tasks have in common: their coefficients, and what they gain from each other."""
+
+import numpy as np
+from sklearn.base import is_classifier
+
+from skmtl import _input
+from skmtl.inspection._fitted import coefficient_rows, fitted_model, transformed
+from skmtl.inspection._folds import TaskRows, make_splits, predictions
+from skmtl.inspection._models import final_step, find_task_column, take_rows
+from skmtl.inspection._scoring import TaskScorer, read_scoring
+from skmtl.inspection._table import square_table
+
+METRICS = ("correlation", "cosine", "distance")
+
+
+def task_similarity(estimator, metric="correlation", *, X=None, centered=False):
+    """Return how alike the coefficients of each two tasks are.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted multi-task model, a Pipeline that ends in one, or a search over either.
+    metric : {"correlation", "cosine", "distance"}, default="correlation"
+        Of the coefficients w_s and w_t (those of all classes in a row): Pearson's correlation
+        over features; w_s . w_t / (||w_s|| ||w_t||); or ||w_s - w_t||. NaN where one of them is
+        zero (or, for "correlation", constant).
+    X : dataframe or array-like, default=None
+        Data as in ``fit``. Coefficients are then measured by what they predict: the inner product
+        of w_s and w_t is the covariance of x . w_s and x . w_t over these rows. "cosine" and
+        "correlation" are both the correlation of predictions, and "distance" is the standard
+        deviation of their difference, in the units of y. Units of features no longer matter.
+    centered : bool, default=False
+        Compare deviations from the shared coefficients (from their mean, in a model without a
+        centre). Coefficients that a model draws together are all alike; their deviations are not.
+
+    Returns
+    -------
+    DataFrame or ndarray of shape (n_tasks, n_tasks)
+        Symmetric, in the order of ``tasks_``; a DataFrame where pandas is installed.
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import make_multitask_regression
+    >>> from skmtl.inspection import task_similarity
+    >>> X, y = make_multitask_regression(3, 40, 5, random_state=0)
+    >>> model = MeanRegularizedRegressor(task_column=0).fit(X, y)
+    >>> float(task_similarity(model, "cosine", X=X).loc[0, 1].round(2))
+    0.99
+    """
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {list(METRICS)}, got {metric!r}.")
+    model, before = fitted_model(estimator)
+    W = coefficient_rows(model, centered=centered)
+    inner = W
+    if X is not None:
+        features, _ = _input.read_X(model, transformed(before, X), reset=False)
+        covariance = np.atleast_2d(np.cov(features, rowvar=False, bias=True))
+        shape = np.shape(model.coef_)
+        inner = (W.reshape(shape) @ covariance).reshape(W.shape)
+    elif metric == "correlation":
+        W = inner = W - W.mean(axis=1, keepdims=True)
+    return square_table(model.tasks_, _compare(W, inner, metric))
+
+
+def _compare(W, inner, metric):
+    """Return cosines or distances in the inner product ``W inner'``."""
+    if metric == "distance":
+        difference = W[:, None] - W[None]
+        moved = inner[:, None] - inner[None]
+        return np.sqrt(np.maximum(np.einsum("stj,stj->st", difference, moved), 0.0))
+    products = W @ inner.T
+    norms = np.sqrt(np.maximum(np.diag(products), 0.0))
+    norms = np.where(norms > 1e-14 * norms.max(initial=0.0), norms, np.nan)
+    result = np.clip(products / np.outer(norms, norms), -1.0, 1.0)
+    np.fill_diagonal(result, np.where(np.isnan(norms), np.nan, 1.0))
+    return result
+
+
+def task_affinity(
+    X,
+    y,
+    estimator,
+    *,
+    cv=None,
+    scoring=None,
+    sample_weight=None,
+    task_column=None,
+    random_state=0,
+):
+    """Return how much each task gains from being trained together with each other task alone.
+
+    Entry (t, s) is the score of task t when the estimator is fitted to tasks t and s, less that
+    when it is fitted to t alone, on the same folds; with the sign that makes positive good. It is
+    not symmetric: a small task may gain from a large one that gains nothing. Costs
+    T (T - 1) / 2 + T fits for every fold: 3570 + 85 of them for the 85 counties of the radon data.
+
+    Parameters
+    ----------
+    X, y, estimator, cv, sample_weight, task_column, random_state
+        As in `sharing_report`. Its alpha may not differ by task, but for a dict.
+    scoring : str or callable, default=None
+        A metric as in `sharing_report`, of which the units of the result are.
+
+    Returns
+    -------
+    DataFrame or ndarray of shape (n_tasks, n_tasks)
+        Rows gain, columns help; zeros on the diagonal; NaN for tasks that no fold can judge. A
+        DataFrame where pandas is installed.
+
+    References
+    ----------
+    C. Fifty, E. Amid, Z. Zhao, T. Yu, R. Anil, C. Finn (2021). Efficiently identifying task
+    groupings for multi-task learning. NeurIPS. https://arxiv.org/abs/2109.04617
+
+    T. Standley, A. Zamir, D. Chen, L. Guibas, J. Malik, S. Savarese (2020). Which tasks should be
+    learned together in multi-task learning? ICML. https://arxiv.org/abs/1905.07553
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import make_multitask_regression
+    >>> from skmtl.inspection import task_affinity
+    >>> X, y = make_multitask_regression(3, 20, 5, random_state=0)
+    >>> affinity = task_affinity(X, y, MeanRegularizedRegressor(20.0, task_column=0))
+    >>> affinity.shape
+    (3, 3)
+    """
+    classifier = is_classifier(final_step(estimator))
+    task_column = find_task_column(estimator, task_column, cv)
+    rows = TaskRows.read(X, y, task_column, sample_weight)
+    metric, name = read_scoring(scoring, classifier)
+    splits = make_splits(cv, rows, task_column, random_state)
+    T, sign = len(rows.tasks), 1.0 if metric.greater_is_better else -1.0
+
+    def scores(tasks):
+        part, own = _of_tasks(rows, splits, tasks)
+        if not own:
+            return np.full(len(tasks), np.nan)
+        responses, tested = predictions({"model": estimator}, part, own, metric.response_method)
+        scorer = TaskScorer(part, metric, name, labels=np.unique(rows.y))
+        return [
+            np.mean(
+                [scorer.score(*layer, t) for layer in zip(responses["model"], tested, strict=True)]
+            )
+            for t in range(len(tasks))
+        ]
+
+    alone = np.array([scores([t])[0] for t in range(T)])
+    gain = np.zeros((T, T))
+    for s in range(T):
+        for t in range(s + 1, T):
+            both = scores([s, t])
+            gain[s, t], gain[t, s] = sign * (both[0] - alone[s]), sign * (both[1] - alone[t])
+    gain[np.isnan(alone), np.isnan(alone)] = np.nan
+    return square_table(np.array(rows.tasks, dtype=object), gain)
+
+
+def _of_tasks(rows, splits, tasks):
+    """Return the rows of some tasks, and the folds among them that have rows on both sides."""
+    if rows.codes is None:
+        return rows._replace(y=rows.y[:, tasks], tasks=[rows.tasks[t] for t in tasks]), splits
+    index = np.flatnonzero(np.isin(rows.codes, tasks))
+    number = np.full(len(rows.y), -1)
+    number[index] = np.arange(len(index))
+    _, codes = np.unique(rows.codes[index], return_inverse=True)
+    weight = None if rows.weight is None else rows.weight[index]
+    part = TaskRows(
+        take_rows(rows.X, index), rows.y[index], weight, [rows.tasks[t] for t in tasks], codes
+    )
+    own = []
+    for train, test in splits:
+        train, test = number[train], number[test]
+        train, test = train[train >= 0], test[test >= 0]
+        test = test[np.isin(codes[test], codes[train])]
+        if len(test):
+            own.append((train, test))
+    return part, own
