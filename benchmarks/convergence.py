@@ -6,7 +6,10 @@ reach a tolerance of 1e-8, or took long. A fit that did not is put down to round
 its coefficients by 1e-14 of their norm, some roundings, or by what its prox is accurate to, at
 least doubles the certificate: with units that differ so, a penalty that weighs features against
 each other leaves no more digits. Classes that the features separate have no solution where no
-penalty bounds them; the estimator warns. Where no such excuse holds, the fault is ours.
+penalty bounds them; the estimator warns. What else fails or takes too long is solved once more with
+the features scaled to unit variance, as documented for such penalties: then its units were to blame
+("units"), or a strength next to nothing that alone keeps coefficients of separated classes finite
+("separated"). Where no such excuse holds, the fault is ours.
 """
 
 import signal
@@ -16,7 +19,7 @@ import warnings
 from collections import Counter
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
 from skmtl import ADMMClassifier, ADMMRegressor, alpha_max
 from skmtl.penalties import (
@@ -98,13 +101,18 @@ def problem(seed):
     weight = rng.uniform(0.1, 3, n) if rng.random() < 0.3 else None
     estimator.fit_intercept = bool(rng.random() < 0.85)
     data = np.column_stack([task, X]), y, weight
-    try:
-        largest = alpha_max(estimator, *data)
-    except ValueError:  # a sum of norms has none
-        largest = alpha_max(clone(estimator).set_params(penalty=L1()), *data)
-    estimator.set_params(alpha=share * (largest if np.isfinite(largest) else 1.0))
+    estimator.set_params(alpha=share * strength(estimator, *data))
     what = f"{loss}, {penalty!r}, alpha {share:.0e} of alpha_max, T {n_tasks}, d {d}"
     return estimator, *data, what + f", {sizes.min()} to {sizes.max()} rows"
+
+
+def strength(estimator, X, y, weight):
+    """Return alpha_max, or where there is none what takes its place."""
+    try:
+        largest = alpha_max(estimator, X, y, weight)
+    except ValueError:  # a sum of norms has none
+        largest = alpha_max(clone(estimator).set_params(penalty=L1()), X, y, weight)
+    return largest if np.isfinite(largest) else 1.0
 
 
 class Watched(SOLVERS["admm"]):
@@ -141,6 +149,24 @@ def noisy():
 def verdict(seed):
     """Return what became of a problem, its seconds, and what to print of it."""
     estimator, X, y, weight, what = problem(seed)
+    kind, seconds, what = attempt(estimator, X, y, weight, what)
+    if kind not in ("unexplained", "time"):
+        return kind, seconds, what
+    Z, share = X.copy(), estimator.alpha / strength(estimator, X, y, weight)
+    spread = X[:, 1:].std(axis=0)
+    Z[:, 1:] /= np.where(spread > 0, spread, 1.0)
+    scaled = clone(estimator).set_params(alpha=share * strength(estimator, Z, y, weight))
+    again, needed, found = attempt(scaled, Z, y, weight, what)
+    what = f"{what}; scaled: {again}, {needed:.1f} s"
+    if again == "converged":
+        return "units", seconds, what
+    if again == "unexplained" and is_classifier(scaled) and (scaled.predict(Z) == y).all():
+        return "separated", seconds, f"{what}, {found.split(':')[0]}"
+    return kind, seconds, what
+
+
+def attempt(estimator, X, y, weight, what):
+    """Return what became of a fit, its seconds, and what to print of it."""
     start = time.perf_counter()
     signal.alarm(LIMIT)
     try:

@@ -1,10 +1,12 @@
 """RegularizationPathCV finds what GridSearchCV finds, of the models that it solves at once."""
 
 import functools
+import warnings
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import __version__ as sklearn_version
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, make_scorer, mean_absolute_error
@@ -16,6 +18,7 @@ from sklearn.model_selection import (
     RepeatedKFold,
     ShuffleSplit,
 )
+from sklearn.utils.fixes import parse_version
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.metrics import make_task_scorer
@@ -45,16 +48,16 @@ def fits(monkeypatch):
 
 
 def grid_search(model, alphas, X, y, cv, strengths=None, scoring=None, **fit):
-    """GridSearchCV, of which weights go to the fits only: scores count all rows alike."""
+    """GridSearchCV, of which weights go to the fits and the scores, whatever its version."""
     grid = {"alpha": alphas, **(strengths or {})}
     search = GridSearchCV(model, grid, cv=cv, scoring=scoring, error_score="raise")
     if fit.get("sample_weight") is None:
         return search.fit(X, y, **fit)
     with config_context(enable_metadata_routing=True):
         model = clone(model).set_fit_request(sample_weight=True)
-        model.set_score_request(sample_weight=False)
+        model.set_score_request(sample_weight=True)
         if scoring is not None:
-            scoring = get_scorer(scoring).set_score_request(sample_weight=False)
+            scoring = get_scorer(scoring).set_score_request(sample_weight=True)
         return search.set_params(estimator=model, scoring=scoring).fit(X, y, **fit)
 
 
@@ -97,6 +100,23 @@ def compare(model, X, y, cv, *, alphas=ALPHAS, strengths=None, scoring=None, fit
     return ours
 
 
+def largest_error(y, predicted):
+    return np.abs(y - predicted).max()
+
+
+SCORINGS = {
+    "default": None,
+    "r2": "r2",
+    "squares": "neg_mean_squared_error",
+    "absolute": "neg_mean_absolute_error",
+    "made": make_scorer(mean_absolute_error, greater_is_better=False),
+    "own": make_scorer(largest_error, greater_is_better=False),
+    "macro": make_task_scorer("r2", task_column=0, average="macro"),
+    "worst": make_task_scorer("mean_squared_error", task_column=0, average="worst"),
+    "callable": lambda model, X, y: -np.abs(model.predict(X) - y).sum(),
+}
+
+
 LONG = {
     "pooled": PooledRegressor(),
     "pooled-within": PooledRegressor(alpha_intercept=0.0),
@@ -116,9 +136,8 @@ WEIGHTS = {
     "rows": (WEIGHT, None),
     "balanced": (None, "balanced"),
     "dict": (None, {**TASK_WEIGHT, "absent": 3.0}),
-    "array": (None, [2.0, 0.5, 1.0, 3.0]),
+    "rows-array": (WEIGHT, [2.0, 0.5, 1.0, 3.0]),
     "rows-balanced": (WEIGHT, "balanced"),
-    "rows-dict": (WEIGHT, TASK_WEIGHT),
 }
 
 
@@ -147,6 +166,40 @@ def test_weights(weights):
     assert np.allclose(*scores, rtol=1e-4) == (weights == "none")
 
 
+@pytest.mark.parametrize("name", ["default", "squares", "made", "macro"])
+@pytest.mark.parametrize("form", ["long", "wide", "one by one"])
+def test_weights_in_scores(name, form):
+    """The fast scores, scorers of all kinds, and those of models fitted one by one."""
+    model, scoring = long_model("mean", alpha_shared=0.1), SCORINGS[name]
+    X, y, cv = ROWS.long, ROWS.y, FOLDS
+    if form == "wide":
+        X, y = make_wide(missing=0.0)
+        model, cv = model.set_params(task_column=None), KFold(3)
+        scoring = make_task_scorer("r2") if name == "macro" else scoring
+    alphas = [0.0, 2.0] if form == "one by one" else ALPHAS
+    compare(
+        model, X, y, cv, alphas=alphas, scoring=scoring, fit={"sample_weight": WEIGHT[: len(y)]}
+    )
+
+
+@pytest.mark.skipif(parse_version(sklearn_version) < parse_version("1.7"), reason="GridSearchCV")
+def test_weights_as_in_grid_search():
+    """Without metadata routing; a scorer that takes no weights counts all rows alike."""
+    data = ROWS.long, ROWS.y, WEIGHT
+    for scoring in ("neg_mean_squared_error", "neg_max_error"):
+        ours = RegularizationPathCV(long_model("mean"), ALPHAS, cv=FOLDS, scoring=scoring)
+        theirs = GridSearchCV(long_model("mean"), {"alpha": ALPHAS}, cv=FOLDS, scoring=scoring)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            ours.fit(*data)
+        said = {"takes no sample_weight" in str(warning.message) for warning in caught}
+        assert said == ({True} if scoring == "neg_max_error" else set())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs.fit(*data[:2], sample_weight=WEIGHT)
+        assert_same_search(ours, theirs, ROWS.long)
+
+
 WIDE = {
     "pooled": PooledRegressor(),
     "pooled-within": PooledRegressor(alpha_intercept=0.0),
@@ -158,12 +211,10 @@ WIDE = {
 }
 
 
-@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", WIDE)
-def test_wide_form(name, weighted, fits):
+def test_wide_form(name, fits):
     X, Y = make_wide(missing=0.0)
-    weight = np.random.default_rng(3).uniform(0.2, 3.0, len(X))
-    fit = {"sample_weight": weight} if weighted else {}
+    fit = {"sample_weight": np.random.default_rng(3).uniform(0.2, 3.0, len(X))}
     compare(WIDE[name], X, Y, KFold(3, shuffle=True, random_state=0), fit=fit)
     assert len(fits) == 1 + 3 * len(ALPHAS) + 1
 
@@ -215,34 +266,10 @@ def test_strengths(name, wide, fits):
     assert len(fits) == 1 + 3 * len(ours.cv_results_["params"]) + 1
 
 
-def largest_error(y, predicted):
-    return np.abs(y - predicted).max()
-
-
-SCORINGS = {
-    "default": None,
-    "r2": "r2",
-    "squares": "neg_mean_squared_error",
-    "absolute": "neg_mean_absolute_error",
-    "root": "neg_root_mean_squared_error",
-    "made": make_scorer(mean_absolute_error, greater_is_better=False),
-    "own": make_scorer(largest_error, greater_is_better=False),
-    "macro": make_task_scorer("r2", task_column=0, average="macro"),
-    "worst": make_task_scorer("mean_squared_error", task_column=0, average="worst"),
-    "callable": lambda model, X, y: -np.abs(model.predict(X) - y).sum(),
-}
-
-
 @pytest.mark.parametrize("name", SCORINGS)
 def test_scoring(name, fits):
-    model = MeanRegularizedRegressor(task_column=0)
-    compare(model, ROWS.long, ROWS.y, FOLDS, scoring=SCORINGS[name])
+    compare(long_model("mean"), ROWS.long, ROWS.y, FOLDS, scoring=SCORINGS[name])
     assert len(fits) == 1 + FOLDS.n_splits * len(ALPHAS) + 1
-
-
-@pytest.mark.parametrize("name", ["default", "squares", "made"])
-def test_scoring_in_the_wide_form(name):
-    compare(MeanRegularizedRegressor(), *make_wide(missing=0.0), 4, scoring=SCORINGS[name])
 
 
 def test_constant_target():
@@ -266,13 +293,6 @@ def test_a_fold_of_one_row():
     assert ours.best_index_ == theirs.best_index_ == 0
 
 
-def masks(n):
-    for k in range(3):
-        test = np.arange(n) % 3 == k
-        yield ~test, test
-
-
-GROUPS = np.arange(N) // 6
 SPLITTERS = {
     "tasks": FOLDS,
     "shuffled-tasks": TaskKFold(3, task_column=0, shuffle=True, random_state=5),
@@ -280,10 +300,9 @@ SPLITTERS = {
     "repeated": RepeatedKFold(n_splits=3, n_repeats=2, random_state=0),
     "shuffled": ShuffleSplit(5, test_size=0.3, random_state=0),
     "one": ShuffleSplit(1, test_size=0.3, random_state=0),
-    "pairs": [(np.arange(8, N), np.arange(8)), (np.arange(N - 9), np.arange(N - 9, N))],
     "overlap": [(np.arange(N), np.arange(N)), (np.arange(5, N), np.arange(12))],
     "negative": [(np.arange(N - 6), np.arange(-6, 0))],
-    "masks": list(masks(N)),
+    "masks": [(np.arange(N) % 3 != k, np.arange(N) % 3 == k) for k in range(3)],
     "unordered": [(np.random.default_rng(2).permutation(N)[:25], np.arange(N)[::-1])],
     "lists": [(list(range(8, N)), list(range(8)))],
     "bootstrap": [(np.random.default_rng(s).integers(0, N, N), np.arange(N)) for s in range(3)],
@@ -293,8 +312,7 @@ SPLITTERS = {
 @pytest.mark.parametrize("name", SPLITTERS)
 def test_splitters(name, fits):
     cv = SPLITTERS[name]
-    model = MeanRegularizedRegressor(task_column=0)
-    ours = compare(model, ROWS.long, ROWS.y, cv, fit={"sample_weight": WEIGHT})
+    ours = compare(long_model("mean"), ROWS.long, ROWS.y, cv, fit={"sample_weight": WEIGHT})
     if name != "bootstrap":  # whose rows repeat
         assert len(fits) == 1 + ours.n_splits_ * len(ALPHAS) + 1
 
@@ -308,8 +326,8 @@ def test_integer_cv_and_generator():
 
 
 def test_groups():
-    model = PooledRegressor(task_column=0, alpha_intercept=2.0)
-    compare(model, ROWS.long, ROWS.y, GroupKFold(3), fit={"groups": GROUPS})
+    model = long_model("pooled-random-intercepts")
+    compare(model, ROWS.long, ROWS.y, GroupKFold(3), fit={"groups": np.arange(N) // 6})
     with pytest.raises(ValueError, match="groups"):
         RegularizationPathCV(model, ALPHAS, cv=GroupKFold(3)).fit(ROWS.long, ROWS.y)
 
@@ -367,22 +385,15 @@ def test_unusual_alphas(name, alphas):
         compare(model, ROWS.long, ROWS.y, FOLDS, alphas=alphas)
 
 
-@pytest.mark.parametrize("name", ["separate", "mean"])
+@pytest.mark.parametrize("name", ["separate", "mean-shared"])
 def test_fewer_rows_than_features(name):
-    rows = make_rows(sizes=(4, 5, 3), d=20)
-    model = long_model(name)
-    if name == "mean":
-        model.set_params(alpha_shared=0.3)
-    compare(model, rows.long, rows.y, 2, given=TaskKFold(2, task_column=0))
-    rows = make_rows(sizes=(9, 8, 10), d=12)
-    compare(model, rows.long, rows.y, FOLDS)
+    for sizes, d in (((4, 5, 3), 20), ((9, 8, 10), 12)):
+        rows = make_rows(sizes=sizes, d=d)
+        compare(long_model(name), rows.long, rows.y, FOLDS)
 
 
 def test_many_rows_away_from_zero():
     """Means far from zero, scales far from one: the moments must be of deviations."""
     rows = make_rows(sizes=(60, 30, 45, 80), d=4, seed=3)
-    X = rows.long
-    X[:, 1:] = 1e4 + X[:, 1:] * [1.0, 10.0, 1.0, 0.1]
-    y = 1e4 + rows.y
-    model = MeanRegularizedRegressor(task_column=0, alpha_intercept=5.0)
-    compare(model, X, y, FOLDS, alphas=[0.1, 1.0, 30.0])
+    X = np.column_stack([rows.codes, 1e4 + rows.X * [1.0, 10.0, 1.0, 0.1]])
+    compare(long_model("mean"), X, 1e4 + rows.y, FOLDS, alphas=[0.1, 1.0, 30.0])

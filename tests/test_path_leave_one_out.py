@@ -47,14 +47,19 @@ def left_out(search):
     return table["mean_test_score"], table["std_test_score"], search.task_scores_
 
 
-def expected(predictions, y, codes=None):
+def expected(predictions, y, codes=None, weight=None):
     """Return the same of predictions (C, n) or (C, n, T)."""
     squares = (np.asarray(predictions) - y) ** 2
+    rows = squares if y.ndim == 1 else squares.mean(axis=2)
+    weight = np.ones(len(y)) if weight is None else weight
+    mean = rows @ weight / weight.sum()
+    spread = np.sqrt((rows - mean[:, None]) ** 2 @ weight / weight.sum())
     if y.ndim == 2:
-        rows = squares.mean(axis=2)
-        return -rows.mean(axis=1), rows.std(axis=1), -squares.mean(axis=1)[:, None]
-    tasks = [squares[:, codes == t].mean(axis=1) for t in range(codes.max() + 1)]
-    return -squares.mean(axis=1), squares.std(axis=1), -np.transpose(tasks)[:, None]
+        tasks = squares.swapaxes(1, 2) @ weight / weight.sum()
+    else:
+        own = (codes[:, None] == np.unique(codes)) * weight[:, None]
+        tasks = squares @ (own / own.sum(axis=0))
+    return -mean, spread, -tasks[:, None]
 
 
 def assert_same_scores(found, wanted, rtol=RTOL):
@@ -102,7 +107,7 @@ def test_exact_refits(name, fits):  # noqa: F811
     search = RegularizationPathCV(model, ALPHAS).fit(ROWS.long, ROWS.y, sample_weight=weight)
     assert len(fits) == 1
     predictions = refits(model, ALPHAS, ROWS.long, ROWS.y, weight)
-    assert_same_scores(left_out(search), expected(predictions, ROWS.y, ROWS.codes))
+    assert_same_scores(left_out(search), expected(predictions, ROWS.y, ROWS.codes, weight))
     assert search.n_splits_ == N
     assert np.ptp(search.cv_results_["mean_test_score"]) > 0.01
 
@@ -118,7 +123,7 @@ def test_levels_at_the_mean_of_all_rows(name, weights):
         total = WEIGHT * np.array([TASK_WEIGHT[t] for t in ROWS.codes.tolist()])
     search = RegularizationPathCV(model, ALPHAS).fit(ROWS.long, ROWS.y, sample_weight=weight)
     predictions = dense(model, ALPHAS, ROWS, total)
-    assert_same_scores(left_out(search), expected(predictions, ROWS.y, ROWS.codes))
+    assert_same_scores(left_out(search), expected(predictions, ROWS.y, ROWS.codes, weight))
 
 
 def test_balanced_tasks_keep_their_weights():
@@ -136,10 +141,10 @@ def test_balanced_tasks_keep_their_weights():
 def test_how_far_refits_are_when_they_move_the_mean(alpha_intercept):
     """By about 1 / n, and not at all where slopes are pooled; the docstring says so."""
     text = " ".join(RegularizationPathCV.__doc__.split())
-    assert "Leave-one-out measures the levels at the mean features of all rows" in text
+    assert "Refits without a row would move them by about 1/n" in text
     model = MeanRegularizedRegressor(task_column=0, alpha_intercept=alpha_intercept)
     for factor in (1, 2):
-        rows = make_rows(sizes=factor * np.array([5, 4, 9, 7]))
+        rows = make_rows(sizes=factor * np.array([4, 3, 6, 5]))
         alphas = [2.0, np.inf]
         search = RegularizationPathCV(model, alphas).fit(rows.long, rows.y)
         moved = expected(refits(model, alphas, rows.long, rows.y), rows.y, rows.codes)
@@ -159,21 +164,22 @@ WIDE = {
 }
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", WIDE)
-def test_wide_form(name, weighted):
+@pytest.mark.parametrize("name", [*WIDE, "mean weighted", "pooled-within weighted"])
+def test_wide_form(name):
     """A row is left out with all its targets."""
-    X, Y = make_wide(missing=0.0)
+    name, _, weighted = name.partition(" ")
+    X, Y = make_wide(n=16, missing=0.0)
     model = WIDE[name]
     weight = np.random.default_rng(5).uniform(0.2, 3.0, len(X)) if weighted else None
     search = RegularizationPathCV(model, ALPHAS).fit(X, Y, sample_weight=weight)
     long, y, long_weight = melt(X, Y, weight)
     rows = Rows(long[:, 1:], y, long[:, 0].astype(int))
     predictions = dense(model, ALPHAS, rows, long_weight, np.repeat(np.arange(len(X)), 4))
-    wanted = expected(predictions.reshape(len(ALPHAS), *Y.shape), Y)
+    wanted = expected(predictions.reshape(len(ALPHAS), *Y.shape), Y, weight=weight)
     assert_same_scores(left_out(search), wanted)
-    if weighted and name not in LEVELS:
-        assert_same_scores(left_out(search), expected(refits(model, ALPHAS, X, Y, weight), Y))
+    if name not in LEVELS:
+        predictions = refits(model, ALPHAS, X, Y, weight)
+        assert_same_scores(left_out(search), expected(predictions, Y, weight=weight))
 
 
 @pytest.mark.parametrize("model", [PooledRegressor(), SharedL2Regressor()], ids=repr)

@@ -8,11 +8,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -31,6 +30,7 @@ from skmtl import (
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.penalties import L1, L21
 from skmtl.penalties import Ridge as RidgePenalty
+from skmtl.pipeline import make_task_pipeline
 from tests import _classification
 from tests._problems import make_rows, make_wide
 from tests.test_path import grid_search
@@ -38,8 +38,8 @@ from tests.test_path import grid_search
 FOLDS = TaskKFold(3, task_column=0)
 ALPHAS = [0.1, 3.0, 60.0]
 ROWS = make_rows(sizes=(12, 9, 14, 11))
-BINARY = _classification.make_rows(2)
-THREE = _classification.make_rows(3)
+BINARY = _classification.make_rows(2, sizes=(24, 16, 30, 18))
+THREE = _classification.make_rows(3, sizes=(24, 18, 30, 21))
 CHAIN = [(0, 1), (1, 2, 2.0), (2, 3)]
 SHARED = {"alpha_shared": 0.1}
 SUM = L21(1.0) + RidgePenalty(0.2)
@@ -219,11 +219,11 @@ def test_refit_and_what_depends_on_it():
     model = MeanRegularizedRegressor(task_column=0)
     search = RegularizationPathCV(model, ALPHAS, cv=FOLDS, refit=False).fit(ROWS.long, ROWS.y)
     assert search.best_params_ == {"alpha": ALPHAS[search.best_index_]}
-    for name in ("best_estimator_", "refit_time_", "n_features_in_"):
+    for name in ("best_estimator_", "refit_time_", "n_features_in_", "predict"):
         assert not hasattr(search, name)
-    for method in (search.predict, lambda X: search.score(X, ROWS.y)):
-        with pytest.raises(NotFittedError):
-            method(ROWS.long)
+    with pytest.raises(AttributeError, match=r"RegularizationPathCV.*predict") as caught:
+        search.predict(ROWS.long)
+    assert "no predict with refit=False" in str(caught.value.__cause__)
     search.set_params(refit=True).fit(ROWS.long, ROWS.y)
     fresh = clone(model).set_params(**search.best_params_).fit(ROWS.long, ROWS.y)
     assert_array_equal(search.predict(ROWS.long), fresh.predict(ROWS.long))
@@ -260,8 +260,6 @@ def test_methods_of_a_classifier():
     assert_allclose(search.score(X, y), -log_loss(y, best.predict_proba(X)), rtol=1e-12)
 
 
-KNOWN = {"check_requires_y_none": "another message than scikit-learn's where y is None"}
-KNOWN_ALONE = {"check_dtype_object": "numbers in a y of objects have no square root"}
 MEAN = MeanRegularizedRegressor(task_column=0)
 WRONG = {
     "no alphas": ({"alphas": []}, ValueError, r"at least one number in \[0, inf\], got \[\]"),
@@ -280,7 +278,7 @@ WRONG = {
     "empty": ({"strengths": {"alpha_shared": []}}, ValueError, "alpha_shared"),
     "out of range": ({"strengths": {"alpha_shared": [-1.0]}}, ValueError, r"got -1\.0"),
     "pipeline": ({"estimator": make_pipeline(MEAN)}, TypeError, "make the search the last step"),
-    "estimator": ({"estimator": 3}, TypeError, "a parameter alpha, got int"),
+    "estimator": ({"estimator": 3}, TypeError, r"estimator of skmtl\.linear_model, got 3"),
     "folds": ({"cv": 1}, ValueError, "n_splits must be an integer of at least 2, got 1"),
     "cv": ({"cv": "five"}, ValueError, "cv"),
     "scoring": ({"scoring": "nothing"}, ValueError, "scoring"),
@@ -293,6 +291,17 @@ def test_wrong_parameters(name):
     given = {"estimator": MEAN, "alphas": ALPHAS, "cv": FOLDS} | given
     with pytest.raises(error, match=message):
         RegularizationPathCV(**given).fit(ROWS.long, ROWS.y)
+
+
+@pytest.mark.parametrize("cv", [None, FOLDS])
+def test_targets_of_objects_and_in_a_column(cv):
+    search = RegularizationPathCV(MEAN, ALPHAS, cv=cv)
+    expected = clone(search).fit(ROWS.long, ROWS.y)
+    with pytest.warns(DataConversionWarning, match="column-vector y"):
+        column = clone(search).fit(ROWS.long, ROWS.y[:, None])
+    for other in (column, clone(search).fit(ROWS.long, ROWS.y.astype(object))):
+        for key in ("mean_test_score", "std_test_score"):
+            assert_array_equal(other.cv_results_[key], expected.cv_results_[key])
 
 
 def test_wrong_data():
@@ -324,8 +333,7 @@ def test_clone_repr_pickle_and_parameters():
 def test_last_step_of_a_pipeline():
     """The scaler sees all rows, as in any pipeline around a search."""
     search = RegularizationPathCV(MEAN, ALPHAS, cv=FOLDS)
-    scale = ColumnTransformer([("task", "passthrough", [0]), ("x", StandardScaler(), [1, 2, 3])])
-    pipeline = Pipeline([("scale", scale), ("search", search)]).fit(ROWS.long, ROWS.y)
+    pipeline = make_task_pipeline(StandardScaler(), search).fit(ROWS.long, ROWS.y)
     Z = np.column_stack([ROWS.codes, StandardScaler().fit_transform(ROWS.X)])
     alone = clone(search).fit(Z, ROWS.y)
     scores = pipeline[-1].cv_results_["mean_test_score"]
@@ -333,7 +341,7 @@ def test_last_step_of_a_pipeline():
     assert_allclose(pipeline.predict(ROWS.long), alone.predict(Z), rtol=1e-10)
     assert pipeline.score(ROWS.long, ROWS.y) == pytest.approx(alone.score(Z, ROWS.y))
     weight = np.linspace(0.5, 2.0, len(ROWS.y))
-    pipeline.fit(ROWS.long, ROWS.y, search__sample_weight=weight)
+    pipeline.fit(ROWS.long, ROWS.y, regularizationpathcv__sample_weight=weight)
     alone.fit(Z, ROWS.y, sample_weight=weight)
     assert_allclose(pipeline.predict(ROWS.long), alone.predict(Z), rtol=1e-10)
 
@@ -376,6 +384,8 @@ def test_metadata_routing():
             params = {"sample_weight": weight}
             found = cross_val_predict(model, X, y, cv=FOLDS, params=params)
             assert_allclose(found, expected, rtol=1e-12)
+        score = model.fit(X, y, sample_weight=weight).score(X, y)
+    assert score == pytest.approx(clone(search).fit(X, y, weight).score(X, y), rel=1e-12)
     plain = cross_val_predict(search, X, y, cv=FOLDS)
     assert np.abs(plain - expected).max() > 1e-3
 
@@ -384,8 +394,7 @@ def test_metadata_routing():
     [
         RegularizationPathCV(MeanRegularizedRegressor(alpha_shared=0.1), [1.0, 9.0]),
         RegularizationPathCV(SharedL2Regressor(), 3, cv=3),
-    ],
-    expected_failed_checks=lambda search: KNOWN | (KNOWN_ALONE if search.cv is None else {}),
+    ]
 )
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
