@@ -11,7 +11,12 @@ from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.model_selection import KFold, LeaveOneOut, cross_val_predict
 
-from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from skmtl import (
+    GraphRegularizedRegressor,
+    MeanRegularizedRegressor,
+    PooledRegressor,
+    SharedL2Regressor,
+)
 from skmtl.datasets import load_radon
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
@@ -307,6 +312,15 @@ def test_five_folds_where_leaving_out_has_no_formula(case):
     theirs = grid_search(model, alphas, X, y, cv, scoring=scoring, **fit)
     assert ours.n_splits_ == 5
     assert_same_search(ours, theirs, X)
+
+
+def test_five_folds_of_other_models():
+    model = GraphRegularizedRegressor(task_column=0)
+    ours = RegularizationPathCV(model, ALPHAS[:2]).fit(ROWS.long, ROWS.y)
+    cv = TaskKFold(5, task_column=0)
+    theirs = grid_search(model, ALPHAS[:2], ROWS.long, ROWS.y, cv)
+    assert ours.n_splits_ == 5
+    assert_same_search(ours, theirs, ROWS.long, rtol=1e-6)
 
 
 def test_one_standard_error():

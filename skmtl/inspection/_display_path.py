@@ -88,7 +88,8 @@ class RegularizationPathDisplay:
         kwargs = {"n_splits": search.n_splits_} | kwargs
         names = [name for name in (search.scoring, search.scorer_) if isinstance(name, str)]
         if names:
-            kwargs = {"score": names[0].replace("_", " ")} | kwargs
+            score = "R²" if names[0] == "r2" else names[0].replace("_", " ")
+            kwargs = {"score": score} | kwargs
         return cls.from_cv_results(search.cv_results_, ax=ax, **kwargs)
 
     @classmethod
