@@ -214,7 +214,7 @@ def test_path_marks_what_the_search_chooses(data, cv):
     best = RegularizationPathCV(model, **params).fit(X, y)
     assert display.best_alpha_ == best.best_params_["alpha"]
     assert display.one_se_alpha_ == search.best_params_["alpha"]
-    score = "neg mean squared error" if cv is None else "r2"
+    score = "neg mean squared error" if cv is None else "R²"
     assert display.ax_.get_ylabel() == f"mean test {score}"
     (own,) = display.lines
     results = search.cv_results_

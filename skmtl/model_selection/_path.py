@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
@@ -185,7 +186,8 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
             splits = [(place[train], place[test]) for train, test in splits]
             if not splits or not all(len(train) and len(test) for train, test in splits):
                 raise ValueError(
-                    f"cv={self.cv!r} makes no split, or one without rows to train on or to test."
+                    "cv must make splits with rows to train on and rows to test, got "
+                    f"{len(splits)} splits, of which none or not all are so."
                 )
             part, spread = progress.part("search", len(splits)), None
             scores = self._cross_validate(ridge, candidates, splits, X, y, weight, part)
@@ -388,6 +390,8 @@ class _Rows:
     """X, of which index arrays take rows whatever it is."""
 
     def __init__(self, X):
+        if sparse.issparse(X):  # for the estimator to refuse
+            X = X.tocsr()
         self._X = X if hasattr(X, "shape") else np.asarray(X)
 
     def __call__(self, index):

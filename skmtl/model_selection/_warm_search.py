@@ -103,8 +103,9 @@ class _Path:
             self._fit = model._fit_again(last, self._start(), max(model.tol, _TOL))
         model._keep_fit(self._fit, {})
         if self._fit.problem.penalty.quadratic and 0 < model.alpha < np.inf:
-            knot = np.log(model.alpha), self._fit.solution.coefficients
-            self._knots = [*self._knots[1 - _KNOTS :], knot]
+            at = np.log(model.alpha)
+            others = [knot for knot in self._knots if knot[0] != at]
+            self._knots = [*others[1 - _KNOTS :], (at, self._fit.solution.coefficients)]
 
     def _start(self):
         """Return the coefficients of the polynomial in log alpha through the last solutions."""
