@@ -1,6 +1,7 @@
 """Progress of long work, through scikit-learn's callbacks where it has them (1.9 and later)."""
 
-from contextlib import nullcontext
+import copy
+from contextlib import contextmanager
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -28,40 +29,53 @@ class Progress:
     """
 
     def __init__(self, estimator, X, y, sample_weight=None, n_parts=None):
-        self._estimator, self._context, self.stopped = estimator, None, False
+        self._estimator, self._context = estimator, None
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"X": X, "y": y, "metadata": metadata}
         if hasattr(estimator, "_init_callback_context"):
             self._context = estimator._init_callback_context(max_subtasks=n_parts)
-            self._context.call_on_fit_task_begin(estimator=estimator, **self._data)
+        self._begin()
 
     def part(self, name, n_parts=0):
         """Return the progress of a part of the work, which begins."""
-        part = object.__new__(Progress)
-        part.__dict__ = self.__dict__ | {"stopped": False}
-        if self._context is not None:
-            part._context = self._context.subcontext(task_name=name, max_subtasks=n_parts)
-            part._context.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        part = self._child(name, n_parts)
+        part._begin()
         return part
+
+    @contextmanager
+    def fit_of(self, sub_estimator, name):
+        """Make the fit of another estimator a part of the work; hand callbacks on to it."""
+        part = self._child(name, 0)
+        if part._context is None:
+            yield
+            return
+        with part._context.propagate_callback_context(sub_estimator):
+            part._begin()  # those that are handed on hear of it from the estimator
+            yield
+        part.end()
 
     def end(self, attributes=None):
         """Say that the work is done; return whether a callback asks to stop.
 
         ``attributes`` returns what a copy of the estimator needs to predict at this point, a dict.
         """
-        if self._context is not None:
-            self.stopped = self._context.call_on_fit_task_end(
-                estimator=self._estimator, reconstruction_attributes=attributes, **self._data
-            )
-        return self.stopped
+        if self._context is None:
+            return False
+        return self._context.call_on_fit_task_end(
+            estimator=self._estimator, reconstruction_attributes=attributes, **self._data
+        )
 
     @property
     def watched(self):
         """Whether there is a callback to tell."""
         return self._context is not None and bool(getattr(self._estimator, "_skl_callbacks", []))
 
-    def of(self, sub_estimator):
-        """Return a context in which the fit of another estimator is this part of the work."""
-        if self._context is None:
-            return nullcontext()
-        return self._context.propagate_callback_context(sub_estimator)
+    def _begin(self):
+        if self._context is not None:
+            self._context.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+
+    def _child(self, name, n_parts):
+        part = copy.copy(self)
+        if self._context is not None:
+            part._context = self._context.subcontext(task_name=name, max_subtasks=n_parts)
+        return part

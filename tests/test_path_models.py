@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier
-from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.metrics import get_scorer, log_loss, mean_squared_error
 from sklearn.model_selection import GridSearchCV, KFold
 
 from skmtl import (
@@ -218,3 +218,33 @@ def test_a_value_twice():
     )
     expected = once["mean_test_score"][[1, 0, 1]]
     assert_allclose(twice["mean_test_score"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scoring", ["r2", "neg_mean_squared_error"])
+def test_targets_that_were_not_observed(scoring):
+    """Scores are means over tasks of those of their observed rows."""
+    X, Y = make_wide(n=40, missing=0.3)
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
+    model, cv = MeanRegularizedRegressor(), KFold(3)
+    search = RegularizationPathCV(model, ALPHAS, cv=cv, scoring=scoring).fit(X, Y, weight)
+    metric = get_scorer(scoring)._score_func
+    for number, (train, test) in enumerate(cv.split(X)):
+        for alpha, found in zip(
+            ALPHAS, search.cv_results_[f"split{number}_test_score"], strict=True
+        ):
+            fitted = clone(model).set_params(alpha=alpha).fit(X[train], Y[train], weight[train])
+            predicted, scores = fitted.predict(X[test]), []
+            for t in range(Y.shape[1]):
+                own = ~np.isnan(Y[test, t])
+                given = Y[test][own, t], predicted[own, t]
+                scores.append(metric(*given, sample_weight=weight[test][own]))
+            sign = 1 if scoring == "r2" else -1
+            assert_allclose(found, sign * np.mean(scores), rtol=1e-8)
+
+
+def test_one_alpha_from_the_data_is_in_the_middle():
+    three, one = (
+        RegularizationPathCV(MEAN, n, cv=FOLDS, refit=False).fit(ROWS.long, ROWS.y).alphas_
+        for n in (3, 1)
+    )
+    assert_allclose(one, three[1:2], rtol=1e-12)

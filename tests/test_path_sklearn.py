@@ -22,6 +22,7 @@ from skmtl import (
 )
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.pipeline import make_task_pipeline
+from tests.test_path import assert_same_search
 from tests.test_path_models import (
     ALPHAS,
     FOLDS,
@@ -211,3 +212,16 @@ def test_metadata_routing():
 )
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+def test_a_scorer_that_wants_more_than_predictions():
+    def shrinkage(model, X, y):
+        return -np.square(model.coef_).sum()
+
+    model = SharedL2Regressor(task_column=0)
+    with pytest.raises(AttributeError, match=r"asks for coef_.*has predictions only.*set cv"):
+        RegularizationPathCV(model, ALPHAS, scoring=shrinkage).fit(ROWS.long, ROWS.y)
+    cv = TaskKFold(3, task_column=0)
+    ours = RegularizationPathCV(model, ALPHAS, cv=cv, scoring=shrinkage)
+    theirs = GridSearchCV(model, {"alpha": ALPHAS}, cv=cv, scoring=shrinkage)
+    assert_same_search(ours.fit(ROWS.long, ROWS.y), theirs.fit(ROWS.long, ROWS.y), ROWS.long)

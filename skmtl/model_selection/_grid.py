@@ -34,9 +34,14 @@ def alpha_grid(alphas, estimator, X, y, sample_weight):
         except ValueError:  # no norm, or several
             pass
         else:
-            return np.geomspace(_BELOW_MAX * top, top, alphas)
+            return _between(_BELOW_MAX * top, top, alphas)
     low, high = _CURVATURES
-    return _curvature(estimator, X, y, sample_weight) * np.geomspace(low, high, alphas)
+    return _curvature(estimator, X, y, sample_weight) * _between(low, high, alphas)
+
+
+def _between(low, high, n):
+    """Return n numbers at equal ratios, a single one in the middle."""
+    return np.geomspace(low, high, n) if n > 1 else np.array([np.sqrt(low * high)])
 
 
 def _curvature(estimator, X, y, sample_weight):

@@ -8,12 +8,18 @@ _WHOLE = 1e-10  # what a row leaves of its own prediction to others, at least
 _STRIP = 2**22  # numbers at a time
 
 
+class NothingLeftError(Exception):
+    """A row is all there is to tell of its task, or of a coefficient."""
+
+
 def left_out(path, systems, data, total):
     """Return the residuals of all rows in the fits without them, for each block (n, m, C).
 
     The fit is linear in y, and row i takes the share h_i of its own prediction: without it the
     residual is ``r_i / (1 - h_i)``. In the wide form a row is left out with all its targets,
     which the centre ties to each other. Where levels and features are measured stays what it is.
+
+    Raises ``NothingLeftError`` where nothing is left to predict a row with.
 
     Parameters
     ----------
@@ -44,11 +50,7 @@ def left_out(path, systems, data, total):
         rest = 1.0 - alone
         all_rest = rest - m * shared
         if min(rest.min(), all_rest.min()) < _WHOLE:
-            raise ValueError(
-                "Leave-one-out needs something to predict each row with when it is left out, and "
-                "a row here is all there is to tell of its task or of a coefficient. Use cv=5, a "
-                "larger alpha, or drop such tasks."
-            )
+            raise NothingLeftError
         if m == 1:
             return residual / all_rest[:, None]
         tied = shared / (rest * all_rest)

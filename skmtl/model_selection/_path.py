@@ -6,45 +6,26 @@ from numbers import Integral
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.metrics import check_scoring
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import column_or_1d, get_tags
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skmtl._callbacks import CallbackSupportMixin, Progress, with_callbacks
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
 from skmtl.model_selection._results import one_standard_error, results_table
 from skmtl.model_selection._ridge_search import RidgeSearch
-from skmtl.model_selection._scoring import Scores, many_scores, scorer_of
+from skmtl.model_selection._scoring import Scores, many_scores, reads_predictions, scorer_of
 from skmtl.model_selection._split import TaskKFold
 from skmtl.model_selection._warm_search import warm_scores
 
 _N_SPLITS = 5
 
 
-def _delegated(name):
-    """Make a method available where the estimator has it."""
-
-    def check(search):
-        if not search.refit:
-            raise AttributeError(_unavailable(name))
-        getattr(getattr(search, "best_estimator_", search.estimator), name)
-        return True
-
-    return available_if(check)
-
-
-def _unavailable(name):
-    return (
-        f"RegularizationPathCV has no {name} with refit=False. Fit the estimator with "
-        "best_params_, or set refit to True."
-    )
-
-
-class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class RegularizationPathCV(
+    BestEstimatorMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Choose alpha, and other strengths, by cross-validation: fast, and as GridSearchCV would.
 
     What the fits of a search have in common is computed once. With a squared loss and tasks tied
@@ -65,13 +46,15 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         Other strengths to choose on a grid, such as ``{"alpha_intercept": [1, 10, 100]}`` or
         ``{"penalty__alpha": ...}``: names that begin with "alpha", behind any ``__``.
     cv : None, int, splitter or iterable, default=None
-        None leaves out one row at a time where that is exact and fast (the three regressors
-        above), and is 5 folds for other models. An int is the number of folds, of `TaskKFold`
-        where the estimator has a ``task_column``. Or a splitter of scikit-learn, or pairs of
-        index arrays.
+        None leaves out one row at a time where there is a formula, and is 5 folds elsewhere: other
+        models than the three above, an alpha of 0, more features than rows, adaptive weights, a
+        wide form with NaN or task weights, a row that is all there is to tell of its task. An int
+        is the number of folds, of `TaskKFold` where the estimator has a ``task_column``. Or a
+        splitter of scikit-learn, or pairs of index arrays.
     scoring : str, callable or None, default=None
-        As in scikit-learn; scorers get X and y. None: the ``score`` of the estimator, and minus
-        the mean squared error with leave-one-out.
+        As in scikit-learn. None: the ``score`` of the estimator; of regressors with ``cv=None``
+        minus the mean squared error. In the wide form R2 and the mean squared error are taken over
+        what was observed.
     one_standard_error : bool, default=False
         Whether to choose the largest alpha whose mean score is within one standard error of the
         best, given the other strengths of the best, rather than the best.
@@ -176,22 +159,12 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self.alphas_ = alpha_grid(self.alphas, self.estimator, X, y, weight)
         candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.strengths or {})}))
-        ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
-        if self.cv is None and ridge is not None:
-            part = progress.part("leave-one-out")
-            scores, spread = self._leave_one_out(ridge, candidates, X, y, weight)
-        else:
-            place = np.arange(len(y))  # splits may be masks, or count from the end
-            splits = self._splitter(y).split(X, y, groups)
-            splits = [(place[train], place[test]) for train, test in splits]
-            if not splits or not all(len(train) and len(test) for train, test in splits):
-                raise ValueError(
-                    "cv must make splits with rows to train on and rows to test, got "
-                    f"{len(splits)} splits, of which none or not all are so."
-                )
-            part, spread = progress.part("search", len(splits)), None
-            scores = self._cross_validate(ridge, candidates, splits, X, y, weight, part)
-        part.end()
+        found = None
+        if self.cv is None:
+            found = self._leave_one_out(candidates, X, y, weight, progress)
+        if found is None:
+            found = self._cross_validate(candidates, X, y, weight, groups, progress), None
+        scores, spread = found
         self.task_scores_ = scores.tasks
         self.cv_results_ = results_table(candidates, scores, spread)
         self._choose(candidates)
@@ -199,7 +172,7 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
             began = time.perf_counter()
             given = {} if weight is None else {"sample_weight": weight}
             best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
-            with progress.part("refit").of(best):
+            with progress.fit_of(best, "refit"):
                 self.best_estimator_ = best.fit(X, y, **given)
             self.refit_time_ = time.perf_counter() - began
             for name in ("n_features_in_", "feature_names_in_"):
@@ -223,13 +196,26 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
             y = column_or_1d(y, warn=True)
         return y
 
-    def _leave_one_out(self, ridge, candidates, X, y, weight):
-        """Return the ``Scores``, of one split, and the spread of the rows' squared errors, (C,)."""
+    def _leave_one_out(self, candidates, X, y, weight, progress):
+        """Return the ``Scores``, of one split, and the spread of the rows' squared errors, (C,).
+
+        None where there is no formula for the models, or a row is all there is to tell of its task
+        or of a coefficient.
+        """
         began = time.perf_counter()
+        if (
+            weight is not None and weight.any() and not weight.all()
+        ):  # rows of weight zero count as absent
+            there = np.flatnonzero(weight)
+            X, y, weight = _Rows(X)(there), y[there], weight[there]
+        ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
+        found = None if ridge is None else ridge.left_out()
+        if found is None:
+            return None
+        predicted, squares = found
+        part = progress.part("leave-one-out")
         self.n_splits_ = len(y)
-        name = "neg_mean_squared_error" if self.scoring is None else self.scoring
-        self.scorer_ = scorer_of(self.estimator, name)
-        predicted, squares = ridge.left_out()
+        self.scorer_ = scorer_of(self.estimator, self._scoring())
         scores = Scores.empty(len(candidates), 1, squares.shape[0])
         scores.test[:, 0] = many_scores(self.scorer_, X, y, weight, predicted)
         scores.tasks[:, 0] = -squares.T
@@ -238,18 +224,35 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
         error = np.square(y[..., None] - predicted)
         error = error if y.ndim == 1 else error.mean(axis=1)
         mean = np.average(error, axis=0, weights=weight)
+        part.end()
         return scores, np.sqrt(np.average((error - mean) ** 2, axis=0, weights=weight))
 
-    def _cross_validate(self, ridge, candidates, splits, X, y, weight, progress):
+    def _cross_validate(self, candidates, X, y, weight, groups, progress):
         """Return the ``Scores`` on the splits."""
-        self.n_splits_ = len(splits)
-        rows = _Rows(X)
-        self.scorer_ = scorer_of(self.estimator, self.scoring)
-        if ridge is not None and ridge.covers(splits):
-            return ridge.scores(splits, self.scorer_, rows, y, weight, progress)
-        return warm_scores(
-            self.estimator, candidates, splits, self.scorer_, rows, y, weight, progress
-        )
+        place = np.arange(len(y))  # splits may be masks, or count from the end
+        splits = self._splitter(y).split(X, y, groups)
+        splits = [(place[train], place[test]) for train, test in splits]
+        if not splits or not all(len(train) and len(test) for train, test in splits):
+            raise ValueError(
+                "cv must make splits with rows to train on and rows to test, got "
+                f"{len(splits)} splits, of which none or not all are so."
+            )
+        part = progress.part("search", len(splits))
+        self.n_splits_, self.scorer_ = len(splits), scorer_of(self.estimator, self._scoring())
+        ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
+        arguments = self.scorer_, _Rows(X), y, weight, part
+        if ridge is not None and ridge.covers(splits) and reads_predictions(self.scorer_):
+            scores = ridge.scores(splits, *arguments)
+        else:
+            scores = warm_scores(self.estimator, candidates, splits, *arguments)
+        part.end()
+        return scores
+
+    def _scoring(self):
+        """Return the scoring; the choice of a default for ``cv`` brings one of its own."""
+        if self.scoring is None and self.cv is None and is_regressor(self.estimator):
+            return "neg_mean_squared_error"
+        return self.scoring
 
     def _splitter(self, y):
         """Return the splitter that ``cv`` means."""
@@ -297,86 +300,6 @@ class RegularizationPathCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimat
                 "one_standard_error needs a score for each row or fold: with leave-one-out leave "
                 "scoring at None, or set cv."
             )
-
-    def score(self, X, y, sample_weight=None):
-        """Return the score of the best estimator, by ``scoring``.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
-
-        Returns
-        -------
-        float
-            Greater is better.
-        """
-        if not self.refit:
-            raise AttributeError(_unavailable("score"))
-        best = self._best()
-        given = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return check_scoring(best, scoring=self.scoring)(best, X, y, **given)
-
-    @_delegated("predict")
-    def predict(self, X):
-        """Predict with the best estimator.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            As the estimator returns it.
-        """
-        return self._best().predict(X)
-
-    @_delegated("predict_proba")
-    def predict_proba(self, X):
-        """Return the probabilities of the best estimator.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes) or (n_samples, n_tasks)
-            As the estimator returns it.
-        """
-        return self._best().predict_proba(X)
-
-    @_delegated("decision_function")
-    def decision_function(self, X):
-        """Return the decision function of the best estimator.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_tasks)
-            As the estimator returns it.
-        """
-        return self._best().decision_function(X)
-
-    @property
-    def classes_(self):
-        """Class labels of the best estimator, of a classifier."""
-        return self._best().classes_
-
-    def _best(self):
-        check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_
 
     def __sklearn_tags__(self):
         tags, own = super().__sklearn_tags__(), get_tags(self.estimator)

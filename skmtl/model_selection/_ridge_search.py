@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skmtl import _input
 from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
-from skmtl.model_selection._leave_one_out import left_out
+from skmtl.model_selection._leave_one_out import NothingLeftError, left_out
 from skmtl.model_selection._moments import long_moments, wide_moments
 from skmtl.model_selection._scoring import Scores, many_scores, take
 from skmtl.model_selection._spectral_path import CenterSystems, SpectralPath
@@ -119,7 +119,7 @@ class RidgeSearch:
     def left_out(self):
         """Return the predictions of every row by the fits without it, and mean squared errors.
 
-        These are (n, C) or (n, T, C), and (T, C).
+        These are (n, C) or (n, T, C), and (T, C). None where nothing is left to predict a row with.
         """
         rows, n = self._rows, len(self._rows.X)
         whole = self._moments(np.zeros(n, dtype=np.intp), 1).of([0])
@@ -139,7 +139,11 @@ class RidgeSearch:
         room = len(self._rows.tasks) * (self._X.shape[1] + 1) ** 2
         for candidates, path, systems in self._paths(moments, center, room):
             part = np.empty((*y.shape, len(candidates)))
-            for b, residual in enumerate(left_out(path, systems, data, moments.total)):
+            try:
+                residuals = left_out(path, systems, data, moments.total)
+            except NothingLeftError:
+                return None
+            for b, residual in enumerate(residuals):
                 part[places[b]] = y[places[b], :, None] - residual
                 tasks = slice(None) if self._wide else slice(b, b + 1)
                 own = rows.weight[places[b]]
@@ -227,13 +231,15 @@ class RidgeSearch:
             predicted += level[0]
             squares[:] = np.average(np.square(predicted - y[..., None]), axis=0, weights=weight)
             return predicted + self._offset, squares
-        predicted = np.empty((len(y), A))
         codes = self._rows.codes[test]
         order = np.argsort(codes, kind="stable")
         known, first = np.unique(codes[order], return_index=True)
         block = np.cumsum(self._trained) - 1
+        predicted, errors = np.empty((2, len(y), A))
         for t, own in zip(known, np.split(order, first[1:]), strict=True):
-            z = X[own] @ W[block[t], :, 0] + level[block[t], 0]
-            predicted[own] = z
-            squares[t] = np.average(np.square(z - y[own, None]), axis=0, weights=weight[own])
+            predicted[own] = X[own] @ W[block[t], :, 0] + level[block[t], 0]
+        np.square(predicted - y[:, None], out=errors)
+        errors *= weight[:, None]
+        totals = np.add.reduceat(weight[order], first)
+        squares[known] = np.add.reduceat(errors[order], first, axis=0) / totals[:, None]
         return predicted + self._offset, squares

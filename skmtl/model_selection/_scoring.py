@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.metrics import check_scoring, r2_score
 
 from skmtl._warn import warn
+from skmtl.metrics import _TaskScorer
 
 
 class Scores(NamedTuple):
@@ -48,6 +49,12 @@ class Predicted(RegressorMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return True
 
+    def __getattr__(self, name):
+        raise AttributeError(
+            f"The scoring asks for {name}, and leave-one-out has predictions only: pass a "
+            "scorer of scikit-learn or skmtl.metrics, or set cv."
+        )
+
     def predict(self, X):
         """Return the values, whatever X is."""
         return self.values
@@ -66,6 +73,11 @@ def scorer_of(estimator, scoring):
             f"Got {scoring!r}. For several scores use GridSearchCV."
         )
     return check_scoring(estimator, scoring=scoring)
+
+
+def reads_predictions(scorer):
+    """Return whether a scorer is known to ask an estimator for nothing but predictions."""
+    return isinstance(scorer, str | _TaskScorer) or hasattr(scorer, "_score_func")
 
 
 def judge(model, X, y, weight, scorer):
@@ -139,14 +151,21 @@ def many_scores(scorer, X, y, weight, predictions):
 
 
 def _mean_squares(y, weight, predictions):
-    """Return the mean squared error of each output, (A,) or (T, A)."""
-    return np.average(np.square(y[..., None] - predictions), axis=0, weights=weight)
+    """Return the mean squared error of each output, (A,) or (T, A), over what was observed."""
+    if y.ndim == 1 or not np.isnan(y).any():
+        return np.average(np.square(y[..., None] - predictions), axis=0, weights=weight)
+    seen = ~np.isnan(y) * (1.0 if weight is None else weight[:, None])
+    squares = np.square(np.nan_to_num(y)[..., None] - predictions)
+    total = seen.sum(axis=0)[:, None]
+    sums = np.einsum("it,ita->ta", seen, squares)
+    return np.divide(sums, total, out=np.full_like(sums, np.nan), where=total > 0)
 
 
 def _r2(y, weight, predictions):
-    variance = np.average(
-        np.square(y - np.average(y, axis=0, weights=weight)), axis=0, weights=weight
-    )
+    if y.ndim == 2 and np.isnan(y).any():
+        return _r2_of_observed(y, weight, predictions)
+    mean = np.average(y, axis=0, weights=weight)
+    variance = _mean_squares(y, weight, np.broadcast_to(mean, y.shape)[..., None])[..., 0]
     if len(y) < 2 or not np.all(variance > 0):  # scikit-learn has rules for that
         columns = range(predictions.shape[-1])
         return np.array([r2_score(y, predictions[..., a], sample_weight=weight) for a in columns])
@@ -154,9 +173,18 @@ def _r2(y, weight, predictions):
     return r2 if r2.ndim == 1 else r2.mean(axis=0)
 
 
+def _r2_of_observed(y, weight, predictions):
+    """Return the mean over outputs of R2 on their observed rows; scikit-learn takes no NaN."""
+    scores = []
+    for t, own in enumerate(~np.isnan(y.T)):
+        if np.count_nonzero(own) > 1:
+            scores.append(_r2(y[own, t], take(weight, own), predictions[own, t]))
+    return np.mean(scores, axis=0) if scores else np.full(predictions.shape[-1], np.nan)
+
+
 def _neg_mean_squared_error(y, weight, predictions):
     mean = _mean_squares(y, weight, predictions)
-    return -(mean if mean.ndim == 1 else mean.mean(axis=0))
+    return -(mean if mean.ndim == 1 else np.nanmean(mean, axis=0))
 
 
 _AT_ONCE = {"r2": _r2, "neg_mean_squared_error": _neg_mean_squared_error}

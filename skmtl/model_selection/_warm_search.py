@@ -61,12 +61,12 @@ def _fitted(estimator, candidates, X, y, sample_weight, progress):
             if "warm_start" in model.get_params():
                 model.set_params(warm_start=True)
         model.set_params(**candidate)
-        part = progress.part("fit")
         if path is None:
             weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-            with part.of(model):
+            with progress.fit_of(model, "fit"):
                 model.fit(X, y, **weight)
         else:
+            part = progress.part("fit")
             path.fit()
             part.end()
         yield model

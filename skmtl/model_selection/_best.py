@@ -1,0 +1,108 @@
+"""What a search does with the estimator it has chosen."""
+
+from sklearn.metrics import check_scoring
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+
+def _delegated(name):
+    """Make a method available where the estimator has it."""
+
+    def check(search):
+        if not search.refit:
+            raise AttributeError(_unavailable(name))
+        getattr(getattr(search, "best_estimator_", search.estimator), name)
+        return True
+
+    return available_if(check)
+
+
+def _unavailable(name):
+    return (
+        f"The search has no {name} with refit=False. Fit the estimator with "
+        "best_params_, or set refit to True."
+    )
+
+
+class BestEstimatorMixin:
+    """Predictions and scores by ``best_estimator_``, where ``refit`` made one."""
+
+    def score(self, X, y, sample_weight=None):
+        """Return the score of the best estimator, by ``scoring``.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+            Greater is better.
+        """
+        if not self.refit:
+            raise AttributeError(_unavailable("score"))
+        best = self._best()
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return check_scoring(best, scoring=self.scoring)(best, X, y, **given)
+
+    @_delegated("predict")
+    def predict(self, X):
+        """Predict with the best estimator.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            As the estimator returns it.
+        """
+        return self._best().predict(X)
+
+    @_delegated("predict_proba")
+    def predict_proba(self, X):
+        """Return the probabilities of the best estimator.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_tasks)
+            As the estimator returns it.
+        """
+        return self._best().predict_proba(X)
+
+    @_delegated("decision_function")
+    def decision_function(self, X):
+        """Return the decision function of the best estimator.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_tasks)
+            As the estimator returns it.
+        """
+        return self._best().decision_function(X)
+
+    @property
+    def classes_(self):
+        """Class labels of the best estimator, of a classifier."""
+        return self._best().classes_
+
+    def _best(self):
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_
