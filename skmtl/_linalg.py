@@ -40,9 +40,7 @@ class SymmetricSolver:
                 direction, _ = linalg.qr(self._scale[:, None] * self.null, mode="economic")
                 factor, smallest = _cholesky(scaled + direction @ direction.T)
                 self._direction = direction
-        if smallest <= 0:
-            factor = _shifted_cholesky(scaled)
-        self._factor = factor
+        self._factor = factor if smallest > 0 else _shifted_cholesky(scaled)
 
     def solve(self, b):
         """Return x of the shape of b, (d,) or (d, k)."""
@@ -107,6 +105,12 @@ def _shifted_cholesky(A):
         factor, smallest = _cholesky(A + shift * np.eye(len(A)))
         shift *= 10
     return factor
+
+
+def cholesky_of(A):
+    """Return the lower factor of A, of unit diagonal, which may be at the edge of definite."""
+    factor, smallest = _cholesky(A)
+    return factor if smallest > 0 else _shifted_cholesky(A)
 
 
 def null_space_of(A):

@@ -37,7 +37,6 @@ def left_out(path, systems, data, total):
     """
     W, level = path.solve(systems)
     m, d = path.n_targets, path.Q.shape[-1]
-    systems.roots  # noqa: B018 - once, before the threads need them
 
     def block(b):
         X, Y, weight = data[b]
@@ -68,18 +67,19 @@ def _through_center(path, systems, b, A):
     ``E' = [Q share, 0; -g inverse, 1]``, and ``[a, hold]' E S^-1 E' [a, hold]`` comes back: the
     squared norm of a linear map of the row.
     """
-    (d, C), cc = systems.wc.shape, systems.cc
-    border = np.matmul(systems.roots, (systems.wc / cc).T[..., None])  # (C, d, 1)
+    d, cc = path.Q.shape[-1], systems.cc
+    along, border = systems.told(path.Q[b])
+    (C, r, _), hold = along.shape, path.hold[b]
     told = np.concatenate([-path.g[b, :, None] * systems.inverse[b], np.ones((1, C))]).T
-    to_center = np.empty((C, d + 1, d + 1))
-    to_center[:, :d] = -border * told[:, None]
-    to_center[:, :d, :d] += (systems.roots @ path.Q[b]) * systems.share[b].T[:, None]
-    to_center[:, d] = told / np.sqrt(cc)[:, None]
-    rows = np.column_stack([A, np.full(len(A), path.hold[b])])
+    to_center = np.empty((C, r + 1, d + 1))
+    to_center[:, :r] = -border * told[:, None]
+    to_center[:, :r, :d] += along * systems.share[b].T[:, None]
+    to_center[:, r] = told / np.sqrt(cc)[:, None]
+    rows = np.column_stack([A, np.full(len(A), hold)])
     shared, step = np.empty((len(A), C)), max(1, _STRIP // to_center[..., 0].size)
     flat = to_center.reshape(-1, d + 1).T
     for first in range(0, len(A), step):
         strip = slice(first, first + step)
-        moved = (rows[strip] @ flat).reshape(-1, C, d + 1)
+        moved = (rows[strip] @ flat).reshape(-1, C, r + 1)
         np.einsum("ick,ick->ic", moved, moved, out=shared[strip])
     return shared

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg
 
-from skmtl._linalg import SymmetricSolver, null_space_of
+from skmtl._linalg import cholesky_of, null_space_of
 from skmtl._threads import in_chunks
 
 
@@ -47,31 +47,34 @@ class SpectralPath:
         self._p = np.matmul(xy + h[:, None] * ymean[:, :, None], self.Q)  # (B, m, d)
         self.g = np.matmul(h[:, None], self.Q)[:, 0]
         self._pull = (kappa[:, None] * ymean).sum()
-        self._support = G.sum(axis=0), h.sum(axis=0), kappa.sum()
-        self.columns = np.ascontiguousarray(self.Q.swapaxes(0, 1)).reshape(H.shape[-1], -1)
+        self._columns = np.ascontiguousarray(self.Q.swapaxes(0, 1)).reshape(H.shape[-1], -1)
+        self.basis = self._seen(G.sum(axis=0), h.sum(axis=0), kappa.sum())
+        self.columns = self._columns if self.basis is None else self.basis.T @ self._columns
 
     @property
     def n_targets(self):
         """Targets of each block, m."""
         return self._p.shape[1]
 
-    @cached_property
-    def null_space(self):
-        """What no row tells of the centre, an orthonormal basis (d, k)."""
-        G, h, kappa = self._support
+    def _seen(self, G, h, kappa):
+        """Return an orthonormal basis of what the rows tell of the centre, (d, r), None for all."""
         if self.fixed_level or not kappa:
-            return null_space_of(G)
-        null = null_space_of(np.block([[G, h[:, None]], [h, kappa]]))
-        return linalg.qr(null[:-1], mode="economic")[0]
+            null = null_space_of(G)
+        else:
+            null = null_space_of(np.block([[G, h[:, None]], [h, kappa]]))[:-1]
+        if not null.shape[1]:
+            return None
+        return linalg.qr(null)[0][:, null.shape[1] :]
 
     def solve(self, systems):
         """Return the coefficients (B, d, m, C) and levels (B, m, C) of ``CenterSystems``."""
         B, m, d = self._p.shape
         p, total = self._p.swapaxes(1, 2)[..., None], self._p.sum(axis=1)[..., None]
-        right_w = self.columns @ (systems.share * total).reshape(B * d, -1)
+        right_w = self.columns @ (systems.share * total).reshape(B * d, -1)  # (r, C)
         right_c = self._pull - (self.g.ravel() @ (systems.inverse * total).reshape(B * d, -1))
         w, c = systems.solve(right_w, right_c)
         inside = (self.columns.T @ w).reshape(B, d, -1)
+        w = w if self.basis is None else self.basis @ w
         pulled = inside * self.e[..., None] + self.g[..., None] * c
         away = (p - pulled[:, :, None]) * systems.inverse[:, :, None]
         W = w[:, None] + np.matmul(self.Q, away.reshape(B, d, -1)).reshape(away.shape)
@@ -83,7 +86,7 @@ class SpectralPath:
 
 
 class CenterSystems:
-    """The systems of the centre (w, c) at C strengths, factored.
+    """The systems of the centre (w, c) at C strengths, factored; w in what the rows tell of it.
 
     Parameters
     ----------
@@ -95,39 +98,60 @@ class CenterSystems:
     ----------
     inverse, share : ndarray of shape (B, d, C)
         ``1 / (e + alpha)`` and ``alpha / (e + alpha)``.
-    wc : ndarray of shape (d, C) and cc : ndarray of shape (C,)
-        Border and corner of the systems; cc is inf where there is no common level.
+    cc : ndarray of shape (C,)
+        Corner of the systems; inf where there is no common level.
     """
 
     def __init__(self, path, alpha, alpha_shared):
         e, g = path.e[..., None], path.g[..., None]
         self.inverse, self.share = 1.0 / (e + alpha), 1.0 / (1.0 + e / alpha)
-        n = path.e.size
-        m, C = path.n_targets, len(alpha)
-        self.wc = m * (path.columns @ (self.share * g).reshape(n, C))
+        n, m, (r, C) = path.e.size, path.n_targets, (len(path.columns), len(alpha))
+        self._basis = path.basis
+        self._wc = m * (path.columns @ (self.share * g).reshape(n, C))
         self.cc = m * (path.kappa.sum() - (g**2 * self.inverse).sum(axis=(0, 1)))
         if path.fixed_level or not path.kappa.any():
-            self.cc, self.wc = np.full(C, np.inf), np.zeros_like(self.wc)
-        roots = np.ascontiguousarray(np.sqrt(m * self.share * e).reshape(n, C).T)
-        self._centers = [None] * C  # of systems whose w is held at zero
-        for i in np.flatnonzero(np.isfinite(alpha_shared)):
-            columns = path.columns * roots[i]
-            S = columns @ columns.T - np.outer(self.wc[:, i], self.wc[:, i] / self.cc[i])
-            null_space = None if alpha_shared[i] > 0 else (lambda: path.null_space)
-            S[np.diag_indices_from(S)] += alpha_shared[i]
-            self._centers[i] = SymmetricSolver(S, null_space)
+            self.cc, self._wc = np.full(C, np.inf), np.zeros_like(self._wc)
+        self._held = np.isinf(alpha_shared)
+        weights, ww = m * (self.share * e).reshape(n, C), np.empty((C, r, r))
 
-    def solve(self, right_w, right_c):
-        """Return w (d, C) and c (C,) for right-hand sides of these shapes."""
-        w, rest = np.zeros_like(right_w), right_w - self.wc * (right_c / self.cc)
-        for i, center in enumerate(self._centers):
-            if center is not None:
-                w[:, i] = center.solve(rest[:, i])
-        return w, (right_c - (self.wc * w).sum(axis=0)) / self.cc
+        def fill(first, last):  # a row of all the systems at a time
+            for i in range(first, last):
+                entries = ((path.columns[i] * path.columns[i:]) @ weights).T
+                ww[:, i, i:] = ww[:, i:, i] = entries
+
+        in_chunks(fill, r, C * n * r**2)
+        ww -= np.einsum("ic,jc->cij", self._wc / self.cc, self._wc)
+        ww[:, range(r), range(r)] += np.where(self._held, 0.0, alpha_shared)[:, None]
+        self._scale = np.sqrt(np.maximum(np.einsum("cii->ci", ww), np.finfo(np.float64).tiny))
+        self._factor = _factors(ww / (self._scale[:, :, None] * self._scale[:, None]))
 
     @cached_property
-    def roots(self):
-        """Roots R (C, d, d) of the inverse on w, ``R'R``, given that c follows."""
-        d = len(self.wc)
-        held = np.zeros((d, d))
-        return np.stack([held if c is None else c.inverse_root() for c in self._centers])
+    def _roots(self):
+        """Roots R (C, r, r) of the inverse on w, ``R'R``, given that c follows."""
+        roots = np.linalg.solve(self._factor, np.eye(self._factor.shape[-1]))
+        roots /= self._scale[:, None]
+        roots[self._held] = 0.0
+        return roots
+
+    def solve(self, right_w, right_c):
+        """Return w (r, C) and c (C,) for right-hand sides of these shapes."""
+        rest = right_w - self._wc * (right_c / self.cc)
+        moved = np.matmul(self._roots, rest.T[..., None])
+        w = np.matmul(self._roots.swapaxes(1, 2), moved)[..., 0].T
+        return w, (right_c - (self._wc * w).sum(axis=0)) / self.cc
+
+    def told(self, Q):
+        """Return what reaches the whitened centre by deviations along Q (d, k), and by its level.
+
+        These are (C, r, k) and (C, r, 1).
+        """
+        Q = Q if self._basis is None else self._basis.T @ Q
+        return self._roots @ Q, np.matmul(self._roots, (self._wc / self.cc).T[..., None])
+
+
+def _factors(A):
+    """Return the Cholesky factors of a stack of systems of unit diagonal, (C, r, r)."""
+    try:
+        return np.linalg.cholesky(A)
+    except np.linalg.LinAlgError:  # at the edge of double precision
+        return np.stack([cholesky_of(system) for system in A])
