@@ -43,10 +43,10 @@ def agreement(ours, theirs):
 
 def augmented_search(problem):
     """Search with a Ridge on augmented features, without intercepts; alpha_shared is fixed."""
-    alphas = ALPHAS[::10]
+    alphas, codes = ALPHAS[::10], np.unique(problem.tasks, return_inverse=True)[1]
     cv = list(FOLDS.split(problem.long))
     for alpha in alphas:  # the features depend on the ratio of the strengths
-        Z = augmented(problem.X, problem.tasks, len(problem.groups()), alpha, 1.0)
+        Z = augmented(problem.X, codes, len(problem.groups()), alpha, 1.0)
         model = Ridge(alpha, fit_intercept=False, solver="sparse_cg", tol=1e-6)
         GridSearchCV(model, {"alpha": [alpha]}, cv=cv).fit(Z, problem.y)
     return len(alphas)

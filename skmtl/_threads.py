@@ -24,11 +24,20 @@ def in_chunks(function, size, work):
         return [function(0, size)]
     n_chunks = min(4 * threads, size)  # more chunks than threads: tasks differ in size
     edges = [size * i // n_chunks for i in range(n_chunks + 1)]
-    with _blas().limit(limits=1), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, edges[:-1], edges[1:]))
+
+
+def one_blas_thread():
+    """Return a context in which BLAS keeps to one thread.
+
+    Its threads and ours would wait for each other, and for small products they wait longer than
+    they work.
+    """
+    return _blas().limit(limits=1)
 
 
 @cache
 def _blas():
-    """Return the controller of BLAS, whose threads and ours would wait for each other."""
+    """Return the controller of BLAS."""
     return ThreadpoolController().select(user_api="blas")

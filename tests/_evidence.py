@@ -28,7 +28,8 @@ def fit(rows, sample_weight=None, **params):
 
 def dense_likelihood(rows, alpha, alpha_intercept, weight=None, alpha_shared=0.0):
     """The restricted log-likelihood from the whole covariance; strengths in (0, inf] or, of
-    levels, 0: then each task has a fixed effect."""
+    levels, 0: then each task has a fixed effect. Weights count rows: what is left of the covariance
+    of repeated rows, when it is rotated to their means and what is beside them."""
     n = len(rows.y)
     weight = np.ones(n) if weight is None else weight
     Z = rows.X - np.average(rows.X, axis=0, weights=weight)
@@ -46,9 +47,9 @@ def dense_likelihood(rows, alpha, alpha_intercept, weight=None, alpha_shared=0.0
     F = np.hstack(fixed)
     S = F.T @ np.linalg.solve(V, F)
     residual = rows.y - F @ np.linalg.solve(S, F.T @ np.linalg.solve(V, rows.y))
-    freedom = n - F.shape[1]
+    freedom = weight.sum() - F.shape[1]
     sigma2 = residual @ np.linalg.solve(V, residual) / freedom
-    dets = np.linalg.slogdet(V)[1] + np.linalg.slogdet(S)[1]
+    dets = np.linalg.slogdet(V)[1] + np.log(weight).sum() + np.linalg.slogdet(S)[1]
     return -0.5 * (freedom * (1 + np.log(2 * np.pi * sigma2)) + dets), sigma2
 
 

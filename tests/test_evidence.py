@@ -77,7 +77,8 @@ def test_restricted_likelihood_of_both(weighted, alpha_shared):
     assert_allclose(model.tau2_, sigma2 / model.alpha_, rtol=1e-10)
     assert_allclose(model.tau2_intercept_, sigma2 / model.alpha_intercept_, rtol=1e-10)
     flat = 1 + rows.X.shape[1] * (alpha_shared == 0)
-    assert_allclose(2 * model.objective_ / (len(rows.y) - flat), sigma2, rtol=1e-10)
+    total = len(rows.y) if weight is None else weight.sum()
+    assert_allclose(2 * model.objective_ / (total - flat), sigma2, rtol=1e-10)
 
 
 @pytest.mark.parametrize("alpha_intercept", [0.0, 2.0, np.inf])
@@ -206,14 +207,45 @@ def test_order_of_rows_and_names_of_tasks():
     assert_allclose(moved.coef_[names], model.coef_, atol=1e-8)
 
 
-def test_weights_are_inverse_variances():
-    """All weights times 4: noise of four times the variance, of a row of weight 1."""
-    rows = simulate()
-    weight = np.random.default_rng(1).uniform(0.3, 3, len(rows.y))
-    model, heavy = fit(rows, weight, **AUTO), fit(rows, 4 * weight, **AUTO)
-    assert_allclose(found(heavy), found(model) * [4, 4, 4, 1, 1], rtol=1e-8)
-    likelihoods = [m.restricted_log_likelihood_ for m in (model, heavy)]
-    assert_allclose(*likelihoods, rtol=1e-12)
+def repeated(rows, times):
+    return Rows(*(np.repeat(part, times, axis=0) for part in (rows.X, rows.y, rows.codes)))
+
+
+@pytest.mark.parametrize("alpha_shared", [0.0, 0.5])
+def test_weights_count_rows(alpha_shared):
+    """Weights 0 to 3 against the rows as often, and these against their dense covariance."""
+    rows = simulate(low=4)
+    times = np.random.default_rng(1).integers(0, 4, len(rows.y))
+    many, params = repeated(rows, times), {"alpha_shared": alpha_shared, **AUTO}
+    model, same = fit(rows, times, **params), fit(many, **params)
+    assert_allclose(found(model), found(same), rtol=1e-8)
+    assert_allclose(model.coef_, same.coef_, rtol=1e-7)
+    likelihood, sigma2 = dense_likelihood(
+        many, model.alpha_, model.alpha_intercept_, None, alpha_shared
+    )
+    assert_allclose(model.restricted_log_likelihood_, likelihood, rtol=1e-11)
+    assert_allclose(model.sigma2_, sigma2, rtol=1e-10)
+
+
+def test_task_weights_count_the_rows_of_tasks():
+    rows, times = simulate(T=5, low=5), np.array([1, 3, 2, 1, 2])
+    model = fit(rows, task_weight=times.astype(float), **AUTO)
+    same = fit(repeated(rows, times[rows.codes]), **AUTO)
+    assert_allclose(found(model), found(same), rtol=1e-8)
+    assert_allclose(model.restricted_log_likelihood_, same.restricted_log_likelihood_, rtol=1e-11)
+    dense = dense_likelihood(
+        repeated(rows, times[rows.codes]), model.alpha_, model.alpha_intercept_
+    )
+    assert_allclose(model.restricted_log_likelihood_, dense[0], rtol=1e-11)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_weights_of_the_wide_form_count_rows(missing):
+    X, Y = make_wide(20, 3, T=5, missing=missing)
+    times = np.random.default_rng(2).integers(1, 4, len(X))
+    weighted = MeanRegularizedRegressor(**AUTO).fit(X, Y, times)
+    same = MeanRegularizedRegressor(**AUTO).fit(np.repeat(X, times, 0), np.repeat(Y, times, 0))
+    assert_allclose(found(weighted), found(same), rtol=1e-7)
 
 
 def test_task_weights_are_weights_of_rows():

@@ -69,6 +69,7 @@ def test_no_noise_at_all():
     rows = simulate(sigma=0.0, low=6)
     model = fit(rows, alpha="auto", alpha_intercept=0.0)
     assert model.alpha_ == model.sigma2_ == 0
+    assert model.restricted_log_likelihood_ == np.inf
     assert_allclose(model.predict(rows.long), rows.y, rtol=1e-9)
     separate = fit(rows, alpha=0.0, alpha_intercept=0.0)
     assert_allclose(model.coef_, separate.coef_, rtol=1e-10)
@@ -164,4 +165,3 @@ def test_weights_that_follow_the_fit(task_weight):
     numbers = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
     same = fit(rows, task_weight=task_weight, **numbers)
     assert_allclose(model.coef_, same.coef_, atol=1e-5)
-    assert model._rows is None

@@ -17,8 +17,10 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
+from skmtl.linear_model import _loss_response
 from skmtl.linear_model._minimax import relative_gap
 from skmtl.linear_model._simplex import maximise_on_simplex
+from skmtl.linear_model._task_systems import Full, LowRank
 from tests._problems import make_rows, make_wide, melt, noisy
 
 cvxpy = pytest.importorskip("cvxpy")
@@ -176,9 +178,60 @@ def test_a_quadratic_on_the_simplex():
         T = int(rng.integers(2, 12))
         root = rng.normal(size=(T, int(rng.integers(1, T + 1))))
         B, g, origin = root @ root.T, rng.normal(size=T), rng.dirichlet(np.ones(T))
-        x = maximise_on_simplex(g, B, origin, 0.0)
+        x = maximise_on_simplex(g, Full(B), origin, 0.0)
         slope = g - B @ (x - origin)
         assert_allclose(x.sum(), 1.0, rtol=1e-12)
         assert (x >= 0).all()
         # no direction within the simplex leads up
         assert slope.max() - x @ slope <= 1e-10 * (1 + np.abs(slope).max())
+
+
+@pytest.mark.parametrize("own", [0.0, 1e-3, 1.0])
+def test_low_rank_and_dense_quadratics_have_the_same_maximum(own):
+    rng = np.random.default_rng(0)
+    root, g, origin = rng.normal(size=(60, 4)), rng.normal(size=60), rng.dirichlet(np.ones(60))
+    own = own * rng.uniform(0.5, 2.0, 60)
+    B = np.diag(own) + root @ root.T
+    x = maximise_on_simplex(g, LowRank(own, root), origin, 0.0)
+    slope = g - B @ (x - origin)
+    assert slope.max() - x @ slope <= 1e-10
+    assert_allclose(x, maximise_on_simplex(g, Full(B), origin, 0.0), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("matrix", [Full, LowRank])
+def test_solves_of_task_systems(matrix):
+    rng = np.random.default_rng(0)
+    own, root = rng.uniform(0.0, 1.0, 30), rng.normal(size=(30, 4))
+    B = np.diag(own) + root @ root.T
+    given = matrix(B) if matrix is Full else matrix(own, root)
+    kept, diagonal, b = np.arange(30) % 4 > 0, np.geomspace(1e-6, 1e6, 22), rng.normal(size=22)
+    part = 3.0 * B[np.ix_(kept, kept)]
+    taken = given.take(kept).times(3.0)
+    assert_allclose(taken @ b, part @ b, rtol=1e-12)
+    expected = np.linalg.solve(part + np.diag(diagonal), b)
+    assert_allclose(taken.solver(diagonal)(b), expected, rtol=1e-9)
+
+
+def test_rows_that_are_fitted_exactly_are_no_competition():
+    rows = make_rows(sizes=(6, 6, 6, 6, 6), d=50)
+    model = MeanRegularizedRegressor(task_column=0, task_weight="minimax")
+    model.fit(rows.long, rows.y)  # a warning would be an error
+    assert model.task_loss_.max() < 1e-20 * rows.y.var()
+    assert model.minimax_gap_ == 0.0
+    assert_allclose(model.task_weight_, 1.0, rtol=1e-12)
+
+
+def test_dense_systems_of_too_many_tasks_are_refused(monkeypatch):
+    monkeypatch.setattr(_loss_response, "MOST", 3)
+    rows, y = noisy()
+    params = {"task_column": 0, "task_weight": "minimax"}
+    for model, target in (
+        (GraphRegularizedRegressor(task_graph=CHAIN), y),
+        (ADMMRegressor(), y),
+        (MeanRegularizedClassifier(), np.digitize(y, np.quantile(y, [0.3, 0.7]))),
+    ):
+        with pytest.raises(ValueError, match=r"here of 4 tasks, .*limit is 3\. Use"):
+            model.set_params(**params).fit(rows.long, target)
+    many = make_rows(sizes=20 * (12,))
+    model = MeanRegularizedRegressor(**params).fit(many.long, many.y)
+    assert model.minimax_gap_ <= 1e-6

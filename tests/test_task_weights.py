@@ -21,6 +21,7 @@ from skmtl import (
 )
 from skmtl.linear_model import _minimax, _task_weights
 from skmtl.linear_model._degrees import degrees_of_freedom
+from skmtl.linear_model._fixed_point import AndersonAcceleration
 from tests._problems import (
     MODELS,
     TASK_WEIGHT,
@@ -135,6 +136,35 @@ UNCERTAIN = {
     "mean-no-intercept": MeanRegularizedRegressor(1.5, fit_intercept=False),
     "graph": GraphRegularizedRegressor(1.5, task_graph=CHAIN, alpha_shared=0.1),
 }
+
+
+def test_acceleration_finds_what_the_plain_iteration_finds(monkeypatch):
+    rows = make_rows(sizes=30 * (8,), d=10)
+    model = MeanRegularizedRegressor(1.0, task_column=0, task_weight="uncertainty")
+    monkeypatch.setattr(_task_weights, "_TOL", 1e-9)
+    fast = clone(model).fit(rows.long, rows.y)
+    weight, variance, n_fits, change = np.ones(30), np.ones(30), 0, np.inf
+    while change > 1e-10:
+        plain = clone(model).set_params(task_weight=weight).fit(rows.long, rows.y)
+        squares = np.bincount(rows.codes, (rows.y - plain.predict(rows.long)) ** 2)
+        problem = problem_of(plain, rows.long, rows.y)
+        left, before = 8 - degrees_of_freedom(problem.data, problem.penalty), variance
+        pooled = np.exp(left @ np.log(before) / left.sum())
+        variance = (squares + pooled) / (left + 1)
+        weight = 30 / (1 / variance).sum() / variance
+        n_fits, change = n_fits + 1, np.abs(np.log(variance / before)).max()
+    assert_allclose(fast.noise_variance_, variance, rtol=1e-7)
+    monkeypatch.setattr(_task_weights, "_MAX_FITS", n_fits // 2)  # where that would warn
+    clone(model).fit(rows.long, rows.y)
+
+
+@pytest.mark.parametrize("start", [np.linspace(-8.0, 9.0, 40), np.linspace(0.1, 9.0, 5)], ids=len)
+def test_acceleration_survives_a_map_that_it_cannot_follow(start):
+    # the plain iteration converges from anywhere; without either safeguard one start is lost
+    x, acceleration = start, AndersonAcceleration()
+    for _ in range(200):
+        x = acceleration.next(x, 0.98 * x - 0.5 * x * np.exp(-np.abs(x)))
+    assert_allclose(x, 0.0, atol=1e-8)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -144,12 +144,6 @@ class TaskData(ABC):
         other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in computed} | parts
         return other
 
-    @property
-    def log_weights(self):
-        """Sums of the logarithms of the weights of each task's rows, (T,)."""
-        logs = [np.log(self._block(b)[1]).sum() for b in range(len(self.block_sizes))]
-        return np.array(logs)[self.block] + self.block_sizes[self.block] * np.log(self.scale)
-
     def block_rows(self, b):
         """Return ``sqrt(weight) (x - mean)`` of block b, (m, d), its mean (d,) and its weight."""
         X, weight = self._block(b)

@@ -77,14 +77,16 @@ class Arrowhead:
         return degrees
 
     def products(self, G, R):
-        """Return ``u_s' inverse u_t`` (T, T), u_t the gradient (G_t, R_t) in task t alone."""
+        """Return ``u_s' inverse u_t``, u_t the gradient (G_t, R_t) in task t alone.
+
+        As own (T,) and root (T, k), k at most d + 1: they are ``diag(own) + root root'``.
+        """
         own, follow = np.empty(len(R)), np.empty((len(R), len(self._moves)))
         for tasks, block in self._blocks():
             own[tasks], follow[tasks] = block.answer(G[tasks], R[tasks])
-        products, follow = np.diag(own), follow[:, self._moves]
-        if self._solver is not None:
-            products += follow @ self._solver.solve(follow.T)
-        return products
+        if self._solver is None:
+            return own, np.zeros((len(R), 1))
+        return own, follow[:, self._moves] @ self._solver.inverse_root().T
 
 
 class _Block:

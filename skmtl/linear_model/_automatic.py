@@ -6,18 +6,22 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _input
+from skmtl._threads import one_blas_thread
+from skmtl._warn import warn
 from skmtl.linear_model._couplings import AUTO, is_auto
 from skmtl.linear_model._evidence import RestrictedLikelihood
 from skmtl.linear_model._laplace import LaplaceEvidence, central_differences
 from skmtl.linear_model._optimum import minimise
 from skmtl.penalties import Coefficients
 from skmtl.solvers import SOLVERS
+from skmtl.solvers._base import check_finite
 
 _NAMES = ("alpha", "alpha_intercept")
 _FOUND = ("sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_", "log_evidence_")
 # Strengths looked at, as multiples of the data's own curvature; beyond, the limits hold.
 _LEAST, _MOST = 1e-10, 1e6
 _LEAST_LOGISTIC = 1e-6
+_GROWS = 1e-3  # by which a criterion that has no bound falls, at least, per factor e of a strength
 
 
 class Strengths(NamedTuple):
@@ -35,9 +39,6 @@ class AutomaticStrengths:
     penalty comes out. The fit goes on as if the numbers had been passed.
     """
 
-    _strengths = None  # of the last fit
-    _rows = None  # while it is under way, those whose strengths these are
-
     def _automatic(self):
         """Return the names of the strengths that the data are to tell."""
         return [name for name in _NAMES if is_auto(getattr(self, name))]
@@ -52,31 +53,26 @@ class AutomaticStrengths:
             )
 
     def _prepare(self, rows, *, fitted=False, **options):
-        read, names = rows, self._automatic()
         rows, problem, offset = super()._prepare(rows, fitted=fitted, **options)
-        if fitted:
+        names = self._automatic()
+        if fitted and names:
             self._check_found(names)
-        elif not names:
-            self._strengths = None
-        else:
-            self._tell(names, read, rows, problem)
-        if names:
-            found = {name: getattr(self._strengths, name) for name in names}
-            if "alpha" in found:
-                found["alpha"] = np.full(len(rows.tasks), found["alpha"])
-            problem = problem.with_penalty(replace(problem.penalty, **found))
+            problem = _with_strengths(problem, names, self._strengths)
         return rows, problem, offset
 
-    def _tell(self, names, read, rows, problem):
-        """Find the strengths of the rows that were read, of which ``rows`` count."""
-        if _input.adaptive(self.task_weight) == "minimax":
+    def _find_strengths(self, rows, problem, last):
+        names = self._automatic()
+        if not names:
+            return problem, None
+        if last is not None and _input.adaptive(self.task_weight) == "minimax":
             # These weights are no noise levels, and they are found for one penalty: that of
-            # weights 1, found once.
-            if self._rows is read:
-                return
-            problem = super()._prepare(read, task_weight=np.ones(len(read.tasks)))[1]
-        self._check_told(names, rows, problem.penalty)
-        self._strengths, self._rows = self._find_strengths(names, problem), read
+            # the first fit, whose weights are 1.
+            strengths = last.strengths
+        else:
+            self._check_told(names, rows, problem.penalty)
+            _check_scale(problem)
+            strengths = self._maximise(names, problem)
+        return _with_strengths(problem, names, strengths), strengths
 
     def _check_found(self, names):
         """Refuse strengths that became "auto" after fit."""
@@ -101,30 +97,38 @@ class AutomaticStrengths:
             )
 
     def _search(self, names, criterion, data, penalty, *, least, polish):
-        """Return alpha and alpha_intercept, of which the criterion of both is least."""
-        squares, totals = data.square_norms.sum(axis=1) * self._curvature, data.totals
-        size = {"alpha": squares / data.n_features, "alpha_intercept": totals * self._curvature}
-        most = {"alpha": squares.sum(), "alpha_intercept": totals.sum() * self._curvature}
-        tiny = np.finfo(np.float64).tiny
-        typical = np.log([max(np.median(size[name]), tiny) for name in names])
-        upper = np.log([max(_MOST * most[name], tiny) for name in names])
-        typical = np.minimum(typical, upper)
+        """Return the strengths of which the criterion is least, and which are at the least tried.
+
+        The former are a dict of alpha and alpha_intercept, the latter a list of names.
+        """
+        squares = data.square_norms.sum(axis=1) * self._curvature / data.n_features
+        size = {"alpha": squares, "alpha_intercept": data.totals * self._curvature}
+        known = {"alpha": penalty.alpha, "alpha_intercept": penalty.alpha_intercept}
+        # Features that are all zero have no slopes that could differ.
+        known |= {name: np.inf for name in names if not size[name].any()}
+        names = [name for name in names if size[name].any()]
+        if not names:
+            return known, []
+        typical = np.log([np.median(size[name][size[name] > 0]) for name in names])
+        upper = np.log([_MOST * size[name].sum() for name in names])
+        if "alpha" in names:
+            upper[0] += np.log(data.n_features)
         lower = typical + np.log(least)
 
         def strengths(x):
-            given = {"alpha": penalty.alpha, "alpha_intercept": penalty.alpha_intercept}
             with np.errstate(over="ignore"):
-                return given | dict(zip(names, np.exp(x), strict=True))
+                return known | dict(zip(names, np.exp(x), strict=True))
 
         def on_logarithms(x, gradient=False):
-            return criterion(**strengths(x), gradient=gradient)
+            return criterion(names, strengths(x), gradient=gradient)
 
-        x = minimise(on_logarithms, typical, lower, upper, polish=polish)
-        return strengths(x), x <= lower + 1e-6
+        # Products are small: threads of BLAS would wait for each other.
+        with one_blas_thread():
+            x = minimise(on_logarithms, typical, lower, upper, polish=polish)
+        return strengths(x), [n for n, none in zip(names, x <= lower + 1e-6, strict=True) if none]
 
     def _keep(self, solution, problem):
         super()._keep(solution, problem)
-        self._rows = None
         for name in _FOUND:
             self.__dict__.pop(name, None)
         alpha = problem.penalty.alpha
@@ -144,17 +148,28 @@ class RestrictedStrengths(AutomaticStrengths):
 
     _curvature = 1.0
 
-    def _find_strengths(self, names, problem):
+    def _maximise(self, names, problem):
+        """Return the ``Strengths`` of the largest restricted likelihood."""
         likelihood = RestrictedLikelihood(problem)
-        groups = likelihood.model.groups
+        self._check_freedom(names, likelihood, problem.penalty)
+        pooled = {
+            "alpha": problem.penalty.alpha,
+            "alpha_intercept": problem.penalty.alpha_intercept,
+        }
+        pooled |= dict.fromkeys(names, np.inf)
+        if likelihood.exact(*likelihood.ratios(pooled)):
+            which = " and ".join(f"{name}={AUTO!r}" for name in names)
+            warn(
+                f"{which} finds neither noise nor differences between tasks: what tasks share fits "
+                "all rows exactly (a constant y, say), and there is nothing to estimate from. "
+                f"{' and '.join(names)} of inf is taken, at which tasks do not differ."
+            )
+            unknown = {_variance_name(name): np.nan for name in names}
+            nothing = {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
+            return Strengths(pooled["alpha"], pooled["alpha_intercept"], nothing)
 
-        def ratios(alpha, alpha_intercept):
-            with np.errstate(divide="ignore"):
-                alpha = groups.alpha if np.ndim(alpha) else np.float64(alpha)
-                return 1.0 / alpha, 1.0 / np.float64(alpha_intercept)
-
-        def criterion(alpha, alpha_intercept, gradient):
-            theta, phi = ratios(alpha, alpha_intercept)
+        def criterion(names, strengths, gradient):
+            theta, phi = likelihood.ratios(strengths)
             result = likelihood.evaluate(theta, phi, gradient=gradient)
             if not gradient:
                 return result[0]
@@ -162,27 +177,33 @@ class RestrictedStrengths(AutomaticStrengths):
             slope = {"alpha": theta, "alpha_intercept": phi}
             return result[0], np.array([-slope[name] * by[name] for name in names])
 
-        data = likelihood.model.data
-        freedom = likelihood.degrees_of_freedom(
-            0.0 if "alpha" in names else ratios(problem.penalty.alpha, 1.0)[0],
-            0.0 if "alpha_intercept" in names else ratios(1.0, problem.penalty.alpha_intercept)[1],
+        best, at_least = self._search(
+            names, criterion, likelihood.model.data, problem.penalty, least=_LEAST, polish=True
         )
-        if freedom < 1:
+        value, sigma2 = likelihood.evaluate(*likelihood.ratios(best))[:2]
+        found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
+        for name in names:
+            found[_variance_name(name)] = float(sigma2 / best[name])
+        near = {name: np.e * best[name] for name in at_least}
+        if near and likelihood.evaluate(*likelihood.ratios(best | near))[0] > value + _GROWS:
+            found["restricted_log_likelihood_"] = np.inf
+        for name in at_least:  # no noise at all: the limit, in which only the ratio is known
+            best[name], found["sigma2_"], found[_variance_name(name)] = 0.0, 0.0, np.nan
+        return Strengths(best["alpha"], best["alpha_intercept"], found)
+
+    def _check_freedom(self, names, likelihood, penalty):
+        """Refuse rows that leave nothing when their flat coefficients are taken off."""
+        given = {"alpha": penalty.alpha, "alpha_intercept": penalty.alpha_intercept}
+        left = likelihood.degrees_of_freedom(
+            *likelihood.ratios(given | dict.fromkeys(names, np.inf))
+        )
+        if left < 1:
             raise ValueError(
                 f"{' and '.join(f'{n}={AUTO!r}' for n in names)}: what is not penalised fits the "
-                "rows exactly, which leaves nothing to estimate variances from. Set alpha_shared "
-                "to a positive number, or take more rows."
+                "rows exactly, which leaves nothing to estimate variances from (weights count "
+                f"rows, and {left:.3g} of them are left). Set alpha_shared to a positive number, "
+                "take more rows, or weights that are not far below 1."
             )
-        best, at_least = self._search(
-            names, criterion, data, problem.penalty, least=_LEAST, polish=True
-        )
-        value, sigma2 = likelihood.evaluate(*ratios(**best))[:2]
-        found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
-        for name, none in zip(names, at_least, strict=True):
-            found[_variance_name(name)] = float(sigma2 / best[name])
-            if none:  # no noise at all: the limit, in which only the ratio is known
-                best[name], found["sigma2_"], found[_variance_name(name)] = 0.0, 0.0, np.nan
-        return Strengths(best["alpha"], best["alpha_intercept"], found)
 
 
 class LaplaceStrengths(AutomaticStrengths):
@@ -190,11 +211,13 @@ class LaplaceStrengths(AutomaticStrengths):
 
     _curvature = 0.25
 
-    def _find_strengths(self, names, problem):
+    def _maximise(self, names, problem):
+        """Return the ``Strengths`` of the largest evidence."""
+        which = " and ".join(f"{name}={AUTO!r}" for name in names)
         if problem.loss.outputs:
             raise ValueError(
-                f"{' and '.join(f'{n}={AUTO!r}' for n in names)} takes two classes, and the data "
-                f"have {problem.loss.outputs[0]}. Set it to a number, by cross-validation."
+                f"{which} takes two classes, and the data have {problem.loss.outputs[0]}. Set it "
+                "to a number, by cross-validation."
             )
         data, T = problem.data, problem.data.n_tasks
 
@@ -203,13 +226,15 @@ class LaplaceStrengths(AutomaticStrengths):
             return solver(problem, self.max_iter, self.tol).solve(start)
 
         evidence = LaplaceEvidence(problem, solve, Coefficients.zeros(T, data.n_features))
+        reason = evidence.objection(self.max_iter, self.tol)
+        if reason is not None:
+            raise ValueError(f"{which} has no evidence to go by: {reason}.")
 
         def value(alpha, alpha_intercept):
             alpha = np.broadcast_to(alpha, (T,)).astype(np.float64)
             return evidence.evaluate(alpha, float(alpha_intercept))
 
-        def criterion(alpha, alpha_intercept, gradient):
-            given = {"alpha": alpha, "alpha_intercept": alpha_intercept}
+        def criterion(names, given, gradient):
             if not gradient:
                 return value(**given)
 
@@ -219,13 +244,46 @@ class LaplaceStrengths(AutomaticStrengths):
             x = np.log([given[name] for name in names])
             return value(**given), central_differences(moved, x)
 
-        best, _ = self._search(
+        best, at_least = self._search(
             names, criterion, data, problem.penalty, least=_LEAST_LOGISTIC, polish=False
         )
-        found = {"log_evidence_": -0.5 * value(**best)}
+        found = {"log_evidence_": float(-0.5 * value(**best))}
         for name in names:
             found[_variance_name(name)] = float(1.0 / best[name])
+        for name in at_least:
+            found[_variance_name(name)] = np.inf
+            warn(
+                f"{name}={AUTO!r}: the evidence grows without bound with the variance between "
+                f"tasks, as it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the least "
+                f"that is tried, is no estimate. Set {name} to a number, by cross-validation."
+            )
         return Strengths(best["alpha"], best["alpha_intercept"], found)
+
+
+_CAUSES = {
+    "alpha": "features separate the classes of each task in another way",
+    "alpha_intercept": "most tasks have one class only, and not the same one",
+}
+
+
+def _check_scale(problem):
+    """Refuse values without squares, before a search that would only meet inf and nan."""
+    data = problem.data
+    zeros = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        check_finite(problem.evaluate(zeros))
+        if not np.isfinite(data.square_norms).all():
+            raise ValueError(
+                "The squares of X are not finite: its values are too large. Scale them."
+            )
+
+
+def _with_strengths(problem, names, strengths):
+    """Return the problem with the strengths found in the place of those that are "auto"."""
+    found = {name: getattr(strengths, name) for name in names}
+    if "alpha" in found:
+        found["alpha"] = np.full(problem.data.n_tasks, found["alpha"])
+    return problem.with_penalty(replace(problem.penalty, **found))
 
 
 def _variance_name(strength):

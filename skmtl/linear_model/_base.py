@@ -33,6 +33,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     _by_task = ("coef_", "intercept_", "task_counts_", "task_weight_")
     _progress = None  # what callbacks are told, while fit runs
     _split = None  # how the penalty saw the last solution, for a warm start
+    _strengths = None  # what the data told of "auto" in the last fit
     _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
 
     @abstractmethod
@@ -84,8 +85,9 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         """Keep a ``Fit`` and what was found with it as attributes; warn of what it leaves open."""
         rows, problem, offset, solution = fit.rows, fit.problem, fit.offset, fit.solution
         self._warn_of_convergence(fit.solver, solution)
+        self._warn(solution, problem, rows)  # as an error, it leaves the last fit as it was
         self._split = solution.split if self.warm_start else None
-        self._warn(solution, problem, rows)
+        self._strengths = fit.strengths
         center = problem.data.center
         self._wide, self._feature_mean = rows.y.ndim == 2, center
         self._mean_total = rows.totals.mean()
@@ -107,10 +109,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         fit of the same rows to start from.
         """
         rows, problem, offset = self._prepare(rows, task_weight=task_weight, center=center)
+        problem, strengths = self._find_strengths(rows, problem, last)
         name = self._choose_solver(problem)
         start, split = self._start(name, problem, rows, offset, last)
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
-        fit = partial(Fit, rows, problem, offset, solver)
+        fit = partial(Fit, rows, problem, offset, solver, strengths=strengths)
         if self._progress is not None:
             watch(self, solver, fit)
         return fit(solver.solve(start, split))
@@ -315,6 +318,13 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             center = np.zeros(rows.X.shape[1])
         data = rows.task_data(task_weight, offset, center, self._bars(rows, penalty))
         return rows, Problem(data, self._loss(rows), penalty), offset
+
+    def _find_strengths(self, rows, problem, last):
+        """Return the problem with the strengths that the data tell, and these, None without any.
+
+        ``last`` is a fit of the same rows, or None. Nothing is kept: they travel with the ``Fit``.
+        """
+        return problem, None
 
     def _bars(self, rows, penalty):
         """Return what rules out classes, added to the levels of the tasks, or None."""

@@ -178,12 +178,8 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     def _warn(self, solution, problem, rows):
         penalty = problem.penalty
         self._warn_of_single_classes(rows, penalty)
-        if solution.last_step is None or solution.n_iter >= self.max_iter:
-            return
         separated = ~np.broadcast_to(penalty.bounded, len(rows.tasks))
-        if not solution.exhausted:
-            # The last step of a Newton method squares the residual of the one before.
-            separated &= _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(self.tol))
+        separated &= runs_away(solution, self.max_iter, self.tol)
         if separated.any():
             warn(
                 f"The features separate classes of {_named(rows.tasks[separated])}, and nothing "
@@ -227,6 +223,17 @@ def level_bars(seen):
     if seen.shape[1] > 2:
         return np.where(seen.T, 0.0, -np.inf)
     return np.where(seen[:, 0], 0.0, np.inf) + np.where(seen[:, 1], 0.0, -np.inf)
+
+
+def runs_away(solution, max_iter, tol):
+    """Return in which tasks the coefficients were still growing when a solver stopped, (T,)."""
+    n_tasks = solution.coefficients.W.shape[-2]
+    if solution.last_step is None or solution.n_iter >= max_iter:
+        return np.zeros(n_tasks, dtype=bool)
+    if solution.exhausted:
+        return np.ones(n_tasks, dtype=bool)
+    # The last step of a Newton method squares the residual of the one before.
+    return _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(tol))
 
 
 def _growth(solution):

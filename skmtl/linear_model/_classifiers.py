@@ -298,7 +298,8 @@ class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
     alpha_, alpha_intercept_ : float
         The strengths used; ``alpha_`` by task where ``alpha`` is.
     tau2_, tau2_intercept_ : float
-        With "auto", the variances between tasks, 1 / alpha and 1 / alpha_intercept.
+        With "auto", the variances between tasks, 1 / alpha and 1 / alpha_intercept. inf, with a
+        warning, where the evidence has no maximum: the strength is then the least tried.
     log_evidence_ : float
         With "auto", its maximum.
     classes_, task_classes_, tasks_, intercept_, shared_intercept_, task_counts_, objective_, \

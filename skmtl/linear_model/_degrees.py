@@ -13,26 +13,15 @@ from skmtl.penalties import Coefficients, GraphCoupling
 MOST = 2000  # unknowns of a graph that are solved in one dense system
 
 
-def objection(problem):
-    """Return why the degrees of freedom of a problem are not to be had, or None."""
-    if problem.loss.constant_curvature is None:
-        return (
-            "noise levels belong to regression, and this is a classifier. Use "
-            "task_weight='minimax' or 'balanced'"
-        )
-    if not problem.penalty.quadratic:
-        return (
-            "penalties with kinks have no degrees of freedom in closed form. Use "
-            "task_weight='minimax' or 'balanced', or one of PooledRegressor, SharedL2Regressor, "
-            "MeanRegularizedRegressor and GraphRegularizedRegressor"
-        )
-    data = problem.data
+def objection(data, penalty):
+    """Return why the degrees of freedom under a penalty are not to be had, or None."""
+    if not penalty.quadratic:
+        return "penalties with kinks have no degrees of freedom in closed form"
     size = data.n_tasks * (min(len(data.X), data.n_features) + 1)
-    if isinstance(problem.penalty, GraphCoupling) and size > MOST:
+    if isinstance(penalty, GraphCoupling) and size > MOST:
         return (
             f"along a task_graph the degrees of freedom take one dense system, here of {size} "
-            f"unknowns, and the limit is {MOST}. Use task_weight='minimax' or 'balanced', or "
-            "task_graph=None"
+            f"unknowns, and the limit is {MOST}"
         )
     return None
 

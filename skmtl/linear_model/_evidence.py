@@ -4,14 +4,19 @@ import numpy as np
 
 from skmtl.linear_model._marginal import MarginalModel, segment_sums
 
+_FLOOR = 1e-30  # least share of the squares of y that is left to the noise
+_ROUNDING = 1e-26  # share that the errors of rounding leave
+_TINY = np.finfo(np.float64).tiny
+
 
 class RestrictedLikelihood:
     """Minus twice the restricted log-likelihood, with the noise variance profiled out.
 
     The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centred features, with
-    v_t ~ N(0, sigma2 / alpha_t I), q_t ~ N(0, sigma2 / alpha_intercept), e_i ~ N(0, sigma2 /
-    weight_i), and w ~ N(0, sigma2 / alpha_shared I), or flat where that is 0; c is flat. With
-    ``sigma2 V`` the covariance of y and p the rank of what is flat, X::
+    v_t ~ N(0, sigma2 / alpha_t I), q_t ~ N(0, sigma2 / alpha_intercept), e_i ~ N(0, sigma2),
+    and w ~ N(0, sigma2 / alpha_shared I), or flat where that is 0; c is flat. Weights count rows: N
+    is their sum, and a row of weight 2 is the row twice. With ``sigma2 V`` the covariance of y and
+    p the rank of what is flat, X::
 
         -2 l_R = (N - p) (1 + log(2 pi sigma2)) + log|V| + log|X' V^-1 X|,
         sigma2 = (y - X beta)' V^-1 (y - X beta) / (N - p)
@@ -33,9 +38,15 @@ class RestrictedLikelihood:
     def __init__(self, problem):
         self._model = model = MarginalModel(problem.data, problem.penalty)
         data, loss, groups = model.data, problem.loss, model.groups
-        self._alpha_shared = model_shared(problem.penalty)
+        penalty = problem.penalty
+        self._alpha_shared = 0.0 if penalty.fixed_center else penalty.alpha_shared
         T, W = data.n_tasks, np.zeros((data.n_tasks, data.n_features))
         null = data.loss_sums(loss, W, np.zeros(T))
+        if null.squares.sum() <= 1e4 * _TINY and data.y.any():
+            raise ValueError(
+                f"The squares of y sum to {null.squares.sum():.1e}, and such numbers have few "
+                "digits: values of y or the weights are too small for their squares. Scale them."
+            )
         self._mean = -null.R / data.totals
         covariance = -data.loss_sums(loss, W, self._mean).G
         # Thin responses z = P'y of each task, in the order of groups.
@@ -57,9 +68,8 @@ class RestrictedLikelihood:
         level = self._mean - np.einsum("tj,tj->t", W, model.delta[groups.of_task])
         self._within = data.loss_sums(loss, W, level).squares.sum()  # what no thin row explains
         self._mean = self._mean[self._order]
-        self._floor = 1e-30 * null.squares.sum() + np.finfo(np.float64).tiny
-        self._n_rows = int(data.block_sizes[data.block].sum())
-        self._log_weight = data.log_weights.sum()
+        self._null = null.squares.sum()
+        self._total = data.totals.sum()
 
     @property
     def model(self):
@@ -68,7 +78,19 @@ class RestrictedLikelihood:
 
     def degrees_of_freedom(self, theta, phi):
         """Return N - p."""
-        return self._n_rows - self._model.fixed(theta, phi).flat
+        return self._total - self._model.fixed(theta, phi).flat
+
+    def ratios(self, strengths):
+        """Return theta and phi of a dict of alpha, a number or (T,), and alpha_intercept."""
+        alpha = strengths["alpha"]
+        alpha = self._model.groups.alpha if np.ndim(alpha) else np.float64(alpha)
+        with np.errstate(divide="ignore", over="ignore"):
+            return 1.0 / alpha, 1.0 / np.float64(strengths["alpha_intercept"])
+
+    def exact(self, theta, phi):
+        """Return whether nothing is left to sigma2 but rounding."""
+        freedom, sigma2 = self.degrees_of_freedom(theta, phi), self.evaluate(theta, phi)[1]
+        return sigma2 * freedom <= _ROUNDING * self._null + 2 * _TINY
 
     def evaluate(self, theta, phi, *, gradient=False):
         """Return -2 l_R and sigma2, with ``gradient`` also the derivatives in theta and phi.
@@ -94,9 +116,9 @@ class RestrictedLikelihood:
             + self._within
             + self._alpha_shared * (beta[:-1] @ beta[:-1])
         )
-        freedom = self._n_rows - fixed.flat
-        sigma2 = max(squares, self._floor) / freedom
-        value = freedom * (1 + np.log(2 * np.pi * sigma2)) + fixed.log_det - self._log_weight
+        freedom = self._total - fixed.flat
+        sigma2 = max(squares, _FLOOR * self._null + _TINY) / freedom
+        value = freedom * (1 + np.log(2 * np.pi * sigma2)) + fixed.log_det
         if not gradient:
             return value, sigma2
         by_theta, by_phi = model.traces(fixed)
@@ -106,8 +128,3 @@ class RestrictedLikelihood:
         by_theta -= (pull @ pull + beyond @ mu) / sigma2
         by_phi -= (model.n[group] * mu) @ mu / sigma2
         return value, sigma2, np.array([by_theta, by_phi])
-
-
-def model_shared(penalty):
-    """Return the strength on a centre that moves, 0 where it does not."""
-    return 0.0 if penalty.fixed_center else penalty.alpha_shared

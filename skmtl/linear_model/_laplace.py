@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skmtl._problem import Problem
+from skmtl.linear_model._classification import runs_away
 from skmtl.linear_model._marginal import MarginalModel
 
 _STEP = 1e-3  # of central differences, in log alpha
@@ -31,6 +32,9 @@ class LaplaceEvidence:
         ``solve(problem, start)`` returns the ``Solution``.
     start : Coefficients
 
+    Levels that are free and see one class only are at infinity whatever the strengths: they have no
+    part in the evidence.
+
     References
     ----------
     N. E. Breslow and D. G. Clayton (1993). Approximate inference in generalized linear mixed
@@ -41,6 +45,36 @@ class LaplaceEvidence:
     def __init__(self, problem, solve, start):
         self._problem, self._solve, self._start = problem, solve, start
 
+    def objection(self, max_iter, tol):
+        """Return why the evidence is improper whatever the strengths, or None.
+
+        A flat centre has a mode unless one model of all tasks separates the classes.
+        """
+        data, penalty = self._problem.data, self._problem.penalty
+        free_levels = penalty.alpha_intercept == 0 and not penalty.fixed_level
+        if free_levels and data.barred is not None and np.isinf(data.barred).all():
+            return (
+                "every task has one class only, and alpha_intercept=0 leaves the levels free. Set "
+                "alpha_intercept to a positive number"
+            )
+        if penalty.alpha_shared > 0:
+            return None
+        pooled = replace(
+            penalty,
+            alpha=np.full(data.n_tasks, np.inf),
+            alpha_intercept=0.0 if free_levels else np.inf,
+        )
+        problem = Problem(data, self._problem.loss, pooled)
+        solution = self._solve(problem, pooled.project(self._start))
+        slope = problem.evaluate(solution.coefficients).sums.derivative
+        # The derivative is below 1/2 where a row is on the side of its class.
+        if (np.abs(slope) < 0.5).all() or runs_away(solution, max_iter, tol).any():
+            return (
+                "one model of all tasks separates the classes, and with alpha_shared=0 nothing "
+                "keeps it finite. Set alpha_shared to a positive number, such as 1e-3"
+            )
+        return None
+
     def evaluate(self, alpha, alpha_intercept):
         """Return minus twice the log evidence."""
         data, loss = self._problem.data, self._problem.loss
@@ -50,10 +84,13 @@ class LaplaceEvidence:
         self._start = solution.coefficients
         derivative = problem.evaluate(solution.coefficients).sums.derivative
         model = MarginalModel(data.curved(loss.curvature(derivative)), penalty)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             theta, phi = 1.0 / model.groups.alpha, 1.0 / np.float64(alpha_intercept)
         fixed = model.fixed(theta, phi)
-        return 2 * solution.objective + fixed.log_det - fixed.flat * np.log(2 * np.pi)
+        value = 2 * solution.objective + fixed.log_det - fixed.flat * np.log(2 * np.pi)
+        if np.isinf(phi) and data.barred is not None:
+            value -= np.log(model.n[np.isinf(data.barred)] / (2 * np.pi)).sum()
+        return value
 
 
 def central_differences(value, x):

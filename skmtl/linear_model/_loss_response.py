@@ -5,11 +5,30 @@ import numpy as np
 from skmtl._linalg import row_space
 from skmtl._problem import Problem
 from skmtl.linear_model._arrowhead import Arrowhead
+from skmtl.linear_model._task_systems import Full, dense, diagonal_and_root
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.solvers import ConjugateGradientSolver, DirectSolver
 
+MOST = 1000  # tasks, where the response is an array (T, T)
 _PAIRS = 20  # steps remembered
 _RTOL = 1e-6  # to which conjugate gradients solve, where they do
+
+
+def objection(problem):
+    """Return why the response of the losses of a problem is not to be had, or None."""
+    T = problem.data.n_tasks
+    if T <= MOST or _has_center(problem):
+        return None
+    return (
+        "along a task_graph, of more than two classes and under penalties with kinks, the losses "
+        f"of all tasks answer to all weights in one dense system, here of {T} tasks, and the limit "
+        f"is {MOST}"
+    )
+
+
+def _has_center(problem):
+    """Return whether tasks are tied by a centre only, that is, their response has low rank."""
+    return isinstance(problem.penalty, MeanCoupling) and not problem.loss.outputs
 
 
 class LossResponse:
@@ -30,16 +49,19 @@ class LossResponse:
         self._pairs = [*self._pairs, (step, fall)][-_PAIRS:]
 
     def curvature(self, fit, share, tasks):
-        """Return minus the derivative of the mean losses in the shares of some tasks, a mask."""
+        """Return minus the derivative of the mean losses in the shares of some tasks, a mask.
+
+        As ``Full``, or as ``LowRank`` where the centre ties the tasks.
+        """
         problem, evaluation = fit.problem, fit.evaluation()
         # N times the gradients of the mean losses
         G, R = evaluation.sums.G / share[:, None], evaluation.sums.R / share
         penalty, total = problem.penalty, fit.rows.totals.sum()
         if penalty.quadratic:
-            if problem.loss.outputs or not isinstance(penalty, MeanCoupling):
-                return _by_steps(problem, evaluation, G, R, np.flatnonzero(tasks)) / total
-            B = _around_center(problem, evaluation, penalty, penalty.alpha, G, R) / total
-            return B[np.ix_(tasks, tasks)]
+            if not _has_center(problem):
+                return Full(_by_steps(problem, evaluation, G, R, np.flatnonzero(tasks)) / total)
+            parts = _around_center(problem, evaluation, penalty, penalty.alpha, G, R)
+            return diagonal_and_root(*parts).take(tasks).times(1.0 / total)
         W, pull = fit.solution.coefficients.W, evaluation.sums.G
         held = MeanCoupling(
             _of_tasks(W, pull), np.inf, penalty.alpha_intercept, penalty.fixed_level
@@ -48,14 +70,17 @@ class LossResponse:
             surrogate = Problem(problem.data, problem.loss, held)
             B = _by_steps(surrogate, evaluation, G, R, np.arange(len(share))) / total
         else:
-            B = _around_center(problem, evaluation, held, _of_entries(W, pull), G, R) / total
+            B = (
+                dense(*_around_center(problem, evaluation, held, _of_entries(W, pull), G, R))
+                / total
+            )
         for step, fall in self._pairs:
             B = _updated(B, step, fall)
-        return B[np.ix_(tasks, tasks)]
+        return Full(B).take(tasks)
 
 
 def _around_center(problem, evaluation, penalty, alpha, G, R):
-    """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, in closed form."""
+    """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, as own and root."""
     data = problem.data
     if evaluation.sums.derivative is not None:
         data = data.curved(problem.loss.curvature(evaluation.sums.derivative))

@@ -23,10 +23,8 @@ class Fixed(NamedTuple):
         Inverse variance of the mean row given the others.
     E : ndarray of shape (B, d + 1)
         Features and constant of the mean row, given the others.
-    gram : ndarray of shape (d + 1, d + 1)
-        ``X' V^-1 X``.
     system : ndarray
-        The same of the fixed columns, with the penalty on the centre.
+        ``X' V^-1 X`` of the fixed columns, with the penalty on the centre.
     log_det : float
         ``log|V| + log|X' V^-1 X|``.
     flat : int
@@ -39,7 +37,6 @@ class Fixed(NamedTuple):
     pull: np.ndarray
     share: np.ndarray
     E: np.ndarray
-    gram: np.ndarray
     system: np.ndarray
     log_det: float
     flat: int
@@ -172,7 +169,7 @@ class MarginalModel:
             - shared
         )
         flat = self._n_flat + count[self.group] @ free + count @ level
-        return Fixed(theta, phi, omega, pull, share, E, gram, system, log_det, int(flat))
+        return Fixed(theta, phi, omega, pull, share, E, system, log_det, int(flat))
 
     def traces(self, fixed):
         """Return the derivatives of ``log_det`` in theta (the same for all groups) and phi."""

@@ -3,12 +3,14 @@
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
-from skmtl.linear_model._loss_response import LossResponse
+from skmtl.linear_model._loss_response import LossResponse, objection
 from skmtl.linear_model._simplex import maximise_on_simplex
 
 _TOL = 1e-6  # relative duality gap
 _MAX_FITS = 100
+_NOTHING = 1e-16  # share of the largest loss of the null model, at which losses are rounding
 _FLOOR = 1e-9  # smallest share of all weight, times T: the task stays in the data
 _ENOUGH, _ROUNDING = 1e-4, 1e-12  # of Armijo's rule
 
@@ -37,6 +39,13 @@ def minimax_weights(model, rows):
     loss-compositional paradigm for MTL. NIPS 25.
     """
     state = _State(model, rows)
+    reason = objection(state.fit.problem)
+    if reason is not None:
+        raise ValueError(
+            f"task_weight='minimax' cannot be used here: {reason}. Use task_weight='balanced', or "
+            "a Pooled, SharedL2 or MeanRegularized model (a classifier: of two classes), which "
+            "takes any number of tasks."
+        )
     best, tol = state, max(_TOL, model.tol)
     response = LossResponse()
     n_fits = 1
@@ -45,9 +54,10 @@ def minimax_weights(model, rows):
         moving = (state.share > 2 * floor) | (state.losses > state.share @ state.losses)
         curvature = response.curvature(state.fit, state.share, moving)
         target = state.share.copy()
-        target[moving] = maximise_on_simplex(
-            state.losses[moving], curvature, state.share[moving], floor
-        )
+        with one_blas_thread():
+            target[moving] = maximise_on_simplex(
+                state.losses[moving], curvature, state.share[moving], floor
+            )
         new, n_fits = _search(state, target, n_fits)
         if new is None:
             break
@@ -73,7 +83,7 @@ class _State:
     ----------
     share : ndarray of shape (T,), lambda
     losses : ndarray of shape (T,), the mean losses
-    gap : float, the duality gap relative to the largest loss
+    gap : float, the duality gap relative to the largest loss, 0 where all losses are rounding
     value : float, g
     """
 
@@ -89,8 +99,11 @@ class _State:
         self.share = share
         if share is None:
             self.share = fit.rows.totals / fit.rows.totals.sum()
-        self.losses = fit.evaluation().sums.value / (fit.rows.task_weight * fit.rows.totals)
-        self.gap = relative_gap(self.losses, self.share)
+        weight = fit.rows.task_weight * fit.rows.totals
+        self.losses = fit.evaluation().sums.value / weight
+        self._null = (fit.null_losses() / weight).max() if last is None else last._null
+        nothing = self.losses.max() <= _NOTHING * self._null
+        self.gap = 0.0 if nothing else relative_gap(self.losses, self.share)
 
     def at(self, share):
         """Return the state at other shares."""
@@ -103,7 +116,7 @@ class _State:
 
 
 def relative_gap(losses, share):
-    """Return ``1 - sum_t share_t losses_t / max_t losses_t``, 0 where all is fitted exactly."""
+    """Return ``1 - sum_t share_t losses_t / max_t losses_t``, 0 where all losses are 0."""
     worst = losses.max()
     return float((worst - share @ losses) / worst) if worst > 0 else 0.0
 

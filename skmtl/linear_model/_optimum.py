@@ -9,6 +9,7 @@ from scipy import optimize
 # variances may have several minima.
 _GRIDS = {1: (-4, -3, -2, -1, 0, 1, 2, 3, 4), 2: (-3.0, -1.5, 0.0, 1.5, 3.0)}
 _TIE = 1e-8  # a limit is taken where no finite strength is better than this
+_CLOSE = 1e-3  # difference of values below which more digits may decide
 
 
 def minimise(criterion, typical, lower, upper, *, polish):
@@ -34,36 +35,62 @@ def minimise(criterion, typical, lower, upper, *, polish):
         face = tuple(np.isfinite(point))
         if face not in faces or value < faces[face][0]:
             faces[face] = value, np.array(point)
+    gtol = 1e-3 if polish else 1e-5
     found = []
     for face, (value, point) in faces.items():
-        free = np.array(face)
-        if free.any():
-            value, point = _refine(criterion, point, free, lower, upper, polish)
-        found.append((value - _TIE * np.count_nonzero(~free), value, point))
-    return min(found, key=lambda entry: entry[0])[2]
+        if any(face):
+            value, point = _Face(criterion, point, face, lower, upper).descend(gtol)
+        found.append((value, point, face))
+    least, best = min(value for value, _, _ in found), []
+    for value, point, face in found:
+        if polish and any(face) and value < least + _CLOSE:
+            value, point = _Face(criterion, point, face, lower, upper).polish()
+        best.append((value + _TIE * np.count_nonzero(face), point))
+    return min(best, key=lambda entry: entry[0])[1]
 
 
-def _refine(criterion, point, free, lower, upper, polish):
-    """Return the minimum and where it is, of what is finite."""
+class _Face:
+    """The criterion in what is finite, from a point at which the rest is inf."""
 
-    def whole(x):
-        full = point.copy()
-        full[free] = np.clip(x, lower[free], upper[free])
+    def __init__(self, criterion, point, face, lower, upper):
+        self._criterion, self._point, self._free = criterion, point, np.array(face)
+        self._lower, self._upper = lower[self._free], upper[self._free]
+
+    def _whole(self, x):
+        full = self._point.copy()
+        full[self._free] = np.clip(x, self._lower, self._upper)
         return full
 
-    def value_and_gradient(x):
-        value, gradient = criterion(whole(x), gradient=True)
-        inside = (lower[free] < x) & (x < upper[free])
-        return value, gradient[free] * inside
+    def _inside(self, x):
+        return (self._lower < x) & (x < self._upper)
 
-    # In pure numpy, unlike L-BFGS-B: the threads of scipy's own BLAS wait for those of numpy's.
-    gtol = 1e-3 if polish else 1e-5
-    x = optimize.minimize(
-        value_and_gradient, point[free], jac=True, method="BFGS", options={"gtol": gtol}
-    ).x
-    if polish and ((lower[free] < x) & (x < upper[free])).all():
-        # The value is flat where it is least: its derivatives know the place to more digits.
-        root = optimize.root(lambda x: value_and_gradient(x)[1], x, tol=1e-11)
-        if np.abs(root.x - x).max() < 1e-2:
-            x = root.x
-    return criterion(whole(x)), whole(x)
+    def _value_and_gradient(self, x):
+        value, gradient = self._criterion(self._whole(x), gradient=True)
+        return value, gradient[self._free] * self._inside(x)
+
+    def _at(self, x):
+        return self._criterion(self._whole(x)), self._whole(x)
+
+    def descend(self, gtol):
+        """Return the minimum and where it is."""
+        # In pure numpy, unlike L-BFGS-B: the threads of scipy's own BLAS wait for those of numpy's.
+        x = optimize.minimize(
+            self._value_and_gradient,
+            self._point[self._free],
+            jac=True,
+            method="BFGS",
+            options={"gtol": gtol},
+        ).x
+        return self._at(x)
+
+    def polish(self):
+        """Return the same, from near the minimum, to the last digits.
+
+        The value is flat where it is least: its derivatives know the place to more digits.
+        """
+        x = self._point[self._free]
+        if self._inside(x).all():
+            root = optimize.root(lambda x: self._value_and_gradient(x)[1], x, tol=1e-11)
+            if np.abs(root.x - x).max() < 1e-2:
+                x = root.x
+        return self._at(x)

@@ -305,11 +305,12 @@ class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
     alpha_, alpha_intercept_ : float
         The strengths used; ``alpha_`` by task where ``alpha`` is.
     sigma2_, tau2_, tau2_intercept_ : float
-        With "auto", the variances of the noise (of a row of weight 1), of the coefficients
-        between tasks (sigma2 / alpha) and of the levels (sigma2 / alpha_intercept). Data without
-        noise have strength 0, sigma2_ = 0 and a variance of nan.
+        With "auto", the variances of the noise of a row, of the coefficients between tasks
+        (sigma2 / alpha) and of the levels (sigma2 / alpha_intercept). Weights count rows: weight 2
+        is the row twice. Data without noise have strength 0, sigma2_ = 0 and a variance of nan;
+        where all tasks are also alike, as with a constant y, the strength is inf.
     restricted_log_likelihood_ : float
-        With "auto", its maximum, with the constants of R's lme4 and nlme.
+        With "auto", its maximum, with the constants of R's lme4 and nlme; without noise inf.
     tasks_, intercept_, shared_intercept_, task_counts_, objective_, optimality_, n_iter_, \
 history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
@@ -332,7 +333,7 @@ history_, n_features_in_, feature_names_in_
     array([0.327, 0.89 ])
     >>> model = MeanRegularizedRegressor(alpha="auto", task_column=0).fit(X, y)
     >>> round(model.alpha_, 3), round(model.sigma2_, 3), round(model.tau2_, 3)
-    (4.0, 0.5, 0.1)
+    (4.791, 0.479, 0.1)
     """
 
     def __init__(

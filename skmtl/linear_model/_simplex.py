@@ -14,7 +14,7 @@ def maximise_on_simplex(gradient, curvature, origin, floor):
     Parameters
     ----------
     gradient, origin : ndarray of shape (T,)
-    curvature : ndarray of shape (T, T), symmetric and positive semidefinite
+    curvature : Full or LowRank, of T tasks
     floor : float
 
     References
@@ -27,33 +27,43 @@ def maximise_on_simplex(gradient, curvature, origin, floor):
     if T == 1 or mass <= 0:
         return origin
     # In units of the mass and of the gradient: min 1/2 z'Bz - c'z, z >= 0, sum z = 1.
-    B, c = mass * curvature, gradient + curvature @ (origin - floor)
+    c = gradient + curvature @ (origin - floor)
     unit = max(np.abs(c - c.mean()).max(), 1e-300)
-    B, c = B / unit, (c - c.mean()) / unit
+    B, c = curvature.times(mass / unit), (c - c.mean()) / unit
     z, s, y = np.full(T, 1.0 / T), np.ones(T), 0.0
     for _ in range(_MAX_ITER):
         dual = B @ z - c + y - s
         if z @ s <= 1e-14 and np.abs(dual).max() <= 1e-12:
             break
-        system = np.zeros((T + 1, T + 1))
-        system[:T, :T] = B + np.diag(s / z)
-        system[:T, T] = system[T, :T] = 1.0
-        step = _direction(system, z, s, dual, z * s)
+        system = _System(B, z, s)
+        step = system.direction(dual, z * s)
         length = min(_reach(z, step[0]), _reach(s, step[1]))
         ahead = (z + length * step[0]) @ (s + length * step[1])
         center = (ahead / (z @ s)) ** 3 * (z @ s) / T
-        step = _direction(system, z, s, dual, z * s + step[0] * step[1] - center)
+        step = system.direction(dual, z * s + step[0] * step[1] - center)
         length = 0.995 * min(_reach(z, step[0]), _reach(s, step[1]))
         z, s, y = (part + length * move for part, move in zip((z, s, y), step, strict=True))
     return floor + mass * z / z.sum()
 
 
-def _direction(system, z, s, dual, products):
-    """Return the Newton step of (z, s, y) that takes ``z s`` down by ``products``."""
-    right = np.append(-dual - products / z, 1.0 - z.sum())
-    solution = np.linalg.solve(system, right)
-    dz = solution[:-1]
-    return dz, -(products + s * dz) / z, solution[-1]
+class _System:
+    """Newton's equations of (z, s, y) at one point, factored once for both directions.
+
+    s is eliminated, and y by the Schur complement of ``A = B + diag(s / z)`` for the sum of z.
+    """
+
+    def __init__(self, B, z, s):
+        self._z, self._s = z, s
+        self._solve = B.solver(s / z)
+        self._of_ones = self._solve(np.ones(len(z)))
+
+    def direction(self, dual, products):
+        """Return the step of (z, s, y) that takes the dual residual to 0, ``z s`` down by some."""
+        z, s, ones = self._z, self._s, self._of_ones
+        dz = self._solve(-dual - products / z)
+        dy = (dz.sum() - (1.0 - z.sum())) / ones.sum()
+        dz -= dy * ones
+        return dz, -(products + s * dz) / z, dy
 
 
 def _reach(part, step):

@@ -9,6 +9,7 @@ from skmtl import _input
 from skmtl._problem import Problem
 from skmtl._warn import warn
 from skmtl.linear_model._degrees import degrees_of_freedom, objection
+from skmtl.linear_model._fixed_point import AndersonAcceleration
 from skmtl.linear_model._minimax import minimax_weights
 from skmtl.penalties import Coefficients
 from skmtl.solvers import NewtonSolver, Solution
@@ -29,6 +30,7 @@ class Fit(NamedTuple):
     offset: float
     solver: NewtonSolver
     solution: Solution
+    strengths: tuple | None = None  # those that the data told
 
     def moved_to(self, center):
         """Return the coefficients of the same predictions where the features are centred there."""
@@ -42,6 +44,11 @@ class Fit(NamedTuple):
     def evaluation(self):
         """Return the ``Evaluation`` of the solution, by the problem and not by the solver."""
         return self.problem.evaluate(self.solution.coefficients, self.solution.split)
+
+    def null_losses(self):
+        """Return the weighted loss of each task (T,) where all coefficients are zero."""
+        zeros = self.solution.coefficients.times(0.0)
+        return self.problem.data.loss_sums(self.problem.loss, zeros.V, zeros.q).value
 
 
 def fit_adaptive(model, rows):
@@ -73,6 +80,22 @@ def fit_held(model, rows):
     return model._fit_held(rows), {}
 
 
+def _refuse(problem):
+    """Refuse problems whose tasks have no noise levels, or none that can be computed."""
+    reason, advice = objection(problem.data, problem.penalty), "task_weight='minimax' or 'balanced'"
+    if problem.loss.constant_curvature is None:
+        reason = "noise levels belong to regression, and this is a classifier"
+    elif not problem.penalty.quadratic:
+        advice += (
+            ", or one of PooledRegressor, SharedL2Regressor, MeanRegularizedRegressor and "
+            "GraphRegularizedRegressor"
+        )
+    else:
+        advice += ", or task_graph=None"
+    if reason is not None:
+        raise ValueError(f"task_weight='uncertainty' cannot be used here: {reason}. Use {advice}.")
+
+
 class Noise(NamedTuple):
     """What is common to the noise of tasks: the variance of weight 1, and the pooled one."""
 
@@ -93,7 +116,8 @@ class NoiseWeights:
     freedom, which decides where a task is fitted exactly. ``pooled`` is the geometric mean of the
     sigma_t^2, each with the weight ``n_t - df_t``: an arithmetic mean would follow the noisiest
     tasks, a harmonic one could fall to zero with a single task that has no noise. ``s2`` makes
-    ``sum_t n_t a_t`` the sum of the n_t, so that alpha keeps its meaning.
+    ``sum_t n_t a_t`` the sum of the n_t, so that alpha keeps its meaning. The fixed point is found
+    by `AndersonAcceleration` of the logarithms.
 
     Parameters
     ----------
@@ -119,20 +143,20 @@ class NoiseWeights:
     def settle(self, rows):
         """Return the ``Fit`` at which the variances stay as they are, and the attributes."""
         model, ones = self._model, np.ones(len(rows.tasks))
-        problem = model._prepare(rows, task_weight=ones)[1]
-        reason = objection(problem)
-        if reason is not None:
-            raise ValueError(f"task_weight='uncertainty' cannot be used here: {reason}.")
-        weight, variance, change, more = ones, ones, np.inf, {}
-        for _ in range(_MAX_FITS):
-            fit, before = self._fit(rows, task_weight=weight, **more), variance
+        problem = model._prepare(rows, task_weight=ones, fitted=self._noise is not None)[1]
+        _refuse(problem)
+        logs, weight, acceleration, more = np.zeros(len(ones)), ones, AndersonAcceleration(), {}
+        for n_fits in range(1, _MAX_FITS + 1):
+            fit = self._fit(rows, task_weight=weight, **more)
             variance, noise = self._estimate(fit)
             if noise is None:
                 return fit, {"noise_variance_": variance}
-            change = np.abs(np.log(variance / before)).max()
-            if change <= _TOL or fit.solution.stopped:
+            change = np.abs(np.log(variance) - logs).max()
+            if (n_fits > 1 and change <= _TOL) or fit.solution.stopped:
                 break
-            weight = noise.unit / variance
+            # The weights of the first fit are equal and no estimate: it starts the iteration.
+            logs = np.log(variance) if n_fits == 1 else acceleration.next(logs, np.log(variance))
+            weight = self._weights(np.exp(logs), fit.rows.totals)
             more = {"last": fit} if self._noise is None else {}
         else:
             warn(
@@ -142,9 +166,12 @@ class NoiseWeights:
                 "as numbers: task_weight_ of this fit is a start.",
                 ConvergenceWarning,
             )
-        if self._noise is None:
-            model._noise = noise
-        return fit, {"noise_variance_": variance}
+        return fit, {"noise_variance_": variance} | ({} if self._noise else {"_noise": noise})
+
+    def _weights(self, variance, n):
+        """Return the weights (T,) of variances: those in the unit of fit, where it is known."""
+        unit = _unit(variance, n) if self._noise is None else self._noise.unit
+        return unit / variance
 
     def _estimate(self, fit):
         """Return the variances (T,) and the ``Noise``, None where no task can tell its own."""
@@ -154,13 +181,12 @@ class NoiseWeights:
         left = np.maximum(n - degrees_of_freedom(problem.data, problem.penalty), 0.0)
         if self._noise is not None:
             return self._shrunk(squares, left, self._noise.pooled), self._noise
-        zeros = fit.solution.coefficients.times(0.0)
-        null = to_squares * problem.data.loss_sums(problem.loss, zeros.V, zeros.q).value
+        null = to_squares * fit.null_losses()
         if left.sum() <= _NOTHING * n.sum() or squares.sum() <= _NOTHING**2 * null.sum():
             self._warn_of_exact_fit(squares, left)
             return np.zeros(len(n)), None
         variance = self._shrunk(squares, left, _pooled_variance(squares, left))
-        return variance, Noise(n.sum() / (n / variance).sum(), _pooled_variance(squares, left))
+        return variance, Noise(_unit(variance, n), _pooled_variance(squares, left))
 
     @staticmethod
     def _shrunk(squares, left, pooled):
@@ -172,6 +198,11 @@ class NoiseWeights:
             f"{squares.sum():.1e} and the fit leaves {left.sum():.1e} degrees of freedom. All "
             "tasks weigh 1. Raise alpha; sample_weight should count rows, and not be far below 1."
         )
+
+
+def _unit(variance, n):
+    """Return the variance of weight 1 of which the weights of n rows sum to that of the n."""
+    return n.sum() / (n / variance).sum()
 
 
 def _pooled_variance(squares, left):
