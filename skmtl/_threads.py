@@ -4,6 +4,7 @@ Not numba's ``parallel=True``: one of its threading layers aborts the process wh
 threads enter it, another hangs after a fork.
 """
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -12,20 +13,27 @@ from threadpoolctl import ThreadpoolController
 from skmtl._kernels import thread_count
 
 _WORTH_A_THREAD = 20_000_000  # multiplications, some milliseconds: threads take one to start
+_here = threading.local()  # whether this thread works on a chunk
 
 
 def in_chunks(function, size, work):
     """Call ``function(first, last)`` on chunks that cover ``range(size)``; return the results.
 
-    ``work`` is the number of multiplications in all: small work stays in this thread.
+    ``work`` is the number of multiplications in all: small work stays in this thread, and so does
+    what a chunk of other work calls for.
     """
     threads = min(thread_count(), size, 1 + work // _WORTH_A_THREAD)
-    if threads <= 1:
+    if threads <= 1 or getattr(_here, "busy", False):
         return [function(0, size)]
+
+    def chunk(first, last):
+        _here.busy = True  # threads of the pool, which end with it
+        return function(first, last)
+
     n_chunks = min(4 * threads, size)  # more chunks than threads: tasks differ in size
     edges = [size * i // n_chunks for i in range(n_chunks + 1)]
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, edges[:-1], edges[1:]))
+        return list(pool.map(chunk, edges[:-1], edges[1:]))
 
 
 def one_blas_thread():

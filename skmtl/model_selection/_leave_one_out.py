@@ -1,10 +1,13 @@
 """Predictions of every row by the fit without it."""
 
+from contextlib import nullcontext
+
 import numpy as np
 
-from skmtl._threads import in_chunks
+from skmtl._threads import one_blas_thread
 
 _WHOLE = 1e-10  # what a row leaves of its own prediction to others, at least
+_SMALL = 2**26  # multiplications of a block that are not worth a second thread
 _STRIP = 2**22  # numbers at a time
 
 
@@ -12,8 +15,8 @@ class NothingLeftError(Exception):
     """A row is all there is to tell of its task, or of a coefficient."""
 
 
-def left_out(path, systems, data, total):
-    """Return the residuals of all rows in the fits without them, for each block (n, m, C).
+def left_out(path, systems, X, Y, weight, places, total, out):
+    """Write the residuals of all rows in the fits without them to ``out``, (n, m, C).
 
     The fit is linear in y, and row i takes the share h_i of its own prediction: without it the
     residual is ``r_i / (1 - h_i)``. In the wide form a row is left out with all its targets,
@@ -25,10 +28,13 @@ def left_out(path, systems, data, total):
     ----------
     path : SpectralPath
     systems : CenterSystems, C of them
-    data : list of tuple
-        For each block its features (n, d), counted from ``center``, targets (n, m), weights (n,).
+    X, Y, weight : ndarray of shape (n, d), (n, m) and (n,)
+        Features, counted from ``center``, targets and weights.
+    places : list of index arrays
+        The rows of each block.
     total : ndarray of shape (B,)
         Weight of each block.
+    out : ndarray of shape (n, m, C)
 
     References
     ----------
@@ -39,25 +45,29 @@ def left_out(path, systems, data, total):
     m, d = path.n_targets, path.Q.shape[-1]
 
     def block(b):
-        X, Y, weight = data[b]
-        fitted = np.matmul(X, W[b].reshape(d, -1)).reshape(*Y.shape, -1) + level[b]
-        residual = Y[:, :, None] - fitted
-        A = (X - (1.0 - path.hold[b]) * path.delta[b]) @ path.Q[b]
-        weight = weight[:, None]
-        alone = weight * ((A**2) @ systems.inverse[b] + (1.0 - path.hold[b]) / total[b])
-        shared = weight * _through_center(path, systems, b, A)
+        own = places[b]
+        fitted = X[own] @ W[b].reshape(d, -1)
+        fitted = fitted.reshape(len(fitted), m, -1) + level[b]
+        residual = Y[own, :, None] - fitted
+        A = (X[own] - (1.0 - path.hold[b]) * path.delta[b]) @ path.Q[b]
+        each = weight[own, None]
+        alone = each * ((A**2) @ systems.inverse[b] + (1.0 - path.hold[b]) / total[b])
+        shared = each * _through_center(path, systems, b, A)
         rest = 1.0 - alone
         all_rest = rest - m * shared
         if min(rest.min(), all_rest.min()) < _WHOLE:
             raise NothingLeftError
         if m == 1:
-            return residual / all_rest[:, None]
+            out[own] = residual / all_rest[:, None]
+            return
         tied = shared / (rest * all_rest)
-        return residual / rest[:, None] + (tied * residual.sum(axis=1))[:, None]
+        out[own] = residual / rest[:, None] + (tied * residual.sum(axis=1))[:, None]
 
-    work = sum(len(X) for X, _, _ in data) * len(systems.cc) * (d + 1) ** 2
-    found = in_chunks(lambda first, last: [block(b) for b in range(first, last)], len(data), work)
-    return [residual for part in found for residual in part]
+    # Threads of ours gain nothing here: many small products, and the interpreter between them.
+    small = len(X) * len(systems.cc) * (d + 1) ** 2 < _SMALL * len(places)
+    with one_blas_thread() if small else nullcontext():
+        for b in range(len(places)):
+            block(b)
 
 
 def _through_center(path, systems, b, A):
@@ -72,9 +82,10 @@ def _through_center(path, systems, b, A):
     (C, r, _), hold = along.shape, path.hold[b]
     told = np.concatenate([-path.g[b, :, None] * systems.inverse[b], np.ones((1, C))]).T
     to_center = np.empty((C, r + 1, d + 1))
-    to_center[:, :r] = -border * told[:, None]
-    to_center[:, :r, :d] += along * systems.share[b].T[:, None]
-    to_center[:, r] = told / np.sqrt(cc)[:, None]
+    np.matmul(border, -told[:, None], out=to_center[:, :r])
+    along *= systems.share[b].T[:, None]
+    to_center[:, :r, :d] += along
+    np.divide(told, np.sqrt(cc)[:, None], out=to_center[:, r])
     rows = np.column_stack([A, np.full(len(A), hold)])
     shared, step = np.empty((len(A), C)), max(1, _STRIP // to_center[..., 0].size)
     flat = to_center.reshape(-1, d + 1).T

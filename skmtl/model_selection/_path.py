@@ -16,7 +16,7 @@ from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
 from skmtl.model_selection._results import one_standard_error, results_table
 from skmtl.model_selection._ridge_search import RidgeSearch
-from skmtl.model_selection._scoring import Scores, many_scores, reads_predictions, scorer_of
+from skmtl.model_selection._scoring import reads_predictions, scorer_of
 from skmtl.model_selection._split import TaskKFold
 from skmtl.model_selection._warm_search import warm_scores
 
@@ -154,7 +154,7 @@ class RegularizationPathCV(
             The search itself.
         """
         self._check_parameters()
-        progress = Progress(self, X, y, sample_weight, 1 + bool(self.refit))
+        progress = Progress(self, X, y, sample_weight)
         y = self._read_target(y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self.alphas_ = alpha_grid(self.alphas, self.estimator, X, y, weight)
@@ -202,30 +202,18 @@ class RegularizationPathCV(
         None where there is no formula for the models, or a row is all there is to tell of its task
         or of a coefficient.
         """
-        began = time.perf_counter()
-        if (
-            weight is not None and weight.any() and not weight.all()
-        ):  # rows of weight zero count as absent
+        # Rows of weight zero count as absent.
+        if weight is not None and weight.shape == y.shape[:1] and np.count_nonzero(weight) > 0:
             there = np.flatnonzero(weight)
             X, y, weight = _Rows(X)(there), y[there], weight[there]
         ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
-        found = None if ridge is None else ridge.left_out()
-        if found is None:
+        if ridge is None:
             return None
-        predicted, squares = found
         part = progress.part("leave-one-out")
-        self.n_splits_ = len(y)
-        self.scorer_ = scorer_of(self.estimator, self._scoring())
-        scores = Scores.empty(len(candidates), 1, squares.shape[0])
-        scores.test[:, 0] = many_scores(self.scorer_, X, y, weight, predicted)
-        scores.tasks[:, 0] = -squares.T
-        scores.fit_time[:] = (time.perf_counter() - began) / len(candidates)
-        scores.score_time[:] = 0.0
-        error = np.square(y[..., None] - predicted)
-        error = error if y.ndim == 1 else error.mean(axis=1)
-        mean = np.average(error, axis=0, weights=weight)
+        self.n_splits_, self.scorer_ = len(y), scorer_of(self.estimator, self._scoring())
+        found = ridge.leave_one_out(self.scorer_, X, y, weight)
         part.end()
-        return scores, np.sqrt(np.average((error - mean) ** 2, axis=0, weights=weight))
+        return found
 
     def _cross_validate(self, candidates, X, y, weight, groups, progress):
         """Return the ``Scores`` on the splits."""

@@ -5,9 +5,11 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import clone
 
 from skmtl import _input
+from skmtl._threads import in_chunks
 from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.model_selection._leave_one_out import NothingLeftError, left_out
 from skmtl.model_selection._moments import long_moments, wide_moments
@@ -63,10 +65,9 @@ class RidgeSearch:
             return None
         strengths = []
         for candidate in candidates:
-            model.set_params(**candidate)
-            if isinstance(model.alpha, str) or isinstance(
-                getattr(model, "alpha_intercept", None), str
-            ):
+            for name, value in candidate.items():  # set_params takes its time
+                setattr(model, name, value)
+            if isinstance(getattr(model, "alpha_intercept", None), str):
                 return None
             penalty = model._penalty(rows.tasks)
             alpha = penalty.alpha[0]
@@ -94,36 +95,71 @@ class RidgeSearch:
 
         X, a function of an index array, y and ``weight``, (n,) or None, are what scorers get.
         """
-        n_candidates = len(self._strengths)
-        scores = Scores.empty(n_candidates, len(splits), len(self._rows.tasks))
-        for number, (moments, (_, test)) in enumerate(
-            zip(self._training(splits), splits, strict=True)
-        ):
-            part = progress.part("split")
+        scores, training = self._empty(len(splits)), self._training(splits)
+
+        def score(number):
+            test = splits[number][1]
             given = None if isinstance(scorer, str) else X(test), y[test], take(weight, test)
             began = time.perf_counter()
+            moments, center, trained = self._weighted(training(number))
             room = self._X.shape[1] * len(self._rows.tasks) + self._y[test].size
-            for candidates, path, systems in self._paths(*self._weighted(moments), room):
+            for candidates, path, systems in self._paths(moments, center, room):
                 fits = path.solve(systems)
                 fitted = time.perf_counter()
-                predicted, squares = self._predict(path.center, *fits, test)
+                predicted, squares = self._predict(center, trained, *fits, test)
                 scores.test[candidates, number] = many_scores(scorer, *given, predicted)
                 scores.tasks[candidates, number] = -squares.T
                 scored = time.perf_counter()
                 scores.fit_time[candidates, number] = (fitted - began) / len(candidates)
                 scores.score_time[candidates, number] = (scored - fitted) / len(candidates)
                 began = scored
-            part.end()
+
+        if progress.watched or not isinstance(scorer, str):  # strangers to threads
+            for number in range(len(splits)):
+                part = progress.part("split")
+                score(number)
+                part.end()
+            return scores
+        n_tasks, d = len(self._rows.tasks), self._X.shape[1]
+        work = len(splits) * n_tasks * d**2 * (10 * d + len(self._strengths))
+        in_chunks(lambda first, last: [score(i) for i in range(first, last)], len(splits), work)
         return scores
 
-    def left_out(self):
-        """Return the predictions of every row by the fits without it, and mean squared errors.
+    def _empty(self, n_splits):
+        return Scores.empty(len(self._strengths), n_splits, len(self._rows.tasks))
 
-        These are (n, C) or (n, T, C), and (T, C). None where nothing is left to predict a row with.
+    def leave_one_out(self, scorer, X, y, weight):
+        """Return the ``Scores``, of one split, and the spread of the rows' squared errors, (C,).
+
+        None where nothing is left to predict a row with. X, y and ``weight`` are as in `scores`.
         """
+        began, rows = time.perf_counter(), self._rows
+        residuals = self._left_out()
+        if residuals is None:
+            return None
+        scores, squares = self._empty(1), np.square(residuals)
+        if self._wide:
+            means, errors = np.average(squares, axis=0, weights=weight), squares.mean(axis=1)
+        else:
+            n, totals, errors = len(y), np.bincount(rows.codes, rows.weight), squares
+            shares = rows.weight / totals[rows.codes]
+            means = sparse.csc_array((shares, rows.codes, np.arange(n + 1))) @ squares
+        scores.tasks[:, 0] = -means.T
+        mean = np.average(errors, axis=0, weights=weight)
+        if scorer == "neg_mean_squared_error":
+            scores.test[:, 0] = -mean
+        else:
+            scores.test[:, 0] = many_scores(scorer, X, y, weight, y[..., None] - residuals)
+        scores.fit_time[:] = (time.perf_counter() - began) / len(self._strengths)
+        scores.score_time[:] = 0.0
+        errors -= mean
+        return scores, np.sqrt(np.average(np.square(errors, out=errors), axis=0, weights=weight))
+
+    def _left_out(self):
+        """Return the residuals of all rows in the fits without them, (n, C) or (n, T, C)."""
         rows, n = self._rows, len(self._rows.X)
         whole = self._moments(np.zeros(n, dtype=np.intp), 1).of([0])
-        moments, center = self._weighted(whole)
+        moments, center, _ = self._weighted(whole)
         weight = rows.weight
         if self._wide:
             places = [slice(None)]
@@ -132,25 +168,19 @@ class RidgeSearch:
             weight = weight * factor[rows.codes]
             order = np.argsort(rows.codes, kind="stable")
             places = np.split(order, np.bincount(rows.codes).cumsum()[:-1])
-        y = self._y.reshape(n, -1)
-        data = [(self._X[own] - center, y[own], weight[own]) for own in places]
-        found = np.empty((*y.shape, len(self._strengths)))
-        squares = np.empty((len(rows.tasks), len(self._strengths)))
-        room = len(self._rows.tasks) * (self._X.shape[1] + 1) ** 2
+        data = self._X - center, self._y.reshape(n, -1), weight
+        found = np.empty((*data[1].shape, len(self._strengths)))
+        room = len(rows.tasks) * (self._X.shape[1] + 1) ** 2
         for candidates, path, systems in self._paths(moments, center, room):
-            part = np.empty((*y.shape, len(candidates)))
+            whole = len(candidates) == found.shape[-1]
+            part = found if whole else np.empty((*data[1].shape, len(candidates)))
             try:
-                residuals = left_out(path, systems, data, moments.total)
+                left_out(path, systems, *data, places, moments.total, part)
             except NothingLeftError:
                 return None
-            for b, residual in enumerate(residuals):
-                part[places[b]] = y[places[b], :, None] - residual
-                tasks = slice(None) if self._wide else slice(b, b + 1)
-                own = rows.weight[places[b]]
-                squares[tasks, candidates] = np.average(residual**2, axis=0, weights=own)
-            found[..., candidates] = part
-        found += self._offset
-        return (found if self._wide else found[:, 0]), squares
+            if not whole:
+                found[..., candidates] = part
+        return found if self._wide else found[:, 0]
 
     def _moments(self, part, n_parts):
         rows = self._rows
@@ -161,7 +191,7 @@ class RidgeSearch:
         )
 
     def _training(self, splits):
-        """Yield the moments of each split's training rows.
+        """Return a function from the number of a split to the moments of its training rows.
 
         Rows that train together in all splits are one part: the moments of k folds are those of
         their parts, and the data are read once. Where there are too many parts, each split is
@@ -176,13 +206,10 @@ class RidgeSearch:
             bits.view(f"V{bits.shape[1]}")[:, 0], return_index=True, return_inverse=True
         )
         patterns = member[first]
-        if len(patterns) <= len(splits) + 1 and len(patterns) * B * d**2 <= _ROOM:
-            moments = self._moments(part.ravel(), len(patterns))
-            for number in range(len(splits)):
-                yield moments.of(np.flatnonzero(patterns[:, number]))
-            return
-        for number in range(len(splits)):
-            yield self._moments(np.where(member[:, number], 0, 1), 2).of([0])
+        if len(patterns) > len(splits) + 1 or len(patterns) * B * d**2 > _ROOM:
+            return lambda number: self._moments(np.where(member[:, number], 0, 1), 2).of([0])
+        moments = self._moments(part.ravel(), len(patterns))
+        return lambda number: moments.of(np.flatnonzero(patterns[:, number]))
 
     def _factor(self, totals):
         """Return the task weights a_t of tasks with these sums of sample weights, (T,)."""
@@ -193,15 +220,15 @@ class RidgeSearch:
         return _input.task_weights(self._task_weight, self._rows.tasks)
 
     def _weighted(self, moments):
-        """Return the moments with task weights, and where levels are measured."""
+        """Return the moments with task weights, where levels are measured, and which blocks."""
         if not self._wide:
             moments = moments.scaled(self._factor(moments.total))
-        self._trained = moments.total > 0
-        moments = moments.take(self._trained)
+        trained = moments.total > 0  # the others have no rows
+        moments = moments.take(trained)
         center = np.zeros(self._X.shape[1])
         if not self._fixed_level:
             center = moments.total @ moments.mean / moments.total.sum()
-        return moments, center
+        return moments, center, trained
 
     def _paths(self, moments, center, room):
         """Yield candidates that go together, an index array, with their path and systems.
@@ -218,7 +245,7 @@ class RidgeSearch:
                 alpha, shared = np.array([strengths[c][:2] for c in own]).T
                 yield np.array(own), path, CenterSystems(path, alpha, shared)
 
-    def _predict(self, center, W, level, test):
+    def _predict(self, center, trained, W, level, test):
         """Return the predictions of some rows, (n, A) or (n, T, A), and mean squared errors (T, A).
 
         W is (B, d, m, A), of the tasks that have rows to train on.
@@ -234,7 +261,7 @@ class RidgeSearch:
         codes = self._rows.codes[test]
         order = np.argsort(codes, kind="stable")
         known, first = np.unique(codes[order], return_index=True)
-        block = np.cumsum(self._trained) - 1
+        block = np.cumsum(trained) - 1
         predicted, errors = np.empty((2, len(y), A))
         for t, own in zip(known, np.split(order, first[1:]), strict=True):
             predicted[own] = X[own] @ W[block[t], :, 0] + level[block[t], 0]
