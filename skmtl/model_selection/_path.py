@@ -109,8 +109,9 @@ class RegularizationPathCV(
     >>> from skmtl.model_selection import RegularizationPathCV
     >>> X, y = load_radon(return_X_y=True)
     >>> search = RegularizationPathCV(MeanRegularizedRegressor(task_column=0))
-    >>> round(search.fit(X, y).best_params_["alpha"], 1)
-    19.6
+    >>> search = search.fit(X, y)
+    >>> round(float(search.best_params_["alpha"]), 1), round(search.best_score_, 4)
+    (204.4, -0.5731)
     """
 
     def __init__(
