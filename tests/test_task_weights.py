@@ -222,7 +222,7 @@ def test_a_task_without_noise_does_not_take_all_weight():
     assert 0 < model.noise_variance_[0] < 0.05
     for t in (1, 2, 3):  # about those of least squares
         own = X[:, 0] == t
-        squares = np.linalg.lstsq(np.insert(X[own, 1:], 0, 1.0, axis=1), y[own])[1][0]
+        squares = np.linalg.lstsq(np.insert(X[own, 1:], 0, 1.0, axis=1), y[own], rcond=None)[1][0]
         assert_allclose(model.noise_variance_[t], squares / (60 - 4), rtol=0.1)
     # a task with one row cannot tell: it has about the pooled variance
     X, y = simulate([1.0, 1.0, 1.0], n=60)

@@ -128,7 +128,7 @@ class CenterSystems:
     @cached_property
     def _roots(self):
         """Roots R (C, r, r) of the inverse on w, ``R'R``, given that c follows."""
-        roots = np.linalg.solve(self._factor, np.eye(self._factor.shape[-1]))
+        roots = np.linalg.solve(self._factor, np.eye(self._factor.shape[-1])[None])
         roots /= self._scale[:, None]
         roots[self._held] = 0.0
         return roots
