@@ -202,9 +202,9 @@ class RidgeSearch:
         for number, (train, _) in enumerate(splits):
             member[train, number] = True
         bits = np.packbits(member, axis=1)
-        _, first, part = np.unique(
-            bits.view(f"V{bits.shape[1]}")[:, 0], return_index=True, return_inverse=True
-        )
+        if bits.shape[1] > 1:
+            bits = bits.view(f"V{bits.shape[1]}")
+        _, first, part = np.unique(bits[:, 0], return_index=True, return_inverse=True)
         patterns = member[first]
         if len(patterns) > len(splits) + 1 or len(patterns) * B * d**2 > _ROOM:
             return lambda number: self._moments(np.where(member[:, number], 0, 1), 2).of([0])
