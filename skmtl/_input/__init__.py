@@ -4,7 +4,7 @@ Two layouts of data enter (see ``docs/data.md``): the long form, where one colum
 row's task label, and the wide form, where y has one column per task on a shared X.
 """
 
-from skmtl._input._arrays import read_target, read_X
+from skmtl._input._arrays import read_target, read_X, take_rows
 from skmtl._input._classes import class_weights, encode_classes, read_class_labels
 from skmtl._input._labels import encode, factorize, merge, split_task_column, unknown_tasks
 from skmtl._input._rows import read_rows
@@ -27,6 +27,7 @@ __all__ = [
     "read_target",
     "split_task_column",
     "strength",
+    "take_rows",
     "task_weights",
     "unknown_tasks",
 ]

@@ -102,3 +102,8 @@ def read_sample_weight(sample_weight, X):
     if not weight.any():
         raise ValueError("All sample weights are zero: there is nothing to fit.")
     return weight
+
+
+def take_rows(X, rows):
+    """Return some rows, an index array, of a dataframe or an array."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]

@@ -61,11 +61,6 @@ def find_task_column(estimator, given, cv=None):
     )
 
 
-def take_rows(X, rows):
-    """Return some rows, an index array, of a dataframe or an array."""
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-
-
 def fit(estimator, X, y, weight):
     """Return a fitted clone; the weights go to the last step of a Pipeline."""
     if weight is None:
@@ -132,18 +127,13 @@ def tuned(kind, estimator):
     known, given = model.get_params(), final.get_params()
     model.set_params(**{name: given[name] for name in _ALIKE if name in known and name in given})
     column = model.task_column
-    scorer = _minus_log_loss if classifier else _minus_squared_error
+    scorer = _minus_log_loss if classifier else "neg_mean_squared_error"  # found without fits
     folds = SeenFolds(column, classifier)
     search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer)
     inner = unwrapped(estimator)
     if isinstance(inner, Pipeline):
         return clone(inner).set_params(**{inner.steps[-1][0]: search})
     return search
-
-
-def _minus_squared_error(model, X, y):
-    """Score all rows together; `make_task_scorer` would score each task, too, and take longer."""
-    return -np.nanmean((y - model.predict(X)) ** 2)
 
 
 def _minus_log_loss(model, X, y):

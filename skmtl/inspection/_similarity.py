@@ -6,7 +6,7 @@ from sklearn.base import is_classifier
 from skmtl import _input
 from skmtl.inspection._fitted import coefficient_rows, fitted_model, transformed
 from skmtl.inspection._folds import TaskRows, make_splits, predictions
-from skmtl.inspection._models import final_step, find_task_column, take_rows
+from skmtl.inspection._models import final_step, find_task_column
 from skmtl.inspection._scoring import TaskScorer, read_scoring
 from skmtl.inspection._table import square_table
 
@@ -166,7 +166,11 @@ def _of_tasks(rows, splits, tasks):
     _, codes = np.unique(rows.codes[index], return_inverse=True)
     weight = None if rows.weight is None else rows.weight[index]
     part = TaskRows(
-        take_rows(rows.X, index), rows.y[index], weight, [rows.tasks[t] for t in tasks], codes
+        _input.take_rows(rows.X, index),
+        rows.y[index],
+        weight,
+        [rows.tasks[t] for t in tasks],
+        codes,
     )
     own = []
     for train, test in splits:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import column_or_1d, get_tags
 
+from skmtl import _input
 from skmtl._callbacks import CallbackSupportMixin, Progress, with_callbacks
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.model_selection._best import BestEstimatorMixin
@@ -307,4 +308,4 @@ class _Rows:
         self._X = X if hasattr(X, "shape") else np.asarray(X)
 
     def __call__(self, index):
-        return self._X.iloc[index] if hasattr(self._X, "iloc") else self._X[index]
+        return _input.take_rows(self._X, index)

@@ -41,12 +41,12 @@ class RidgeSearch:
     def __init__(self, estimator, rows, strengths):
         self._rows, self._strengths, self._wide = rows, strengths, rows.codes is None
         self._fixed_level = not estimator.fit_intercept
-        self._task_weight, self._model = estimator.task_weight, estimator
+        self._task_weight = estimator.task_weight
         # Features are counted from their means, targets from one number for all tasks, as models
         # do: levels are drawn together.
-        self._origin = rows.X.mean(axis=0) if estimator.fit_intercept else np.zeros(rows.X.shape[1])
+        origin = rows.X.mean(axis=0) if estimator.fit_intercept else 0.0
         self._offset = rows.y.mean() if estimator.fit_intercept else 0.0
-        self._X, self._y = rows.X - self._origin, rows.y - self._offset
+        self._X, self._y = rows.X - origin, rows.y - self._offset
 
     @classmethod
     def of(cls, estimator, candidates, X, y, sample_weight):
