@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import linalg
 
+from skmtl._threads import in_chunks
+
 _EPS = np.finfo(np.float64).eps
 # Share of a column that the columns before it leave unexplained, below which rank is looked into:
 # noise grows in the pivots behind the first that should be zero.
@@ -75,6 +77,27 @@ def row_spectrum(A):
     values, vectors = linalg.eigh(A @ A.T)
     keep = values > 8 * len(values) * _EPS * values[-1]
     return values[keep], vectors[:, keep]
+
+
+def bordered(matrix, border, corner):
+    """Return symmetric matrices with one more row and column; all may have leading axes."""
+    d = matrix.shape[-1]
+    result = np.empty((*matrix.shape[:-2], d + 1, d + 1))
+    result[..., :-1, :-1], result[..., -1, -1] = matrix, corner
+    result[..., :-1, -1] = result[..., -1, :-1] = border
+    return result
+
+
+def outer(weight, left, right):
+    """Return the products ``weight left right'`` of B numbers and vectors, (B, d, k)."""
+    return weight[:, None, None] * left[:, :, None] * right[:, None, :]
+
+
+def stacked_eigh(A):
+    """Return the eigenvalues (B, d), at least 0, and eigenvectors of a stack A (B, d, d)."""
+    pieces = in_chunks(lambda f, t: np.linalg.eigh(A[f:t]), len(A), 20 * A.size * A.shape[-1])
+    values, vectors = (np.concatenate(part) for part in zip(*pieces, strict=True))
+    return np.maximum(values, 0.0), vectors
 
 
 def _unit_diagonal(A):

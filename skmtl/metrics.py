@@ -10,6 +10,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skmtl._input import split_task_column
 from skmtl._scores import AVERAGES, default_metrics, read_rows, resolve, resolve_all, score_tasks
+from skmtl._table import task_table
 
 
 def task_scores(
@@ -90,12 +91,7 @@ def task_scores(
     for name, metric in table.items():
         per_task, averages = score_tasks(metric, rows, labels)
         columns[name] = np.append(per_task, [averages[key] for key in AVERAGES])
-    index = [*rows.tasks, *AVERAGES]
-    try:
-        import pandas as pd
-    except ImportError:
-        return {"task": np.array(index, dtype=object)} | columns
-    return pd.DataFrame(columns, index=pd.Index(index, name="task", dtype=object))
+    return task_table([*rows.tasks, *AVERAGES], columns)
 
 
 def make_task_scorer(

@@ -38,6 +38,7 @@ def make_task_pipeline(*steps):
     Returns
     -------
     Pipeline
+        Not fitted; its steps are named as by scikit-learn's ``make_pipeline``.
 
     Examples
     --------

@@ -14,15 +14,17 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.re
 # What each part of the package may import of the package; a part not listed sits on top.
 MAY_IMPORT = {
     "_kernels": set(),
-    "_linalg": set(),
     "_threads": {"_kernels"},
-    "_tasks": {"_kernels", "_threads"},
+    "_linalg": {"_threads"},
+    "_tasks": {"_kernels", "_linalg", "_threads"},
     "_input": {"_tasks", "_threads"},
     "losses": set(),
     "_line_search": set(),
+    "_metric": set(),
+    "_table": set(),
     "_callbacks": set(),
     "_warn": set(),
-    "penalties": {"_kernels", "_linalg", "_line_search"},
+    "penalties": {"_kernels", "_linalg", "_line_search", "_metric"},
     "_problem": {"_tasks", "losses", "penalties"},
     "solvers": {
         "_problem",
@@ -31,8 +33,12 @@ MAY_IMPORT = {
         "_linalg",
         "_kernels",
         "_line_search",
+        "_metric",
         "_threads",
     },
+    "evidence": {"_linalg", "_problem", "solvers"},
+    "sensitivity": {"_linalg", "_problem", "penalties", "solvers"},
+    "weighting": {"_input", "_threads", "_warn", "sensitivity"},
     "linear_model": {
         "_callbacks",
         "_input",
@@ -41,21 +47,25 @@ MAY_IMPORT = {
         "_tasks",
         "_threads",
         "_warn",
+        "evidence",
         "losses",
         "penalties",
         "solvers",
+        "weighting",
     },
     "_scores": {"_input"},
-    "metrics": {"_input", "_scores"},
+    "metrics": {"_input", "_scores", "_table"},
     "pipeline": {"model_selection"},
     "datasets": set(),
     "inspection": {
         "_input",
         "_linalg",
         "_scores",
+        "_table",
         "linear_model",
         "model_selection",
         "penalties",
+        "sensitivity",
     },
     "model_selection": {
         "_callbacks",
@@ -103,6 +113,16 @@ def test_imports_run_one_way(path):
     assert "numba" not in outside or part == "_kernels"
     assert "narwhals" not in outside or part == "_input"
     assert not {"pandas", "polars", "matplotlib"} & set(module_level(path))
+
+
+@every_file
+def test_parts_meet_at_their_doors(path):
+    """A folder is imported as such: what its ``__init__`` does not name stays its own."""
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        folder, _, inside = rest.partition(".")
+        if package == "skmtl" and folder != part_of(path) and (ROOT / folder).is_dir():
+            assert not (ROOT / folder / f"{inside.split('.')[0]}.py").is_file(), name
 
 
 def module_level(path):

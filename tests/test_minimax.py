@@ -17,10 +17,10 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from skmtl.linear_model import _loss_response
-from skmtl.linear_model._minimax import relative_gap
-from skmtl.linear_model._simplex import maximise_on_simplex
-from skmtl.linear_model._task_systems import Full, LowRank
+from skmtl.sensitivity import _loss_response
+from skmtl.sensitivity._task_systems import Full, LowRank
+from skmtl.weighting._minimax import relative_gap
+from skmtl.weighting._simplex import maximise_on_simplex
 from tests._problems import make_rows, make_wide, melt, noisy
 
 cvxpy = pytest.importorskip("cvxpy")

@@ -19,9 +19,9 @@ from skmtl import (
     SharedL2Regressor,
     _input,
 )
-from skmtl.linear_model import _minimax, _task_weights
-from skmtl.linear_model._degrees import degrees_of_freedom
-from skmtl.linear_model._fixed_point import AndersonAcceleration
+from skmtl.sensitivity import degrees_of_freedom
+from skmtl.weighting import _minimax, _noise
+from skmtl.weighting._fixed_point import AndersonAcceleration
 from tests._problems import (
     MODELS,
     TASK_WEIGHT,
@@ -141,7 +141,7 @@ UNCERTAIN = {
 def test_acceleration_finds_what_the_plain_iteration_finds(monkeypatch):
     rows = make_rows(sizes=30 * (8,), d=10)
     model = MeanRegularizedRegressor(1.0, task_column=0, task_weight="uncertainty")
-    monkeypatch.setattr(_task_weights, "_TOL", 1e-9)
+    monkeypatch.setattr(_noise, "_TOL", 1e-9)
     fast = clone(model).fit(rows.long, rows.y)
     weight, variance, n_fits, change = np.ones(30), np.ones(30), 0, np.inf
     while change > 1e-10:
@@ -154,7 +154,7 @@ def test_acceleration_finds_what_the_plain_iteration_finds(monkeypatch):
         weight = 30 / (1 / variance).sum() / variance
         n_fits, change = n_fits + 1, np.abs(np.log(variance / before)).max()
     assert_allclose(fast.noise_variance_, variance, rtol=1e-7)
-    monkeypatch.setattr(_task_weights, "_MAX_FITS", n_fits // 2)  # where that would warn
+    monkeypatch.setattr(_noise, "_MAX_FITS", n_fits // 2)  # where that would warn
     clone(model).fit(rows.long, rows.y)
 
 
@@ -261,7 +261,7 @@ def test_tasks_with_equal_rows_weigh_the_same():
 @pytest.mark.parametrize(
     ("module", "kind", "match"),
     [
-        (_task_weights, "uncertainty", "noise variances .* still change by .* after 2 fits"),
+        (_noise, "uncertainty", "noise variances .* still change by .* after 2 fits"),
         (_minimax, "minimax", "stopped after 2 fits at a relative duality gap of .*Lower tol"),
     ],
 )

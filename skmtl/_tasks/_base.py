@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
+from skmtl._linalg import bordered, outer
 from skmtl._threads import in_chunks
 
 # Curvatures below are taken for this: a row says something even where its loss is flat.
@@ -37,6 +38,13 @@ class Moments(NamedTuple):
     H: np.ndarray
     mean: np.ndarray
     total: np.ndarray
+
+    def gram(self, *, level):
+        """Return the Gram about zero, with ``level`` that of a column of ones too, (B, D, D)."""
+        about_zero = self.H + outer(self.total, self.mean, self.mean)
+        if not level:
+            return about_zero
+        return bordered(about_zero, self.total[:, None] * self.mean, self.total)
 
 
 def weighted_mean(X, weight):

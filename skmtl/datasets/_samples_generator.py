@@ -60,6 +60,7 @@ def make_multitask_regression(
         The task label in column 0, then the features; rows in random order. n is
         T * n_samples, except for the rounding under ``imbalance``.
     y : ndarray of shape (n,)
+        Targets.
     coef : ndarray of shape (T, d)
         Only with ``return_coef``.
     intercept : ndarray of shape (T,)
@@ -144,6 +145,7 @@ def make_multitask_classification(
         The task label in column 0, then the features; rows in random order. n is
         T * n_samples, except for the rounding under ``imbalance``.
     y : ndarray of int of shape (n,)
+        Classes, 0 to K - 1.
     coef : ndarray of shape (T, d), or (T, K, d) for more than two classes
         Only with ``return_coef``.
     intercept : ndarray of shape (T,), or (T, K) for more than two classes

@@ -5,9 +5,8 @@ import numpy as np
 from skmtl import _input
 from skmtl._linalg import SymmetricSolver
 from skmtl.inspection._fitted import fitted_model, transformed
-from skmtl.linear_model._arrowhead import bordered, outer
-from skmtl.linear_model._degrees import MOST, degrees_of_freedom, graph_degrees
-from skmtl.penalties import GraphCoupling, MeanCoupling
+from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
+from skmtl.sensitivity import MOST_UNKNOWNS, degrees_of_freedom, graph_degrees
 
 
 def effective_dof(estimator, X, y, sample_weight=None):
@@ -149,10 +148,10 @@ def _check_size(problem):
     """Refuse systems along a graph that are too large to be solved as one."""
     outputs = problem.loss.outputs[0] if problem.loss.outputs else 1
     size = problem.data.n_tasks * outputs * (problem.data.n_features + 1)
-    if isinstance(problem.penalty, GraphCoupling) and size > MOST:
+    if isinstance(problem.penalty, GraphCoupling) and size > MOST_UNKNOWNS:
         raise ValueError(
             f"Along a task_graph this takes one dense system, here of {size} unknowns; the limit "
-            f"is {MOST}. Use fewer features or tasks, or task_graph=None."
+            f"is {MOST_UNKNOWNS}. Use fewer features or tasks, or task_graph=None."
         )
 
 
@@ -183,9 +182,7 @@ def _blocks(model, problem):
     T, m = data.n_tasks, data.n_features + 1
     if K == 1:
         data = _curved(model, problem)
-        H, mean, total = data.moments(data.block)
-        H += outer(total, mean, mean)
-        return bordered(H, total[:, None] * mean, total) * data.scale[:, None, None]
+        return data.moments(data.block).gram(level=True) * data.scale[:, None, None]
     sums = data.loss_sums(problem.loss, *_point(model, problem))
     p = problem.loss.probabilities(data.y, sums.derivative)
     result, first = np.zeros((T, K, m, K, m)), 0
@@ -209,9 +206,9 @@ def _ties(problem, size):
     penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
     ties, shares = np.empty((T, d + 1)), np.ones((T, d + 1))
     if isinstance(penalty, GraphCoupling):
-        (K, ones), (k, _) = penalty._forms
-        strength = np.diag(K)
-        ties[:, :-1], ties[:, -1] = strength[:, None], np.diag(k)
+        curvature, centre = penalty.curvature(), Coefficients.zeros(T, 1)._replace(w=np.ones(1))
+        strength, ones = curvature.V[:, 0], penalty.gradient(centre).V[:, 0]
+        ties[:, :-1], ties[:, -1] = curvature.V, curvature.q
         share = np.divide(strength - ones, strength, out=np.zeros(T), where=strength > 0)
         shares[:, :-1] = share[:, None]
     else:

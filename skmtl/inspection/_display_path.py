@@ -77,12 +77,14 @@ class RegularizationPathDisplay:
         search : estimator
             Fitted RegularizationPathCV or GridSearchCV.
         ax : matplotlib Axes, default=None
+            None makes a new figure.
         **kwargs : dict
             Passed on to ``from_cv_results``.
 
         Returns
         -------
         RegularizationPathDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         check_is_fitted(search)
         kwargs = {"n_splits": search.n_splits_} | kwargs
@@ -116,10 +118,12 @@ class RegularizationPathDisplay:
             Number of splits; None counts the columns of ``cv_results``. Leave-one-out has none:
             pass ``n_splits_`` of the search, the number of rows.
         ax : matplotlib Axes, default=None
+            None makes a new figure.
 
         Returns
         -------
         RegularizationPathDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         names = [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
         parameter = _choose(names, parameter)
@@ -167,6 +171,7 @@ class RegularizationPathDisplay:
         Returns
         -------
         RegularizationPathDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         self.figure_, self.ax_ = make_axes(ax, 6.4, 4.0)
         ax = self.ax_

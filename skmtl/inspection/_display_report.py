@@ -25,11 +25,13 @@ class SharingReportDisplay:
     Parameters
     ----------
     tasks : sequence of T labels
+        Labels of the tasks.
     gain : ndarray of shape (T,)
         Gain from sharing, positive = it helps.
     gain_std : ndarray of shape (T,)
         Standard errors; NaN, too few rows to be judged, is drawn hollow.
     flagged : bool ndarray of shape (T,)
+        Whether sharing hurts the task, beyond chance.
     unit : str, default="score"
         What the gain is measured in.
 
@@ -62,13 +64,16 @@ class SharingReportDisplay:
         Parameters
         ----------
         report : DataFrame or dict
+            As `sharing_report` returns it.
         unit : str, default="mean squared error"
             Name of the metric, with its unit.
         ax : matplotlib Axes, default=None
+            None makes a new figure.
 
         Returns
         -------
         SharingReportDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         tasks = report["task"] if isinstance(report, dict) else report.index
         columns = (np.asarray(report[c]) for c in ("gain", "gain_std", "negative_transfer"))
@@ -80,9 +85,12 @@ class SharingReportDisplay:
 
         Parameters
         ----------
-        estimator, X, y
-            As in `sharing_report`.
+        estimator : estimator
+            The shared model, as in `sharing_report`.
+        X, y : array-like
+            Data, as in its ``fit``.
         ax : matplotlib Axes, default=None
+            None makes a new figure.
         unit : str, default=None
             Name of the metric; None: that of ``scoring``.
         **kwargs : dict
@@ -91,6 +99,7 @@ class SharingReportDisplay:
         Returns
         -------
         SharingReportDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         report = sharing_report(X, y, estimator, **kwargs)
         if unit is None:
@@ -112,6 +121,7 @@ class SharingReportDisplay:
         Returns
         -------
         SharingReportDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         shown = np.flatnonzero(~np.isnan(self.gain))
         self.order_ = shown[np.argsort(self.gain[shown], kind="stable")]

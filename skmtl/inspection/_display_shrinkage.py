@@ -30,6 +30,7 @@ class CoefficientShrinkageDisplay:
     Parameters
     ----------
     tasks : sequence of T labels
+        Labels of the tasks.
     counts : ndarray of shape (T,)
         Rows of each task.
     own, shared : ndarray of shape (T, 1) or (T, 2)
@@ -80,19 +81,23 @@ class CoefficientShrinkageDisplay:
         estimator : estimator
             Fitted shared model with a regression or two classes; a Pipeline that ends in one, or
             a search over either.
-        X, y, sample_weight : array-like
+        X, y : array-like
             What it was fitted with.
         features : str, int or sequence of two of them, default="level"
             Names, or positions among the coefficients (the task column has none), of one or
             two features; "level" is the prediction at the mean of the features.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows in that fit.
         separate : estimator, default=None
             Separate models. None: `SharedL2Regressor` with an alpha of 1e-6, next to least
             squares, or `SharedL2Classifier` with one of 1e-2.
         ax : matplotlib Axes, default=None
+            None makes a new figure.
 
         Returns
         -------
         CoefficientShrinkageDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         model, before = fitted_model(estimator)
         X = transformed(before, X)
@@ -138,6 +143,7 @@ class CoefficientShrinkageDisplay:
         Returns
         -------
         CoefficientShrinkageDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         self.order_ = np.argsort(self.counts, kind="stable")
         if len(self.names) == 2:

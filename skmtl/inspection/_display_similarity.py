@@ -54,13 +54,21 @@ class TaskSimilarityDisplay:
 
         Parameters
         ----------
-        estimator, metric, X, centered
+        estimator : estimator
+            Fitted model, as in `task_similarity`.
+        metric : {"correlation", "cosine", "distance"}, default="correlation"
+            As in `task_similarity`.
+        X : dataframe or array-like, default=None
+            As in `task_similarity`.
+        centered : bool, default=False
             As in `task_similarity`.
         ax : matplotlib Axes, default=None
+            None makes a new figure.
 
         Returns
         -------
         TaskSimilarityDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         matrix = task_similarity(estimator, metric, X=X, centered=centered)
         of = "predictions" if X is not None else "coefficients"
@@ -81,6 +89,7 @@ class TaskSimilarityDisplay:
         Returns
         -------
         TaskSimilarityDisplay
+            With the drawn ``figure_`` and ``ax_``.
         """
         T = len(self.matrix)
         side = 3.2 + 0.17 * min(T, NAMED)

@@ -3,11 +3,11 @@
 import numpy as np
 from sklearn.base import is_classifier
 
+from skmtl._table import task_table
 from skmtl.inspection._folds import TaskRows, make_splits, predictions
 from skmtl.inspection._models import final_step, find_task_column, tuned
 from skmtl.inspection._scoring import TaskScorer, read_scoring
 from skmtl.inspection._significance import MIN_ROWS, holm, mean_difference
-from skmtl.inspection._table import task_table
 
 
 def sharing_report(
@@ -47,7 +47,7 @@ def sharing_report(
         either. A search is run anew on every training fold.
     cv : int, splitter or iterable of (train, test), default=None
         Folds; a number of them, None for 5, is dealt by `TaskKFold`, in the wide form by
-        `KFold`, in random order. Where folds are dealt more than once, the differences of a row
+        ``KFold``, in random order. Where folds are dealt more than once, the differences of a row
         are averaged.
     scoring : str or callable, default=None
         A metric of `skmtl.metrics.task_scores`, by name or as a function. None:

@@ -4,11 +4,11 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from skmtl import _input
+from skmtl._table import square_table
 from skmtl.inspection._fitted import coefficient_rows, fitted_model, transformed
 from skmtl.inspection._folds import TaskRows, make_splits, predictions
 from skmtl.inspection._models import final_step, find_task_column
 from skmtl.inspection._scoring import TaskScorer, read_scoring
-from skmtl.inspection._table import square_table
 
 METRICS = ("correlation", "cosine", "distance")
 
@@ -97,10 +97,22 @@ def task_affinity(
 
     Parameters
     ----------
-    X, y, estimator, cv, sample_weight, task_column, random_state
+    X : dataframe or array-like of shape (n, d + 1), or (n, d) in the wide form
+        Features and, in the long form, the column of task labels.
+    y : array-like of shape (n,), or (n, T) in the wide form
+        Target; NaN in the wide form is not observed.
+    estimator : estimator
         As in `sharing_report`. Its alpha may not differ by task, but for a dict.
+    cv : int, splitter or iterable of (train, test), default=None
+        Folds, as in `sharing_report`.
     scoring : str or callable, default=None
         A metric as in `sharing_report`, of which the units of the result are.
+    sample_weight : array-like of shape (n,), default=None
+        Weight of each row, in fits and scores.
+    task_column : str or int, default=None
+        Column of the tasks in X. None: the estimator's.
+    random_state : int or None, default=0
+        Source of the random order of rows.
 
     Returns
     -------

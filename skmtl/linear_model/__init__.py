@@ -2,6 +2,7 @@
 
 from skmtl.linear_model._admm import ADMMClassifier, ADMMRegressor
 from skmtl.linear_model._alpha_max import alpha_max
+from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classifiers import (
     MeanRegularizedClassifier,
     PooledClassifier,
@@ -19,6 +20,7 @@ __all__ = [
     "ADMMRegressor",
     "GraphRegularizedClassifier",
     "GraphRegularizedRegressor",
+    "LinearMultiTaskModel",
     "MeanRegularizedClassifier",
     "MeanRegularizedRegressor",
     "PooledClassifier",

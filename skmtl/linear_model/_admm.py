@@ -2,7 +2,7 @@
 
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._regressors import Regressor
-from skmtl.linear_model._structured import StructuredModel
+from skmtl.linear_model._structured_model import StructuredModel
 
 
 class ADMMRegressor(StructuredModel, Regressor):
@@ -20,7 +20,7 @@ class ADMMRegressor(StructuredModel, Regressor):
     Parameters
     ----------
     penalty : str or TaskPenalty, default="l21"
-        Penalty on W: an object of `skmtl.penalties`, a sum or `Decomposed` of such, or the name
+        Penalty on W: an object of ``skmtl.penalties``, a sum or `Decomposed` of such, or the name
         of one with strength 1: "l1", "l21", "task_l2", "trace_norm", "robust_mean",
         "network_lasso", "temporal_fused", "ridge", "mean_regularized" or "graph".
     alpha : float, default=1.0
@@ -124,7 +124,7 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
     Parameters
     ----------
     penalty : str or TaskPenalty, default="l21"
-        Penalty on W: an object of `skmtl.penalties`, a sum or `Decomposed` of such, or the name
+        Penalty on W: an object of ``skmtl.penalties``, a sum or `Decomposed` of such, or the name
         of one with strength 1: "l1", "l21", "task_l2", "trace_norm", "robust_mean",
         "network_lasso", "temporal_fused", "ridge", "mean_regularized" or "graph".
     alpha : float, default=1.0

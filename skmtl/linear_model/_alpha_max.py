@@ -5,7 +5,7 @@ from sklearn.base import clone
 
 from skmtl import _input
 from skmtl._problem import Problem
-from skmtl.linear_model._structured import StructuredModel
+from skmtl.linear_model._structured_model import StructuredModel
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.solvers import SOLVERS
 

@@ -8,13 +8,15 @@ import numpy as np
 from skmtl import _input
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
+from skmtl.evidence import (
+    LaplaceEvidence,
+    RestrictedLikelihood,
+    central_differences,
+    minimise,
+)
 from skmtl.linear_model._couplings import AUTO, is_auto
-from skmtl.linear_model._evidence import RestrictedLikelihood
-from skmtl.linear_model._laplace import LaplaceEvidence, central_differences
-from skmtl.linear_model._optimum import minimise
 from skmtl.penalties import Coefficients
-from skmtl.solvers import SOLVERS
-from skmtl.solvers._base import check_finite
+from skmtl.solvers import SOLVERS, check_finite
 
 _NAMES = ("alpha", "alpha_intercept")
 _FOUND = ("sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_", "log_evidence_")

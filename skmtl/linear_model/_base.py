@@ -14,10 +14,11 @@ from skmtl import _input
 from skmtl._callbacks import CallbackSupportMixin, with_callbacks
 from skmtl._problem import Problem
 from skmtl._warn import warn
+from skmtl.linear_model._fit import Fit
 from skmtl.linear_model._progress import reporting, watch
-from skmtl.linear_model._task_weights import ADAPTED, Fit, fit_adaptive, fit_held
 from skmtl.penalties import Coefficients
 from skmtl.solvers import SOLVERS
+from skmtl.weighting import ADAPTED, fit_adaptive, fit_held
 
 _STRIP = 2**16  # rows predicted at a time
 

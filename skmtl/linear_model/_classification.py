@@ -8,11 +8,9 @@ from skmtl import _input
 from skmtl._warn import warn
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
+from skmtl.solvers import runs_away
 
 _BARRED = 36.0  # log-odds of a probability of 2e-16, that of classes ruled out
-_RUNAWAY = (
-    1e-3  # growth of coefficients by a last step, far above that of a solution that is finite
-)
 
 
 class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
@@ -223,27 +221,6 @@ def level_bars(seen):
     if seen.shape[1] > 2:
         return np.where(seen.T, 0.0, -np.inf)
     return np.where(seen[:, 0], 0.0, np.inf) + np.where(seen[:, 1], 0.0, -np.inf)
-
-
-def runs_away(solution, max_iter, tol):
-    """Return in which tasks the coefficients were still growing when a solver stopped, (T,)."""
-    n_tasks = solution.coefficients.W.shape[-2]
-    if solution.last_step is None or solution.n_iter >= max_iter:
-        return np.zeros(n_tasks, dtype=bool)
-    if solution.exhausted:
-        return np.ones(n_tasks, dtype=bool)
-    # The last step of a Newton method squares the residual of the one before.
-    return _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(tol))
-
-
-def _growth(solution):
-    """Return by what share the last step made the coefficients of each task larger, (T,)."""
-    W, step = (
-        np.square(part.W).sum(axis=-1) for part in (solution.coefficients, solution.last_step)
-    )
-    if W.ndim == 2:
-        W, step = W.sum(axis=0), step.sum(axis=0)
-    return np.sqrt(np.divide(step, W, out=np.zeros_like(W), where=W > 0))
 
 
 def _named(tasks):

@@ -1,7 +1,7 @@
 """Models whose tasks are coupled along a graph."""
 
 from skmtl.linear_model._classification import MultiTaskClassifier
-from skmtl.linear_model._linked import GraphModel
+from skmtl.linear_model._graph_model import GraphModel
 from skmtl.linear_model._regressors import Regressor
 
 

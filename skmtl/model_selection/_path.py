@@ -12,7 +12,7 @@ from sklearn.utils import column_or_1d, get_tags
 
 from skmtl import _input
 from skmtl._callbacks import CallbackSupportMixin, Progress, with_callbacks
-from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model import LinearMultiTaskModel
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
 from skmtl.model_selection._results import one_standard_error, results_table
@@ -38,7 +38,7 @@ class RegularizationPathCV(
     Parameters
     ----------
     estimator : estimator
-        Any of the package. In a `Pipeline`, put the search last.
+        Any of the package. In a ``Pipeline``, put the search last.
     alphas : int or array-like of shape (n_alphas,), default=50
         Values of alpha, or how many to take from the data: from the ``alpha_max`` of a norm down
         to a thousandth of it; else from a ten-thousandth of the mean curvature of the data in a
@@ -73,7 +73,7 @@ class RegularizationPathCV(
     best_estimator_ : estimator
         Fitted to all rows, if ``refit``.
     cv_results_ : dict of ndarray
-        With the names of `GridSearchCV`; leave-one-out has no columns of splits, and
+        With the names of ``GridSearchCV``; leave-one-out has no columns of splits, and
         ``std_test_score`` is then that of the rows' squared errors, where these are the score.
     task_scores_ : ndarray of shape (n_candidates, n_splits, n_tasks)
         Minus the mean squared error, or log loss, of each task on the test rows of each split;
@@ -87,16 +87,16 @@ class RegularizationPathCV(
     refit_time_ : float
         Seconds of the last fit.
 
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : Any parameter of any estimator, one fit at a time.
+
     Notes
     -----
     Leave-one-out takes two things from all rows, whichever is left out: the mean of the features,
     where levels are measured, and the weights of ``task_weight="balanced"``. Refits without a row
     would move them by about 1/n, and with them the scores where ``alpha_intercept`` is positive
     and slopes differ between tasks, or tasks are balanced. Elsewhere it is the same to rounding.
-
-    See Also
-    --------
-    sklearn.model_selection.GridSearchCV : Any parameter of any estimator, one fit at a time.
 
     References
     ----------
@@ -145,7 +145,7 @@ class RegularizationPathCV(
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Target.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the fits and, as in `GridSearchCV` since scikit-learn 1.7, in the
+            Weight of each row in the fits and, as in ``GridSearchCV`` since scikit-learn 1.7, in the
             scores.
         groups : array-like of shape (n_samples,), default=None
             Handed to the splitter.

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg
 
-from skmtl._linalg import cholesky_of, null_space_of
+from skmtl._linalg import bordered, cholesky_of, null_space_of, outer, stacked_eigh
 from skmtl._threads import in_chunks
 
 
@@ -40,10 +40,8 @@ class SpectralPath:
             self.hold = alpha_intercept / (total + alpha_intercept)
         self.kappa = kappa = self.hold * total
         h = kappa[:, None] * self.delta
-        G = H + h[:, :, None] * self.delta[:, None, :]
-        pieces = in_chunks(lambda f, t: [np.linalg.eigh(G[f:t])], len(G), 20 * G.size * len(G[0]))
-        e, self.Q = (np.concatenate(part) for part in zip(*[p[0] for p in pieces], strict=True))
-        self.e = np.maximum(e, 0.0)
+        G = H + outer(kappa, self.delta, self.delta)
+        self.e, self.Q = stacked_eigh(G)
         self._p = np.matmul(xy + h[:, None] * ymean[:, :, None], self.Q)  # (B, m, d)
         self.g = np.matmul(h[:, None], self.Q)[:, 0]
         self._pull = (kappa[:, None] * ymean).sum()
@@ -61,7 +59,7 @@ class SpectralPath:
         if self.fixed_level or not kappa:
             null = null_space_of(G)
         else:
-            null = null_space_of(np.block([[G, h[:, None]], [h, kappa]]))[:-1]
+            null = null_space_of(bordered(G, h, kappa))[:-1]
         if not null.shape[1]:
             return None
         return linalg.qr(null)[0][:, null.shape[1] :]

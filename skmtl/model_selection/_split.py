@@ -77,6 +77,7 @@ class TaskKFold(BaseCrossValidator):
         Returns
         -------
         int
+            The number of folds, as given.
         """
         return self.n_splits
 

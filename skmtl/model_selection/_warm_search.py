@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skmtl import _input
-from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model import LinearMultiTaskModel
 from skmtl.model_selection._scoring import Scores, judge, take
 
 _TOL = 1e-6  # of fits that are only to be scored

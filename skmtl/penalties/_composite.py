@@ -43,6 +43,7 @@ class Sum(_Composite):
     Parameters
     ----------
     first, second : TaskPenalty
+        The terms; neither may be `Decomposed`.
 
     References
     ----------
@@ -102,6 +103,7 @@ class Decomposed(_Composite):
     Parameters
     ----------
     first, second : TaskPenalty
+        Penalties of P and of Q.
 
     References
     ----------

@@ -16,6 +16,13 @@ def read_graph(task_graph, tasks):
         between the same tasks add up.
     tasks : ndarray of shape (T,)
         The labels, sorted: nodes 0 to T - 1. Other labels of edges are the latent nodes.
+
+    Returns
+    -------
+    weights : ndarray of shape (N, N)
+        Symmetric, zero on the diagonal.
+    latent : list
+        Labels of the nodes T to N - 1.
     """
     n_tasks = len(tasks)
     if task_graph is None:

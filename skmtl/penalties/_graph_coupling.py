@@ -26,6 +26,7 @@ class GraphCoupling(Penalty):
     observed : ndarray of shape (T,)
         The nodes that are tasks of the problem.
     alpha_link, alpha_shared, alpha_intercept : float, finite
+        Strengths on the links, on all coefficients and on the links of levels.
     fixed_level : bool
         Whether there are no levels.
 

@@ -13,7 +13,7 @@ class GraphPenalty(TaskPenalty):
     """A penalty on the differences of tasks that a graph links.
 
     Labels are known only when the penalty is bound to tasks: then the graph is read, and
-    `_take_up` sets up what the penalty needs of its weights. One that has not been bound takes
+    ``_take_up`` sets up what the penalty needs of its weights. One that has not been bound takes
     the tasks to be called 0 to T - 1.
 
     Parameters

@@ -19,8 +19,11 @@ class MeanCoupling(Penalty):
     Parameters
     ----------
     alpha : ndarray of shape (T,)
+        Strength on the deviations of each task, in [0, inf].
     alpha_shared : float
+        Strength on the centre of the coefficients.
     alpha_intercept : float
+        Strength on the deviations of the levels.
     fixed_level : bool
         Whether the common level c stays where it is.
 

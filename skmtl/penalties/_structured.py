@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skmtl._metric import floored, geometric_mean
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term
 from skmtl.penalties._center import level_prox
 from skmtl.penalties._composite import Decomposed, Sum, members
-from skmtl.penalties._metric import floored, geometric_mean
 from skmtl.penalties._stacking import by_task, stacked, stacked_step, stacked_structure, unstacked
 from skmtl.penalties._task_penalty import TaskPenalty
 
@@ -21,8 +21,11 @@ class StructuredPenalty(Penalty):
     Parameters
     ----------
     penalty : TaskPenalty, bound
+        The penalty on the coefficients.
     strength : float
+        What multiplies it, in [0, inf].
     alpha_intercept : float
+        Strength that draws the levels together, in [0, inf].
     fixed_level : bool
         Whether there are no levels.
     """

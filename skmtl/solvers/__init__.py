@@ -1,7 +1,8 @@
 """Solvers: a Problem in, a Solution out; they know no estimator."""
 
 from skmtl.solvers._admm import ADMMSolver
-from skmtl.solvers._base import NewtonSolver, Solution
+from skmtl.solvers._base import NewtonSolver, Solution, check_finite, runs_away
+from skmtl.solvers._blocks import Groups
 from skmtl.solvers._cg import ConjugateGradientSolver
 from skmtl.solvers._direct import DirectSolver
 
@@ -12,6 +13,9 @@ __all__ = [
     "ADMMSolver",
     "ConjugateGradientSolver",
     "DirectSolver",
+    "Groups",
     "NewtonSolver",
     "Solution",
+    "check_finite",
+    "runs_away",
 ]

@@ -5,8 +5,8 @@ from functools import cached_property
 import numpy as np
 
 from skmtl._linalg import null_space_of
+from skmtl._metric import common_axes, floored
 from skmtl.penalties import Split
-from skmtl.penalties._metric import common_axes, floored
 from skmtl.solvers._base import Solution, check_finite
 from skmtl.solvers._copies import Copies
 from skmtl.solvers._multipliers import Multipliers

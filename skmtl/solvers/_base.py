@@ -9,6 +9,8 @@ from skmtl.penalties import Coefficients, Split
 
 _MIN_STEP = 1e-10  # share of a step below which it leads nowhere
 _FAR = 0.01  # optimality above which steps may be prolonged
+# Growth of coefficients by a last step, far above that of a solution that is finite.
+_RUNAWAY = 1e-3
 _EXTEND = 0.3  # share of the slope left behind a step that makes it worth a longer one
 
 
@@ -210,3 +212,24 @@ def check_finite(evaluation):
             f"The objective is {evaluation.objective} before the first step: values of y, X "
             "or the weights are too large for their squares. Scale them."
         )
+
+
+def runs_away(solution, max_iter, tol):
+    """Return in which tasks the coefficients were still growing when a solver stopped, (T,)."""
+    n_tasks = solution.coefficients.W.shape[-2]
+    if solution.last_step is None or solution.n_iter >= max_iter:
+        return np.zeros(n_tasks, dtype=bool)
+    if solution.exhausted:
+        return np.ones(n_tasks, dtype=bool)
+    # The last step of a Newton method squares the residual of the one before.
+    return _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(tol))
+
+
+def _growth(solution):
+    """Return by what share the last step made the coefficients of each task larger, (T,)."""
+    W, step = (
+        np.square(part.W).sum(axis=-1) for part in (solution.coefficients, solution.last_step)
+    )
+    if W.ndim == 2:
+        W, step = W.sum(axis=0), step.sum(axis=0)
+    return np.sqrt(np.divide(step, W, out=np.zeros_like(W), where=W > 0))

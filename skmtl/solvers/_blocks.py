@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._linalg import SUSPICIOUS, SymmetricSolver, row_spectrum
+from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, row_spectrum
 from skmtl._tasks import SMALL
 from skmtl._threads import in_chunks
 
@@ -139,11 +139,6 @@ class Blocks(ABC):
 def parallel(a, b):
     """Return ``ab / (a + b)``, the strength of two springs in a row; b in [0, inf]."""
     return a if np.isinf(b) else a * (b / (a + b))
-
-
-def bordered(matrix, border, corner):
-    """Return the symmetric matrix with one more row and column."""
-    return np.block([[matrix, border[:, None]], [border, corner]])
 
 
 class PrimalBlocks(Blocks):

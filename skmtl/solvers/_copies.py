@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl.penalties._metric import geometric_mean
+from skmtl._metric import geometric_mean
 
 _RELAXATION = 1.6
 _CHECK = 5  # iterations between looks at the residuals

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl import _kernels
+from skmtl._linalg import row_spectrum, stacked_eigh
 from skmtl._threads import in_chunks
 from skmtl.solvers._blocks import Groups
 from skmtl.solvers._memory import memory_limit
@@ -200,25 +201,15 @@ def _full(data, groups, root):
 
 def _gram(data, blocks, n_columns):
     """Return the Gram of each block, with a column of ones if there is one more, (B, D, D)."""
-    H, mean, total = data.moments(blocks)
-    d = data.n_features
-    A = H
-    if n_columns > d:
-        A = np.empty((len(H), d + 1, d + 1))
-        A[:, :d, :d] = H
-        A[:, d, d] = total
-        A[:, d, :d] = A[:, :d, d] = total[:, None] * mean
-    A[:, :d, :d] += (total[:, None] * mean)[:, :, None] * mean[:, None, :]
-    return A
+    return data.moments(blocks).gram(level=n_columns > data.n_features)
 
 
 def _eigen(A, root):
     """Return the eigenvectors and eigenvalues of blocks A (B, D, D), scaled by 1 / root (B, D)."""
     A /= root[:, :, None]
     A /= root[:, None, :]
-    pieces = in_chunks(lambda f, t: [np.linalg.eigh(A[f:t])], len(A), len(A) * 20 * A.shape[1] ** 3)
-    values, Q = (np.concatenate(part) for part in zip(*[p[0] for p in pieces], strict=True))
-    return Q, np.maximum(values, 0.0)
+    values, Q = stacked_eigh(A)
+    return Q, values
 
 
 def _thin(data, groups, root):
@@ -241,9 +232,8 @@ def _few_rows(data, block, scale, root):
     if len(root) > rows.shape[1]:
         A[-1, -1] = np.sqrt(total)
     A *= np.sqrt(scale) / root
-    values, vectors = np.linalg.eigh(A @ A.T)
-    kept = values > 8 * len(values) * np.finfo(float).eps * values[-1]
-    return A.T @ (vectors[:, kept] / np.sqrt(values[kept])), values[kept]
+    values, vectors = row_spectrum(A)
+    return A.T @ (vectors / np.sqrt(values)), values
 
 
 class MatrixFreeModel:

@@ -5,8 +5,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
-from skmtl.linear_model._loss_response import LossResponse, objection
-from skmtl.linear_model._simplex import maximise_on_simplex
+from skmtl.sensitivity import LossResponse, response_objection
+from skmtl.weighting._simplex import maximise_on_simplex
 
 _TOL = 1e-6  # relative duality gap
 _MAX_FITS = 100
@@ -39,7 +39,7 @@ def minimax_weights(model, rows):
     loss-compositional paradigm for MTL. NIPS 25.
     """
     state = _State(model, rows)
-    reason = objection(state.fit.problem)
+    reason = response_objection(state.fit.problem)
     if reason is not None:
         raise ValueError(
             f"task_weight='minimax' cannot be used here: {reason}. Use task_weight='balanced', or "

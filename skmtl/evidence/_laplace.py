@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from skmtl._problem import Problem
-from skmtl.linear_model._classification import runs_away
-from skmtl.linear_model._marginal import MarginalModel
+from skmtl.evidence._marginal import MarginalModel
+from skmtl.solvers import runs_away
 
 _STEP = 1e-3  # of central differences, in log alpha
 

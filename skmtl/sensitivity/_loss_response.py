@@ -4,9 +4,9 @@ import numpy as np
 
 from skmtl._linalg import row_space
 from skmtl._problem import Problem
-from skmtl.linear_model._arrowhead import Arrowhead
-from skmtl.linear_model._task_systems import Full, dense, diagonal_and_root
 from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.sensitivity._arrowhead import Arrowhead
+from skmtl.sensitivity._task_systems import Full, dense, diagonal_and_root
 from skmtl.solvers import ConjugateGradientSolver, DirectSolver
 
 MOST = 1000  # tasks, where the response is an array (T, T)
@@ -14,7 +14,7 @@ _PAIRS = 20  # steps remembered
 _RTOL = 1e-6  # to which conjugate gradients solve, where they do
 
 
-def objection(problem):
+def response_objection(problem):
     """Return why the response of the losses of a problem is not to be had, or None."""
     T = problem.data.n_tasks
     if T <= MOST or _has_center(problem):

@@ -7,8 +7,8 @@ import numpy as np
 from skmtl import _input
 from skmtl._linalg import null_space_of
 from skmtl.linear_model._base import LinearMultiTaskModel
-from skmtl.linear_model._task_weights import ADAPTED_BY_TASK
 from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
+from skmtl.weighting import ADAPTED_BY_TASK
 
 
 class GraphModel(LinearMultiTaskModel):

@@ -7,21 +7,21 @@ of the derivatives of the predictions of task t in their own targets.
 import numpy as np
 
 from skmtl._linalg import SymmetricSolver, row_space
-from skmtl.linear_model._arrowhead import Arrowhead, bordered, outer
 from skmtl.penalties import Coefficients, GraphCoupling
+from skmtl.sensitivity._arrowhead import Arrowhead
 
-MOST = 2000  # unknowns of a graph that are solved in one dense system
+MOST_UNKNOWNS = 2000  # unknowns of a graph that are solved in one dense system
 
 
-def objection(data, penalty):
+def degrees_objection(data, penalty):
     """Return why the degrees of freedom under a penalty are not to be had, or None."""
     if not penalty.quadratic:
         return "penalties with kinks have no degrees of freedom in closed form"
     size = data.n_tasks * (min(len(data.X), data.n_features) + 1)
-    if isinstance(penalty, GraphCoupling) and size > MOST:
+    if isinstance(penalty, GraphCoupling) and size > MOST_UNKNOWNS:
         return (
             f"along a task_graph the degrees of freedom take one dense system, here of {size} "
-            f"unknowns, and the limit is {MOST}"
+            f"unknowns, and the limit is {MOST_UNKNOWNS}"
         )
     return None
 
@@ -38,11 +38,8 @@ def degrees_of_freedom(data, penalty):
 def _along_graph(data, penalty):
     """Return df_t by one dense system of the coefficients, and levels, of all tasks."""
     d = data.n_features
-    H, m, n = data.moments(data.block)
-    n = data.scale * n
-    gram = H * data.scale[:, None, None] + outer(n, m, m)
     size = d if penalty.fixed_level else d + 1
-    gram = bordered(gram, n[:, None] * m, n)[:, :size, :size]
+    gram = data.moments(data.block).gram(level=size > d) * data.scale[:, None, None]
     return graph_degrees(gram, np.arange(size) == d, penalty)
 
 

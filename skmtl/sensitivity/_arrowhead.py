@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl._linalg import SUSPICIOUS, SymmetricSolver, null_space_of
+from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, null_space_of, outer
 
 _CHUNK = 2**21  # numbers in a chunk of blocks
 
@@ -160,19 +160,6 @@ class _Block:
 
 def _finite(strength):
     return np.where(np.isinf(strength), 0.0, strength)
-
-
-def outer(weight, left, right):
-    return weight[:, None, None] * left[:, :, None] * right[:, None, :]
-
-
-def bordered(matrices, borders, corners):
-    """Return symmetric matrices with one more row and column, stacked."""
-    n, d, _ = matrices.shape
-    result = np.empty((n, d + 1, d + 1))
-    result[:, :-1, :-1], result[:, -1, -1] = matrices, corners
-    result[:, :-1, -1] = result[:, -1, :-1] = borders
-    return result
 
 
 def _solved(M, sides):

@@ -1,88 +1,26 @@
-"""Task weights that follow the fit: noise variances, and the dispatch to minimax weights."""
+"""Task weights in proportion to 1 / noise variance, which is estimated with the model."""
 
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skmtl import _input
-from skmtl._problem import Problem
 from skmtl._warn import warn
-from skmtl.linear_model._degrees import degrees_of_freedom, objection
-from skmtl.linear_model._fixed_point import AndersonAcceleration
-from skmtl.linear_model._minimax import minimax_weights
-from skmtl.penalties import Coefficients
-from skmtl.solvers import NewtonSolver, Solution
+from skmtl.sensitivity import degrees_objection, degrees_of_freedom
+from skmtl.weighting._fixed_point import AndersonAcceleration
 
-ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
-ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
 _PRIOR = 1.0  # degrees of freedom that the pooled variance counts for in each task's own
 _TOL = 1e-6  # change of the logarithm of a noise variance at which they have settled
 _MAX_FITS = 100
 _NOTHING = 1e-8  # share of the rows, or of the squares of y, below which nothing is left to noise
 
 
-class Fit(NamedTuple):
-    """One solution of the rows with given task weights, which are those of ``rows``."""
-
-    rows: NamedTuple
-    problem: Problem
-    offset: float
-    solver: NewtonSolver
-    solution: Solution
-    strengths: tuple | None = None  # those that the data told
-
-    def moved_to(self, center):
-        """Return the coefficients of the same predictions where the features are centred there."""
-        V, q, w, c = self.solution.coefficients
-        shift = center - self.problem.data.center
-        if not shift.any():
-            return self.solution.coefficients
-        moved = Coefficients(V, q + V @ shift, w, c + w @ shift)
-        return self.problem.penalty.project(moved)
-
-    def evaluation(self):
-        """Return the ``Evaluation`` of the solution, by the problem and not by the solver."""
-        return self.problem.evaluate(self.solution.coefficients, self.solution.split)
-
-    def null_losses(self):
-        """Return the weighted loss of each task (T,) where all coefficients are zero."""
-        zeros = self.solution.coefficients.times(0.0)
-        return self.problem.data.loss_sums(self.problem.loss, zeros.V, zeros.q).value
-
-
-def fit_adaptive(model, rows):
-    """Return the ``Fit`` of a model, and what was found about the tasks: a dict of attributes."""
-    kind = _input.adaptive(model.task_weight)
-    if kind == "minimax":
-        return minimax_weights(model, rows)
-    if kind == "uncertainty":
-        return NoiseWeights(model, model._fit_once).settle(rows)
-    return model._fit_once(rows), {}
-
-
-def fit_held(model, rows):
-    """Return the same of tasks whose centre is held where the last fit has left it."""
-    kind = _input.adaptive(model.task_weight)
-    if kind == "minimax":
-        raise ValueError(
-            "task_weight='minimax' weighs the tasks of a fit against each other and says nothing "
-            "about others. To adapt, set task_weight to None (weight 1) or to a dict with every "
-            "label."
-        )
-    if kind == "uncertainty":
-        if not hasattr(model, "noise_variance_"):
-            raise ValueError(
-                "task_weight is 'uncertainty' now, but noise variances were not estimated in fit. "
-                "Fit again."
-            )
-        return NoiseWeights(model, model._fit_held, model._noise).settle(rows)
-    return model._fit_held(rows), {}
-
-
 def _refuse(problem):
     """Refuse problems whose tasks have no noise levels, or none that can be computed."""
-    reason, advice = objection(problem.data, problem.penalty), "task_weight='minimax' or 'balanced'"
+    reason, advice = (
+        degrees_objection(problem.data, problem.penalty),
+        "task_weight='minimax' or 'balanced'",
+    )
     if problem.loss.constant_curvature is None:
         reason = "noise levels belong to regression, and this is a classifier"
     elif not problem.penalty.quadratic:

@@ -1,0 +1,37 @@
+"""Which weights a fit follows: those given, noise variances or minimax."""
+
+from skmtl import _input
+from skmtl.weighting._minimax import minimax_weights
+from skmtl.weighting._noise import NoiseWeights
+
+ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
+ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
+
+
+def fit_adaptive(model, rows):
+    """Return the ``Fit`` of a model, and what was found about the tasks: a dict of attributes."""
+    kind = _input.adaptive(model.task_weight)
+    if kind == "minimax":
+        return minimax_weights(model, rows)
+    if kind == "uncertainty":
+        return NoiseWeights(model, model._fit_once).settle(rows)
+    return model._fit_once(rows), {}
+
+
+def fit_held(model, rows):
+    """Return the same of tasks whose centre is held where the last fit has left it."""
+    kind = _input.adaptive(model.task_weight)
+    if kind == "minimax":
+        raise ValueError(
+            "task_weight='minimax' weighs the tasks of a fit against each other and says nothing "
+            "about others. To adapt, set task_weight to None (weight 1) or to a dict with every "
+            "label."
+        )
+    if kind == "uncertainty":
+        if not hasattr(model, "noise_variance_"):
+            raise ValueError(
+                "task_weight is 'uncertainty' now, but noise variances were not estimated in fit. "
+                "Fit again."
+            )
+        return NoiseWeights(model, model._fit_held, model._noise).settle(rows)
+    return model._fit_held(rows), {}
