@@ -14,7 +14,7 @@ from skmtl.linear_model import (
     alpha_max,
 )
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "ADMMClassifier",

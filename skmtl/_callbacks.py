@@ -1,18 +1,28 @@
 """Progress of long work, through scikit-learn's callbacks where it has them (1.9 and later)."""
 
 import copy
+from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # an older scikit-learn
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing: there are no callbacks to set."""
 
     def with_callbacks(method):
         """Return the method."""
         return method
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def reporting_fit(method: Method) -> Method:
+    """Make a fit tell the callbacks of its estimator; its type stays what it is."""
+    return with_callbacks(method)
 
 
 class Progress:

@@ -1,9 +1,11 @@
 """Scores per task: a table for reading and a scorer for model selection."""
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
@@ -11,19 +13,22 @@ from sklearn.utils.metadata_routing import UNUSED
 from skmtl._input import split_task_column
 from skmtl._scores import AVERAGES, default_metrics, read_rows, resolve, resolve_all, score_tasks
 from skmtl._table import task_table
+from skmtl._typing import Metric, Table, TaskColumn
+
+__all__ = ["make_task_scorer", "task_scores"]
 
 
 def task_scores(
-    y_true,
-    y_pred,
-    tasks=None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike | None,
+    tasks: ArrayLike | None = None,
     *,
-    y_score=None,
-    metrics=None,
-    sample_weight=None,
-    labels=None,
-    greater_is_better=None,
-):
+    y_score: ArrayLike | Sequence[Any] | None = None,
+    metrics: Metric | Sequence[Metric] | Mapping[str, Metric] | None = None,
+    sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    greater_is_better: Mapping[str, bool] | None = None,
+) -> Table:
     """Score each task, and all of them together in four ways.
 
     The last rows of the table are "macro", the mean over tasks; "micro", the score of all rows
@@ -95,14 +100,14 @@ def task_scores(
 
 
 def make_task_scorer(
-    metric,
+    metric: Metric,
     *,
-    task_column=None,
-    average="macro",
-    greater_is_better=None,
-    response_method=None,
-    **kwargs,
-):
+    task_column: TaskColumn = None,
+    average: str = "macro",
+    greater_is_better: bool | None = None,
+    response_method: str | Sequence[str] | None = None,
+    **kwargs: Any,
+) -> Callable[..., float]:
     """Make a scorer that averages a metric over tasks, for ``scoring=`` in scikit-learn.
 
     It reads the tasks from the X it is given, so it works around an estimator and around a

@@ -4,12 +4,15 @@ from numbers import Integral
 
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
+from skmtl._typing import Estimator
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
+__all__ = ["make_task_pipeline"]
 
-def make_task_pipeline(*steps):
+
+def make_task_pipeline(*steps: Estimator) -> Pipeline:
     """Make a pipeline of transformers, which see only the features, and a multi-task estimator.
 
     A shorthand for ::

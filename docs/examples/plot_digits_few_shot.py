@@ -156,6 +156,6 @@ for line, (name, coef) in zip(panels, rows.items(), strict=True):
     line[0].set_ylabel(name)
 figure.suptitle("Coefficients of each class; grey frames: classes that the task did not see")
 
-path = Path("plot_digits_few_shot.png").resolve()
+path = Path("plot_digits_few_shot.png")
 figure.savefig(path, dpi=110)
 print(f"\nPicture written to {path}")

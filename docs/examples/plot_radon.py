@@ -60,9 +60,9 @@ for name, search in searches.items():
 
 # %%
 # Left, every county as a point: its level in the basement and its slope, first alone, then after
-# borrowing. Levels shrink towards the state's, most of all in small counties; of slopes, cross-
-# validation keeps one for all: counties differ by their soil, not by their basements. Right, six
-# counties.
+# borrowing. Levels shrink towards the state's, most of all in small counties; of slopes,
+# cross-validation keeps one for all: counties differ by their soil, not by their basements. Right,
+# six counties.
 
 fitted = {name: search.fit(X, y).best_estimator_ for name, search in searches.items()}
 separate, shrunk = fitted["separate"], fitted["mean-regularised"]
@@ -111,6 +111,6 @@ for axes in panels[:, 0]:
     axes.set_ylabel("log radon")
 panels[0, 0].legend(fontsize=8)
 
-path = Path("plot_radon.png").resolve()
+path = Path("plot_radon.png")
 figure.savefig(path, dpi=110)
 print(f"\nPicture written to {path}")

@@ -99,6 +99,6 @@ right.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
 right.set_title("85 counties")
 right.legend(loc="upper right")
 
-path = Path("plot_radon_action_level.png").resolve()
+path = Path("plot_radon_action_level.png")
 figure.savefig(path, dpi=110)
 print(f"\nPicture written to {path}")

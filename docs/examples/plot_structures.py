@@ -172,7 +172,7 @@ for axes in panels[:, 0]:
     axes.set_ylabel("task")
 figure.colorbar(image, ax=panels, label="coefficient", shrink=0.5, aspect=30, extend="both")
 
-path = Path("plot_structures.png").resolve()
+path = Path("plot_structures.png")
 figure.savefig(path, dpi=110)
 print(f"\nPicture written to {path}")
 

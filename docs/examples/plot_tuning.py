@@ -109,6 +109,6 @@ axes[1, 0].set(xlabel="noise of the task", ylabel="as found", title='task_weight
 SharingReportDisplay.from_report(report, ax=axes[1, 1])
 axes[1, 1].set_title("Who gains, with two tasks of another kind")
 
-path = Path("plot_tuning.png").resolve()
+path = Path("plot_tuning.png")
 figure.savefig(path, dpi=110)
-print(f"wrote {path}")
+print(f"\nPicture written to {path}")

@@ -2,11 +2,12 @@
 
 import csv
 from importlib.resources import files
+from typing import Any
 
 from skmtl.datasets._base import as_bunch
 
 
-def load_radon(*, return_X_y=False, as_frame=False):
+def load_radon(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """Load the radon data: 919 houses in 85 counties of Minnesota, 1 to 116 per county.
 
     The task is the county; the target is the logarithm of the radon level; the features are
@@ -35,7 +36,7 @@ def load_radon(*, return_X_y=False, as_frame=False):
     ((919, 3), ['county', 'floor', 'log_uranium'], 0)
     """
     folder = files("skmtl.datasets") / "data"
-    with (folder / "radon.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "radon.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     columns = {"county": [row["county"] for row in rows]}
     for name in ("floor", "log_uranium", "log_radon"):

@@ -1,24 +1,26 @@
 """Generators of multi-task data whose truth is known."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
 
 def make_multitask_regression(
-    n_tasks=20,
-    n_samples=50,
-    n_features=10,
+    n_tasks: int = 20,
+    n_samples: int | Sequence[int] = 50,
+    n_features: int = 10,
     *,
-    relatedness=0.8,
-    imbalance=0.0,
-    n_outlier_tasks=0,
-    noise=1.0,
-    intercept_scale=1.0,
-    return_coef=False,
-    random_state=None,
-):
+    relatedness: float = 0.8,
+    imbalance: float = 0.0,
+    n_outlier_tasks: int = 0,
+    noise: float = 1.0,
+    intercept_scale: float = 1.0,
+    return_coef: bool = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> Any:
     """Generate related linear regression tasks in the long form.
 
     Features are independent standard normal, y = x . w_t + b_t + e, e ~ N(0, noise^2), and
@@ -88,19 +90,19 @@ def make_multitask_regression(
 
 
 def make_multitask_classification(
-    n_tasks=20,
-    n_samples=50,
-    n_features=10,
+    n_tasks: int = 20,
+    n_samples: int | Sequence[int] = 50,
+    n_features: int = 10,
     *,
-    n_classes=2,
-    relatedness=0.8,
-    imbalance=0.0,
-    n_outlier_tasks=0,
-    class_sep=3.0,
-    intercept_scale=1.0,
-    return_coef=False,
-    random_state=None,
-):
+    n_classes: int = 2,
+    relatedness: float = 0.8,
+    imbalance: float = 0.0,
+    n_outlier_tasks: int = 0,
+    class_sep: float = 3.0,
+    intercept_scale: float = 1.0,
+    return_coef: bool = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> Any:
     """Generate related classification tasks in the long form.
 
     Labels are drawn from the logistic model of each task: P(y = 1 | x) is the logistic function

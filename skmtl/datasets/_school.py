@@ -1,7 +1,9 @@
 """The School data, fetched on demand."""
 
 import os
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
@@ -60,7 +62,13 @@ in https://github.com/tjanez/PyMTL (commit 97dfc15; GPL-3.0-or-later); not part 
 """
 
 
-def fetch_school(*, data_home=None, download_if_missing=True, return_X_y=False, as_frame=False):
+def fetch_school(
+    *,
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    as_frame: bool = False,
+) -> Any:
     """Load the School data: exam scores of 15362 students in 139 London schools.
 
     Its files are looked for in the folder ``school`` of scikit-learn's data home, then in the

@@ -127,7 +127,7 @@ class MarginalModel:
 
     def _gram(self, omega, pull, share, E):
         """Return ``X' V^-1 X``, (d + 1, d + 1)."""
-        count = self.groups.count
+        count = self.groups.size
         gram = (E * (count * share)[:, None]).T @ E
         rows = np.sqrt(count[self.group] * self.l * omega)[:, None] * self.U
         gram[:-1, :-1] += rows.T @ rows
@@ -158,7 +158,7 @@ class MarginalModel:
             system[slopes, slopes] += self._alpha_shared
             shared = slopes.sum() * np.log(self._alpha_shared)
         factor = np.linalg.cholesky(system)
-        count = self.groups.count
+        count = self.groups.size
         # An infinite variance is that of a fixed effect: log|V| + log|X'V^-1 X| stays finite.
         free, level = np.isinf(theta)[self.group], share == 0
         spread = np.where(np.isinf(phi), 1.0, self.perp_square)
@@ -173,7 +173,7 @@ class MarginalModel:
 
     def traces(self, fixed):
         """Return the derivatives of ``log_det`` in theta (the same for all groups) and phi."""
-        count, share, E = self.groups.count, fixed.share, fixed.E
+        count, share, E = self.groups.size, fixed.share, fixed.E
         spread = self.by_group((self.g * fixed.omega) ** 2) + self.perp_square
         by_theta = count[self.group] @ (self.l * fixed.omega) + count @ (self.n * share * spread)
         by_phi = count @ (self.n * share)

@@ -1,15 +1,19 @@
 """How many coefficients each task spends its rows on, and how much it takes from the others."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skmtl import _input
 from skmtl._linalg import SymmetricSolver
+from skmtl._typing import Array, Estimator
 from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 from skmtl.sensitivity import MOST_UNKNOWNS, degrees_of_freedom, graph_degrees
 
 
-def effective_dof(estimator, X, y, sample_weight=None):
+def effective_dof(
+    estimator: Estimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> Array:
     """Return the effective degrees of freedom that a fitted model spends on each task.
 
     Of a regressor, the trace of the part of the hat matrix that lies within the task::
@@ -61,7 +65,9 @@ def effective_dof(estimator, X, y, sample_weight=None):
     return result
 
 
-def pooling_factor(estimator, X, y, sample_weight=None):
+def pooling_factor(
+    estimator: Estimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> Array:
     """Return which share of its coefficients each task takes from the others.
 
     Given the centre (or its neighbours in a graph), the coefficients of a task are a mean of its

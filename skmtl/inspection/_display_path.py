@@ -1,10 +1,12 @@
 """Display of cross-validated scores along the strength of a penalty."""
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skmtl._typing import Axes, Estimator
 from skmtl.inspection._plotting import GREY, LINES, make_axes, tidy
 
 
@@ -56,7 +58,9 @@ class RegularizationPathDisplay:
     (10.0, 100.0)
     """
 
-    def __init__(self, lines, *, parameter="alpha", score="score"):
+    def __init__(
+        self, lines: Sequence[Any], *, parameter: str = "alpha", score: str = "score"
+    ) -> None:
         self.lines = [PathLine(*line) for line in lines]
         self.parameter, self.score = parameter, score
         self._best = max(range(len(self.lines)), key=lambda k: np.nanmax(self.lines[k].mean))
@@ -69,7 +73,7 @@ class RegularizationPathDisplay:
         )
 
     @classmethod
-    def from_estimator(cls, search, *, ax=None, **kwargs):
+    def from_estimator(cls, search: Estimator, *, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw the scores of a fitted search.
 
         Parameters
@@ -96,8 +100,15 @@ class RegularizationPathDisplay:
 
     @classmethod
     def from_cv_results(
-        cls, cv_results, *, parameter=None, metric="score", score=None, n_splits=None, ax=None
-    ):
+        cls,
+        cv_results: Mapping[str, Any],
+        *,
+        parameter: str | None = None,
+        metric: str = "score",
+        score: str | None = None,
+        n_splits: int | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw ``cv_results_`` of a search over alpha.
 
         Where other parameters vary, each of their combinations has a line. An alpha of 0 or inf
@@ -140,9 +151,9 @@ class RegularizationPathDisplay:
                 "is not known. Pass n_splits=search.n_splits_, or use from_estimator(search)."
             )
         # scikit-learn's std is that of the splits themselves, and no estimate of the population's
-        error = error / np.sqrt(max(1, len(folds) - 1 if folds else n_splits))
+        error = error / np.sqrt(max(1, len(folds) - 1 if folds else n_splits or 1))
         alpha = np.array(list(cv_results[f"param_{parameter}"]), dtype=np.float64)
-        groups = {}
+        groups: dict[str, list[Any]] = {}
         for i in np.flatnonzero((alpha > 0) & np.isfinite(alpha) & ~np.isnan(mean)):
             label = ", ".join(
                 f"{name.split('__')[-1]}={_text(cv_results[f'param_{name}'][i])}"
@@ -155,12 +166,12 @@ class RegularizationPathDisplay:
                 f"No positive, finite {parameter} has a score in cv_results: nothing to draw."
             )
         lines = []
-        for label, index in groups.items():
-            index = np.array(index)[np.argsort(alpha[index], kind="stable")]
+        for label, members in groups.items():
+            index = np.array(members)[np.argsort(alpha[members], kind="stable")]
             lines.append(PathLine(label, alpha[index], mean[index], error[index]))
         return cls(lines, parameter=parameter, score=score or metric.replace("_", " ")).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the lines, their bands and the two marked strengths.
 
         Parameters

@@ -1,8 +1,12 @@
 """Display of the report on sharing."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
+from skmtl._typing import Axes, Estimator, Table
 from skmtl.inspection._models import final_step
 from skmtl.inspection._plotting import (
     BLUE,
@@ -52,13 +56,23 @@ class SharingReportDisplay:
     >>> display = SharingReportDisplay.from_report(report)  # doctest: +SKIP
     """
 
-    def __init__(self, tasks, gain, gain_std, flagged, *, unit="score"):
+    def __init__(
+        self,
+        tasks: Any,
+        gain: ArrayLike,
+        gain_std: ArrayLike,
+        flagged: ArrayLike,
+        *,
+        unit: str = "score",
+    ) -> None:
         self.tasks = list(tasks)
         self.gain, self.gain_std = np.asarray(gain, float), np.asarray(gain_std, float)
         self.flagged, self.unit = np.asarray(flagged, bool), unit
 
     @classmethod
-    def from_report(cls, report, *, unit="mean squared error", ax=None):
+    def from_report(
+        cls, report: Table, *, unit: str = "mean squared error", ax: Axes | None = None
+    ) -> Self:
         """Draw what `sharing_report` returned.
 
         Parameters
@@ -80,7 +94,16 @@ class SharingReportDisplay:
         return cls(tasks, *columns, unit=unit).plot(ax)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, unit=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        ax: Axes | None = None,
+        unit: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Run `sharing_report` and draw it.
 
         Parameters
@@ -107,7 +130,7 @@ class SharingReportDisplay:
             unit = str(getattr(scoring, "__name__", scoring)).replace("_", " ")
         return cls.from_report(report, unit=unit, ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw gains with bars of one standard error on both sides.
 
         Up to 40 tasks have a line each, with their names; more stand side by side, and the legend

@@ -1,9 +1,14 @@
 """Display of how far each task is drawn from its own estimate to the centre."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 
 from skmtl import _input
+from skmtl._typing import Axes, Estimator
 from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.inspection._plotting import (
     BLUE,
@@ -58,7 +63,15 @@ class CoefficientShrinkageDisplay:
     >>> CoefficientShrinkageDisplay.from_estimator(model, X, y)  # doctest: +SKIP
     """
 
-    def __init__(self, tasks, counts, own, shared, center, names):
+    def __init__(
+        self,
+        tasks: Any,
+        counts: ArrayLike,
+        own: ArrayLike,
+        shared: ArrayLike,
+        center: ArrayLike,
+        names: Sequence[str],
+    ) -> None:
         self.tasks, self.counts = list(tasks), np.asarray(counts)
         self.own, self.shared = np.asarray(own, float), np.asarray(shared, float)
         self.center, self.names = np.asarray(center, float), list(names)
@@ -70,8 +83,16 @@ class CoefficientShrinkageDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, features=LEVEL, sample_weight=None, separate=None, ax=None
-    ):
+        cls,
+        estimator: Estimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        features: Any = LEVEL,
+        sample_weight: ArrayLike | None = None,
+        separate: Estimator | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Fit separate models to the same data and draw both.
 
         A task in which a feature is constant has no own estimate of its coefficient.
@@ -111,7 +132,8 @@ class CoefficientShrinkageDisplay:
             separate = SharedL2Classifier(1e-2) if is_classifier(model) else SharedL2Regressor(1e-6)
             separate.set_params(task_column=model.task_column, fit_intercept=model.fit_intercept)
         separate = clone(separate).fit(X, y, sample_weight=sample_weight)
-        middle = np.average(_input.read_X(model, X, reset=False)[0], axis=0, weights=sample_weight)
+        weight = None if sample_weight is None else np.asarray(sample_weight)
+        middle = np.average(_input.read_X(model, X, reset=False)[0], axis=0, weights=weight)
         wanted = [features] if isinstance(features, str | int | np.integer) else list(features)
         places, names = zip(*(_place(model, name) for name in wanted), strict=True)
         found = np.flatnonzero(model.task_counts_ > 0)  # others are latent
@@ -132,7 +154,7 @@ class CoefficientShrinkageDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the estimates.
 
         Parameters

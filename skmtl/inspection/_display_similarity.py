@@ -1,9 +1,13 @@
 """Display of a similarity of tasks."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from skmtl._typing import Axes, Estimator
 from skmtl.inspection._plotting import NAMED, make_axes, shortened, thinned
 from skmtl.inspection._similarity import task_similarity
 
@@ -39,7 +43,9 @@ class TaskSimilarityDisplay:
     >>> display = TaskSimilarityDisplay.from_estimator(model)  # doctest: +SKIP
     """
 
-    def __init__(self, matrix, tasks=None, *, kind="similarity", label=None):
+    def __init__(
+        self, matrix: Any, tasks: Any = None, *, kind: str = "similarity", label: str | None = None
+    ) -> None:
         if kind not in ("similarity", "distance", "affinity"):
             raise ValueError(f"kind must be 'similarity', 'distance' or 'affinity', got {kind!r}.")
         if tasks is None:
@@ -49,7 +55,15 @@ class TaskSimilarityDisplay:
         self.kind, self.label = kind, kind if label is None else label
 
     @classmethod
-    def from_estimator(cls, estimator, metric="correlation", *, X=None, centered=False, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        metric: str = "correlation",
+        *,
+        X: ArrayLike | None = None,
+        centered: bool = False,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw `task_similarity` of a fitted model.
 
         Parameters
@@ -76,7 +90,7 @@ class TaskSimilarityDisplay:
         kind = "distance" if metric == "distance" else "similarity"
         return cls(matrix, kind=kind, label=f"{metric} of {of}").plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the matrix.
 
         Up to 40 tasks are named; of more, every so manyth.

@@ -1,9 +1,13 @@
 """What sharing does to each task."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
 from skmtl._table import task_table
+from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.inspection._folds import TaskRows, make_splits, predictions
 from skmtl.inspection._models import final_step, find_task_column, tuned
 from skmtl.inspection._scoring import TaskScorer, read_scoring
@@ -11,19 +15,19 @@ from skmtl.inspection._significance import MIN_ROWS, holm, mean_difference
 
 
 def sharing_report(
-    X,
-    y,
-    estimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    estimator: Estimator,
     *,
-    cv=None,
-    scoring=None,
-    sample_weight=None,
-    pooled=None,
-    separate=None,
-    task_column=None,
-    level=0.05,
-    random_state=0,
-):
+    cv: Any = None,
+    scoring: Metric | None = None,
+    sample_weight: ArrayLike | None = None,
+    pooled: Estimator | None = None,
+    separate: Estimator | None = None,
+    task_column: TaskColumn = None,
+    level: float = 0.05,
+    random_state: int | None = 0,
+) -> Table:
     """Compare a shared model with pooled and separate ones, task by task.
 
     The three models are fitted to the same training folds and predict the same test rows. A task

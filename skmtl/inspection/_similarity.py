@@ -1,10 +1,14 @@
 """What tasks have in common: their coefficients, and what they gain from each other."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
 from skmtl import _input
 from skmtl._table import square_table
+from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.inspection._fitted import coefficient_rows, fitted_model, transformed
 from skmtl.inspection._folds import TaskRows, make_splits, predictions
 from skmtl.inspection._models import final_step, find_task_column
@@ -13,7 +17,13 @@ from skmtl.inspection._scoring import TaskScorer, read_scoring
 METRICS = ("correlation", "cosine", "distance")
 
 
-def task_similarity(estimator, metric="correlation", *, X=None, centered=False):
+def task_similarity(
+    estimator: Estimator,
+    metric: str = "correlation",
+    *,
+    X: ArrayLike | None = None,
+    centered: bool = False,
+) -> Table:
     """Return how alike the coefficients of each two tasks are.
 
     Parameters
@@ -78,16 +88,16 @@ def _compare(W, inner, metric):
 
 
 def task_affinity(
-    X,
-    y,
-    estimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    estimator: Estimator,
     *,
-    cv=None,
-    scoring=None,
-    sample_weight=None,
-    task_column=None,
-    random_state=0,
-):
+    cv: Any = None,
+    scoring: Metric | None = None,
+    sample_weight: ArrayLike | None = None,
+    task_column: TaskColumn = None,
+    random_state: int | None = 0,
+) -> Table:
     """Return how much each task gains from being trained together with each other task alone.
 
     Entry (t, s) is the score of task t when the estimator is fitted to tasks t and s, less that

@@ -1,8 +1,10 @@
 """Models with any penalty of `skmtl.penalties`."""
 
+from skmtl._typing import ClassWeight, HandleUnknown, Solver, TaskClasses, TaskColumn, TaskWeight
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._regressors import Regressor
 from skmtl.linear_model._structured_model import StructuredModel
+from skmtl.penalties import TaskPenalty
 
 
 class ADMMRegressor(StructuredModel, Regressor):
@@ -82,19 +84,19 @@ feature_names_in_
 
     def __init__(
         self,
-        penalty="l21",
-        alpha=1.0,
+        penalty: str | TaskPenalty = "l21",
+        alpha: float = 1.0,
         *,
-        alpha_intercept=1.0,
-        task_column=None,
-        fit_intercept=True,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=10_000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        alpha_intercept: float = 1.0,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 10_000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.penalty = penalty
         self.alpha = alpha
         self.alpha_intercept = alpha_intercept
@@ -184,21 +186,21 @@ n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        penalty="l21",
-        alpha=1.0,
+        penalty: str | TaskPenalty = "l21",
+        alpha: float = 1.0,
         *,
-        alpha_intercept=1.0,
-        task_column=None,
-        fit_intercept=True,
-        task_classes="union",
-        class_weight=None,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=10_000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        alpha_intercept: float = 1.0,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_classes: TaskClasses = "union",
+        class_weight: ClassWeight = None,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 10_000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.penalty = penalty
         self.alpha = alpha
         self.alpha_intercept = alpha_intercept

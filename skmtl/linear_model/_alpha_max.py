@@ -1,10 +1,12 @@
 """Where the strength of a norm begins to leave nothing."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from skmtl import _input
 from skmtl._problem import Problem
+from skmtl._typing import Estimator
 from skmtl.linear_model._structured_model import StructuredModel
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.solvers import SOLVERS
@@ -14,7 +16,9 @@ _MAX_ITER = 10_000
 _GOOD = 1e-6  # optimality that is not for rounding's sake above the tolerance
 
 
-def alpha_max(estimator, X, y, sample_weight=None):
+def alpha_max(
+    estimator: Estimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> float:
     """Return the smallest ``alpha`` at which the penalty of an estimator leaves nothing.
 
     There and beyond, what the penalty is a norm of is zero: all coefficients (`L1`, `L21`,

@@ -4,14 +4,16 @@ import copy
 from abc import ABC, abstractmethod
 from functools import partial
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _input
-from skmtl._callbacks import CallbackSupportMixin, with_callbacks
+from skmtl._callbacks import CallbackSupportMixin, reporting_fit
 from skmtl._problem import Problem
 from skmtl._warn import warn
 from skmtl.linear_model._fit import Fit
@@ -31,11 +33,12 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
 
     _has_center = True
     _alternative: str  # a model of the same kind that has a centre, for messages
-    _by_task = ("coef_", "intercept_", "task_counts_", "task_weight_")
+    _by_task: tuple[str, ...] = ("coef_", "intercept_", "task_counts_", "task_weight_")
     _progress = None  # what callbacks are told, while fit runs
     _split = None  # how the penalty saw the last solution, for a warm start
     _strengths = None  # what the data told of "auto" in the last fit
-    _settled = ("task_column", "fit_intercept")  # parameters that cannot change after fit
+    # parameters that cannot change after fit
+    _settled: tuple[str, ...] = ("task_column", "fit_intercept")
 
     @abstractmethod
     def _loss(self, rows):
@@ -57,8 +60,8 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     def _target_offset(self, y):
         """Return what to subtract from the target before fitting; the levels take it up."""
 
-    @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    @reporting_fit
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters

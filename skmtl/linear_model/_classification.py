@@ -1,10 +1,12 @@
 """What the classifiers share: classes, probabilities, and warnings about them."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 
 from skmtl import _input
+from skmtl._typing import Array
 from skmtl._warn import warn
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
@@ -21,7 +23,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     _by_task = (*LinearMultiTaskModel._by_task, "task_classes_")
     _settled = ("task_column", "fit_intercept", "task_classes")
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Predict the most probable class, with each row's own task.
 
         Parameters
@@ -39,7 +41,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             return (z > 0).astype(np.intp)
         return self.classes_[z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> Array:
         """Return the probability of each class, with each row's own task.
 
         Parameters
@@ -57,7 +59,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             return expit(z)
         return softmax(z, axis=1) if z.ndim == 2 else np.column_stack([expit(-z), expit(z)])
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> Array:
         """Return the logarithm of ``predict_proba``, exact also where that is next to zero.
 
         Parameters
@@ -77,7 +79,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             return log_softmax(z, axis=1)
         return np.column_stack([log_expit(-z), log_expit(z)])
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> Array:
         """Return x . w + b with each row's own task.
 
         Parameters

@@ -1,7 +1,19 @@
 """Multi-task logistic regression."""
 
-import numpy as np
+from typing import Literal, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skmtl._typing import (
+    ClassWeight,
+    HandleUnknown,
+    PerTask,
+    Solver,
+    TaskClasses,
+    TaskColumn,
+    TaskWeight,
+)
 from skmtl.linear_model._automatic import LaplaceStrengths
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
@@ -92,7 +104,7 @@ class PooledClassifier(MultiTaskClassifier):
         Iterations, objective and optimality after each Newton step.
     n_features_in_ : int
         Columns of X in fit, the task column counted.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
         Names of the columns of X, where it had names.
 
     Examples
@@ -106,20 +118,20 @@ class PooledClassifier(MultiTaskClassifier):
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: float = 1.0,
         *,
-        alpha_intercept=np.inf,
-        task_column=None,
-        fit_intercept=True,
-        task_classes="union",
-        class_weight=None,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        alpha_intercept: float = np.inf,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_classes: TaskClasses = "union",
+        class_weight: ClassWeight = None,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.alpha_intercept = alpha_intercept
         self.task_column = task_column
@@ -202,19 +214,19 @@ n_iter_, history_, n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: PerTask = 1.0,
         *,
-        task_column=None,
-        fit_intercept=True,
-        task_classes="union",
-        class_weight=None,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_classes: TaskClasses = "union",
+        class_weight: ClassWeight = None,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.task_column = task_column
         self.fit_intercept = fit_intercept
@@ -329,21 +341,21 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: PerTask = 1.0,
         *,
-        alpha_shared=1e-3,
-        alpha_intercept=1.0,
-        task_column=None,
-        fit_intercept=True,
-        task_classes="union",
-        class_weight=None,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        alpha_shared: float = 1e-3,
+        alpha_intercept: float | Literal["auto"] = 1.0,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_classes: TaskClasses = "union",
+        class_weight: ClassWeight = None,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
@@ -361,7 +373,7 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
     def _penalty(self, tasks):
         return mean_coupling(self, tasks)
 
-    def adapt(self, X, y, sample_weight=None):
+    def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit tasks from new rows given the centre, and leave all others as they are.
 
         A task that is new is added; one that is known is fitted anew, from these rows alone. The

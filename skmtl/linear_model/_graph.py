@@ -1,5 +1,14 @@
 """Models whose tasks are coupled along a graph."""
 
+from skmtl._typing import (
+    ClassWeight,
+    HandleUnknown,
+    Solver,
+    TaskClasses,
+    TaskColumn,
+    TaskGraph,
+    TaskWeight,
+)
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._graph_model import GraphModel
 from skmtl.linear_model._regressors import Regressor
@@ -82,20 +91,20 @@ feature_names_in_
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: float = 1.0,
         *,
-        task_graph=None,
-        alpha_shared=0.0,
-        alpha_intercept=1.0,
-        task_column=None,
-        fit_intercept=True,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        task_graph: TaskGraph = None,
+        alpha_shared: float = 0.0,
+        alpha_intercept: float = 1.0,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.task_graph = task_graph
         self.alpha_shared = alpha_shared
@@ -165,9 +174,10 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
 
     Attributes
     ----------
-    tasks_, coef_
-        As in `GraphRegularizedRegressor`; with more than two classes (n_tasks, n_classes,
-        n_features).
+    tasks_
+        As in `GraphRegularizedRegressor`.
+    coef_ : ndarray of shape (N, n_features) or (N, n_classes, n_features)
+        Coefficients of the nodes in the order of ``tasks_``.
     classes_, task_classes_, intercept_, task_counts_, objective_, optimality_, n_iter_, \
 history_, n_features_in_, feature_names_in_
         As in `PooledClassifier`.
@@ -190,22 +200,22 @@ history_, n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: float = 1.0,
         *,
-        task_graph=None,
-        alpha_shared=1e-3,
-        alpha_intercept=1.0,
-        task_column=None,
-        fit_intercept=True,
-        task_classes="union",
-        class_weight=None,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        task_graph: TaskGraph = None,
+        alpha_shared: float = 1e-3,
+        alpha_intercept: float = 1.0,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_classes: TaskClasses = "union",
+        class_weight: ClassWeight = None,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.task_graph = task_graph
         self.alpha_shared = alpha_shared

@@ -1,9 +1,13 @@
 """Multi-task linear regression."""
 
+from typing import Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmtl import _input
+from skmtl._typing import Array, HandleUnknown, PerTask, Solver, TaskColumn, TaskWeight
 from skmtl.linear_model._automatic import RestrictedStrengths
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
@@ -15,7 +19,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
 
     _alternative = "MeanRegularizedRegressor"
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Predict with each row's own task.
 
         Parameters
@@ -121,7 +125,7 @@ class PooledRegressor(Regressor):
         Iterations, objective and optimality after each step.
     n_features_in_ : int
         Columns of X in fit, the task column counted.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
         Names of the columns of X, where it had names.
 
     Examples
@@ -135,18 +139,18 @@ class PooledRegressor(Regressor):
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: float = 1.0,
         *,
-        alpha_intercept=np.inf,
-        task_column=None,
-        fit_intercept=True,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        alpha_intercept: float = np.inf,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.alpha_intercept = alpha_intercept
         self.task_column = task_column
@@ -219,17 +223,17 @@ n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: PerTask = 1.0,
         *,
-        task_column=None,
-        fit_intercept=True,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.task_column = task_column
         self.fit_intercept = fit_intercept
@@ -307,7 +311,7 @@ class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
     sigma2_, tau2_, tau2_intercept_ : float
         With "auto", the variances of the noise of a row, of the coefficients between tasks
         (sigma2 / alpha) and of the levels (sigma2 / alpha_intercept). Weights count rows: weight 2
-        is the row twice. Data without noise have strength 0, sigma2_ = 0 and a variance of nan;
+        is the row twice. Data without noise have strength 0, ``sigma2_`` 0 and a variance of nan;
         where all tasks are also alike, as with a constant y, the strength is inf.
     restricted_log_likelihood_ : float
         With "auto", its maximum, with the constants of R's lme4 and nlme; without noise inf.
@@ -338,19 +342,19 @@ history_, n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: PerTask = 1.0,
         *,
-        alpha_shared=0.0,
-        alpha_intercept=1.0,
-        task_column=None,
-        fit_intercept=True,
-        task_weight=None,
-        handle_unknown="error",
-        solver="auto",
-        max_iter=1000,
-        tol=1e-8,
-        warm_start=False,
-    ):
+        alpha_shared: float = 0.0,
+        alpha_intercept: float | Literal["auto"] = 1.0,
+        task_column: TaskColumn = None,
+        fit_intercept: bool = True,
+        task_weight: TaskWeight = None,
+        handle_unknown: HandleUnknown = "error",
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
@@ -366,7 +370,7 @@ history_, n_features_in_, feature_names_in_
     def _penalty(self, tasks):
         return mean_coupling(self, tasks)
 
-    def adapt(self, X, y, sample_weight=None):
+    def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit tasks from new rows given the centre, and leave all others as they are.
 
         A task that is new is added; one that is known is fitted anew, from these rows alone. The

@@ -25,12 +25,53 @@ class Loss(ABC):
 
     @abstractmethod
     def evaluate(self, y, z):
-        """Return the loss and its first derivative in z, two new arrays."""
+        """Return the loss and its first derivative in z.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            Targets.
+        z : ndarray of shape (n,) or (K, n)
+            Raw predictions.
+
+        Returns
+        -------
+        value : ndarray of shape (n,)
+            Loss of each row, a new array.
+        derivative : ndarray of the shape of z
+            A new array.
+        """
 
     @abstractmethod
     def curvature(self, derivative):
-        """Return the second derivative in each z, where the first is what ``evaluate`` gave."""
+        """Return the second derivative in each z.
+
+        Parameters
+        ----------
+        derivative : ndarray of shape (n,) or (K, n)
+            The first, as ``evaluate`` gave it.
+
+        Returns
+        -------
+        ndarray of its shape
+            At least 0; of K predictions the diagonal.
+        """
 
     @abstractmethod
     def curvature_product(self, y, derivative, z):
-        """Return the second derivative times z, a direction of the shape of predictions."""
+        """Return the second derivative times a direction.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            Targets.
+        derivative : ndarray of shape (n,) or (K, n)
+            The first, as ``evaluate`` gave it.
+        z : ndarray of its shape
+            The direction.
+
+        Returns
+        -------
+        ndarray of its shape
+            The product; of K predictions with what ties them.
+        """

@@ -1,8 +1,13 @@
 """What a search does with the estimator it has chosen."""
 
+from typing import Any
+
+from numpy.typing import ArrayLike
 from sklearn.metrics import check_scoring
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
+
+from skmtl._typing import Array
 
 
 def _delegated(name):
@@ -27,7 +32,10 @@ def _unavailable(name):
 class BestEstimatorMixin:
     """Predictions and scores by ``best_estimator_``, where ``refit`` made one."""
 
-    def score(self, X, y, sample_weight=None):
+    refit: bool
+    scoring: Any
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the score of the best estimator, by ``scoring``.
 
         Parameters
@@ -51,7 +59,7 @@ class BestEstimatorMixin:
         return check_scoring(best, scoring=self.scoring)(best, X, y, **given)
 
     @_delegated("predict")
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Predict with the best estimator.
 
         Parameters
@@ -67,7 +75,7 @@ class BestEstimatorMixin:
         return self._best().predict(X)
 
     @_delegated("predict_proba")
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> Array:
         """Return the probabilities of the best estimator.
 
         Parameters
@@ -83,7 +91,7 @@ class BestEstimatorMixin:
         return self._best().predict_proba(X)
 
     @_delegated("decision_function")
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> Array:
         """Return the decision function of the best estimator.
 
         Parameters
@@ -99,7 +107,7 @@ class BestEstimatorMixin:
         return self._best().decision_function(X)
 
     @property
-    def classes_(self):
+    def classes_(self) -> Array:
         """Class labels of the best estimator, of a classifier."""
         return self._best().classes_
 

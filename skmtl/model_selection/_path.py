@@ -3,15 +3,18 @@
 import time
 from collections.abc import Mapping
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import column_or_1d, get_tags
 
 from skmtl import _input
-from skmtl._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
+from skmtl._typing import Estimator
 from skmtl.linear_model import LinearMultiTaskModel
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
@@ -117,15 +120,15 @@ class RegularizationPathCV(
 
     def __init__(
         self,
-        estimator,
-        alphas=50,
+        estimator: Estimator,
+        alphas: int | ArrayLike = 50,
         *,
-        strengths=None,
-        cv=None,
-        scoring=None,
-        one_standard_error=False,
-        refit=True,
-    ):
+        strengths: Mapping[str, ArrayLike] | None = None,
+        cv: Any = None,
+        scoring: Any = None,
+        one_standard_error: bool = False,
+        refit: bool = True,
+    ) -> None:
         self.estimator = estimator
         self.alphas = alphas
         self.strengths = strengths
@@ -134,8 +137,14 @@ class RegularizationPathCV(
         self.one_standard_error = one_standard_error
         self.refit = refit
 
-    @with_callbacks
-    def fit(self, X, y, sample_weight=None, groups=None):
+    @reporting_fit
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Score all strengths and choose.
 
         Parameters

@@ -1,12 +1,16 @@
 """Splitters for data in the long form."""
 
+from collections.abc import Iterator
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
 from skmtl._input import factorize, split_task_column
+from skmtl._typing import Array, TaskColumn
 
 
 class TaskKFold(BaseCrossValidator):
@@ -51,7 +55,14 @@ class TaskKFold(BaseCrossValidator):
     [0 2 4] [1 3]
     """
 
-    def __init__(self, n_splits=5, *, task_column, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        task_column: TaskColumn,
+        shuffle: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         if isinstance(n_splits, bool) or not isinstance(n_splits, Integral) or n_splits < 2:
             raise ValueError(f"n_splits must be an integer of at least 2, got {n_splits!r}.")
         if not isinstance(shuffle, bool | np.bool_):
@@ -61,12 +72,12 @@ class TaskKFold(BaseCrossValidator):
                 f"random_state={random_state!r} has no effect without shuffling. Leave it out or "
                 "set shuffle=True."
             )
-        self.n_splits = n_splits
+        self.n_splits: int = n_splits
         self.task_column = task_column
         self.shuffle = shuffle
         self.random_state = random_state
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds.
 
         Parameters
@@ -81,7 +92,9 @@ class TaskKFold(BaseCrossValidator):
         """
         return self.n_splits
 
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: ArrayLike, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[Array, Array]]:
         """Generate the row numbers of each training and test fold, ascending.
 
         Parameters

@@ -1,7 +1,10 @@
 """Penalties made of others."""
 
+from typing import Any, Literal, Self
+
 import numpy as np
 
+from skmtl._typing import Array
 from skmtl.penalties._task_penalty import TaskPenalty
 
 _MAX_ITER, _ACCURACY = 5_000, 1e-15  # of the prox of a sum
@@ -10,11 +13,11 @@ _MAX_ITER, _ACCURACY = 5_000, 1e-15  # of the prox of a sum
 class _Composite(TaskPenalty):
     """Two penalties, either of which may be one of the same kind."""
 
-    def __init__(self, first, second):
+    def __init__(self, first: TaskPenalty, second: TaskPenalty) -> None:
         self.first = first
         self.second = second
 
-    def bind(self, tasks):
+    def bind(self, tasks: Any) -> Self:
         """Return the penalty for tasks with these labels, checked."""
         for name in ("first", "second"):
             part = getattr(self, name)
@@ -25,7 +28,7 @@ class _Composite(TaskPenalty):
                 )
         return type(self)(self.first.bind(tasks), self.second.bind(tasks))
 
-    def take(self, tasks):
+    def take(self, tasks: Any) -> Self:
         """Return the bound penalty of some of the tasks, an index array."""
         return type(self)(self.first.take(tasks), self.second.take(tasks))
 
@@ -58,21 +61,21 @@ class Sum(_Composite):
     """
 
     @property
-    def trivial(self):
+    def trivial(self) -> Literal["zero", "pooled"] | None:  # type: ignore[override]
         """Where the sum is zero: where both are."""
         kinds = {self.first.trivial, self.second.trivial}
         return "zero" if "zero" in kinds else "pooled" if "pooled" in kinds else None
 
     @property
-    def stacks(self):
+    def stacks(self) -> str | None:  # type: ignore[override]
         """What more classes are more of; None where the terms differ."""
         return self.first.stacks if self.first.stacks == self.second.stacks else None
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.first.value(W) + self.second.value(W)
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         terms, size = members(self, Sum), np.abs(Z).max()
         copies, U = [Z] * len(terms), [np.zeros_like(Z)] * len(terms)
@@ -114,11 +117,11 @@ class Decomposed(_Composite):
     https://doi.org/10.1145/2339530.2339672
     """
 
-    def value(self, parts):
+    def value(self, parts: Array) -> float:
         """Return the penalty at parts (n_parts, T, d), a float."""
         return sum(p.value(P) for p, P in zip(members(self, Decomposed), parts, strict=True))
 
-    def prox(self, parts, step=1.0):
+    def prox(self, parts: Array, step: float | Array = 1.0) -> Array:
         """Return the prox of each part, (n_parts, T, d)."""
         own = zip(members(self, Decomposed), parts, strict=True)
         return np.array([p.prox(Z, step) for p, Z in own])

@@ -1,8 +1,11 @@
 """Tasks in an order, of which neighbours are alike."""
 
+from typing import Any
+
 import numpy as np
 
 from skmtl import _kernels
+from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, times
 
 
@@ -36,21 +39,21 @@ class TemporalFused(TaskPenalty):
     steps = "feature"
     trivial = "pooled"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.weight * float(np.abs(np.diff(W, axis=0)).sum())
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         threshold = np.broadcast_to(times(self.alpha, step), (1, Z.shape[1]))[0]
         W = np.empty_like(Z)
         _kernels.total_variation(Z, np.ascontiguousarray(threshold), W)
         return W
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its diagonal."""
         W = self.prox(Z, step)
         jump = np.vstack([np.ones((1, W.shape[1]), dtype=int), np.diff(W, axis=0) != 0])
@@ -62,10 +65,10 @@ class TemporalFused(TaskPenalty):
 
         return product, share[segment]
 
-    def dual_norm(self, G):
+    def dual_norm(self, G: Array) -> float:
         """Return the largest sum of a column of G up to any task, over alpha."""
         return ratio(np.abs(np.cumsum(G, axis=0)[:-1]).max(initial=0.0), self.alpha)
 
-    def structure(self, W, tasks):
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return the ``change_points``."""
         return {"change_points": tasks[1:][(np.diff(W, axis=0) != 0).any(axis=1)]}

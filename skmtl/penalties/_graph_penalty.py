@@ -2,9 +2,11 @@
 
 import copy
 from abc import abstractmethod
+from typing import Any, Self
 
 import numpy as np
 
+from skmtl._typing import Array
 from skmtl.penalties._graph import read_graph
 from skmtl.penalties._task_penalty import TaskPenalty
 
@@ -24,9 +26,9 @@ class GraphPenalty(TaskPenalty):
         out.
     """
 
-    _weights = None  # (T, T), where the labels of the tasks are known
+    _weights: Array | None = None  # (T, T), where the labels of the tasks are known
 
-    def bind(self, tasks):
+    def bind(self, tasks: Any) -> Self:
         """Return the penalty for tasks with these labels, checked."""
         super().bind(tasks)
         weights, latent = read_graph(self.task_graph, tasks)
@@ -39,9 +41,11 @@ class GraphPenalty(TaskPenalty):
             )
         return self._on(weights)
 
-    def take(self, tasks):
+    def take(self, tasks: Any) -> Self:
         """Return the bound penalty of some of the tasks, an index array."""
-        if self.task_graph is None:  # the weights of all pairs depend on their number
+        if (
+            self._weights is None or self.task_graph is None
+        ):  # all pairs: it depends on their number
             return self.bind(tasks)
         return self._on(self._weights[np.ix_(tasks, tasks)])
 

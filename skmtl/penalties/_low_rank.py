@@ -1,8 +1,11 @@
 """Penalties on the rank of the coefficients."""
 
+from typing import Any
+
 import numpy as np
 from scipy import linalg
 
+from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
 
 _GRAM = 0.03  # threshold over largest singular value from which a Gram is exact enough
@@ -38,14 +41,14 @@ class TraceNorm(TaskPenalty):
     trivial = "zero"
     accuracy = 1e-14
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.weight * float(linalg.svdvals(W).sum())
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         if len(Z) < Z.shape[1]:
             return np.ascontiguousarray(self.prox(Z.T, step).T)
@@ -59,7 +62,7 @@ class TraceNorm(TaskPenalty):
         V = V[:, kept]
         return (Z @ V * shrunk(norm[kept], threshold)) @ V.T
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its blocks."""
         threshold = float(np.max(times(self.alpha, step)))
         U, s, Vt = np.linalg.svd(Z, full_matrices=False)
@@ -81,11 +84,11 @@ class TraceNorm(TaskPenalty):
         blocks = np.matmul(V * along[:, None, :], Vt)
         return product, blocks + rest[:, None, None] * np.eye(len(V))
 
-    def dual_norm(self, G):
+    def dual_norm(self, G: Array) -> float:
         """Return the largest singular value of G, over alpha."""
         return ratio(linalg.svdvals(G)[0], self.alpha)
 
-    def structure(self, W, tasks):
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return ``rank``, ``subspace`` and ``singular_values``."""
         _, values, basis = linalg.svd(W, full_matrices=False)
         kept = values > _RANK * values[0]

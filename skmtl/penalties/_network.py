@@ -1,5 +1,7 @@
 """Tasks that fuse with their neighbours in a graph."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -7,6 +9,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._linalg import SymmetricSolver
 from skmtl._line_search import stationary_share
+from skmtl._typing import Array, Derivative, TaskGraph
 from skmtl.penalties._graph_penalty import GraphPenalty
 from skmtl.penalties._task_penalty import clipping, times
 
@@ -50,7 +53,7 @@ class NetworkLasso(GraphPenalty):
     trivial = "pooled"
     accuracy = 3e-12
 
-    def __init__(self, alpha=1.0, task_graph=None):
+    def __init__(self, alpha: float = 1.0, task_graph: TaskGraph = None) -> None:
         self.alpha = alpha
         self.task_graph = task_graph
 
@@ -62,21 +65,21 @@ class NetworkLasso(GraphPenalty):
     def _edges_of(self, W):
         return self._bound_to(len(W))._edges
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         edges = self._edges_of(W)
         return self.weight * float(edges.weights @ np.linalg.norm(edges.D @ W, axis=1))
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         return self._edges_of(Z).prox(Z, float(np.max(times(self.alpha, step))))
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and a part of its diagonal, or None."""
         strength = float(np.max(times(self.alpha, step)))
         return self._edges_of(Z).derivative(self.prox(Z, step), strength)
 
-    def structure(self, W, tasks):
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return ``task_clusters`` and ``cluster_coef``."""
         edges = self._edges_of(W)
         cluster = edges.clusters((W[edges.ends[0]] == W[edges.ends[1]]).all(axis=1))

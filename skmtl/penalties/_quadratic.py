@@ -1,7 +1,10 @@
 """Squared penalties: nothing is exactly zero or equal."""
 
+from typing import Any, Self
+
 import numpy as np
 
+from skmtl._typing import Array, Derivative, TaskGraph
 from skmtl.penalties._center import mean_prox, weighted_center
 from skmtl.penalties._graph import laplacian
 from skmtl.penalties._graph_penalty import GraphPenalty
@@ -20,23 +23,23 @@ class Ridge(TaskPenalty):
     is_norm = False
     steps = "entry"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
     @property
-    def bounds(self):
+    def bounds(self) -> bool:  # type: ignore[override]
         """Whether it keeps all coefficients finite."""
         return self.alpha > 0
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return 0.5 * self.weight * float(np.vdot(W, W))
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         return Z / (1.0 + times(self.alpha, step))
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with the derivative of ``prox``, and its diagonal."""
         return lambda D: self.prox(D, step), self.prox(np.ones_like(Z), step)
 
@@ -61,16 +64,16 @@ class MeanRegularized(TaskPenalty):
     steps = "entry"
     _strengths = ("alpha", "alpha_shared")
 
-    def __init__(self, alpha=1.0, alpha_shared=0.0):
+    def __init__(self, alpha: float = 1.0, alpha_shared: float = 0.0) -> None:
         self.alpha = alpha
         self.alpha_shared = alpha_shared
 
     @property
-    def bounds(self):
+    def bounds(self) -> bool:  # type: ignore[override]
         """Whether it keeps all coefficients finite."""
         return self.alpha > 0 and self.alpha_shared > 0
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         weight = np.full((len(W), 1), self.alpha)
         center = weighted_center(W, weight, self.alpha_shared)
@@ -78,12 +81,12 @@ class MeanRegularized(TaskPenalty):
         shared = self.alpha_shared if np.isfinite(self.alpha_shared) else 0.0
         return 0.5 * float(self.weight * np.vdot(own, own) + shared * center @ center)
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         alpha = np.broadcast_to(times(self.alpha, step), Z.shape)
         return mean_prox(Z, alpha, step, self.alpha_shared)
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with the derivative of ``prox``, and a part of its diagonal."""
         diagonal = 1.0 / (1.0 + np.broadcast_to(times(self.alpha, step), Z.shape))
         return lambda D: self.prox(D, step), diagonal
@@ -106,12 +109,14 @@ class Graph(GraphPenalty):
     steps = "feature"
     _strengths = ("alpha", "alpha_shared")
 
-    def __init__(self, alpha=1.0, task_graph=None, alpha_shared=0.0):
+    def __init__(
+        self, alpha: float = 1.0, task_graph: TaskGraph = None, alpha_shared: float = 0.0
+    ) -> None:
         self.alpha = alpha
         self.task_graph = task_graph
         self.alpha_shared = alpha_shared
 
-    def bind(self, tasks):
+    def bind(self, tasks: Any) -> Self:
         """Return the penalty for tasks with these labels, checked."""
         bound = super().bind(tasks)
         if np.isinf([self.alpha, self.alpha_shared]).any():
@@ -125,7 +130,7 @@ class Graph(GraphPenalty):
         self._eigen = np.linalg.eigh(laplacian(weights))
 
     @property
-    def bounds(self):
+    def bounds(self) -> bool:  # type: ignore[override]
         """Whether it keeps all coefficients finite."""
         return self.alpha_shared > 0
 
@@ -136,18 +141,18 @@ class Graph(GraphPenalty):
         values[values < 1e-14 * len(values) * values[-1]] = 0.0
         return (self.alpha * values + self.alpha_shared)[:, None], U
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         values, U = self._spectrum(len(W))
         return 0.5 * float((values * (U.T @ W) ** 2).sum())
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         values, U = self._spectrum(len(Z))
         damping = np.where(values > 0, values, 0.0) * np.where(values > 0, step, 0.0)
         return U @ ((U.T @ Z) / (1.0 + damping))
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with the derivative of ``prox``, and a part of its diagonal."""
         values, U = self._spectrum(len(Z))
         diagonal = (U**2 @ values) * step

@@ -1,7 +1,10 @@
 """Tasks that fuse with a common centre, but for outliers."""
 
+from typing import Any
+
 import numpy as np
 
+from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, clipping, ratio, shrunk, times
 
 _NEWTON_STEPS = 200
@@ -36,16 +39,16 @@ class RobustMean(TaskPenalty):
     steps = "task"
     trivial = "pooled"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         if self.weight == 0:
             return 0.0
         return self.weight * float(np.linalg.norm(W - self.center(W), axis=1).sum())
 
-    def center(self, W):
+    def center(self, W: Array) -> Array:
         """Return the w of smallest distance to the rows of W: their geometric median, (d,)."""
         scale = np.linalg.norm(W - np.median(W, axis=0), axis=1).max()
         center = np.median(W, axis=0)
@@ -57,7 +60,7 @@ class RobustMean(TaskPenalty):
         better = np.linalg.norm(W - nearest, axis=1).sum() <= distance.sum()
         return nearest.copy() if better else center
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         radius, center, _ = self._centered(Z, step)
         if not radius.any():
@@ -73,7 +76,7 @@ class RobustMean(TaskPenalty):
         weight = step.mean() / step if usual else np.ones_like(step)
         return radius, _huber_center(Z, radius, weight, Z.mean(axis=0)), weight
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its blocks."""
         radius, center, weight = self._centered(Z, step)
         own = Z - center
@@ -95,11 +98,11 @@ class RobustMean(TaskPenalty):
         blocks = (1.0 - share)[:, :, None] * np.eye(Z.shape[1])
         return product, blocks + (share * along)[:, :, None] * along[:, None, :]
 
-    def dual_norm(self, G):
+    def dual_norm(self, G: Array) -> float:
         """Return the largest norm of a row of G, over alpha."""
         return ratio(np.linalg.norm(G, axis=1).max(), self.alpha)
 
-    def structure(self, W, tasks):
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return ``center`` and ``outlier_tasks``."""
         center = self.center(W)
         return {"center": center, "outlier_tasks": tasks[(center != W).any(axis=1)]}

@@ -1,7 +1,10 @@
 """Penalties that set coefficients, features or tasks to zero."""
 
+from typing import Any
+
 import numpy as np
 
+from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
 
 
@@ -31,28 +34,28 @@ class L1(TaskPenalty):
     steps = "entry"
     trivial = "zero"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.weight * float(np.abs(W).sum())
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         threshold = times(self.alpha, step)
         return Z - np.clip(Z, -threshold, threshold)
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its diagonal."""
         active = (np.abs(Z) > times(self.alpha, step)).astype(float)
         return lambda D: active * D, active
 
-    def dual_norm(self, G):
+    def dual_norm(self, G: Array) -> float:
         """Return the largest entry of G, over alpha."""
         return ratio(np.abs(G).max(), self.alpha)
 
-    def structure(self, W, tasks):
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return the ``selected_features``."""
         return {"selected_features": W.any(axis=0)}
 
@@ -86,27 +89,27 @@ class L21(TaskPenalty):
     stacks = "tasks"
     trivial = "zero"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.weight * float(np.linalg.norm(W, axis=0).sum())
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         return Z * shrunk(np.linalg.norm(Z, axis=0, keepdims=True), times(self.alpha, step))
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its diagonal."""
         share, along, turn = _shrinking(Z, times(self.alpha, step), 0)
         return lambda D: share * D + turn * along * (along * D).sum(0), share + turn * along**2
 
-    def dual_norm(self, G):
+    def dual_norm(self, G: Array) -> float:
         """Return the largest norm of a column of G, over alpha."""
         return ratio(np.linalg.norm(G, axis=0).max(), self.alpha)
 
-    def structure(self, W, tasks):
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return the ``selected_features``."""
         return {"selected_features": W.any(axis=0)}
 
@@ -140,18 +143,18 @@ class TaskL2(TaskPenalty):
     steps = "task"
     trivial = "zero"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def value(self, W):
+    def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.weight * float(np.linalg.norm(W, axis=1).sum())
 
-    def prox(self, Z, step=1.0):
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
         return Z * shrunk(np.linalg.norm(Z, axis=1, keepdims=True), times(self.alpha, step))
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its blocks."""
         share, along, turn = _shrinking(Z, times(self.alpha, step), 1)
 
@@ -161,11 +164,11 @@ class TaskL2(TaskPenalty):
         blocks = share[:, :, None] * np.eye(Z.shape[1])
         return product, blocks + (turn * along)[:, :, None] * along[:, None, :]
 
-    def dual_norm(self, G):
+    def dual_norm(self, G: Array) -> float:
         """Return the largest norm of a row of G, over alpha."""
         return ratio(np.linalg.norm(G, axis=1).max(), self.alpha)
 
-    def structure(self, W, tasks):
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return the ``active_tasks``."""
         return {"active_tasks": tasks[W.any(axis=1)]}
 

@@ -2,9 +2,12 @@
 
 from abc import ABC, abstractmethod
 from numbers import Real
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
+
+from skmtl._typing import Array, Derivative
 
 _DUAL_STEPS = 200  # of Dinkelbach's iteration, which needs ten or so
 
@@ -32,43 +35,86 @@ class TaskPenalty(BaseEstimator, ABC):
     """
 
     steps = "matrix"
-    stacks = "features"
-    trivial: str | None = None
+    stacks: str | None = "features"
+    trivial: Literal["zero", "pooled"] | None = None
     accuracy = 1e-15
     is_norm = True
     bounds = False
 
     @property
-    def weight(self):
+    def weight(self) -> float:
         """The strength in ``value``; one of inf holds at zero what it is the strength of."""
         return self.alpha if np.isfinite(self.alpha) else 0.0
 
     @abstractmethod
-    def value(self, W):
-        """Return the penalty at W (T, d), a float."""
+    def value(self, W: Array) -> float:
+        """Return the penalty at W.
+
+        Parameters
+        ----------
+        W : ndarray of shape (T, d)
+            Coefficients, not to be changed.
+
+        Returns
+        -------
+        float
+            The penalty, with its own strength; one of inf counts as 0.
+        """
 
     @abstractmethod
-    def prox(self, Z, step=1.0):
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``, (T, d).
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
+        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``.
 
-        A ``step`` of inf gives the nearest W without a penalty. Where ``steps`` allows it, a step
-        may be an array (T, d), (1, d) or (T, 1), and divides the squares of its entries.
+        Parameters
+        ----------
+        Z : ndarray of shape (T, d)
+            Where to start from, not to be changed.
+        step : float or ndarray, default=1.0
+            In [0, inf]; inf gives the nearest W without a penalty. An array, where ``steps`` has
+            it differ by entry (T, d), feature (1, d) or task (T, 1), divides the squares of its
+            entries; for a "matrix" it has one entry.
+
+        Returns
+        -------
+        ndarray of shape (T, d)
+            A new array, with exact zeros and exactly equal rows where theory has them.
         """
 
-    def prox_derivative(self, Z, step=1.0):
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return a derivative of ``prox`` at Z, or None where there is none to be had cheaply.
 
-        That is a function of directions D (T, d), linear, symmetric and with eigenvalues in
-        [0, 1], and its blocks: what rows of W owe to their own rows of Z, (T, d, d), or (T, d)
-        where these are diagonal; a part of them will do.
-        """
-        return
+        Parameters
+        ----------
+        Z : ndarray of shape (T, d)
+            Where it is taken.
+        step : float or ndarray, default=1.0
+            As in ``prox``.
 
-    def bind(self, tasks):
-        """Return the penalty for tasks with these labels, checked."""
+        Returns
+        -------
+        tuple or None
+            A function of directions D (T, d), linear, symmetric and with eigenvalues in [0, 1];
+            and its blocks: what rows of W owe to their own rows of Z, (T, d, d), or (T, d) where
+            these are diagonal; a part of them will do.
+        """
+        return None
+
+    def bind(self, tasks: Any) -> Self:
+        """Return the penalty for tasks with these labels, checked.
+
+        Parameters
+        ----------
+        tasks : ndarray of shape (T,)
+            Sorted labels.
+
+        Returns
+        -------
+        TaskPenalty
+            Itself, or a copy that knows what it needs of the labels.
+        """
         for name in self._strengths:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
+            if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
                 raise ValueError(
                     f"{name} of {type(self).__name__} must be a number in [0, inf], got {value!r}."
                 )
@@ -76,15 +122,36 @@ class TaskPenalty(BaseEstimator, ABC):
 
     _strengths: tuple[str, ...] = ("alpha",)
 
-    def take(self, tasks):
-        """Return the bound penalty of some of the tasks, an index array."""
+    def take(self, tasks: Any) -> Self:
+        """Return the bound penalty of some of the tasks.
+
+        Parameters
+        ----------
+        tasks : ndarray of int
+            Their places among the labels it is bound to.
+
+        Returns
+        -------
+        TaskPenalty
+            Bound to these alone.
+        """
         return self
 
-    def dual_norm(self, G):
+    def dual_norm(self, G: Array) -> float:
         """Return the smallest number of which, times the penalty, G is a subgradient where it is 0.
 
-        G (T, d) sums to zero over what the penalty leaves free. The dual of a norm is the largest
-        ``<G, W> / value(W)``, found by Dinkelbach's iteration, which never overshoots.
+        The dual of a norm is the largest ``<G, W> / value(W)``, found by Dinkelbach's iteration,
+        which never overshoots.
+
+        Parameters
+        ----------
+        G : ndarray of shape (T, d)
+            A gradient. It sums to zero over what the penalty leaves free.
+
+        Returns
+        -------
+        float
+            The number, in [0, inf].
 
         References
         ----------
@@ -104,8 +171,21 @@ class TaskPenalty(BaseEstimator, ABC):
             level = float(np.vdot(G, W)) / value
         return size * level
 
-    def structure(self, W, tasks):
-        """Return what the penalty has found in W, a dict; ``tasks`` are the labels, (T,)."""
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
+        """Return what the penalty has found in W.
+
+        Parameters
+        ----------
+        W : ndarray of shape (T, d)
+            Coefficients as this penalty sees them: exactly sparse, fused or of low rank.
+        tasks : ndarray of shape (T,)
+            Labels of the tasks.
+
+        Returns
+        -------
+        dict of str to object
+            What ``structure_`` of an estimator has of it.
+        """
         return {}
 
     def __add__(self, other):

@@ -1,12 +1,18 @@
 """Solvers: a Problem in, a Solution out; they know no estimator."""
 
+from typing import Any
+
 from skmtl.solvers._admm import ADMMSolver
 from skmtl.solvers._base import NewtonSolver, Solution, check_finite, runs_away
 from skmtl.solvers._blocks import Groups
 from skmtl.solvers._cg import ConjugateGradientSolver
 from skmtl.solvers._direct import DirectSolver
 
-SOLVERS = {"direct": DirectSolver, "cg": ConjugateGradientSolver, "admm": ADMMSolver}
+SOLVERS: dict[str, type[Any]] = {
+    "direct": DirectSolver,
+    "cg": ConjugateGradientSolver,
+    "admm": ADMMSolver,
+}
 
 __all__ = [
     "SOLVERS",

@@ -33,7 +33,7 @@ class Groups(NamedTuple):
     scale : what multiplies the block's moments
     alpha : strength of the coupling
     gain : alpha times the number of tasks: what the group weighs in the system of the centre
-    count : number of tasks
+    size : number of tasks
     of_task : ndarray of shape (T,), the group of each task
     """
 
@@ -41,7 +41,7 @@ class Groups(NamedTuple):
     scale: np.ndarray
     alpha: np.ndarray
     gain: np.ndarray
-    count: np.ndarray
+    size: np.ndarray
     of_task: np.ndarray
 
     @classmethod
@@ -124,7 +124,7 @@ class Blocks(ABC):
 
     def right_hand_side(self, x, P, V):
         """Return the pull of the tasks on the centre, (d,), at ``x = M^-1 (P - alpha V)``."""
-        tie = (self.groups.gain / self.groups.count)[self.groups.of_task]
+        tie = (self.groups.gain / self.groups.size)[self.groups.of_task]
         return tie @ (x + V)
 
     @abstractmethod
@@ -185,32 +185,32 @@ class PrimalBlocks(Blocks):
         for b, solver in self._solvers.items():
             x = solver.solve(np.column_stack([H[b], h[b]]))
             self._S[:-1] += groups.gain[b] * x
-            self._S[-1, -1] += groups.count[b] * (kappa[b] - h[b] @ x[:, -1])
+            self._S[-1, -1] += groups.size[b] * (kappa[b] - h[b] @ x[:, -1])
         if len(self._solvers) < n_blocks:
 
             def part(first, last):
                 B, S = np.zeros((d, -(-(d + 1) // 8) * 8)), np.zeros((d + 1, d + 1))
                 _kernels.sum_blocks(
-                    H, h, kappa, groups.gain, groups.count, self._U, failed, B, S, first, last
+                    H, h, kappa, groups.gain, groups.size, self._U, failed, B, S, first, last
                 )
                 return S
 
             self._S += sum(in_chunks(part, n_blocks, work))
         if groups.gain.any() and not groups.alpha.any():
             # M^-1 A'A is the projection on the space that the rows span: known to the last digit.
-            self._S[:-1, :-1] = groups.count.sum() * np.eye(d)
+            self._S[:-1, :-1] = groups.size.sum() * np.eye(d)
             for b, solver in self._solvers.items():
-                self._S[:-1, :-1] -= groups.count[b] * (solver.null @ solver.null.T)
+                self._S[:-1, :-1] -= groups.size[b] * (solver.null @ solver.null.T)
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
         tied = self.groups.gain > 0
-        count, h, kappa = self.groups.count * tied, self.h, self.kappa.copy()
+        count, h, kappa = self.groups.size * tied, self.h, self.kappa.copy()
         free = np.flatnonzero(~tied)
         if free.size:
             kappa[free] -= np.einsum("bj,bj->b", h[free], self._solve(h[free], free))
         return bordered(
-            np.tensordot(count, self._H, 1), count @ h, self.groups.count @ np.maximum(kappa, 0.0)
+            np.tensordot(count, self._H, 1), count @ h, self.groups.size @ np.maximum(kappa, 0.0)
         )
 
     def solve(self, P, V):
@@ -281,13 +281,13 @@ class DualBlocks(Blocks):
         self._S = np.zeros((d + 1, d + 1))
         if not reduce:
             return
-        self._S[-1, -1] = groups.count @ self.kappa
+        self._S[-1, -1] = groups.size @ self.kappa
         waiting = []
         for g, (C, u, values, alpha) in enumerate(self._spectra()):
             root = np.sqrt(groups.gain[g] / (values + alpha))
             waiting.append(root[:, None] * np.column_stack([C, u]))
             # kappa - h' M^-1 h = kappa - u'u + alpha u' (l + alpha)^-1 u, the last part below
-            self._S[-1, -1] -= groups.count[g] * (u @ u)
+            self._S[-1, -1] -= groups.size[g] * (u @ u)
             if sum(map(len, waiting)) > 2048 or g == len(groups.block) - 1:
                 rows = np.vstack(waiting)  # many tasks to a product
                 self._S += rows.T @ rows
@@ -295,7 +295,7 @@ class DualBlocks(Blocks):
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
-        rows = ((count, self._rows(g)) for g, count in enumerate(self.groups.count))
+        rows = ((count, self._rows(g)) for g, count in enumerate(self.groups.size))
         return sum(count * (A.T @ A) for count, A in rows)
 
     def solve(self, P, V):
@@ -332,11 +332,11 @@ class PooledBlocks(Blocks):
             part = slice(first, first + step)
             H, self.delta[part], total = self.data.moments(groups.block[part])
             self.total[part] = groups.scale[part] * total
-            self._S[:-1, :-1] += np.tensordot(groups.count[part] * groups.scale[part], H, 1)
-        h = groups.count[:, None] * self.h
+            self._S[:-1, :-1] += np.tensordot(groups.size[part] * groups.scale[part], H, 1)
+        h = groups.size[:, None] * self.h
         self._S[:-1, :-1] += h.T @ self.delta
         self._S[:-1, -1] = h.sum(axis=0)
-        self._S[-1, -1] = groups.count @ self.kappa
+        self._S[-1, -1] = groups.size @ self.kappa
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""

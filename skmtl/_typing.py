@@ -1,0 +1,25 @@
+"""What users pass, in types: signatures only, ``_input`` says what is right."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Estimator: TypeAlias = Any  # scikit-learn has no types
+Table: TypeAlias = Any  # a DataFrame, or a dict of arrays where pandas is not installed
+Axes: TypeAlias = Any  # of matplotlib
+
+TaskColumn: TypeAlias = str | int | None
+PerTask: TypeAlias = ArrayLike | Mapping[Hashable, float]
+TaskWeight: TypeAlias = (
+    Literal["balanced", "uncertainty", "minimax"] | ArrayLike | Mapping[Hashable, float] | None
+)
+ClassWeight: TypeAlias = Literal["balanced"] | Mapping[Hashable, float] | None
+TaskGraph: TypeAlias = ArrayLike | Sequence[tuple[Any, ...]] | None
+HandleUnknown: TypeAlias = Literal["error", "shared", "warn"]
+Solver: TypeAlias = Literal["auto", "direct", "cg", "admm"]
+TaskClasses: TypeAlias = Literal["union", "seen"]
+Metric: TypeAlias = str | Callable[..., float]
+Derivative: TypeAlias = tuple[Callable[[Array], Array], Array] | None

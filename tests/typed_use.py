@@ -1,0 +1,38 @@
+"""What a user with a type checker writes; read by test_typing.py with ``mypy --strict``."""
+
+from typing import assert_type
+
+from skmtl import ADMMRegressor, MeanRegularizedClassifier, MeanRegularizedRegressor, alpha_max
+from skmtl._typing import Array
+from skmtl.inspection import effective_dof
+from skmtl.metrics import make_task_scorer
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from skmtl.penalties import L1, L21, Decomposed, TraceNorm
+
+
+def use(X: Array, y: Array) -> None:
+    model = MeanRegularizedRegressor(
+        {"a": 1.0, "b": 2.0}, alpha_intercept="auto", task_column="task"
+    )
+    assert_type(model.fit(X, y), MeanRegularizedRegressor)
+    assert_type(model.fit(X, y).adapt(X, y).predict(X), Array)
+    assert_type(MeanRegularizedClassifier("auto", solver="cg").fit(X, y).predict_proba(X), Array)
+    assert_type(effective_dof(model, X, y), Array)
+
+    structured = ADMMRegressor(L1(0.1) + TraceNorm(1.0), task_weight="balanced")
+    assert_type(alpha_max(structured, X, y), float)
+    assert_type(L21(2.0).prox(X), Array)
+    ADMMRegressor(Decomposed(L21(1.0), L1(0.5)), task_column=-1).fit(X.tolist(), y.tolist())
+
+    search = RegularizationPathCV(
+        model,
+        alphas=[1.0, 2.0],
+        strengths={"alpha_intercept": [1.0]},
+        cv=TaskKFold(3, task_column="task"),
+        scoring=make_task_scorer("r2", task_column="task", average="worst"),
+    )
+    assert_type(search.fit(X, y), RegularizationPathCV)
+    train, _ = next(TaskKFold(2, task_column=0).split(X))
+    assert_type(train, Array)
+    MeanRegularizedRegressor(solver="fast")  # type: ignore[arg-type]
+    TaskKFold(2)  # type: ignore[call-arg]
