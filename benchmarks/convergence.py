@@ -1,6 +1,6 @@
 """Does ADMM converge, whatever the data? Hundreds of seeded problems, none of them kind.
 
-``python benchmarks/convergence.py [first] [last]`` fits every penalty and loss to tasks of 1 to
+``python -m benchmarks.convergence [first] [last]`` fits every penalty and loss to tasks of 1 to
 10,000 rows, features in units of 1e-3 to 1e3, strengths over 8 decades, and prints what did not
 reach a tolerance of 1e-8, or took long. A fit that did not is put down to rounding where moving
 its coefficients by 1e-14 of their norm, some roundings, or by what its prox is accurate to, at

@@ -1,19 +1,19 @@
 """Multi-task linear regression: seconds, ratios and memory, in one run.
 
-Run it on an idle machine: ``python benchmarks/linear.py``. The School data are read where
+Run it on an idle machine: ``python -m benchmarks.linear``. The School data are read where
 ``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
 """
 
-import os
 import tempfile
 
 import numpy as np
-from adapters import blas_floor, ridge_augmented, ridge_loop
-from objective import mean_regularized
-from problems import school, synthetic, wide
 from sklearn.linear_model import Ridge
-from timing import in_new_process, interleaved, table
 
+from benchmarks.adapters.scikit_learn import ridge_augmented, ridge_loop
+from benchmarks.objective import mean_regularized
+from benchmarks.problems import school, synthetic, wide
+from benchmarks.timing import in_new_process, interleaved, table
+from benchmarks.yardsticks import blas_floor
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 
 OURS = "MeanRegularizedRegressor"
@@ -68,13 +68,12 @@ def bench_large():
     }
     repeats = dict.fromkeys(candidates, 9) | {"Ridge loop over tasks": 2}
     table(problem.name, interleaved(candidates, repeats), OURS)
-    peak = in_new_process(PEAK.format(here=os.path.dirname(os.path.abspath(__file__))))
+    peak = in_new_process(PEAK)
     print(f"  peak memory beyond the input, over the bytes of X: {peak:.2f}")
 
 
 PEAK = """
-import json, psutil, sys
-sys.path.insert(0, {here!r})
+import json, psutil
 import numpy as np
 from skmtl import MeanRegularizedRegressor
 rng = np.random.default_rng(0)

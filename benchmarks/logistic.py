@@ -1,18 +1,18 @@
 """Multi-task logistic regression: seconds and ratios, in one run.
 
-Run it on an idle machine: ``python benchmarks/logistic.py``. The School data are read where
+Run it on an idle machine: ``python -m benchmarks.logistic``. The School data are read where
 ``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
 """
 
 import tempfile
 
 import numpy as np
-from adapters import logistic_augmented, logistic_loop
-from objective import mean_regularized_logistic
-from problems import multinomial, school, synthetic
 from sklearn.linear_model import LogisticRegression
-from timing import in_new_process, interleaved, table
 
+from benchmarks.adapters.scikit_learn import logistic_augmented, logistic_loop
+from benchmarks.objective import mean_regularized_logistic
+from benchmarks.problems import multinomial, school, synthetic
+from benchmarks.timing import in_new_process, interleaved, table
 from skmtl import MeanRegularizedClassifier, PooledClassifier, SharedL2Classifier
 
 OURS = "MeanRegularizedClassifier"

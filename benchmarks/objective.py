@@ -1,4 +1,4 @@
-"""The objective of the mean-regularised models, computed apart from every solver."""
+"""The objectives of all models, computed apart from every solver."""
 
 import numpy as np
 
@@ -68,3 +68,51 @@ def structure(X, W, b, norm, alpha, alpha_intercept):
 def wide_l21(X, Y, W, b, alpha):
     """Return the objective of regression in the wide form with free intercepts and L21."""
     return 0.5 * np.sum((Y - X @ W.T - b) ** 2) + alpha * NORMS["l21"](W)
+
+
+def separate(X, tasks, y, W, b, alpha):
+    """Return the objective of regressions of each task alone, with free intercepts."""
+    residual = y - np.einsum("ij,ij->i", X, W[tasks]) - b[tasks]
+    return 0.5 * residual @ residual + 0.5 * alpha * np.sum(W**2)
+
+
+def separate_logistic(X, tasks, y, W, b, alpha):
+    """Return the objective of classifications of a bool y of each task alone."""
+    margin = np.where(y, 1.0, -1.0) * (np.einsum("ij,ij->i", X, W[tasks]) + b[tasks])
+    return np.logaddexp(0, -margin).sum() + 0.5 * alpha * np.sum(W**2)
+
+
+def wide_ridge(X, Y, W, b, alpha):
+    """Return the objective of ridge regression in the wide form with free intercepts."""
+    return 0.5 * np.sum((Y - X @ W.T - b) ** 2) + 0.5 * alpha * np.sum(W**2)
+
+
+def wide_l21_ridge(X, Y, W, b, alpha, alpha_ridge):
+    """Return the objective of L21 and ridge in the wide form with free intercepts."""
+    return wide_l21(X, Y, W, b, alpha) + 0.5 * alpha_ridge * np.sum(W**2)
+
+
+def restricted(X, tasks, y, ratios):
+    """Return minus twice the restricted log-likelihood of random coefficients.
+
+    Of intercepts and slopes about the overall mean of the features; ``ratios`` are the variance of
+    the intercepts and that of every slope, over the noise variance, which is at its best.
+    """
+    n, d = X.shape
+    Z = np.column_stack([np.ones(n), X - X.mean(axis=0)])
+    root = np.sqrt(np.append(ratios[0], np.full(d, ratios[1])))
+    log_det, information, score, square = 0.0, 0.0, 0.0, 0.0
+    for t in np.unique(tasks):
+        Zt, yt = Z[tasks == t], y[tasks == t]
+        L = np.linalg.cholesky(np.eye(d + 1) + root[:, None] * (Zt.T @ Zt) * root)
+        log_det += 2 * np.log(np.diag(L)).sum()
+        both = np.column_stack([Zt, yt])
+        inner = np.linalg.solve(L, root[:, None] * (Zt.T @ both))
+        moments = both.T @ both - inner.T @ inner  # both' V^-1 both
+        information += moments[:-1, :-1]
+        score += moments[:-1, -1]
+        square += moments[-1, -1]
+    rest = square - score @ np.linalg.solve(information, score)
+    free = n - d - 1
+    log_det += np.linalg.slogdet(information)[1]
+    return free * (np.log(2 * np.pi * rest / free) + 1) + log_det

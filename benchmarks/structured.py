@@ -1,6 +1,6 @@
 """Penalties with kinks: seconds to a relative objective gap of 1e-6, in one run.
 
-Run it on an idle machine: ``python benchmarks/structured.py``. The School data are read where
+Run it on an idle machine: ``python -m benchmarks.structured``. The School data are read where
 ``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
 
 Every way of fitting is timed at the loosest of its settings (a tolerance, or a number of steps)
@@ -13,12 +13,12 @@ import time
 from itertools import islice
 
 import numpy as np
-from adapters import proximal_gradient
-from objective import structured, structured_logistic, wide_l21
-from problems import school, synthetic, wide_sparse
 from sklearn.linear_model import MultiTaskLasso
-from timing import interleaved, table
 
+from benchmarks.objective import structured, structured_logistic, wide_l21
+from benchmarks.problems import school, synthetic, wide_sparse
+from benchmarks.timing import interleaved, table
+from benchmarks.yardsticks import proximal_gradient
 from skmtl import (
     ADMMClassifier,
     ADMMRegressor,

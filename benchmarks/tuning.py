@@ -1,6 +1,6 @@
 """What it costs to choose strengths: searches, leave-one-out and restricted likelihood, in one run.
 
-Run it on an idle machine: ``python benchmarks/tuning.py``. The School data are read where
+Run it on an idle machine: ``python -m benchmarks.tuning``. The School data are read where
 ``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
 Searches are timed as users call them, from raw X and y, with the last fit on all rows.
 """
@@ -9,12 +9,12 @@ import time
 import warnings
 
 import numpy as np
-from adapters import augmented
-from problems import school
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV
-from timing import interleaved, table
 
+from benchmarks.adapters._augment import augmented
+from benchmarks.problems import school
+from benchmarks.timing import interleaved, table
 from skmtl import (
     ADMMRegressor,
     MeanRegularizedClassifier,

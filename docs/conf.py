@@ -23,6 +23,7 @@ extensions = [
 exclude_patterns = ["examples", "_templates"]
 templates_path = ["_templates"]
 default_role = "py:obj"
+highlight_language = "none"  # literal blocks are formulas
 
 # Formulas are text and code, so that nothing is fetched from a server: no mathjax, no intersphinx.
 html_theme = "pydata_sphinx_theme"

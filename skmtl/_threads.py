@@ -6,6 +6,7 @@ threads enter it, another hangs after a fork.
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 
 from threadpoolctl import ThreadpoolController
@@ -13,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from skmtl._kernels import thread_count
 
 _WORTH_A_THREAD = 20_000_000  # multiplications, some milliseconds: threads take one to start
+_WORTH_BLAS = 2**31  # multiplications, a tenth of a second
 _here = threading.local()  # whether this thread works on a chunk
 
 
@@ -40,9 +42,20 @@ def one_blas_thread():
     """Return a context in which BLAS keeps to one thread.
 
     Its threads and ours would wait for each other, and for small products they wait longer than
-    they work.
+    they work. What BLAS is told holds for the whole process: of several threads, threadpoolctl
+    (3.8 and later) lets the first tell it, and take it back.
     """
     return _blas().limit(limits=1)
+
+
+def blas_threads_for(work):
+    """Return a context in which BLAS takes its threads for much work, and one for less.
+
+    ``work`` is the number of multiplications in all. Factors of some hundred columns are many small
+    steps; numpy and scipy each bring a BLAS with threads of its own, and where something else
+    runs on the machine, all wait for the slowest of them at every step.
+    """
+    return one_blas_thread() if work < _WORTH_BLAS else nullcontext()
 
 
 @cache

@@ -386,10 +386,12 @@ def test_unusual_alphas(name, alphas):
 
 
 @pytest.mark.parametrize("name", ["separate", "mean-shared"])
-def test_fewer_rows_than_features(name):
+def test_fewer_rows_than_features(name, fits):
     for sizes, d in (((4, 5, 3), 20), ((9, 8, 10), 12)):
         rows = make_rows(sizes=sizes, d=d)
+        fits.clear()
         compare(long_model(name), rows.long, rows.y, FOLDS)
+        assert len(fits) == 1 + FOLDS.n_splits * len(ALPHAS) + 1  # ours is one
 
 
 def test_many_rows_away_from_zero():

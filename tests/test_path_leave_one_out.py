@@ -288,16 +288,33 @@ def test_a_feature_of_one_row():
     assert_same_scores(left_out(search), expected(predictions, y, ROWS.codes))
 
 
-@pytest.mark.parametrize("case", ["zero", "features", "missing", "uneven"])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("kind", ["separate", "center", "no intercept"])
+def test_more_features_than_rows(kind, wide, fits):  # noqa: F811
+    model = {
+        "separate": SharedL2Regressor(),
+        "center": MeanRegularizedRegressor(alpha_shared=0.4, alpha_intercept=0.0),
+        "no intercept": MeanRegularizedRegressor(alpha_shared=0.4, fit_intercept=False),
+    }[kind]
+    rows = make_rows(sizes=(6, 4, 5), d=21)
+    X, y, codes = rows.long, rows.y, rows.codes
+    if wide:
+        rng = np.random.default_rng(0)
+        X, y, codes = rng.normal(size=(8, 12)), rng.normal(size=(8, 3)), None
+    model = clone(model).set_params(task_column=None if wide else 0)
+    search = RegularizationPathCV(model, ALPHAS).fit(X, y)
+    assert len(fits) == 1
+    assert search.n_splits_ == len(X)
+    assert_same_scores(left_out(search), expected(refits(model, ALPHAS, X, y), y, codes))
+
+
+@pytest.mark.parametrize("case", ["zero", "missing", "uneven"])
 def test_five_folds_where_leaving_out_has_no_formula(case):
-    """alpha = 0, fewer rows than features, missing targets, task weights in the wide form."""
+    """alpha = 0, missing targets, task weights in the wide form."""
     alphas, scoring, X, y = ALPHAS, "neg_mean_squared_error", ROWS.long, ROWS.y
     model = MeanRegularizedRegressor(task_column=0, alpha_shared=0.1)
     if case == "zero":
         alphas = [0.0, *ALPHAS]
-    elif case == "features":
-        rows = make_rows(sizes=(9, 8), d=20)
-        X, y = rows.long, rows.y
     else:
         X, y = make_wide(missing=0.2 if case == "missing" else 0.0)
         model = clone(model).set_params(task_column=None)

@@ -18,6 +18,7 @@ from skmtl.penalties import (
     TemporalFused,
     TraceNorm,
 )
+from skmtl.penalties._ridged import Ridged
 
 MORE = {
     "mean_regularized-shared": MeanRegularized(0.7, alpha_shared=0.4),
@@ -25,6 +26,8 @@ MORE = {
     "l1+l21": L1(0.4) + L21(0.7),
     "l1+temporal_fused": L1(0.3) + TemporalFused(0.6),
     "l1+trace_norm": L1(0.4) + TraceNorm(0.6),
+    "l21+ridge": L21(0.7) + Ridge(0.3),
+    "ridge+robust_mean+ridge": Ridge(0.2) + RobustMean(0.5) + Ridge(0.1),
 }
 ALL = {name: kind() for name, kind in PENALTIES.items()} | MORE
 SINGLE = {name: p for name, p in ALL.items() if "+" not in name}
@@ -35,6 +38,7 @@ PROJECTED = {
     "trace_norm": lambda Z: 0 * Z,
     "ridge": lambda Z: 0 * Z,
     "l1+l21": lambda Z: 0 * Z,
+    "l21+ridge": lambda Z: 0 * Z,
     "robust_mean": lambda Z: 0 * Z + Z.mean(axis=0),
     "network_lasso": lambda Z: 0 * Z + Z.mean(axis=0),
     "temporal_fused": lambda Z: 0 * Z + Z.mean(axis=0),
@@ -254,11 +258,15 @@ def test_temporal_fused_prox_is_that_of_cvxpy(step):
 # Derivatives ------------------------------------------------------------------------------------
 
 
+RIDGED = {f"{name}, ridged": Ridged(SINGLE[name], 0.6) for name in ("l1", "l21", "task_l2")}
+RIDGED["robust_mean, ridged"] = Ridged(RobustMean(0.5), 0.4)
+
+
 @shapes
-@penalties(SINGLE)
+@penalties(SINGLE | RIDGED)
 def test_prox_derivative_is_a_finite_difference(penalty, shape):
     T, d = shape
-    bound = penalty.bind(np.arange(T))
+    bound = penalty if isinstance(penalty, Ridged) else penalty.bind(np.arange(T))
     rng = np.random.default_rng(1)
     Z, size = 2 * rng.normal(size=shape), {"entry": shape, "feature": (1, d), "task": (T, 1)}
     step = rng.uniform(0.3, 0.8, size.get(penalty.steps, (1, 1)))
@@ -275,7 +283,8 @@ def test_prox_derivative_is_a_finite_difference(penalty, shape):
         J[:, i] = ((bound.prox(Z + h * D, step) - bound.prox(Z - h * D, step)) / (2 * h)).ravel()
         assert_allclose(product(D).ravel(), J[:, i], rtol=0, atol=2e-8)
     own = np.einsum("titj->tij", J.reshape(T, d, T, d))
-    if isinstance(penalty, L1 | L21 | TaskL2 | TemporalFused | Ridge):
+    exact = isinstance(penalty, L1 | L21 | TaskL2 | TemporalFused | Ridge)
+    if exact or penalty in (RIDGED["l1, ridged"], RIDGED["l21, ridged"]):
         if blocks.ndim == 2:
             assert_allclose(blocks, np.einsum("tii->ti", own), rtol=0, atol=2e-8)
         else:

@@ -29,7 +29,7 @@ from sklearn.model_selection import GridSearchCV
 from skmtl import ADMMRegressor, MeanRegularizedRegressor, SharedL2Regressor, alpha_max
 from skmtl.datasets import fetch_school
 from skmtl.model_selection import TaskKFold
-from skmtl.penalties import NetworkLasso
+from skmtl.penalties import L21, NetworkLasso, RobustMean, TraceNorm
 
 T, D, ROWS = 30, 20, 30
 OUTLIERS = [4, 11, 19, 26]
@@ -71,11 +71,11 @@ def structured(penalty):
 
 models = {
     "separate": SharedL2Regressor(task_column=0),
-    "mean-regularised": MeanRegularizedRegressor(task_column=0),
-    "L21": structured("l21"),
+    "shared mean": MeanRegularizedRegressor(task_column=0),
+    "L21": structured(L21()),
     "NetworkLasso": structured(NetworkLasso(task_graph=[(t, t + 1) for t in range(T - 1)])),
-    "RobustMean": structured("robust_mean"),
-    "TraceNorm": structured("trace_norm"),
+    "RobustMean": structured(RobustMean()),
+    "TraceNorm": structured(TraceNorm()),
 }
 
 
@@ -103,7 +103,7 @@ def strong(searched, X, y):
 def print_row(name, errors):
     """Print a row of a table, the best error with a star."""
     cells = (f"{error:.3f}{'*' if error == min(errors) else ' '}" for error in errors)
-    print(f"{name:17s}" + "".join(f"{cell:>18s}" for cell in cells))
+    print(f"{name:17s}" + "".join(f"{cell:>14s}" for cell in cells))
 
 
 matching = ["L21", "NetworkLasso", "RobustMean", "TraceNorm"]
@@ -111,7 +111,7 @@ rng = np.random.default_rng(0)
 truths = draw_truths(rng)
 found = []
 print("Mean squared error on 200 other rows of each task; the noise has 1\n")
-print(f"{'truth':17s}" + "".join(f"{name:>18s}" for name in models))
+print(f"{'truth':17s}" + "".join(f"{name:>14s}" for name in models))
 for name, (truth, W) in zip(matching, truths.items(), strict=True):
     X, y = draw_rows(rng, W, ROWS)
     X_test, y_test = draw_rows(rng, W, 200)
@@ -192,13 +192,13 @@ else:
     kinds = [kind for kind in models if kind != "NetworkLasso"]
     searches = {kind: search(models[kind], X[train], y[train]) for kind in kinds}
     print("\nSchool, the first of its splits: root mean squared error\n")
-    print(" " * 17 + "".join(f"{kind:>18s}" for kind in kinds))
+    print(" " * 17 + "".join(f"{kind:>14s}" for kind in kinds))
     errors = [np.mean((s.predict(X[test]) - y[test]) ** 2) ** 0.5 for s in searches.values()]
     print_row("School", errors)
-    L21, robust, low_rank = (
+    few, robust, low_rank = (
         searches[kind].best_estimator_.structure_ for kind in ("L21", "RobustMean", "TraceNorm")
     )
     print(
-        f"\nL21 keeps {L21.selected_features.sum()} of 27 features, TraceNorm rank "
+        f"\nL21 keeps {few.selected_features.sum()} of 27 features, TraceNorm rank "
         f"{low_rank.rank}; {len(robust.outlier_tasks)} of 139 schools are outliers to RobustMean."
     )

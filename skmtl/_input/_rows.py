@@ -30,6 +30,12 @@ class Rows(NamedTuple):
     seen: np.ndarray | None = None  # (T, K), whether a task has rows of a class
     task_weight: np.ndarray | None = None  # (T,), not contained in the weights
 
+    @property
+    def work(self):
+        """Multiplications of a fit, about: Grams, and in the wide form a step of all tasks."""
+        n, d = self.X.shape
+        return n * d * (min(n, d) + (len(self.tasks) if self.codes is None else 0))
+
     def take(self, tasks):
         """Return the rows of some of the tasks, an index array."""
         if self.codes is None:

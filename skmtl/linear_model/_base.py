@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl import _input
 from skmtl._callbacks import CallbackSupportMixin, reporting_fit
 from skmtl._problem import Problem
+from skmtl._threads import blas_threads_for
 from skmtl._warn import warn
 from skmtl.linear_model._fit import Fit
 from skmtl.linear_model._progress import reporting, watch
@@ -81,7 +82,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         """
         self._check_parameters()
         rows = _input.read_rows(self, X, y, sample_weight, reset=True)
-        with reporting(self, X, y, sample_weight):
+        with reporting(self, X, y, sample_weight), blas_threads_for(rows.work):
             self._keep_fit(*fit_adaptive(self, rows))
         return self
 
@@ -232,11 +233,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
                     "about others. To adapt, set it to a number or to a dict with every label."
                 )
         rows = _input.read_rows(self, X, y, sample_weight, reset=False)
-        fit, found = fit_held(self, rows)
+        with blas_threads_for(rows.work):
+            fit, found = fit_held(self, rows)
         rows, problem, offset, solution = fit.rows, fit.problem, fit.offset, fit.solution
         self._warn_of_convergence(fit.solver, solution)
         self._warn(solution, problem, rows)
-
         adapted = copy.deepcopy(self)
         adapted._keep_target(rows)
         adapted.task_counts_ = rows.counts

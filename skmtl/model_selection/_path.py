@@ -51,10 +51,10 @@ class RegularizationPathCV(
         ``{"penalty__alpha": ...}``: names that begin with "alpha", behind any ``__``.
     cv : None, int, splitter or iterable, default=None
         None leaves out one row at a time where there is a formula, and is 5 folds elsewhere: other
-        models than the three above, an alpha of 0, more features than rows, adaptive weights, a
-        wide form with NaN or task weights, a row that is all there is to tell of its task. An int
-        is the number of folds, of `TaskKFold` where the estimator has a ``task_column``. Or a
-        splitter of scikit-learn, or pairs of index arrays.
+        models than the three above, an alpha of 0, adaptive weights, a wide form with NaN or task
+        weights, a row that is all there is to tell of its task. An int is the number of folds, of
+        `TaskKFold` where the estimator has a ``task_column``. Or a splitter of scikit-learn, or
+        pairs of index arrays.
     scoring : str, callable or None, default=None
         As in scikit-learn. None: the ``score`` of the estimator; of regressors with ``cv=None``
         minus the mean squared error. In the wide form R2 and the mean squared error are taken over
@@ -154,8 +154,8 @@ class RegularizationPathCV(
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Target.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the fits and, as in ``GridSearchCV`` since scikit-learn 1.7, in the
-            scores.
+            Weight of each row in the fits and, as in ``GridSearchCV`` since scikit-learn 1.7, in
+            the scores.
         groups : array-like of shape (n_samples,), default=None
             Handed to the splitter.
 

@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from skmtl import _input
+from skmtl._linalg import row_space
 from skmtl._threads import in_chunks
 from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.model_selection._leave_one_out import NothingLeftError, left_out
@@ -47,6 +48,8 @@ class RidgeSearch:
         origin = rows.X.mean(axis=0) if estimator.fit_intercept else 0.0
         self._offset = rows.y.mean() if estimator.fit_intercept else 0.0
         self._X, self._y = rows.X - origin, rows.y - self._offset
+        if len(self._X) < self._X.shape[1]:  # coefficients stay in the space that the rows span
+            self._X = self._X @ row_space(self._X)
 
     @classmethod
     def of(cls, estimator, candidates, X, y, sample_weight):
@@ -59,9 +62,9 @@ class RidgeSearch:
         model = clone(estimator)
         model._check_parameters()
         rows = _input.read_rows(model, X, y, sample_weight, reset=True)
-        n_tasks, d = len(rows.tasks), rows.X.shape[1]
+        n_tasks, d = len(rows.tasks), min(rows.X.shape)
         uneven = rows.codes is None and (rows.observed is not None or model.task_weight is not None)
-        if uneven or len(rows.X) < d or n_tasks * d**2 * 8 > _ROOM:
+        if uneven or n_tasks * d**2 * 8 > _ROOM:
             return None
         strengths = []
         for candidate in candidates:

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from skmtl._typing import Array
+from skmtl.penalties._ridged import with_ridges_inside
 from skmtl.penalties._task_penalty import TaskPenalty
 
 _MAX_ITER, _ACCURACY = 5_000, 1e-15  # of the prox of a sum
@@ -77,7 +78,9 @@ class Sum(_Composite):
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
-        terms, size = members(self, Sum), np.abs(Z).max()
+        terms, size = with_ridges_inside(members(self, Sum)), np.abs(Z).max()
+        if len(terms) == 1:
+            return terms[0].prox(Z, step)
         copies, U = [Z] * len(terms), [np.zeros_like(Z)] * len(terms)
         for _ in range(_MAX_ITER):
             pull = sum(c - u for c, u in zip(copies, U, strict=True))

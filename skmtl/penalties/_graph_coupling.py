@@ -9,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from skmtl.penalties._base import Coefficients, Penalty, Term
 from skmtl.penalties._graph import laplacian
 from skmtl.penalties._mean import MeanCoupling
+from skmtl.penalties._stacking import in_rows
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class GraphCoupling(Penalty):
             return W, level
 
         def derivative(W, level, step, level_step):
-            blocks = np.broadcast_to(1.0 / (1.0 + self._strength[:, None] * step), W.shape[-2:])
+            blocks = in_rows(np.broadcast_to(1.0 / (1.0 + self._strength[:, None] * step), W.shape))
             levels = 1.0 / (1.0 + np.diag(k) * level_step) if level.size else level_step
             return lambda D, q: prox(D, q, step, level_step), blocks, levels
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from skmtl.penalties._base import Coefficients, Penalty, Term
 from skmtl.penalties._center import level_prox, mean_prox, weighted_center
+from skmtl.penalties._stacking import in_rows
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class MeanCoupling(Penalty):
             return W, level_prox(level, level_step, self.alpha_intercept)
 
         def derivative(W, level, step, level_step):
-            blocks = np.broadcast_to(1.0 / (1.0 + pull(step)), W.shape[-2:])
+            blocks = in_rows(np.broadcast_to(1.0 / (1.0 + pull(step)), W.shape))
             levels = 1.0 / (1.0 + _finite(self.alpha_intercept) * level_step)
             return lambda D, q: prox(D, q, step, level_step), blocks, levels
 

@@ -39,13 +39,20 @@ def stacked_structure(term, W, tasks):
     return found
 
 
+def in_rows(entries):
+    """Return entries (K, T, d) with those of a task in a row, (T, K d); (T, d) as they are."""
+    if entries.ndim == 2:
+        return entries
+    return entries.swapaxes(0, 1).reshape(entries.shape[1], -1)
+
+
 def by_task(term, blocks, shape):
     """Return blocks of stacked coefficients with all classes of a task in one, (T, Kd[, Kd])."""
     if len(shape) == 2 or term.stacks == "features":
         return blocks
     K, T, d = shape
     if blocks.ndim == 2:
-        return blocks.reshape(shape).swapaxes(0, 1).reshape(T, K * d)
+        return in_rows(blocks.reshape(shape))
     whole = np.zeros((T, K, d, K, d))
     for k in range(K):
         whole[:, k, :, k] = blocks[k * T : (k + 1) * T]

@@ -8,6 +8,7 @@ from skmtl._metric import floored, geometric_mean
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term
 from skmtl.penalties._center import level_prox
 from skmtl.penalties._composite import Decomposed, Sum, members
+from skmtl.penalties._ridged import with_ridges_inside
 from skmtl.penalties._stacking import by_task, stacked, stacked_step, stacked_structure, unstacked
 from skmtl.penalties._task_penalty import TaskPenalty
 
@@ -36,9 +37,14 @@ class StructuredPenalty(Penalty):
     fixed_level: bool = False
 
     @property
-    def parts(self):
-        """The terms of each part of the penalty, a list of lists."""
+    def written(self):
+        """The terms of each part of the penalty as users wrote them, a list of lists."""
         return [members(part, Sum) for part in members(self.penalty, Decomposed)]
+
+    @property
+    def parts(self):
+        """The same as solvers take them: ridges have no terms of their own beside others."""
+        return [with_ridges_inside(terms) for terms in self.written]
 
     def bare(self, split):
         """Return the ``Split`` with nothing that norms penalise: zeros, or tasks at their mean.
@@ -58,7 +64,7 @@ class StructuredPenalty(Penalty):
     def norms(self):
         """Return the norm of each part, without the ridges beside it."""
         norms = []
-        for terms in self.parts:
+        for terms in self.written:
             kinks = [term for term in terms if term.is_norm]
             if len(kinks) != 1:
                 raise ValueError(
@@ -86,7 +92,7 @@ class StructuredPenalty(Penalty):
     def bounded(self):
         """Whether a norm or a ridge of all coefficients keeps those of every part finite."""
         return self.strength > 0 and all(
-            any(term.trivial == "zero" or term.bounds for term in part) for part in self.parts
+            any(term.trivial == "zero" or term.bounds for term in part) for part in self.written
         )
 
     def value(self, coefficients, split=None):

@@ -1,0 +1,110 @@
+"""skglm: sparse models by working sets, compiled in every process."""
+
+import numpy as np
+from scipy import sparse
+from skglm import GroupLasso, MultiTaskLasso
+from skglm.datafits import Logistic
+from skglm.penalties import L2
+from skglm.solvers import LBFGS
+from sklearn.model_selection import GridSearchCV
+
+from benchmarks.adapters._augment import augmented, one_hot, own_columns, split_coef
+from benchmarks.adapters._base import N_NORM_ALPHAS, Method, Solver
+
+LIBRARY = "skglm"
+MOST_ENTRIES = 2e7  # of dense augmented features
+
+
+def lasso(problem, tol):
+    alpha = problem.alpha / len(problem.X)
+    model = MultiTaskLasso(alpha, tol=tol, max_iter=1000).fit(problem.X, problem.Y)
+    return model.coef_, model.intercept_
+
+
+def logistic(problem, tol):
+    """Solve a ridge on augmented features by L-BFGS, which fits no intercepts."""
+    strengths, d = (problem.alpha, problem.alpha_shared), problem.X.shape[1]
+    Z = sparse.csc_matrix(augmented(problem.X, problem.tasks, problem.n_tasks, *strengths))
+    y = np.where(problem.y, 1.0, -1.0)
+    solver = LBFGS(max_iter=10_000, tol=tol)
+    coef = solver.solve(Z, y, Logistic(), L2(problem.alpha / len(y)))[0]
+    return (split_coef(coef, d, *strengths),)
+
+
+TOLS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10)
+SOLVERS = (
+    Solver(LIBRARY, "MultiTaskLasso", ("l21",), TOLS, lasso),
+    Solver(LIBRARY, "Logistic + L2, augmented, L-BFGS", ("mean logistic",), TOLS, logistic),
+)
+WHY_NOT = {
+    "mean ridge": "its L-BFGS takes no sparse features with a squared loss",
+    "l21 + ridge": "has no such penalty of many targets",
+    "separate ridge": "its L-BFGS fits no intercepts",
+    "wide ridge": "has no ridge of many targets",
+    "separate logistic": "its L-BFGS fits no intercepts",
+}
+
+
+def grid(largest):
+    return largest * np.geomspace(1, 1e-3, N_NORM_ALPHAS)
+
+
+def wide_lasso(fold):
+    """A search over strengths on the inner folds."""
+    centred = fold.y - fold.y.mean(axis=0)
+    largest = np.linalg.norm(fold.X.T @ centred, axis=1).max() / len(fold.X)
+    search = GridSearchCV(
+        MultiTaskLasso(), {"alpha": grid(largest)}, cv=fold.folds, scoring="neg_mean_squared_error"
+    )
+    return search.fit(fold.X, fold.y).predict(fold.X_test)
+
+
+def group_lasso(fold):
+    """L21 in the long form: a feature's columns of all tasks are a group, levels one each."""
+    T, d = fold.n_tasks, fold.X.shape[1]
+
+    def features(X, tasks):
+        own = own_columns(X, tasks, T).toarray()
+        return np.asfortranarray(one_hot(own, tasks, T))
+
+    groups = [[t * d + j for t in range(T)] for j in range(d)]
+    groups += [[T * d + t] for t in range(T)]
+    Z, centred = features(fold.X, fold.tasks), fold.y - fold.y.mean()
+    slopes = np.abs(Z.T @ centred)
+    largest = max(np.linalg.norm(slopes[group]) for group in groups) / len(Z)
+    search = GridSearchCV(
+        GroupLasso(groups),
+        {"alpha": grid(largest)},
+        cv=fold.folds,
+        scoring="neg_mean_squared_error",
+    )
+    return search.fit(Z, fold.y).predict(features(fold.X_test, fold.tasks_test))
+
+
+def too_large(fold):
+    columns = fold.n_tasks * (fold.X.shape[1] + 1)
+    if len(fold.X) * columns > MOST_ENTRIES:
+        return f"dense features of {len(fold.X):,} x {columns:,}"
+    return None
+
+
+METHODS = (
+    Method(LIBRARY, "MultiTaskLasso, GridSearchCV", ("wide",), ("regression",), wide_lasso),
+    Method(
+        LIBRARY,
+        "GroupLasso, augmented, GridSearchCV",
+        ("long",),
+        ("regression",),
+        group_lasso,
+        too_large,
+    ),
+)
+
+
+def warm_up():
+    """Compile all that is timed."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 4)), rng.standard_normal(40)
+    MultiTaskLasso(0.1).fit(X, rng.standard_normal((40, 3)))
+    GroupLasso([[0, 1], [2, 3]], 0.1).fit(np.asfortranarray(X), y)
+    LBFGS(tol=1e-3).solve(sparse.csc_matrix(X), np.sign(y), Logistic(), L2(0.1))
