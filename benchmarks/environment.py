@@ -10,6 +10,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
+import skmtl
+
 PACKAGES = (
     "skmtl",
     "numpy",
@@ -72,7 +74,7 @@ def describe(first_use, limits):
         "cpu": cpu(),
         "cores": os.cpu_count(),
         "load_at_start": load(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in PACKAGES} | {"skmtl": skmtl.__version__},
         "blas": sorted(
             {
                 f"{found['internal_api']} {found['version']}, {found['num_threads']} threads"

@@ -78,6 +78,12 @@ def as_accurate_and_faster(found):
     lines = []
     for problem in unique(problem for problem, _ in found):
         ours, peers = by_side(found, problem)
+        if not ours and peers:
+            seconds, name = peers[0][1]["seconds"][0], peers[0][0]
+            lines.append(
+                f"- {problem}: {name} takes {duration(seconds)} a split; no method of ours "
+                "finished within the limit."
+            )
         if not ours or not peers:
             continue
         goal = (1 + NEAR) * min(ours[0][1]["error"][0], peers[0][1]["error"][0])

@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from skmtl import _input
 from skmtl._problem import Problem
+from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
 from skmtl.linear_model._structured_model import StructuredModel
 from skmtl.penalties import Coefficients, MeanCoupling
@@ -65,7 +66,13 @@ def alpha_max(
         )
     model = clone(estimator).set_params(alpha=1.0)
     model._check_parameters()
-    _, problem, _ = model._prepare(_input.read_rows(model, X, y, sample_weight, reset=True))
+    rows = _input.read_rows(model, X, y, sample_weight, reset=True)
+    with blas_threads_for(rows.work):
+        return _alpha_max(model, model._prepare(rows)[1])
+
+
+def _alpha_max(model, problem):
+    """Return the strength for a problem of the model."""
     penalty = problem.penalty
     kinds = [norm.trivial for norm in penalty.norms()]
     if None in kinds:

@@ -14,6 +14,7 @@ from sklearn.utils import column_or_1d, get_tags
 
 from skmtl import _input
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
+from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
 from skmtl.linear_model import LinearMultiTaskModel
 from skmtl.model_selection._best import BestEstimatorMixin
@@ -222,7 +223,8 @@ class RegularizationPathCV(
             return None
         part = progress.part("leave-one-out")
         self.n_splits_, self.scorer_ = len(y), scorer_of(self.estimator, self._scoring())
-        found = ridge.leave_one_out(self.scorer_, X, y, weight)
+        with blas_threads_for(ridge.work):
+            found = ridge.leave_one_out(self.scorer_, X, y, weight)
         part.end()
         return found
 
@@ -241,7 +243,8 @@ class RegularizationPathCV(
         ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
         arguments = self.scorer_, _Rows(X), y, weight, part
         if ridge is not None and ridge.covers(splits) and reads_predictions(self.scorer_):
-            scores = ridge.scores(splits, *arguments)
+            with blas_threads_for(ridge.work):
+                scores = ridge.scores(splits, *arguments)
         else:
             scores = warm_scores(self.estimator, candidates, splits, *arguments)
         part.end()

@@ -83,6 +83,11 @@ class RidgeSearch:
             return None
         return cls(clone(estimator), rows, strengths)
 
+    @property
+    def work(self):
+        """Multiplications of a fit, about."""
+        return self._rows.work
+
     def covers(self, splits):
         """Return whether each split trains on rows once, and on rows of every task it tests."""
         if any(np.bincount(train).max() > 1 for train, _ in splits):

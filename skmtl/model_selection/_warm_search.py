@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skmtl import _input
+from skmtl._threads import blas_threads_for
 from skmtl.linear_model import LinearMultiTaskModel
 from skmtl.model_selection._scoring import Scores, judge, take
 
@@ -96,11 +97,12 @@ class _Path:
     def fit(self):
         """Fit the model with the alpha of now."""
         model, last = self._model, self._fit
-        if last is None or len(last.rows.tasks) < len(self._rows.tasks):
-            model._check_parameters()
-            self._fit = model._fit_once(self._rows)
-        else:
-            self._fit = model._fit_again(last, self._start(), max(model.tol, _TOL))
+        with blas_threads_for(self._rows.work):
+            if last is None or len(last.rows.tasks) < len(self._rows.tasks):
+                model._check_parameters()
+                self._fit = model._fit_once(self._rows)
+            else:
+                self._fit = model._fit_again(last, self._start(), max(model.tol, _TOL))
         model._keep_fit(self._fit, {})
         if self._fit.problem.penalty.quadratic and 0 < model.alpha < np.inf:
             at = np.log(model.alpha)
