@@ -4,6 +4,7 @@ Not numba's ``parallel=True``: one of its threading layers aborts the process wh
 threads enter it, another hangs after a fork.
 """
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -42,10 +43,9 @@ def one_blas_thread():
     """Return a context in which BLAS keeps to one thread.
 
     Its threads and ours would wait for each other, and for small products they wait longer than
-    they work. What BLAS is told holds for the whole process: of several threads, threadpoolctl
-    (3.8 and later) lets the first tell it, and take it back.
+    they work.
     """
-    return _blas().limit(limits=1)
+    return _held
 
 
 def blas_threads_for(work):
@@ -58,7 +58,50 @@ def blas_threads_for(work):
     return one_blas_thread() if work < _WORTH_BLAS else nullcontext()
 
 
+class _HeldAtOne:
+    """BLAS at one thread as long as any thread is in here; the last one out gives it back.
+
+    What BLAS is told holds for the whole process. The contexts of threadpoolctl remember what each
+    thread found on its way in: where two overlap, the second would leave BLAS at one for ever.
+    """
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self):
+        """Start anew: in a process that was forked, other threads are gone."""
+        self._lock, self._inside, self._before = threading.Lock(), 0, []
+
+    def __enter__(self):
+        with self._lock:
+            if self._inside == 0:
+                self._before = [(library, library.num_threads) for library in _blas()]
+                for library, _ in self._before:
+                    _tell(library, 1)
+            self._inside += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                for library, count in self._before:
+                    _tell(library, count)
+
+
+def _tell(library, count):
+    """Set the threads of a library; threadpoolctl 3.8 lets one thread do that until released."""
+    release = getattr(library, "clear_controlling_thread", lambda force: None)
+    release(force=True)
+    library.set_num_threads(count)
+    release(force=True)
+
+
 @cache
 def _blas():
-    """Return the controller of BLAS."""
-    return ThreadpoolController().select(user_api="blas")
+    """Return the controllers of BLAS libraries: numpy and scipy bring one each."""
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+_held = _HeldAtOne()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_held.forget)

@@ -4,23 +4,26 @@ import threading
 
 import numpy as np
 import pytest
-from threadpoolctl import ThreadpoolController
 
-from skmtl import MeanRegularizedRegressor
+from skmtl import MeanRegularizedRegressor, _threads
 from skmtl._threads import blas_threads_for, one_blas_thread
 from skmtl.datasets import make_multitask_regression
 
 
 @pytest.fixture
 def blas():
-    """BLAS with two threads, whatever the environment says."""
-    controller = ThreadpoolController().select(user_api="blas")
-    with controller.limit(limits=2):
-        yield controller
+    """The BLAS libraries with two threads each, whatever the environment says."""
+    libraries = _threads._blas()
+    before = [library.num_threads for library in libraries]
+    for library in libraries:
+        _threads._tell(library, 2)
+    yield [library for library in libraries if library.num_threads == 2]  # one may be built for 1
+    for library, count in zip(libraries, before, strict=True):
+        _threads._tell(library, count)
 
 
-def threads(controller):
-    return {library.num_threads for library in controller.lib_controllers}
+def threads(libraries):
+    return {library.num_threads for library in libraries}
 
 
 @pytest.mark.parametrize("first", ["this", "other"])

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from skmtl import _input
 from skmtl._linalg import row_space
-from skmtl._threads import in_chunks
+from skmtl._threads import blas_threads_for, in_chunks
 from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.model_selection._leave_one_out import NothingLeftError, left_out
 from skmtl.model_selection._moments import long_moments, wide_moments
@@ -49,7 +49,8 @@ class RidgeSearch:
         self._offset = rows.y.mean() if estimator.fit_intercept else 0.0
         self._X, self._y = rows.X - origin, rows.y - self._offset
         if len(self._X) < self._X.shape[1]:  # coefficients stay in the space that the rows span
-            self._X = self._X @ row_space(self._X)
+            with blas_threads_for(rows.work):
+                self._X = self._X @ row_space(self._X)
 
     @classmethod
     def of(cls, estimator, candidates, X, y, sample_weight):

@@ -49,8 +49,10 @@ class Ridged:
         """Return c, and the step that is left to the term."""
         damping = times(self._alpha, step)
         share = 1.0 / (1.0 + damping)
+        # of W = 0, where an infinite ridge is, a term changes nothing at any step
+        last = 1.0 / self._alpha if np.isfinite(self._alpha) else 1.0
         with np.errstate(invalid="ignore"):
-            return share, np.where(np.isinf(damping), 1.0 / self._alpha, share * step)
+            return share, np.where(np.isinf(damping), last, share * step)
 
 
 def with_ridges_inside(terms):
