@@ -179,9 +179,16 @@ def accuracy_tables(rows):
 
 
 def accuracy_body(rows, found, names, problems, measure):
-    """Return the rows of a table of one measure; the lowest number of a problem is bold."""
+    """Return the rows of a table of one measure; the lowest numbers of a problem are bold.
+
+    With it all that are within one standard error of the paired differences over splits.
+    """
     best = {
-        p: min((each[measure][0] for (q, _), each in found.items() if q == p), default=None)
+        p: min(
+            (each[measure] for (q, _), each in found.items() if q == p),
+            key=lambda summary: summary[0],
+            default=(None, None, []),
+        )[2]
         for p in problems
     }
     where = {}
@@ -197,12 +204,19 @@ def accuracy_body(rows, found, names, problems, measure):
                 continue
             mean, spread, _ = each[measure]
             text = duration(mean) if measure == "seconds" else f"{mean:.4g}"
-            text = f"**{text}**" if mean == best[p] else text
+            text = f"**{text}**" if is_near(each[measure][2], best[p]) else text
             if measure == "error" and not math.isnan(spread):
                 text += f" ± {spread:.2g}"
             cells.append(text)
         body.append([name, *cells])
     return body
+
+
+def is_near(values, best):
+    """Return whether values over splits are no more above the best than chance would have it."""
+    gaps = [a - b for a, b in zip(values, best, strict=True)]
+    error = statistics.stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else 0.0
+    return statistics.mean(gaps) <= error
 
 
 def unfinished(rows, measure):

@@ -23,6 +23,7 @@ from sklearn.utils.fixes import parse_version
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from skmtl.model_selection._ridge_search import RidgeSearch
 from tests._problems import ESTIMATORS, TASK_WEIGHT, make_rows, make_wide
 
 RTOL = 1e-8
@@ -392,6 +393,19 @@ def test_fewer_rows_than_features(name, fits):
         fits.clear()
         compare(long_model(name), rows.long, rows.y, FOLDS)
         assert len(fits) == 1 + FOLDS.n_splits * len(ALPHAS) + 1  # ours is one
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_fewer_rows_than_features_whatever_the_rows(seed):
+    """Parts of the rows span less than all: what they leave open must be seen as such."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([np.repeat([0, 1, 2], (6, 4, 5)), rng.normal(size=(15, 21))])
+    y = X[:, 1:4].sum(axis=1) + rng.normal(size=15)
+    cv = KFold(4, shuffle=True, random_state=seed)
+    for name in ("pooled", "mean-shared"):
+        compare(long_model(name), X, y, cv, alphas=[1.0, 100.0])
+    X[:, 1] *= 1e6  # a basis of the rows would lose the others
+    assert RidgeSearch.of(long_model("mean-shared"), [{"alpha": 1.0}], X, y, None) is None
 
 
 def test_many_rows_away_from_zero():

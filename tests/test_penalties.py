@@ -1,5 +1,7 @@
 """Penalties by themselves: one inequality proves every prox, formulas and cvxpy the rest."""
 
+import copy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -14,6 +16,7 @@ from skmtl.penalties import (
     NetworkLasso,
     Ridge,
     RobustMean,
+    StructuredPenalty,
     TaskL2,
     TemporalFused,
     TraceNorm,
@@ -292,6 +295,22 @@ def test_prox_derivative_is_a_finite_difference(penalty, shape):
     else:
         assert blocks.shape in [(T, d), (T, d, d)]
         assert np.isfinite(blocks).all()
+
+
+def test_ridges_have_no_terms_of_their_own_beside_others():
+    """They are in the prox of the first other term; by themselves they are one."""
+    tasks = np.arange(3)
+    several = Ridge(0.2) + L21() + Ridge(0.3) + L1()
+    for penalty, count in ((several, 2), (Ridge() + Ridge(2.0), 1), (L1() + Ridge(0.0), 1)):
+        bound = StructuredPenalty(penalty.bind(tasks), 1.5, 1.0)
+        assert len(bound.terms[0]) == count
+        W = np.random.default_rng(0).normal(size=(3, 4))
+        point = bound.coefficients(W, np.zeros(3))
+        assert_allclose(bound.value(point), 1.5 * penalty.value(W), rtol=1e-14)
+    both = L1(np.inf) + Ridge(np.inf)
+    assert not both.prox(np.ones((2, 3))).any()
+    assert_allclose((L1(0.0) + Ridge(2.0)).prox(np.ones((2, 3)), 0.5), 0.5, rtol=1e-15)
+    copy.deepcopy(Ridged(L21(), 1.0))
 
 
 # Dual norms -------------------------------------------------------------------------------------

@@ -277,3 +277,18 @@ def test_a_free_task_beside_tied_ones_takes_one_step(alpha_intercept):
     fitted = fit_long(model, rows, solver="direct")
     assert fitted.n_iter_ == 1
     assert_allclose(fitted.predict(rows.long), rows.y, rtol=0, atol=1e-9)  # d exceeds the rows
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fewer_rows_than_features_without_a_penalty(seed):
+    """All rows, and those of each task, span less than all: ranks must be seen."""
+    rng = np.random.default_rng(seed)
+    tasks = np.repeat([0, 1, 2], (6, 4, 5))
+    X, y = rng.normal(size=(15, 20)), rng.normal(size=15)
+    rows = np.column_stack([tasks, X])
+    model = SharedL2Regressor(0.0, task_column=0).fit(rows, y)
+    for t in range(3):
+        own = X[tasks == t] - X[tasks == t].mean(axis=0)
+        least = np.linalg.pinv(own) @ (y[tasks == t] - y[tasks == t].mean())
+        assert_allclose(model.coef_[t], least, rtol=0, atol=1e-11)
+    assert MeanRegularizedRegressor(0.0, task_column=0).fit(rows, y).optimality_ <= 1e-8

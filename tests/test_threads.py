@@ -1,6 +1,7 @@
 """What BLAS is told of threads, and that it is taken back."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -64,19 +65,32 @@ def test_blas_has_its_threads_for_much_work(blas):
     assert threads(blas) == {2}
 
 
+class Watched(MeanRegularizedRegressor):
+    """Tells how many threads BLAS has while it fits."""
+
+    def _penalty(self, tasks):
+        self.seen_ = threads(_threads._blas())
+        return super()._penalty(tasks)
+
+
+def test_a_fit_that_is_not_large_keeps_blas_to_one_thread(blas, monkeypatch):
+    X, y = make_multitask_regression(4, 30, 5, random_state=0)
+    model = Watched(task_column=0).fit(X, y)
+    assert model.seen_ == {1}
+    model.adapt(X[:10], y[:10])
+    assert model.seen_ == {1}
+    monkeypatch.setattr(_threads, "_WORTH_BLAS", 0)
+    assert 2 in Watched(task_column=0).fit(X, y).seen_
+
+
 def test_fits_in_many_threads_leave_blas_as_it_was(blas):
-    X, y = make_multitask_regression(4, 30, 70, random_state=0)
-    model = MeanRegularizedRegressor(task_column=0).fit(X, y)
-    found = []
-    workers = [
-        threading.Thread(
-            target=lambda: found.append(MeanRegularizedRegressor(task_column=0).fit(X, y).coef_)
-        )
-        for _ in range(8)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    X, y = make_multitask_regression(4, 20, 6, random_state=0)
+    expected = MeanRegularizedRegressor(task_column=0).fit(X, y).coef_
+
+    def coefficients(_):
+        return MeanRegularizedRegressor(task_column=0).fit(X, y).coef_
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(coefficients, range(300)))
     assert threads(blas) == {2}
-    assert all(np.array_equal(coef, model.coef_) for coef in found)
+    assert all(np.array_equal(coef, expected) for coef in found)

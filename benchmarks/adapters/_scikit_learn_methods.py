@@ -16,7 +16,7 @@ from benchmarks.adapters._augment import Augment, one_hot
 from benchmarks.adapters._base import INNER_FOLDS, RIDGE_ALPHAS, Method
 
 LIBRARY = "scikit-learn"
-COARSE_ALPHAS = RIDGE_ALPHAS[2::3]  # 3e-2 to 3e4, for searches of slow fits
+COARSE_ALPHAS = RIDGE_ALPHAS[2::3]  # 1e-2 to 1e4, for searches of slow fits
 
 
 def logistic_search(folds):

@@ -61,7 +61,7 @@ def banded(fold):
         solver="random_search",
         solver_params={"n_iter": 10, "alphas": RIDGE_ALPHAS[::2], "progress_bar": False},
         fit_intercept=True,
-        cv=INNER_FOLDS,
+        cv=fold.folds,
         random_state=0,
     )
     model.fit(kernels(fold.X, fold.tasks, fold.X, fold.tasks), fold.y)

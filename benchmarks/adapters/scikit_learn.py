@@ -33,10 +33,12 @@ def ridge_augmented(X, tasks, y, n_tasks, alpha, alpha_shared, solver="sparse_cg
     return split_coef(model.coef_, X.shape[1], alpha, alpha_shared)
 
 
-def logistic_loop(X, y, groups, alpha, tol=1e-4):
+def logistic_loop(X, y, groups, alpha, tol=1e-4, solver="lbfgs"):
     """Fit a scikit-learn LogisticRegression per task of two classes or more."""
     return [
-        LogisticRegression(C=1 / alpha, tol=tol, max_iter=10_000).fit(X[rows], y[rows])
+        LogisticRegression(C=1 / alpha, tol=tol, solver=solver, max_iter=10_000).fit(
+            X[rows], y[rows]
+        )
         for rows in groups
         if (y[rows] != y[rows[0]]).any()
     ]
@@ -112,9 +114,13 @@ def separate_ridges(problem, tol):
     return np.array([m.coef_ for m in models]), np.array([m.intercept_ for m in models])
 
 
-def separate_logistics(problem, tol):
-    models = logistic_loop(problem.X, problem.y, problem.groups, problem.alpha, tol)
-    return np.array([m.coef_[0] for m in models]), np.array([m.intercept_[0] for m in models])
+def separate_logistics(solver):
+    def solve(problem, tol):
+        models = logistic_loop(problem.X, problem.y, problem.groups, problem.alpha, tol, solver)
+        coef = np.array([model.coef_[0] for model in models])
+        return coef, np.array([model.intercept_[0] for model in models])
+
+    return solve
 
 
 def wide_ridge(problem, tol):
@@ -174,11 +180,14 @@ SOLVERS = (
         augmented_logistic("newton-cholesky"),
         too_many_columns,
     ),
-    Solver(
-        LIBRARY,
-        "LogisticRegression, loop over tasks",
-        ("separate logistic",),
-        TOLS,
-        separate_logistics,
+    *(
+        Solver(
+            LIBRARY,
+            f"LogisticRegression, loop over tasks, {name}",
+            ("separate logistic",),
+            TOLS,
+            separate_logistics(name),
+        )
+        for name in ("lbfgs", "newton-cholesky")
     ),
 )

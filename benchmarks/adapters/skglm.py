@@ -60,7 +60,7 @@ def wide_lasso(fold):
 
 
 def group_lasso(fold):
-    """L21 in the long form: a feature's columns of all tasks are a group, levels one each."""
+    """L21 in the long form: a feature's columns of all tasks are a group; levels are free."""
     T, d = fold.n_tasks, fold.X.shape[1]
 
     def features(X, tasks):
@@ -71,9 +71,10 @@ def group_lasso(fold):
     groups += [[T * d + t] for t in range(T)]
     Z, centred = features(fold.X, fold.tasks), fold.y - fold.y.mean()
     slopes = np.abs(Z.T @ centred)
-    largest = max(np.linalg.norm(slopes[group]) for group in groups) / len(Z)
+    largest = max(np.linalg.norm(slopes[group]) for group in groups[:d]) / len(Z)
+    weights = np.append(np.ones(d), np.zeros(T))
     search = GridSearchCV(
-        GroupLasso(groups),
+        GroupLasso(groups, weights=weights),
         {"alpha": grid(largest)},
         cv=fold.folds,
         scoring="neg_mean_squared_error",

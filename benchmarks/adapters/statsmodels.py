@@ -55,15 +55,12 @@ def varying(fold):
     return np.flatnonzero(((X - means[tasks]) ** 2).sum(axis=0) > 1e-9)
 
 
-def slopes(fold):
-    """Return the features with random slopes: those that vary within tasks, where they are few."""
-    columns = varying(fold)
-    return columns if len(columns) <= MOST_SLOPES else columns[:0]
-
-
 def mixed(fold):
-    """REML with random intercepts, and random slopes of at most 4 features that vary in tasks."""
-    columns = slopes(fold)
+    """REML with random intercepts and slopes of the features that vary in tasks.
+
+    Their covariance is free where they are at most 4, and diagonal where they are more.
+    """
+    columns = varying(fold)
 
     def design(X):
         return np.column_stack([np.ones(len(X)), X])
@@ -72,7 +69,11 @@ def mixed(fold):
         return np.column_stack([np.ones(len(X)), X[:, columns]])
 
     model = MixedLM(fold.y, design(fold.X), groups=fold.tasks, exog_re=random(fold.X))
-    found = model.fit(reml=True)
+    free, k = None, len(columns) + 1
+    if len(columns) > MOST_SLOPES:
+        fixed = np.ones(fold.X.shape[1] + 1)
+        free = MixedLMParams.from_components(fe_params=fixed, cov_re=np.eye(k))
+    found = model.fit(reml=True, free=free)
     effects = np.zeros((fold.n_tasks, len(columns) + 1))
     for task, effect in found.random_effects.items():
         effects[int(task)] = np.asarray(effect)
@@ -82,7 +83,7 @@ def mixed(fold):
 
 def bayesian(fold):
     """Variational Bayes with random intercepts, and slopes as above, one variance for each."""
-    columns, T = slopes(fold), fold.n_tasks
+    columns, T = varying(fold), fold.n_tasks
 
     def design(X, tasks):
         rows = np.arange(len(X))

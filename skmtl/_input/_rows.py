@@ -32,7 +32,7 @@ class Rows(NamedTuple):
 
     @property
     def work(self):
-        """Multiplications of a fit, about: Grams, and in the wide form a step of all tasks."""
+        """Multiplications of the Grams and, in the wide form, of a product with all tasks."""
         n, d = self.X.shape
         return n * d * (min(n, d) + (len(self.tasks) if self.codes is None else 0))
 

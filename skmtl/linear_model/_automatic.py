@@ -152,6 +152,7 @@ class RestrictedStrengths(AutomaticStrengths):
 
     def _maximise(self, names, problem):
         """Return the ``Strengths`` of the largest restricted likelihood."""
+        _warn_of_free_center(names, problem)
         likelihood = RestrictedLikelihood(problem)
         self._check_freedom(names, likelihood, problem.penalty)
         pooled = {
@@ -266,6 +267,18 @@ _CAUSES = {
     "alpha": "features separate the classes of each task in another way",
     "alpha_intercept": "most tasks have one class only, and not the same one",
 }
+
+
+def _warn_of_free_center(names, problem):
+    """Warn where the centre fits all rows whatever the strengths are."""
+    n, d = problem.data.X.shape
+    if problem.penalty.alpha_shared == 0 and n <= d:
+        warn(
+            f"{' and '.join(f'{name}={AUTO!r}' for name in names)} tells how tasks differ, and "
+            f"with alpha_shared=0 nothing holds their centre: {d} features fit {n} rows exactly. "
+            "Set alpha_shared, or search for it with RegularizationPathCV(..., "
+            "strengths={'alpha_shared': ...})."
+        )
 
 
 def _check_scale(problem):

@@ -18,6 +18,7 @@ from skmtl.model_selection._scoring import Scores, many_scores, take
 from skmtl.model_selection._spectral_path import CenterSystems, SpectralPath
 
 _CHUNK = 2**23  # numbers in the coefficients, or predictions, of candidates that go together
+_SCALES = 1e4  # ratio of the spreads of columns, at most, where there are more than rows
 _ROOM = 2**27  # numbers in the moments of all parts, at most
 
 
@@ -49,6 +50,8 @@ class RidgeSearch:
         self._offset = rows.y.mean() if estimator.fit_intercept else 0.0
         self._X, self._y = rows.X - origin, rows.y - self._offset
         if len(self._X) < self._X.shape[1]:  # coefficients stay in the space that the rows span
+            if estimator.fit_intercept:  # what a mean far from zero has left
+                self._X -= self._X.mean(axis=0)
             with blas_threads_for(rows.work):
                 self._X = self._X @ row_space(self._X)
 
@@ -65,7 +68,7 @@ class RidgeSearch:
         rows = _input.read_rows(model, X, y, sample_weight, reset=True)
         n_tasks, d = len(rows.tasks), min(rows.X.shape)
         uneven = rows.codes is None and (rows.observed is not None or model.task_weight is not None)
-        if uneven or n_tasks * d**2 * 8 > _ROOM:
+        if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):
             return None
         strengths = []
         for candidate in candidates:
@@ -86,7 +89,7 @@ class RidgeSearch:
 
     @property
     def work(self):
-        """Multiplications of a fit, about."""
+        """Multiplications of the Grams of all rows."""
         return self._rows.work
 
     def covers(self, splits):
@@ -279,3 +282,10 @@ class RidgeSearch:
         totals = np.add.reduceat(weight[order], first)
         squares[known] = np.add.reduceat(errors[order], first, axis=0) / totals[:, None]
         return predicted + self._offset, squares
+
+
+def _scales_differ(X):
+    """Return whether a basis of the rows would lose small columns behind large ones."""
+    spread = np.abs(X - X[0]).max(axis=0)
+    spread = spread[spread > 0]
+    return spread.size > 0 and spread.max() > _SCALES * spread.min()

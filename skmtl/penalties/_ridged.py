@@ -18,12 +18,12 @@ class Ridged:
     alpha : float, in [0, inf]
     """
 
-    bounds = True
-
     def __init__(self, term, alpha):
         self._term, self._alpha = term, alpha
 
     def __getattr__(self, name):
+        if name.startswith("_"):  # asked for by copies, before there is a term
+            raise AttributeError(name)
         return getattr(self._term, name)  # all but what is below
 
     def value(self, W):
@@ -58,7 +58,7 @@ class Ridged:
 def with_ridges_inside(terms):
     """Return terms of a sum with the ridges among them taken into the first that is none."""
     others = [term for term in terms if not isinstance(term, Ridge)]
-    ridges = [term.alpha for term in terms if isinstance(term, Ridge) and term.alpha > 0]
-    if not others or not ridges:
-        return terms
-    return [Ridged(others[0], sum(ridges)), *others[1:]]
+    alpha = sum(term.alpha for term in terms if isinstance(term, Ridge))
+    if not others:
+        return [Ridge(alpha)]
+    return [Ridged(others[0], alpha), *others[1:]] if alpha > 0 else others
