@@ -13,7 +13,7 @@ the picture has both: the best strength, and the strongest whose cross-validated
 quarter above the best.
 
 `RobustMean` has a rival where it is the truth: 26 equal tasks and 4 others are a matrix of rank 5,
-which `TraceNorm` knows how to use; from draw to draw the two are a few per cent apart, either way.
+which `TraceNorm` knows how to use.
 
 The last part asks what the School data are like, if ``fetch_school`` finds them on this machine.
 The script prints errors on held-out rows and writes ``plot_structures.png``.
