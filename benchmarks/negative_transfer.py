@@ -6,7 +6,7 @@ minutes.
 Tasks are drawn from the random-coefficient model (``make_multitask_regression``, relatedness
 0.8, noise 1): an exchangeable family. In other runs two tasks are made outliers: their
 coefficients are moved by a vector of the length ``shift`` in a random direction, where those of
-the family lie 0.45 from their centre. The strength is that of the model, sigma^2 / tau^2, a
+the family lie 0.45 from their center. The strength is that of the model, sigma^2 / tau^2, a
 multiple of it, or chosen by cross-validation on every training fold. Printed are
 
 - gain: mean gain of the ordinary tasks and of the outliers, in units of the noise variance;
@@ -14,7 +14,7 @@ multiple of it, or chosen by cross-validation on every training fold. Printed ar
 - flags: share of the ordinary tasks that are flagged (after Holm's correction), of the families
   with any such flag, and of the outliers.
 
-Then the standard errors: for tasks of fixed coefficients at growing distances from their centre,
+Then the standard errors: for tasks of fixed coefficients at growing distances from their center,
 the standard deviation of the gain over data sets, divided by the root mean square of ``gain_std``.
 
 Last the School data, where ``fetch_school`` finds them: schools flagged at two strengths, before

@@ -16,7 +16,7 @@ def mean_regularized_logistic(X, tasks, y, W, alpha, alpha_shared):
 
 
 def coupling(W, alpha, alpha_shared):
-    """Return the penalty at W, its best centre put in.
+    """Return the penalty at W, its best center put in.
 
     That is the mean of the w_t, shrunk: ``alpha sum_t w_t / (T alpha + alpha_shared)``.
     """

@@ -1,11 +1,11 @@
-"""Pictures of the results: a row for each problem, a colour for each library."""
+"""Pictures of the results: a row for each problem, a color for each library."""
 
 import math
 
 from benchmarks.peers import AUTO
 from benchmarks.tables import summaries, unique
 
-COLOURS = {
+COLORS = {
     "skmtl": "#d62728",
     "scikit-learn": "#ff9f1c",
     "skglm": "#2ca02c",
@@ -15,7 +15,7 @@ COLOURS = {
     "ptlasso": "#8c564b",
     "scikit-lego": "#7f7f7f",
 }
-MARKERS = dict(zip(COLOURS, "oDsv^P<X", strict=True))
+MARKERS = dict(zip(COLORS, "oDsv^P<X", strict=True))
 WORST = 30.0  # per cent above the best where errors are cut
 
 
@@ -23,7 +23,7 @@ def style(library):
     """Return how the dots of a library look; ours differ by an edge alone."""
     ours = library == "skmtl"
     return {
-        "color": COLOURS.get(library, "black"),
+        "color": COLORS.get(library, "black"),
         "marker": MARKERS.get(library, "."),
         "s": 70 if ours else 46,
         "edgecolor": "black" if ours else "white",
@@ -64,7 +64,7 @@ def legend(figure, libraries, more=()):
             label=library,
         )
 
-    ordered = [name for name in COLOURS if name in libraries]
+    ordered = [name for name in COLORS if name in libraries]
     handles = [*(mark(name) for name in ordered), *more]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=10, frameon=False)
 
@@ -91,7 +91,7 @@ def speed_picture(rows, path):
         for library, seconds in best.items():
             look = style(library)
             if library in lost:
-                look |= {"color": "none", "edgecolor": COLOURS.get(library, "black")}
+                look |= {"color": "none", "edgecolor": COLORS.get(library, "black")}
                 look["linewidth"] = 1.4
                 seconds = edge * 1.6 ** lost.index(library)
             axes.scatter(seconds, place, **look)
@@ -130,7 +130,7 @@ def accuracy_picture(rows, path):
         for name, (error, library) in errors.items():
             above, look = 100 * (error / lowest - 1), style(library)
             if library == "skmtl" and name != AUTO:  # chosen in hindsight, or baselines
-                look |= {"color": "none", "edgecolor": COLOURS[library], "linewidth": 1.4}
+                look |= {"color": "none", "edgecolor": COLORS[library], "linewidth": 1.4}
             shift = -0.17 if library == "skmtl" else 0.17  # ours above the line, peers below
             axes.scatter(min(above, WORST), place + shift, clip_on=False, **look)
     axes.set_xlim(-0.3, WORST)
@@ -141,7 +141,7 @@ def accuracy_picture(rows, path):
         linestyle="",
         marker="o",
         color="none",
-        markeredgecolor=COLOURS["skmtl"],
+        markeredgecolor=COLORS["skmtl"],
         markeredgewidth=1.4,
         label='skmtl, other than "auto"',
     )

@@ -98,7 +98,7 @@ def goal(what, met, got):
     print(f"  goal {'MET' if met else 'MISSED'}: {what} (got {got})")
 
 
-def standardised():
+def standardized():
     """Return the School data with features of unit variance: norms depend on the units."""
     problem = school()
     X = problem.X - problem.X.mean(axis=0)
@@ -128,7 +128,7 @@ def proximal_fit(problem, norm, alpha):
 
 def bench_school():
     """Four norms, at a tenth and a hundredth of alpha_max."""
-    problem = standardised()
+    problem = standardized()
     X, tasks, y, long = problem.X, problem.tasks, problem.y, problem.long
     mean = MeanRegularizedRegressor(100.0, task_column=0)
     yardstick = "MeanRegularizedRegressor (another model)"
@@ -150,9 +150,9 @@ def bench_school():
             )
             ratio = seconds.get(OURS, np.inf) / seconds[yardstick]
             if norm == "l21":
-                goal("L21 at most 10 x the mean-regularised fit", ratio <= 10, f"{ratio:.1f} x")
+                goal("L21 at most 10 x the mean-regularized fit", ratio <= 10, f"{ratio:.1f} x")
             else:
-                print(f"  ours over the mean-regularised fit: {ratio:.1f}")
+                print(f"  ours over the mean-regularized fit: {ratio:.1f}")
 
 
 def bench_school_as_it_is():
@@ -176,7 +176,7 @@ def bench_school_as_it_is():
 
 def bench_gaps():
     """The gap against seconds, along the tolerances and numbers of steps."""
-    problem = standardised()
+    problem = standardized()
     X, tasks, y, long = problem.X, problem.tasks, problem.y, problem.long
     model = ADMMRegressor("l21", task_column=0)
     alpha = 0.1 * alpha_max(model, long, y)
@@ -200,7 +200,7 @@ def bench_gaps():
 
 def bench_logistic():
     """L21: is a student above the median?"""
-    problem = standardised()
+    problem = standardized()
     X, tasks, long = problem.X, problem.tasks, problem.long
     y = problem.y > np.median(problem.y)
     ours, mean = "ADMMClassifier", MeanRegularizedClassifier(10.0, task_column=0)

@@ -4,12 +4,12 @@ import math
 import statistics
 
 KINDS = {
-    "mean ridge": "Regression drawn to a common centre (mean-regularised), without intercepts",
+    "mean ridge": "Regression drawn to a common center (mean-regularized), without intercepts",
     "separate ridge": "Ridge of every task alone, long form",
     "wide ridge": "Ridge of every target, one X for all",
     "l21": "L2,1 norm (joint selection of features), one X for all",
     "l21 + ridge": "L2,1 norm and a ridge, one X for all",
-    "mean logistic": "Classification drawn to a common centre, without intercepts",
+    "mean logistic": "Classification drawn to a common center, without intercepts",
     "separate logistic": "Classification of every task alone",
     "mixed model": "Restricted likelihood of random intercepts and slopes",
 }

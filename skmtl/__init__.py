@@ -1,4 +1,4 @@
-"""Regularised multi-task learning for scikit-learn."""
+"""Regularized multi-task learning for scikit-learn."""
 
 from skmtl.linear_model import (
     ADMMClassifier,

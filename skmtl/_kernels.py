@@ -76,10 +76,10 @@ def scatter_centered(X, place, center, out, first, last):
 
 @_jit(fastmath=_SUMS)
 def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
-    """Write the two-pass moments of the rows ``start[t]:stop[t]``: mean, weight, centred Gram.
+    """Write the two-pass moments of the rows ``start[t]:stop[t]``: mean, weight, centerd Gram.
 
-    The mean is taken about the first of the rows: what is constant centres to exact zeros. The
-    Gram is summed in registers, two by two entries at a time, over as many centred rows as
+    The mean is taken about the first of the rows: what is constant centers to exact zeros. The
+    Gram is summed in registers, two by two entries at a time, over as many centerd rows as
     ``columns`` (d + 1, strip) has room for; its last row is not used.
     """
     d, strip = X.shape[1], columns.shape[1]
@@ -197,7 +197,7 @@ def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
 
 @_jit(fastmath=_SUMS)
 def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
-    """Sum up what the factored blocks leave for the centre.
+    """Sum up what the factored blocks leave for the center.
 
     S (d + 1, d + 1) gains ``gain_b M_b^-1 [H_b, h_b]``, ``M_b = U_b' U_b``, in its upper d rows
     and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` in its corner. B (d, m) is room to work in, zero
@@ -268,7 +268,7 @@ def solve_blocks(U, block, P, first, last):
 
 @_jit()
 def total_variation(Z, threshold, W):
-    """Write, for each column j, the w that minimises ``1/2 ||w - z||^2 + threshold_j sum |dw|``."""
+    """Write, for each column j, the w that minimizes ``1/2 ||w - z||^2 + threshold_j sum |dw|``."""
     n = Z.shape[0]
     for j in range(Z.shape[1]):
         total, sums, widest = 0.0, 0.0, 0.0

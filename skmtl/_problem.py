@@ -19,7 +19,7 @@ class Evaluation(NamedTuple):
 
 
 class Problem:
-    """Minimise ``sum_i weight_i loss(y_i, z_i) + penalty(coefficients)``.
+    """Minimize ``sum_i weight_i loss(y_i, z_i) + penalty(coefficients)``.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Problem:
         Where a penalty has kinks, the gradient is what they leave of it. The unit of an entry is
         the square root of its own curvature (squared norm of the feature in the task, plus the
         strength of the penalty) times the norm of the loss gradients in that task, the residuals:
-        it follows every change of units of features and target. Of the centre, what counts is the
+        it follows every change of units of features and target. Of the center, what counts is the
         gradient left when the tasks follow it, and its curvature then: two springs in a row,
         ``1 / (1 / data + 1 / penalty)``.
         """
@@ -92,7 +92,7 @@ class Problem:
         parts = [
             _largest(gradient.V, units.V * residual[:, None]),
             _largest(gradient.q, units.q * residual),
-            # where nothing tells of the centre, all of it is right
+            # where nothing tells of the center, all of it is right
             _largest(np.where(units.w > 0, gradient.w, 0.0), units.w * overall),
             _largest(np.where(units.c > 0, gradient.c, 0.0), units.c * overall),
         ]
@@ -116,7 +116,7 @@ class Problem:
 
 
 def _following(data, penalty, free):
-    """Return the curvature that is left of the data's where a free part follows the centre."""
+    """Return the curvature that is left of the data's where a free part follows the center."""
     total = data + penalty
     follows = np.divide(data * penalty, total, out=np.zeros_like(total), where=total > 0)
     return np.where(free > 0, follows, data)

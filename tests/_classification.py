@@ -83,7 +83,7 @@ def melt(X, Y, weight=None):
 
 
 def strengths(model, T):
-    """What the documentation says a model penalises: alpha (T,), alpha_shared, alpha_intercept."""
+    """What the documentation says a model penalizes: alpha (T,), alpha_shared, alpha_intercept."""
     alpha = model.alpha
     if isinstance(alpha, dict):
         alpha = [alpha[t] for t in range(T)]
@@ -183,7 +183,7 @@ class Reference:
         """Return the largest entry of the gradient in its unit.
 
         That is the root of its curvature, at most 1/4 of the square norm plus the strength, times
-        the norm of the derivatives. The tasks may follow the centre: its unit adds theirs.
+        the norm of the derivatives. The tasks may follow the center: its unit adds theirs.
         """
         gradient = self.gradient(*parts)
         E = np.eye(self.T)[self.codes] * self.weight[:, None]

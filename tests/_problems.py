@@ -101,7 +101,7 @@ def melt(X, Y, weight=None):
 
 
 def strengths(model, T):
-    """What the documentation says a model penalises: alpha (T,), alpha_shared, alpha_intercept."""
+    """What the documentation says a model penalizes: alpha (T,), alpha_shared, alpha_intercept."""
     alpha = model.alpha
     if isinstance(alpha, dict):
         alpha = [alpha[t] for t in range(T)]
@@ -116,7 +116,7 @@ def strengths(model, T):
 class Dense:
     """``1/2 sum_i weight_i (y - A theta)^2 + 1/2 theta' P theta``, theta = (w, c, V, q).
 
-    Row i of A is ``[x, 1, x (x) e_t, e_t]`` at centred x: the objective of a fitted model in all
+    Row i of A is ``[x, 1, x (x) e_t, e_t]`` at centerd x: the objective of a fitted model in all
     its unknowns. Unknowns of infinite strength are left out.
     """
 
@@ -127,7 +127,7 @@ class Dense:
         self.mean = np.zeros(d)
         alpha, alpha_shared, alpha_intercept = strengths(model, T)
         if model.fit_intercept:
-            # About the first row, so that what is constant is centred to exact zeros.
+            # About the first row, so that what is constant is centerd to exact zeros.
             first = rows.X[0]
             self.mean = first + np.average(rows.X - first, axis=0, weights=self.weight)
         Z, E = rows.X - self.mean, np.eye(T)[rows.codes]
@@ -150,7 +150,7 @@ class Dense:
         return theta
 
     def theta(self, model):
-        """Return the theta of a fitted model; without a centre, deviations are from zero."""
+        """Return the theta of a fitted model; without a center, deviations are from zero."""
         W, b = model.coef_, model.intercept_
         w = getattr(model, "shared_coef_", np.zeros(self.shape[1]))
         c = getattr(model, "shared_intercept_", 0.0) + self.mean @ w
@@ -160,7 +160,7 @@ class Dense:
         return np.where(self.free, theta, 0.0)
 
     def unpack(self, theta):
-        """Return W, b and the centre's w and b."""
+        """Return W, b and the center's w and b."""
         T, d = self.shape
         w, c, V, q = np.split(theta, [d, d + 1, d + 1 + T * d])
         W = w + V.reshape(T, d)

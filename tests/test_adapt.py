@@ -1,4 +1,4 @@
-"""``adapt``: tasks fitted given the centre."""
+"""``adapt``: tasks fitted given the center."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def test_own_rows_give_the_same_task_again(model, task_weight):
 @pytest.mark.parametrize("solver", ["direct", "cg"])
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_fewer_rows_than_features_leave_the_center_where_it_is(n, solver):
-    """Also where the centre lies outside of what the new rows span."""
+    """Also where the center lies outside of what the new rows span."""
     rows, new = make_rows(sizes=(30, 20), d=6), make_rows(sizes=(n,), d=6, seed=1)
     model = fit_long(MeanRegularizedRegressor(2.0, alpha_intercept=np.inf), rows)
     adapted = model.set_params(solver=solver).adapt(np.column_stack([np.full(n, 9), new.X]), new.y)
@@ -69,7 +69,7 @@ def test_a_new_task_is_ridge_to_the_center(fit_intercept, alpha_intercept):
     assert_array_equal(adapted.tasks_, [0, 1, 2, 3, 9])
     assert_array_equal(adapted.task_counts_, [9, 5, 14, 7, 6])
     assert adapted.optimality_ < 1e-12
-    # The others, the centre and the estimator itself stay as they were.
+    # The others, the center and the estimator itself stay as they were.
     assert_array_equal(adapted.coef_[:-1], coef)
     assert_array_equal(adapted.intercept_[:-1], intercept)
     assert_array_equal(adapted.shared_coef_, model.shared_coef_)

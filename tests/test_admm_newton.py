@@ -128,7 +128,7 @@ def test_newton_steps_where_tasks_share_a_factor(monkeypatch, fit_intercept):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("chain", [None, [(0, 1), (1, 2), (2, 3)]], ids=["centre", "graph"])
+@pytest.mark.parametrize("chain", [None, [(0, 1), (1, 2), (2, 3)]], ids=["center", "graph"])
 def test_newton_steps_of_couplings(monkeypatch, chain, n_classes):
     """A quadratic coupling by ADMM: its derivative is a term of the system too."""
     _, X, y = problem(n_classes)

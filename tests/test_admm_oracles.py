@@ -66,7 +66,7 @@ def adjacency(penalty, T):
 
 
 def formula(cp, penalty, W):
-    """The documented penalty as a convex expression, with what is not in W minimised too."""
+    """The documented penalty as a convex expression, with what is not in W minimized too."""
     T, d = W.shape
     if isinstance(penalty, Sum):
         return formula(cp, penalty.first, W) + formula(cp, penalty.second, W)

@@ -1,4 +1,4 @@
-"""``adapt`` of a classifier: tasks fitted given the centre."""
+"""``adapt`` of a classifier: tasks fitted given the center."""
 
 import warnings
 
@@ -25,7 +25,7 @@ def new_rows(model, K, n, label=9, seed=1, d=3):
 
 
 def solve(Z, y, weight, w, c, alpha, alpha_intercept, present=None):
-    """Damped Newton for one task given its centre w (K, d), c (K,), K = 1 for two classes.
+    """Damped Newton for one task given its center w (K, d), c (K,), K = 1 for two classes.
 
     Returns coefficients and levels at features Z about the mean; of the classes that are present.
     """
@@ -65,7 +65,7 @@ def solve(Z, y, weight, w, c, alpha, alpha_intercept, present=None):
 
 
 def center_of(model, rows, weight, K):
-    """Return the mean of the features, and the centre's coefficients and level there."""
+    """Return the mean of the features, and the center's coefficients and level there."""
     mean = np.average(rows.X, axis=0, weights=weight) * model.fit_intercept
     w = model.shared_coef_.reshape(-1 if K > 2 else 1, rows.X.shape[1])
     return mean, w, np.reshape(model.shared_intercept_, len(w)) + w @ mean
@@ -125,7 +125,7 @@ def test_a_new_task_is_logistic_regression_to_the_center(K, solver, fit_intercep
     assert_array_equal(adapted.tasks_, [0, 1, 2, 3, 9])
     assert_array_equal(adapted.task_counts_, [*model.task_counts_, 20])
     assert_array_equal(adapted.task_classes_[-1], np.isin(range(K), y))
-    # The others, the centre and the estimator itself stay as they were.
+    # The others, the center and the estimator itself stay as they were.
     assert_array_equal(adapted.coef_[:-1], coef)
     assert_array_equal(adapted.intercept_[:-1], intercept)
     for name in FIXED:
@@ -152,7 +152,7 @@ def test_around_a_center_at_zero_it_is_logistic_regression():
 @pytest.mark.parametrize(("n", "d"), [(2, 6), (5, 6), (9, 30)])
 @pytest.mark.parametrize("alpha_intercept", [1.0, np.inf])
 def test_fewer_rows_than_features(K, solver, n, d, alpha_intercept):
-    """Also where the centre lies outside of what the new rows span."""
+    """Also where the center lies outside of what the new rows span."""
     rows = make_rows(K, sizes=(60, 40), d=d)
     model = MeanRegularizedClassifier(2.0, alpha_intercept=alpha_intercept, tol=1e-11)
     model = fit_long(model, rows, solver=solver)
@@ -169,7 +169,7 @@ def test_fewer_rows_than_features(K, solver, n, d, alpha_intercept):
 @solvers
 @pytest.mark.parametrize("alpha_intercept", [0.5, np.inf])
 def test_a_new_task_with_some_of_the_classes(solver, alpha_intercept):
-    """With task_classes="seen" they are all it has, else the centre tells of the other."""
+    """With task_classes="seen" they are all it has, else the center tells of the other."""
     rows, weight = partial_rows()
     model = MeanRegularizedClassifier(1.5, alpha_intercept=alpha_intercept, tol=1e-11)
     X, features, y = new_rows(model, 3, 30)
@@ -183,7 +183,7 @@ def test_a_new_task_with_some_of_the_classes(solver, alpha_intercept):
         expected = softmax(features @ W.T + level - W @ mean, axis=1)
         assert_allclose(proba[:, present], expected, rtol=0, atol=1e-8)
         assert_array_equal(proba[:, 1] == 0, task_classes == "seen")
-        # A softmax keeps the sum over its classes at that of the centre.
+        # A softmax keeps the sum over its classes at that of the center.
         assert_allclose(adapted.coef_[-1][present], W, rtol=0, atol=1e-8)
         assert_array_equal(adapted.task_classes_[-1], [True, False, True])
         assert_array_equal(adapted.task_classes_[:-1], fitted.task_classes_)

@@ -46,7 +46,7 @@ def messages_of(model, *data):
 
 @every_solver
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_task_with_one_class_stays_near_the_centre(n_classes, solver):
+def test_a_task_with_one_class_stays_near_the_center(n_classes, solver):
     X, y = draw((40, 8, 60, 30), n_classes=n_classes)
     y[X[:, 0] == 1] = 0
     model = MeanRegularizedClassifier(20.0, task_column=0, solver=solver)
@@ -58,9 +58,9 @@ def test_a_task_with_one_class_stays_near_the_centre(n_classes, solver):
     assert (p > 1e-3).all()
     new = own.copy()
     new[:, 0] = 9
-    centre = model.set_params(handle_unknown="shared").predict_proba(new)
-    assert (p[:, 0] > centre[:, 0]).all()  # drawn to the class that was seen
-    assert np.abs(p - centre).max() < 0.45
+    center = model.set_params(handle_unknown="shared").predict_proba(new)
+    assert (p[:, 0] > center[:, 0]).all()  # drawn to the class that was seen
+    assert np.abs(p - center).max() < 0.45
     assert_array_equal(model.task_classes_.sum(axis=1), [n_classes, 1, n_classes, n_classes])
     closer = MeanRegularizedClassifier(2000.0, alpha_intercept=2000.0, task_column=0)
     messages_of(closer.set_params(handle_unknown="shared"), X, y)
@@ -136,7 +136,7 @@ def test_separable_tasks_are_named(seed, quasi, n_classes):
         X[at, 1], y[at] = cuts[0], [0, 1]
     messages = messages_of(SharedL2Classifier(0.0, task_column=0), X, y)
     assert len(messages) == 1, messages
-    assert "The features separate classes of task 1, and nothing penalises" in messages[0]
+    assert "The features separate classes of task 1, and nothing penalizes" in messages[0]
     model = SharedL2Classifier(0.0, task_column=0)
     messages_of(model, X, y)
     assert np.isfinite(model.coef_).all()
@@ -298,7 +298,7 @@ def two_halves(low, high):
         SharedL2Classifier(0.7),
         MeanRegularizedClassifier(0.7, alpha_shared=np.inf, alpha_intercept=0),
     ],
-    ids=["SharedL2", "no centre"],
+    ids=["SharedL2", "no center"],
 )
 def test_separate_models_of_the_classes_seen(model, sets, solver):
     X, y = two_halves(*sets)

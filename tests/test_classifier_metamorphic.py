@@ -284,7 +284,7 @@ def test_strengths_approach_their_limits(model, name, limit, K):
 @pytest.mark.parametrize("warm_start", [False, True], ids=["cold", "warm"])
 @pytest.mark.filterwarnings("ignore:Only one class was seen in task 0")
 def test_free_levels_of_tasks_that_lack_classes_are_the_limit(K, solver, warm_start):
-    """Where a task is barred from a class, its level says nothing about that of the centre."""
+    """Where a task is barred from a class, its level says nothing about that of the center."""
     rows = make_rows(K)
     kept = (rows.codes != 0) | (rows.y == 1) | (rows.y == 2)
     rows = Rows(rows.X[kept], rows.y[kept], rows.codes[kept])

@@ -107,7 +107,7 @@ def test_two_classes_of_three_are_binary_tasks(solver):
 @n_classes
 @pytest.mark.parametrize("per_task", [1.0, (0.3, 1.0, 4.0, 20.0)], ids=["one", "per task"])
 @pytest.mark.parametrize(("alpha", "alpha_shared"), [(0.1, 3.0), (1.0, 1e-3), (20.0, 0.5)])
-def test_mean_regularised_is_logistic_regression_on_augmented_features(
+def test_mean_regularized_is_logistic_regression_on_augmented_features(
     alpha, alpha_shared, per_task, K
 ):
     rows, weight, _ = weighted_rows(K)
@@ -130,7 +130,7 @@ def test_mean_regularised_is_logistic_regression_on_augmented_features(
     assert_array_equal(model.intercept_, 0)
 
 
-# Convex optimisation ----------------------------------------------------------------------------
+# Convex optimization ----------------------------------------------------------------------------
 
 
 def convex_optimum(model, rows, weight):

@@ -393,7 +393,7 @@ def test_parameters_through_a_pipeline(binary):
         error_score="raise",
     ).fit(X, y)
     scores = search.cv_results_["mean_test_score"].reshape(2, 2)
-    # Levels are those at the mean of the features: centring changes nothing, alpha does.
+    # Levels are those at the mean of the features: centering changes nothing, alpha does.
     assert_allclose(np.ptp(scores, axis=0).min(), 0, atol=1e-8)
     assert np.ptp(scores) > 1e-4
     assert_array_equal(search.classes_, [False, True])

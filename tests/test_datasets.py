@@ -54,7 +54,7 @@ def test_radon_has_the_known_facts():
 
 
 def test_radon_reproduces_the_mixed_model_of_nlme():
-    """log_radon ~ floor with pdIdent(~floor) by county, REML: the centre and every county."""
+    """log_radon ~ floor with pdIdent(~floor) by county, REML: the center and every county."""
     frame = load_radon(as_frame=True).frame.drop(columns="log_uranium")
     frame.insert(1, "one", 1.0)
     model = MeanRegularizedRegressor(

@@ -59,7 +59,7 @@ class _LongForm:
     def _rows(self, X):
         check_is_fitted(self)
         X = self._with_labels(validate_data(self, X, dtype=np.float64, reset=False))
-        if self.handle_unknown == "error":  # a model without a centre: take any task
+        if self.handle_unknown == "error":  # a model without a center: take any task
             X[~np.isin(X[:, -1], self.long_.tasks_), -1] = self.long_.tasks_[0]
         return X
 

@@ -91,7 +91,7 @@ def test_what_the_data_cannot_tell():
             model("auto", task_column=0).fit(rows.long, rows.y > 0)
 
 
-def test_one_task_with_a_penalty_on_the_centre():
+def test_one_task_with_a_penalty_on_the_center():
     rows = simulate(T=1, low=40, high=41)
     model = MeanRegularizedRegressor("auto", alpha_shared=np.inf).fit(rows.X, rows.y)
     best, _ = dense_maximum(lambda a: dense_likelihood(rows, a, 1.0, None, np.inf)[0], [1.0])

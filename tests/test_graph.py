@@ -169,7 +169,7 @@ def test_strengths(K, graph, params):
 
 @every_solver
 @pytest.mark.parametrize("shared", [0.0, 0.3])
-def test_classes_are_centred(solver, shared):
+def test_classes_are_centerd(solver, shared):
     """Adding the same to all classes of all tasks changes nothing: the smallest is the solution."""
     rows = make_rows(3)
     params = {"alpha_shared": shared, "solver": solver, "task_graph": GRAPHS["random"]}
@@ -190,7 +190,7 @@ def test_fewer_rows_than_features_and_tasks_of_one_row(shared, solver):
 @pytest.mark.parametrize("alpha", [1e4, 1e6, 1e10])
 @pytest.mark.parametrize("graph", ["chain", "all"])
 def test_strong_links_pool_the_tasks(K, alpha, graph):
-    """All at their defaults; the centre of the pooled model is penalised once per task."""
+    """All at their defaults; the center of the pooled model is penalized once per task."""
     rows = make_rows(K)
     kind = MeanRegularizedRegressor if K is None else MeanRegularizedClassifier
     pooled = kind(np.inf, alpha_shared=1.5, alpha_intercept=np.inf, task_column=0, tol=1e-10)
@@ -286,7 +286,7 @@ def test_wide_is_long(missing, solver):
 @kinds
 @every_solver
 @pytest.mark.parametrize("shared", [0.0, 0.3])
-def test_all_pairs_are_mean_regularised(K, solver, shared):
+def test_all_pairs_are_mean_regularized(K, solver, shared):
     rows = make_rows(K)
     w = weights(len(rows.y))
     fitted = [

@@ -1,4 +1,4 @@
-"""Degrees of freedom against derivatives of predictions, pooling against moves of the centre."""
+"""Degrees of freedom against derivatives of predictions, pooling against moves of the center."""
 
 import copy
 
@@ -130,8 +130,8 @@ def test_degrees_of_classifiers_are_derivatives_of_probabilities(model, n_classe
     assert_allclose(effective_dof(model, X, y, target.ravel()), expected, rtol=1e-5)
 
 
-def moves_of_the_centre(model, X, y):
-    """Mean share of a move of the centre that the tasks follow, refitted given it: (T,)."""
+def moves_of_the_center(model, X, y):
+    """Mean share of a move of the center that the tasks follow, refitted given it: (T,)."""
     d, middle = model.coef_.shape[1], model._feature_mean
     base, shares = model.adapt(X, y), []
     for j in range(d + 1):
@@ -149,14 +149,14 @@ def moves_of_the_centre(model, X, y):
 
 
 @pytest.mark.parametrize("params", [{}, {"alpha": [0.3, 40.0, 2.0, 7.0]}, {"alpha_intercept": 9.0}])
-def test_pooling_is_the_share_of_a_move_of_the_centre(params):
+def test_pooling_is_the_share_of_a_move_of_the_center(params):
     rows = make_rows()
     model = MeanRegularizedRegressor(3.0, task_column=0).set_params(**params)
     model.fit(rows.long, rows.y)
     adapting = copy.deepcopy(model)  # adapt takes no array in the order of the tasks of fit
     if np.ndim(model.alpha):
         adapting.alpha = dict(enumerate(model.alpha))
-    expected = moves_of_the_centre(adapting, rows.long, rows.y)
+    expected = moves_of_the_center(adapting, rows.long, rows.y)
     assert_allclose(pooling_factor(model, rows.long, rows.y), expected, atol=1e-9)
 
 

@@ -72,7 +72,7 @@ def test_shrinkage_of_a_coefficient(data, model):
     np.testing.assert_allclose(line(ax, "own estimate").get_ydata(), own, rtol=1e-4)
     shared = line(ax, "shared estimate").get_ydata()
     np.testing.assert_array_equal(shared, model.coef_[order, 1])
-    assert line(ax, "centre").get_ydata()[0] == model.shared_coef_[1]
+    assert line(ax, "center").get_ydata()[0] == model.shared_coef_[1]
     assert texts(ax.get_xticklabels())[0] == f"{order[0]} ({model.task_counts_[order[0]]})"
 
 

@@ -20,7 +20,7 @@ from skmtl import (
 from skmtl.sensitivity import _loss_response
 from skmtl.sensitivity._task_systems import Full, LowRank
 from skmtl.weighting._minimax import relative_gap
-from skmtl.weighting._simplex import maximise_on_simplex
+from skmtl.weighting._simplex import maximize_on_simplex
 from tests._problems import make_rows, make_wide, melt, noisy
 
 cvxpy = pytest.importorskip("cvxpy")
@@ -178,7 +178,7 @@ def test_a_quadratic_on_the_simplex():
         T = int(rng.integers(2, 12))
         root = rng.normal(size=(T, int(rng.integers(1, T + 1))))
         B, g, origin = root @ root.T, rng.normal(size=T), rng.dirichlet(np.ones(T))
-        x = maximise_on_simplex(g, Full(B), origin, 0.0)
+        x = maximize_on_simplex(g, Full(B), origin, 0.0)
         slope = g - B @ (x - origin)
         assert_allclose(x.sum(), 1.0, rtol=1e-12)
         assert (x >= 0).all()
@@ -192,10 +192,10 @@ def test_low_rank_and_dense_quadratics_have_the_same_maximum(own):
     root, g, origin = rng.normal(size=(60, 4)), rng.normal(size=60), rng.dirichlet(np.ones(60))
     own = own * rng.uniform(0.5, 2.0, 60)
     B = np.diag(own) + root @ root.T
-    x = maximise_on_simplex(g, LowRank(own, root), origin, 0.0)
+    x = maximize_on_simplex(g, LowRank(own, root), origin, 0.0)
     slope = g - B @ (x - origin)
     assert slope.max() - x @ slope <= 1e-10
-    assert_allclose(x, maximise_on_simplex(g, Full(B), origin, 0.0), rtol=0, atol=1e-8)
+    assert_allclose(x, maximize_on_simplex(g, Full(B), origin, 0.0), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("matrix", [Full, LowRank])

@@ -34,7 +34,7 @@ def test_solution_objective_and_gradient_are_those_of_the_dense_problem(model, s
     assert_allclose(fitted.intercept_, b, atol=1e-12 * np.abs(b).max(), rtol=0)
     if hasattr(fitted, "shared_coef_"):
         assert_allclose(fitted.shared_coef_, w, atol=1e-12 * np.abs(W).max(), rtol=0)
-        if strengths(model, 4)[2] > 0:  # free levels leave their centre open
+        if strengths(model, 4)[2] > 0:  # free levels leave their center open
             assert_allclose(fitted.shared_intercept_, b_shared, atol=1e-12 * np.abs(b).max())
         else:
             levels = fitted.intercept_ + W @ dense.mean
@@ -129,7 +129,7 @@ def test_separate_models_are_a_loop_over_ridge(alpha):
 
 @pytest.mark.parametrize("alpha", [0.05, 1.0, 20.0])
 @pytest.mark.parametrize("alpha_shared", [0.01, 3.0])
-def test_mean_regularised_is_ridge_on_augmented_features(alpha, alpha_shared):
+def test_mean_regularized_is_ridge_on_augmented_features(alpha, alpha_shared):
     rows = make_rows(sizes=(9, 2, 25, 6), d=5)
     n, T = len(rows.y), 4
     model = fit_long(
@@ -158,7 +158,7 @@ def test_pooled_with_free_levels_is_the_within_estimator():
     assert_allclose(model.intercept_, means, rtol=0, atol=1e-12)
 
 
-def test_pooled_with_drawn_levels_is_generalised_least_squares():
+def test_pooled_with_drawn_levels_is_generalized_least_squares():
     """Random intercepts: cov(y) = I + 11'/alpha_intercept within a task."""
     ratio = 2.5
     rows = make_rows(sizes=(9, 2, 25, 6), d=3)

@@ -238,7 +238,7 @@ def test_wide_form_fitted_one_by_one(missing):
 def test_single_task(model, form):
     rows, model = make_rows(sizes=(12,)), clone(model)
     if isinstance(model, MeanRegularizedRegressor):
-        model.set_params(alpha_shared=0.7)  # a free centre would be the task itself
+        model.set_params(alpha_shared=0.7)  # a free center would be the task itself
     if form == "alone":
         compare(model, rows.X, rows.y, 3)
     elif form == "column of Y":
@@ -349,7 +349,7 @@ def test_tasks_absent_from_training(cv):
 
 @pytest.mark.parametrize("task_weight", [None, "balanced", TASK_WEIGHT])
 def test_tasks_that_neither_train_nor_test(task_weight, fits):
-    """They are no part of the problem: neither of its centre nor of the mean weight of a task."""
+    """They are no part of the problem: neither of its center nor of the mean weight of a task."""
     kept = np.flatnonzero(ROWS.codes != 1)
     pairs = [(np.delete(kept, np.s_[k::3]), kept[k::3]) for k in range(3)]
     for name in ("mean", "mean-no-intercept", "separate", "pooled-random-intercepts"):

@@ -163,7 +163,7 @@ WIDE = {
     "pooled-within": PooledRegressor(alpha_intercept=0.0),
     "pooled-random-intercepts": PooledRegressor(alpha_intercept=3.0),
     "separate": SharedL2Regressor(),
-    "mean": MeanRegularizedRegressor(),  # a single X: the centre can only be shifted
+    "mean": MeanRegularizedRegressor(),  # a single X: the center can only be shifted
     "mean-shared": MeanRegularizedRegressor(alpha_shared=0.7, alpha_intercept=4.0),
     "mean-no-intercept": MeanRegularizedRegressor(fit_intercept=False, alpha_shared=0.1),
 }
@@ -254,7 +254,7 @@ def test_table():
 
 @pytest.mark.parametrize("handle_unknown", ["shared", "error"])
 def test_a_task_with_a_single_row(handle_unknown):
-    """Without it there is only the centre to predict it with."""
+    """Without it there is only the center to predict it with."""
     rows = make_rows(sizes=(9, 1, 14, 7))
     model = MeanRegularizedRegressor(
         task_column=0, handle_unknown="shared", alpha_shared=0.4, alpha_intercept=2.0
@@ -276,7 +276,7 @@ def test_rows_that_nothing_else_tells_of(model):
 
 
 def test_a_feature_of_one_row():
-    """A free centre knows of it from that row; one that is drawn to zero does without."""
+    """A free center knows of it from that row; one that is drawn to zero does without."""
     X, y = ROWS.long.copy(), ROWS.y
     X[:, 3] = 0.0
     X[4, 3] = 1.0

@@ -129,7 +129,7 @@ def test_a_step_of_zero_changes_nothing(penalty, shape):
 
 @pytest.mark.parametrize("alpha_shared", [0.0, 0.4, np.inf])
 def test_mean_regularized_has_its_limits(alpha_shared):
-    """At alpha=inf the tasks are equal; at alpha_shared=inf the centre is zero."""
+    """At alpha=inf the tasks are equal; at alpha_shared=inf the center is zero."""
     W = np.array([[1.0, 2.0], [3.0, -2.0]])
     assert MeanRegularized(2.0, alpha_shared=np.inf).value(W) == 18.0
     same = W[[0, 0]]

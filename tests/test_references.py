@@ -10,7 +10,7 @@ from scipy.io import loadmat
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from tests._data import data_folder
 
-# file, group, x, y, alpha = sigma^2 / tau^2, centre (intercept, slope), and the first three
+# file, group, x, y, alpha = sigma^2 / tau^2, center (intercept, slope), and the first three
 # coefficients (intercepts, slopes) with the digits that R printed.
 BLUPS = {
     "Reaction": (
@@ -38,7 +38,7 @@ def read_csv(path):
 
 
 @pytest.mark.parametrize("target", BLUPS)
-def test_mean_regularised_ridge_is_the_random_coefficient_model(target):
+def test_mean_regularized_ridge_is_the_random_coefficient_model(target):
     name, group, x, alpha, center, first = BLUPS[target]
     folder = data_folder("mixed_models")
     if not (folder / name).is_file():

@@ -78,7 +78,7 @@ def test_warm_start_at_the_solution(model, solver):
     "model", [PooledRegressor(0.0), MeanRegularizedRegressor(1.0), SharedL2Regressor(1.0)]
 )
 def test_warm_start_brings_nothing_that_the_data_leave_open(model, d, solver):
-    """From a fit on full rank to one without: the centre is the one of smallest norm."""
+    """From a fit on full rank to one without: the center is the one of smallest norm."""
     rows = make_rows(sizes=(9, 8, 7), d=d)
     warm = fit_long(model, rows, solver=solver, warm_start=True, tol=1e-9)
     rows.X[:, 1] = rows.X[:, 0]
@@ -256,7 +256,7 @@ def test_least_squares_of_minimum_norm(estimator, d):
 def test_free_tasks_of_fewer_rows_than_features_interpolate(
     constant, alpha_shared, alpha_intercept
 ):
-    """The tasks say nothing of the centre: its system is zero up to rounding, of either sign."""
+    """The tasks say nothing of the center: its system is zero up to rounding, of either sign."""
     model = MeanRegularizedRegressor(
         0.0, alpha_shared=alpha_shared, alpha_intercept=alpha_intercept
     )
@@ -271,7 +271,7 @@ def test_free_tasks_of_fewer_rows_than_features_interpolate(
 
 @pytest.mark.parametrize("alpha_intercept", [2.0, np.inf])
 def test_a_free_task_beside_tied_ones_takes_one_step(alpha_intercept):
-    """Where the centre is open, looking for its null space must leave the blocks as they are."""
+    """Where the center is open, looking for its null space must leave the blocks as they are."""
     rows = make_rows(sizes=(1, 4, 3), d=8)
     model = MeanRegularizedRegressor([1.0, 0.0, 1.0], alpha_intercept=alpha_intercept)
     fitted = fit_long(model, rows, solver="direct")

@@ -106,7 +106,7 @@ def test_degrees_of_freedom_along_a_graph(fit_intercept, alpha_intercept, alpha_
 
 
 def simulate(sigma, n=120, d=3, seed=0, tau=1.0):
-    """Random coefficients around a centre; noise of known size in each task."""
+    """Random coefficients around a center; noise of known size in each task."""
     rng = np.random.default_rng(seed)
     codes = np.repeat(np.arange(len(sigma)), n)
     X = rng.normal(size=(len(codes), d))
@@ -303,7 +303,7 @@ def test_adapt_estimates_the_noise_of_new_tasks():
     assert_array_equal(adapted.task_weight_[:4], model.task_weight_)
     assert_array_equal(adapted.noise_variance_[:4], model.noise_variance_)
     assert adapted.tasks_.shape == adapted.task_weight_.shape == (6,)
-    # the new task is the fit to the held centre with that weight
+    # the new task is the fit to the held center with that weight
     w = clone(model).set_params(task_weight=dict(enumerate(adapted.task_weight_)))
     w = w.fit(X[known], y[known]).adapt(X[~known], y[~known])
     assert_allclose(w.coef_, adapted.coef_, rtol=1e-5)

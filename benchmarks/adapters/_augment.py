@@ -33,8 +33,8 @@ def one_hot(X, tasks, n_tasks):
 class Augment(TransformerMixin, BaseEstimator):
     """``[x / sqrt(ratio), x (x) e_t, e_t]`` of the long form with the task first.
 
-    A ridge of strength alpha on them draws the tasks' coefficients to a centre with alpha, the
-    centre to 0 with ratio x alpha, and the intercepts to a common one with alpha.
+    A ridge of strength alpha on them draws the tasks' coefficients to a center with alpha, the
+    center to 0 with ratio x alpha, and the intercepts to a common one with alpha.
     """
 
     def __init__(self, n_tasks, ratio=0.1):

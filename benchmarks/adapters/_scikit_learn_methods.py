@@ -69,7 +69,7 @@ def loop(fold):
 
 
 def augmented_search(fold):
-    """A grid of strengths, and of the ratio to that of the centre, on augmented features."""
+    """A grid of strengths, and of the ratio to that of the center, on augmented features."""
     grid = {"augment__ratio": [0.01, 1.0]}
     if fold.classify:
         model, scoring = LogisticRegression(max_iter=1000), "neg_log_loss"

@@ -23,7 +23,7 @@ LEVELS = {"alpha_intercept": [1.0, 10.0, 100.0]}
 
 
 def mean_solver(model):
-    """Return the solver of the mean-regularised models without intercepts."""
+    """Return the solver of the mean-regularized models without intercepts."""
 
     def solve(problem, tol):
         fitted = model(
@@ -134,7 +134,7 @@ def searched(regressor, classifier, *, alphas=RIDGE_ALPHAS, strengths=None, pena
     """Return a method: `RegularizationPathCV` on the inner folds.
 
     Ridges of the squared loss leave out one row at a time instead, as is the default there; it
-    needs two rows of every task. With more features than rows a centre needs a strength, too.
+    needs two rows of every task. With more features than rows a center needs a strength, too.
     """
 
     def predict(fold):

@@ -6,7 +6,7 @@ from ptlasso import PretrainedLassoCV
 from benchmarks.adapters._base import INNER_FOLDS, Method
 
 SOLVERS = ()
-NO_SOLVERS = "a lasso in two stages minimises no objective of these"
+NO_SOLVERS = "a lasso in two stages minimizes no objective of these"
 
 
 def tiny_groups(fold):

@@ -27,7 +27,7 @@ def ridge_loop(X, y, groups, alpha):
 
 
 def ridge_augmented(X, tasks, y, n_tasks, alpha, alpha_shared, solver="sparse_cg", tol=1e-8):
-    """Fit a Ridge on augmented features: the mean-regularised model without intercepts, (T, d)."""
+    """Fit a Ridge on augmented features: the mean-regularized model without intercepts, (T, d)."""
     Z = augmented(X, tasks, n_tasks, alpha, alpha_shared)
     model = Ridge(alpha, fit_intercept=False, solver=solver, tol=tol, max_iter=100_000).fit(Z, y)
     return split_coef(model.coef_, X.shape[1], alpha, alpha_shared)
@@ -54,7 +54,7 @@ def logistic_augmented(X, tasks, y, n_tasks, alpha, alpha_shared, solver="lbfgs"
 
 
 def multitask_kernel(problem):
-    """Return the kernel of the mean-regularised model.
+    """Return the kernel of the mean-regularized model.
 
     That is x . x' (1 / alpha_shared + [t = t'] / alpha).
     """

@@ -14,7 +14,7 @@ from benchmarks.adapters._base import Method
 
 LIBRARY = "scikit-lego"
 SOLVERS = ()
-NO_SOLVERS = "averages of predictions minimise no objective of these"
+NO_SOLVERS = "averages of predictions minimize no objective of these"
 ALPHAS = (1e0, 1e2)
 SHARES = (0.1, 0.5, 0.9)  # of the parent in a prediction
 

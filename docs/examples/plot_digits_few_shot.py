@@ -1,19 +1,19 @@
 """
-Digits from ten labelled images a task: when sharing helps and when it hurts
+Digits from ten labeled images a task: when sharing helps and when it hurts
 ============================================================================
 
-Two families of tasks on scikit-learn's handwritten digits, each with ten labelled images a task.
+Two families of tasks on scikit-learn's handwritten digits, each with ten labeled images a task.
 
 *One against the rest*: ten tasks, "is it a 0?" to "is it a 9?". These exclude each other: what
-makes a 3 unmakes a 7. A centre of such tasks says nothing, and drawing the tasks to it hurts:
+makes a 3 unmakes a 7. A center of such tasks says nothing, and drawing the tasks to it hurts:
 negative transfer. Cross-validation notices, and leaves the tasks alone.
 
 *Two scanners*: one reads the digits 0 to 4, the other, which shifts its images by a pixel, 3 to 7,
-two labelled images of each. ``task_classes="seen"`` keeps every task to its own classes, and the
-centre passes on what they know of the two that they have in common: as many digits are right as
+two labeled images of each. ``task_classes="seen"`` keeps every task to its own classes, and the
+center passes on what they know of the two that they have in common: as many digits are right as
 with separate models, with better probabilities.
 
-The script prints test scores over 20 draws of the labelled images and writes
+The script prints test scores over 20 draws of the labeled images and writes
 ``plot_digits_few_shot.png``.
 """
 
@@ -68,8 +68,8 @@ shared = MeanRegularizedClassifier(task_column=0)
 models = {
     "pooled": PooledClassifier(task_column=0),
     "separate": SharedL2Classifier(task_column=0),
-    "mean-regularised, default strengths": shared,
-    "mean-regularised, cross-validated": GridSearchCV(
+    "mean-regularized, default strengths": shared,
+    "mean-regularized, cross-validated": GridSearchCV(
         shared,
         {"alpha": [0.1, 1.0, 10.0], "alpha_shared": [1e-3, 1.0, 1e3]},
         cv=TaskKFold(5, task_column=0, shuffle=True, random_state=0),
@@ -120,7 +120,7 @@ models = {
     for name, model in {
         "pooled": PooledClassifier(0.1, task_column=0),
         "separate": SharedL2Classifier(0.1, task_column=0),
-        "mean-regularised": MeanRegularizedClassifier(0.1, alpha_shared=0.1, task_column=0),
+        "mean-regularized": MeanRegularizedClassifier(0.1, alpha_shared=0.1, task_column=0),
     }.items()
 }
 scores = {name: [] for name in models}
@@ -138,10 +138,10 @@ print_table("Two scanners, alpha = 0.1", ["accuracy", "log-loss"], scores)
 
 # %%
 # What the two tasks look for, at the last draw: the coefficients of every class. A class that a
-# task never saw keeps those of the centre; the two that both saw are drawn together.
+# task never saw keeps those of the center; the two that both saw are drawn together.
 
-model = models["mean-regularised, seen"]
-rows = {"scanner A": model.coef_[0], "centre": model.shared_coef_, "scanner B": model.coef_[1]}
+model = models["mean-regularized, seen"]
+rows = {"scanner A": model.coef_[0], "center": model.shared_coef_, "scanner B": model.coef_[1]}
 limit = np.abs(model.coef_).max()
 figure, panels = plt.subplots(3, 8, figsize=(12, 5), layout="constrained")
 for k, axes in enumerate(panels[0]):
@@ -150,11 +150,11 @@ for line, (name, coef) in zip(panels, rows.items(), strict=True):
     for k, axes in enumerate(line):
         axes.imshow(coef[k].reshape(8, 8), cmap="RdBu", vmin=-limit, vmax=limit)
         axes.set(xticks=[], yticks=[])
-        seen = name == "centre" or k in CLASSES[name == "scanner B"]
+        seen = name == "center" or k in CLASSES[name == "scanner B"]
         for side in axes.spines.values():
             side.set(color="black" if seen else "0.85", lw=1.5)
     line[0].set_ylabel(name)
-figure.suptitle("Coefficients of each class; grey frames: classes that the task did not see")
+figure.suptitle("Coefficients of each class; gray frames: classes that the task did not see")
 
 path = Path("plot_digits_few_shot.png")
 figure.savefig(path, dpi=110)

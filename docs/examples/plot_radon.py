@@ -5,7 +5,7 @@ Radon in 85 counties: how lines shrink towards the state's
 Radon was measured in 919 houses of Minnesota, in the basement (floor 0) or on the first floor
 (floor 1). Each county is a task: a level and a slope. Some counties have a hundred houses, half
 of them have five or fewer. One line for all counties ignores that counties differ; a line of its
-own for each believes two houses; the mean-regularised model lets each county borrow as much as
+own for each believes two houses; the mean-regularized model lets each county borrow as much as
 it needs.
 
 The script prints cross-validated errors of the three and writes ``plot_radon.png``.
@@ -27,7 +27,7 @@ X = frame[["county", "floor"]]
 houses = X["county"].value_counts()
 
 # %%
-# Three models, one call each. Separate models are the mean-regularised one with its centre held
+# Three models, one call each. Separate models are the mean-regularized one with its center held
 # at zero slope and its levels free (``SharedL2Regressor``, but for a county that lost its only
 # house to the test fold: that one is predicted by the mean of the counties' levels). Every model
 # chooses its own strengths inside each training fold.
@@ -36,12 +36,12 @@ common = {"task_column": "county", "handle_unknown": "shared"}
 models = {
     "pooled": PooledRegressor(**common),
     "separate": MeanRegularizedRegressor(alpha_shared=np.inf, alpha_intercept=0.0, **common),
-    "mean-regularised": MeanRegularizedRegressor(**common),
+    "mean-regularized": MeanRegularizedRegressor(**common),
 }
 inner = TaskKFold(5, task_column="county", shuffle=True, random_state=0)
 outer = TaskKFold(5, task_column="county", shuffle=True, random_state=1)
 grids = {name: {"alpha": [0.1, 1.0, 10.0, 100.0, 1000.0]} for name in models}
-grids["mean-regularised"]["alpha_intercept"] = [1.0, 5.0, 20.0]
+grids["mean-regularized"]["alpha_intercept"] = [1.0, 5.0, 20.0]
 searches = {
     name: GridSearchCV(model, grids[name], cv=inner, scoring="neg_mean_squared_error")
     for name, model in models.items()
@@ -65,8 +65,8 @@ for name, search in searches.items():
 # six counties.
 
 fitted = {name: search.fit(X, y).best_estimator_ for name, search in searches.items()}
-separate, shrunk = fitted["separate"], fitted["mean-regularised"]
-colors = {"pooled": "0.6", "separate": "tab:orange", "mean-regularised": "tab:blue"}
+separate, shrunk = fitted["separate"], fitted["mean-regularized"]
+colors = {"pooled": "0.6", "separate": "tab:orange", "mean-regularized": "tab:blue"}
 
 figure = plt.figure(figsize=(12, 5.5), layout="constrained")
 left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
@@ -78,7 +78,7 @@ for t in range(len(shrunk.tasks_)):
         (separate.intercept_[t], separate.coef_[t, 0]),
         arrowprops={"arrowstyle": "-", "color": "0.8", "lw": 0.8},
     )
-for name, model in [("separate", separate), ("mean-regularised", shrunk)]:
+for name, model in [("separate", separate), ("mean-regularized", shrunk)]:
     axes.scatter(
         model.intercept_,
         model.coef_[:, 0],

@@ -6,7 +6,7 @@ The US EPA asks owners to act where radon exceeds 4 pCi/L. How likely is that fo
 its county and the floor it was measured on? Each of 85 counties is a task, half of them with five
 houses or fewer, many with no house above the level or none below. A logistic model of its own
 tells such a county that it is certain; one model for all tells every county the same; the
-mean-regularised model lets each borrow what it needs.
+mean-regularized model lets each borrow what it needs.
 
 The script prints cross-validated scores of the three and writes ``plot_radon_action_level.png``.
 """
@@ -35,7 +35,7 @@ few = X["county"].map(houses) <= 5
 print(f"{y.mean():.0%} of {len(y)} houses exceed 4 pCi/L\n")
 
 # %%
-# Separate models are the mean-regularised one with its centre held at zero slope and its levels
+# Separate models are the mean-regularized one with its center held at zero slope and its levels
 # free, so that a county that lost its only house to the test fold still has a prediction. Every
 # model chooses its own strengths inside each training fold, by log-loss.
 
@@ -43,12 +43,12 @@ common = {"task_column": "county", "handle_unknown": "shared"}
 models = {
     "pooled": PooledClassifier(**common),
     "separate": MeanRegularizedClassifier(alpha_shared=np.inf, alpha_intercept=0.0, **common),
-    "mean-regularised": MeanRegularizedClassifier(**common),
+    "mean-regularized": MeanRegularizedClassifier(**common),
 }
 inner = TaskKFold(5, task_column="county", shuffle=True, random_state=0)
 outer = TaskKFold(5, task_column="county", shuffle=True, random_state=1)
 grids = {name: {"alpha": [0.1, 1.0, 10.0, 100.0]} for name in models}
-grids["mean-regularised"]["alpha_intercept"] = [0.3, 1.0, 3.0, 10.0]
+grids["mean-regularized"]["alpha_intercept"] = [0.3, 1.0, 3.0, 10.0]
 searches = {
     name: GridSearchCV(model, grids[name], cv=inner, scoring="neg_log_loss")
     for name, model in models.items()
@@ -76,7 +76,7 @@ for name, p in probability.items():
 # probability for a basement in every county: alone, counties jump to 0 and 1; together, the small
 # ones stay near the state's and the large ones go where their houses are.
 
-colors = {"pooled": "0.55", "separate": "tab:orange", "mean-regularised": "tab:blue"}
+colors = {"pooled": "0.55", "separate": "tab:orange", "mean-regularized": "tab:blue"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
 left.plot([0, 1], [0, 1], color="0.85", lw=1)
 for name, (happened, predicted) in bins.items():
@@ -89,7 +89,7 @@ fitted = {name: search.fit(X, y).best_estimator_ for name, search in searches.it
 counties = houses.index[::-1]
 basements = pd.DataFrame({"county": counties, "floor": 0.0})
 place = houses[counties].to_numpy() * np.random.default_rng(0).uniform(0.93, 1.07, len(counties))
-for name in ("separate", "mean-regularised"):
+for name in ("separate", "mean-regularized"):
     p = fitted[name].predict_proba(basements)[:, 1]
     right.scatter(place, p, s=22, color=colors[name], alpha=0.75, lw=0, label=name)
 state = fitted["pooled"].predict_proba(basements.iloc[:1])[0, 1]

@@ -178,7 +178,7 @@ print(f"\nPicture written to {path}")
 
 # %%
 # School: 139 schools, 27 features of students. Norms depend on the units of the features, so they
-# are standardised. There is no graph of the schools, hence no `NetworkLasso`.
+# are standardized. There is no graph of the schools, hence no `NetworkLasso`.
 
 try:
     school = fetch_school(download_if_missing=False)

@@ -2,7 +2,7 @@
 Tuning and judging: how strongly to share, and who gains
 ========================================================
 
-Thirty tasks of 40 rows; their coefficients vary around a centre, and their noise from 0.5 to 3. How
+Thirty tasks of 40 rows; their coefficients vary around a center, and their noise from 0.5 to 3. How
 strongly should they be drawn together? The evidence answers without a single fold, leave-one-out
 and five folds by prediction. Noisy tasks can be weighed down by what the fit itself finds out about
 them. Then two tasks turn out to be of another kind: the report flags them, as those that sharing
@@ -30,7 +30,7 @@ T, D, ROWS = 30, 8, 40
 OTHERS = [7, 19]
 
 # %%
-# The tasks: coefficients around a centre, noise from 0.5 to 3.
+# The tasks: coefficients around a center, noise from 0.5 to 3.
 
 rng = np.random.default_rng(0)
 W = rng.standard_normal(D) + 0.4 * rng.standard_normal((T, D))
@@ -90,7 +90,7 @@ for name, model in (("evidence", auto), ("... weighted by noise", weighted)):
     print(f"  shared, {name:22}excess error {excess(refit, W):.3f}")
 
 # %%
-# The score over the strengths, the tasks on their way to the centre, the noise that was found, and
+# The score over the strengths, the tasks on their way to the center, the noise that was found, and
 # who gains in the mixed family.
 
 figure, axes = plt.subplots(2, 2, figsize=(11, 8.5), layout="constrained")

@@ -46,7 +46,7 @@ class GroupL21(TaskPenalty):
         return self.weight * float(np.sqrt(sizes) @ norms)
 
     def prox(self, Z, step=1.0):
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         norms, sizes, group = self._norms(Z)
         return Z * self._share(norms, sizes, step)[group]
 

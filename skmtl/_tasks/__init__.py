@@ -3,7 +3,7 @@
 Two layouts with one interface: ``LongData`` keeps rows grouped by task, ``WideData`` one X that
 all tasks share. Both hold X minus ``center``, the overall weighted mean of the features (zeros
 without an intercept), in C order and float64; predictions are ``x . w_t + level_t`` with this
-centred x. Tasks that have the same rows share a *block*, the unit of which moments are taken.
+centerd x. Tasks that have the same rows share a *block*, the unit of which moments are taken.
 """
 
 from skmtl._tasks._base import LossSums, Moments, TaskData, weighted_mean

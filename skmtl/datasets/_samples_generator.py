@@ -29,13 +29,13 @@ def make_multitask_regression(
 
     with w_s and all v_t ~ N(0, I / d), so that x . w_t has variance 1 and ``relatedness`` is the
     correlation of two tasks' coefficients. Given w_s, the coefficients are those of the
-    random-coefficient model that mean regularisation stands for, with
+    random-coefficient model that mean regularization stands for, with
     alpha = noise^2 d / (1 - relatedness) and alpha_intercept = noise^2 / intercept_scale^2.
 
     Parameters
     ----------
     n_tasks : int, default=20
-        Number of tasks T, labelled 0, ..., T - 1.
+        Number of tasks T, labeled 0, ..., T - 1.
     n_samples : int, default=50
         Rows per task, on average.
     n_features : int, default=10
@@ -117,13 +117,13 @@ def make_multitask_classification(
     Parameters
     ----------
     n_tasks : int, default=20
-        Number of tasks T, labelled 0, ..., T - 1.
+        Number of tasks T, labeled 0, ..., T - 1.
     n_samples : int, default=50
         Rows per task, on average.
     n_features : int, default=10
         Number of features d, the task column not counted.
     n_classes : int, default=2
-        Number of classes K, labelled 0, ..., K - 1. A small task may not show all of them.
+        Number of classes K, labeled 0, ..., K - 1. A small task may not show all of them.
     relatedness : float, default=0.8
         Correlation of two tasks' coefficients, in [0, 1]: 0 = unrelated, 1 = the same.
     imbalance : float, default=0.0

@@ -54,8 +54,8 @@ percentages is coded by 0/1 indicators, one per category.
 ``splits`` are the first five standard splits into 75% training and 25% test rows, as 0-based row
 numbers that can be passed as ``cv=``.
 
-H. Goldstein, Multilevel modelling of survey data, The Statistician 40(2), 1991, 235-244.
-Data from the Centre for Multilevel Modelling, Bristol; coding and splits by
+H. Goldstein, Multilevel modeling of survey data, The Statistician 40(2), 1991, 235-244.
+Data from the Center for Multilevel Modeling, Bristol; coding and splits by
 A. Argyriou, T. Evgeniou and M. Pontil, Convex multi-task feature learning, Machine Learning 73,
 2008, 243-272. DOI 10.1007/s10994-007-5040-8. Fetched from data/school
 in https://github.com/tjanez/PyMTL (commit 97dfc15; GPL-3.0-or-later); not part of this package.

@@ -14,7 +14,7 @@ _STEP = 1e-3  # of central differences, in log alpha
 class LaplaceEvidence:
     """Minus twice the log evidence of strengths, the integral over all coefficients.
 
-    The deviations v_t ~ N(0, I / alpha_t), q_t ~ N(0, 1 / alpha_intercept) and the centre
+    The deviations v_t ~ N(0, I / alpha_t), q_t ~ N(0, 1 / alpha_intercept) and the center
     w ~ N(0, I / alpha_shared), flat where that is 0, with a flat c, are integrated out about
     their mode. With f the objective at the mode, ``H`` its Hessian and ``P`` that of the penalty,
     in all coordinates that are not flat, of which there are p::
@@ -48,7 +48,7 @@ class LaplaceEvidence:
     def objection(self, max_iter, tol):
         """Return why the evidence is improper whatever the strengths, or None.
 
-        A flat centre has a mode unless one model of all tasks separates the classes.
+        A flat center has a mode unless one model of all tasks separates the classes.
         """
         data, penalty = self._problem.data, self._problem.penalty
         free_levels = penalty.alpha_intercept == 0 and not penalty.fixed_level

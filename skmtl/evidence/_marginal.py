@@ -11,7 +11,7 @@ _EPS = np.finfo(np.float64).eps
 
 
 class Fixed(NamedTuple):
-    """What is left of the rows at some variance ratios: generalised least squares.
+    """What is left of the rows at some variance ratios: generalized least squares.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Fixed(NamedTuple):
     E : ndarray of shape (B, d + 1)
         Features and constant of the mean row, given the others.
     system : ndarray
-        ``X' V^-1 X`` of the fixed columns, with the penalty on the centre.
+        ``X' V^-1 X`` of the fixed columns, with the penalty on the center.
     log_det : float
         ``log|V| + log|X' V^-1 X|``.
     flat : int

@@ -1,4 +1,4 @@
-"""The strengths that minimise a criterion, among them the limits inf."""
+"""The strengths that minimize a criterion, among them the limits inf."""
 
 from itertools import product
 
@@ -12,7 +12,7 @@ _TIE = 1e-8  # a limit is taken where no finite strength is better than this
 _CLOSE = 1e-3  # difference of values below which more digits may decide
 
 
-def minimise(criterion, typical, lower, upper, *, polish):
+def minimize(criterion, typical, lower, upper, *, polish):
     """Return the logarithms (k,) at which the criterion is least; inf is one that is tried.
 
     Parameters
@@ -21,7 +21,7 @@ def minimise(criterion, typical, lower, upper, *, polish):
         ``criterion(x, gradient=False)`` is the value at x (k,), of which entries may be inf; with
         ``gradient`` it is the value and its derivatives, those of entries that are inf unused.
     typical, lower, upper : ndarray of shape (k,)
-        Centre of the grid, and bounds of what is finite.
+        Center of the grid, and bounds of what is finite.
     polish : bool
         Whether derivatives are exact, so that their root is worth finding to the last digits.
     """

@@ -70,16 +70,16 @@ def pooling_factor(
 ) -> Array:
     """Return which share of its coefficients each task takes from the others.
 
-    Given the centre (or its neighbours in a graph), the coefficients of a task are a mean of its
-    own least squares estimate and of the centre's, with the matrix weights ``M^-1 H`` and
+    Given the center (or its neighbors in a graph), the coefficients of a task are a mean of its
+    own least squares estimate and of the center's, with the matrix weights ``M^-1 H`` and
     ``M^-1 D``: H is the curvature of its loss, D that of the penalty that ties it, and M = H + D.
-    The factor is the mean weight of the centre over the coefficients and the level::
+    The factor is the mean weight of the center over the coefficients and the level::
 
         lambda_t = tr(M_t^-1 D_t) / (d + 1)
 
     It is 0 for a separate model, which SharedL2 is at any alpha, as it shrinks to zero and not to
     others; and 1 where all is shared. It is also the mean over coefficients of their variance
-    given the data and the centre, in units of their variance between tasks: for a mean of n_t rows
+    given the data and the center, in units of their variance between tasks: for a mean of n_t rows
     with noise variance s^2 and variance v between tasks, (s^2 / n_t) / (s^2 / n_t + v), which is
     the pooling factor of Gelman and Pardoe.
 
@@ -118,7 +118,7 @@ def pooling_factor(
     taken = np.empty(len(H))
     for t, own in enumerate(H):
         free = np.isfinite(ties[t])
-        weight = np.ones(len(own))  # of the centre, coordinate by coordinate
+        weight = np.ones(len(own))  # of the center, coordinate by coordinate
         if free.any():
             part = own[np.ix_(free, free)]
             weight[free] = 1.0 - np.diag(_own_weight(part, ties[t, free], part))
@@ -212,8 +212,8 @@ def _ties(problem, size):
     penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
     ties, shares = np.empty((T, d + 1)), np.ones((T, d + 1))
     if isinstance(penalty, GraphCoupling):
-        curvature, centre = penalty.curvature(), Coefficients.zeros(T, 1)._replace(w=np.ones(1))
-        strength, ones = curvature.V[:, 0], penalty.gradient(centre).V[:, 0]
+        curvature, center = penalty.curvature(), Coefficients.zeros(T, 1)._replace(w=np.ones(1))
+        strength, ones = curvature.V[:, 0], penalty.gradient(center).V[:, 0]
         ties[:, :-1], ties[:, -1] = curvature.V, curvature.q
         share = np.divide(strength - ones, strength, out=np.zeros(T), where=strength > 0)
         shares[:, :-1] = share[:, None]
@@ -239,7 +239,7 @@ def _own_weight(H, ties, sides):
 def _around_center(H, problem):
     """Return df_t by elimination of the deviations; the names are those of the formula.
 
-    A deviation follows the centre by ``R_t = I - M_t^- H_t``. The system of the centre is
+    A deviation follows the center by ``R_t = I - M_t^- H_t``. The system of the center is
     ``S = sum H_t R_t + alpha_shared``, and ``df_t = tr(M_t^- H_t) + tr(S^- R_t' H_t R_t)``.
     """
     ties, _ = _ties(problem, H.shape[-1])

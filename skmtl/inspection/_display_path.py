@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._typing import Axes, Estimator
-from skmtl.inspection._plotting import GREY, LINES, make_axes, tidy
+from skmtl.inspection._plotting import GRAY, LINES, make_axes, tidy
 
 
 class PathLine(NamedTuple):
@@ -205,7 +205,7 @@ class RegularizationPathDisplay:
             marks = [(self.best_alpha_, "-", "best, one s.e.")]
         for alpha, style, name in marks:
             label = f"{name}: {alpha:.3g}"
-            ax.axvline(alpha, color=GREY, ls=style, lw=1, zorder=0, label=label)
+            ax.axvline(alpha, color=GRAY, ls=style, lw=1, zorder=0, label=label)
         ax.set_xscale("log")
         ax.set_xlabel(self.parameter.split("__")[-1])
         ax.set_ylabel(f"mean test {self.score}")

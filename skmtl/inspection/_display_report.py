@@ -10,7 +10,7 @@ from skmtl._typing import Axes, Estimator, Table
 from skmtl.inspection._models import final_step
 from skmtl.inspection._plotting import (
     BLUE,
-    GREY,
+    GRAY,
     NAMED,
     ORANGE,
     make_axes,
@@ -192,7 +192,7 @@ class SharingReportDisplay:
     def _rows(self, place):
         """Label tasks that lie above each other."""
         ax = self.ax_
-        ax.axvline(0, color=GREY, lw=1, zorder=0)
+        ax.axvline(0, color=GRAY, lw=1, zorder=0)
         ax.set_yticks(place, shortened([self.tasks[t] for t in self.order_]))
         ax.set_ylim(-0.8, len(place) - 0.2)
         ax.set_xlabel(f"gain from sharing ± 1 s.e. ({self.unit})")
@@ -202,7 +202,7 @@ class SharingReportDisplay:
     def _columns(self, place):
         """Label tasks that stand side by side."""
         ax = self.ax_
-        ax.axhline(0, color=GREY, lw=1, zorder=0)
+        ax.axhline(0, color=GRAY, lw=1, zorder=0)
         ax.set_xlim(-2, len(place) + 1)
         ax.set_xticks([])
         ax.set_xlabel(f"{len(place)} tasks, by their gain")

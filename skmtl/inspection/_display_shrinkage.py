@@ -1,4 +1,4 @@
-"""Display of how far each task is drawn from its own estimate to the centre."""
+"""Display of how far each task is drawn from its own estimate to the center."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -12,7 +12,7 @@ from skmtl._typing import Axes, Estimator
 from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.inspection._plotting import (
     BLUE,
-    GREY,
+    GRAY,
     NAMED,
     ORANGE,
     make_axes,
@@ -26,7 +26,7 @@ LEVEL = "level"
 
 
 class CoefficientShrinkageDisplay:
-    """Own estimate, shared estimate and centre, task by task.
+    """Own estimate, shared estimate and center, task by task.
 
     Of one coefficient, tasks stand in the order of their rows, the smallest first: the arrows
     shrink from left to right as tasks have more to say for themselves. Of two coefficients,
@@ -183,9 +183,9 @@ class CoefficientShrinkageDisplay:
         ax, order = self.ax_, self.order_
         at, own, shared = np.arange(len(order)), self.own[order, 0], self.shared[order, 0]
         size = 5 if len(order) <= NAMED else 3
-        ax.axhline(self.center[0], color=ORANGE, ls="--", lw=1, label="centre")
-        ax.vlines(at, own, shared, color=GREY, lw=0.8, zorder=1)
-        ax.plot(at, own, "o", ms=size, mfc="white", mec=GREY, label="own estimate")
+        ax.axhline(self.center[0], color=ORANGE, ls="--", lw=1, label="center")
+        ax.vlines(at, own, shared, color=GRAY, lw=0.8, zorder=1)
+        ax.plot(at, own, "o", ms=size, mfc="white", mec=GRAY, label="own estimate")
         ax.plot(at, shared, "o", ms=size, color=BLUE, label="shared estimate")
         ax.set_ylabel(self.names[0])
         if len(order) <= NAMED:
@@ -205,11 +205,11 @@ class CoefficientShrinkageDisplay:
         ax = self.ax_
         few = len(self.order_) <= 15
         for own, shared in zip(self.own, self.shared, strict=True):
-            ax.plot(*np.transpose([own, shared]), color=GREY, lw=0.8, zorder=1)
+            ax.plot(*np.transpose([own, shared]), color=GRAY, lw=0.8, zorder=1)
         size = 5 if few else 3.5
-        ax.plot(*self.own.T, "o", ms=size, mfc="white", mec=GREY, label="own estimate")
+        ax.plot(*self.own.T, "o", ms=size, mfc="white", mec=GRAY, label="own estimate")
         ax.plot(*self.shared.T, "o", ms=size, color=BLUE, label="shared estimate")
-        ax.plot(*self.center, "X", ms=9, color=ORANGE, label="centre")
+        ax.plot(*self.center, "X", ms=9, color=ORANGE, label="center")
         if few:
             for own, label in zip(self.own, shortened(self.tasks), strict=True):
                 ax.annotate(label, own, (4, 4), textcoords="offset points", fontsize=8)

@@ -24,7 +24,7 @@ class TaskSimilarityDisplay:
     kind : {"similarity", "distance", "affinity"}, default="similarity"
         From -1 to 1; from 0 up; or gains around 0.
     label : str, default=None
-        What is measured, beside the colour bar.
+        What is measured, beside the color bar.
 
     Attributes
     ----------

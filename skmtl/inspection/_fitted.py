@@ -29,7 +29,7 @@ def transformed(before, X):
 def coefficient_rows(model, *, centered=False):
     """Return the coefficients of each task in one row, (T, d) or (T, K d) of K classes.
 
-    ``centered`` takes off the shared ones, or their mean where the model has no centre.
+    ``centered`` takes off the shared ones, or their mean where the model has no center.
     """
     coef = np.asarray(model.coef_)
     if centered:

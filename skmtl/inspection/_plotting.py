@@ -1,9 +1,9 @@
-"""What the displays share: axes, colours, labels that fit."""
+"""What the displays share: axes, colors, labels that fit."""
 
 import numpy as np
 
-# Of the palette by Okabe and Ito, which the colour blind can tell apart.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8c8c8c"
+# Of the palette by Okabe and Ito, which the color blind can tell apart.
+BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#8c8c8c"
 LINES = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 NAMED = 40  # tasks whose names have room along an axis
 

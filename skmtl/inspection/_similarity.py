@@ -41,7 +41,7 @@ def task_similarity(
         deviation of their difference, in the units of y. Units of features no longer matter.
     centered : bool, default=False
         Compare deviations from the shared coefficients (from their mean, in a model without a
-        centre). Coefficients that a model draws together are all alike; their deviations are not.
+        center). Coefficients that a model draws together are all alike; their deviations are not.
 
     Returns
     -------

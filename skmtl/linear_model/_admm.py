@@ -10,7 +10,7 @@ from skmtl.penalties import TaskPenalty
 class ADMMRegressor(StructuredModel, Regressor):
     """Linear regressions of many tasks, coupled by a penalty of your choice.
 
-    Minimises, over all w_t and levels c_t, and over their centre c::
+    Minimizes, over all w_t and levels c_t, and over their center c::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . (x_i - xbar) - c_t(i))^2
             + alpha penalty(W) + alpha_intercept/2 sum_t (c_t - c)^2
@@ -34,7 +34,7 @@ class ADMMRegressor(StructuredModel, Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred.
+        Whether to fit levels. Without, the features are not centerd.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
         is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
@@ -113,7 +113,7 @@ feature_names_in_
 class ADMMClassifier(StructuredModel, MultiTaskClassifier):
     """Logistic regressions of many tasks, coupled by a penalty of your choice.
 
-    Minimises, over all w_t and levels c_t, and over their centre c::
+    Minimizes, over all w_t and levels c_t, and over their center c::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . (x_i - xbar) + c_t(i))))
             + alpha penalty(W) + alpha_intercept/2 sum_t (c_t - c)^2
@@ -138,7 +138,7 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred.
+        Whether to fit levels. Without, the features are not centerd.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit.
     class_weight : None, "balanced" or dict, default=None

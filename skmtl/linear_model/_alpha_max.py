@@ -41,7 +41,7 @@ def alpha_max(
     Returns
     -------
     float
-        The dual norm of the gradient of the loss, at the fit without what the norm penalises.
+        The dual norm of the gradient of the loss, at the fit without what the norm penalizes.
 
     Raises
     ------
@@ -91,6 +91,6 @@ def _alpha_max(model, problem):
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
         raise ValueError(
             f"There is no alpha_max of {model.penalty!r} on these data: a strength is 0, or the "
-            "fit without what it penalises has no finite solution (separable classes)."
+            "fit without what it penalizes has no finite solution (separable classes)."
         )
     return result

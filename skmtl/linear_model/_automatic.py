@@ -12,7 +12,7 @@ from skmtl.evidence import (
     LaplaceEvidence,
     RestrictedLikelihood,
     central_differences,
-    minimise,
+    minimize,
 )
 from skmtl.linear_model._couplings import AUTO, is_auto
 from skmtl.penalties import Coefficients
@@ -35,7 +35,7 @@ class Strengths(NamedTuple):
 
 
 class AutomaticStrengths:
-    """A model around a centre whose strengths may be "auto": those of the largest evidence.
+    """A model around a center whose strengths may be "auto": those of the largest evidence.
 
     They are found between the data and the fit: a Problem goes in, and the same with another
     penalty comes out. The fit goes on as if the numbers had been passed.
@@ -73,7 +73,7 @@ class AutomaticStrengths:
         else:
             self._check_told(names, rows, problem.penalty)
             _check_scale(problem)
-            strengths = self._maximise(names, problem)
+            strengths = self._maximize(names, problem)
         return _with_strengths(problem, names, strengths), strengths
 
     def _check_found(self, names):
@@ -126,7 +126,7 @@ class AutomaticStrengths:
 
         # Products are small: threads of BLAS would wait for each other.
         with one_blas_thread():
-            x = minimise(on_logarithms, typical, lower, upper, polish=polish)
+            x = minimize(on_logarithms, typical, lower, upper, polish=polish)
         return strengths(x), [n for n, none in zip(names, x <= lower + 1e-6, strict=True) if none]
 
     def _keep(self, solution, problem):
@@ -150,7 +150,7 @@ class RestrictedStrengths(AutomaticStrengths):
 
     _curvature = 1.0
 
-    def _maximise(self, names, problem):
+    def _maximize(self, names, problem):
         """Return the ``Strengths`` of the largest restricted likelihood."""
         _warn_of_free_center(names, problem)
         likelihood = RestrictedLikelihood(problem)
@@ -202,7 +202,7 @@ class RestrictedStrengths(AutomaticStrengths):
         )
         if left < 1:
             raise ValueError(
-                f"{' and '.join(f'{n}={AUTO!r}' for n in names)}: what is not penalised fits the "
+                f"{' and '.join(f'{n}={AUTO!r}' for n in names)}: what is not penalized fits the "
                 "rows exactly, which leaves nothing to estimate variances from (weights count "
                 f"rows, and {left:.3g} of them are left). Set alpha_shared to a positive number, "
                 "take more rows, or weights that are not far below 1."
@@ -214,7 +214,7 @@ class LaplaceStrengths(AutomaticStrengths):
 
     _curvature = 0.25
 
-    def _maximise(self, names, problem):
+    def _maximize(self, names, problem):
         """Return the ``Strengths`` of the largest evidence."""
         which = " and ".join(f"{name}={AUTO!r}" for name in names)
         if problem.loss.outputs:
@@ -270,12 +270,12 @@ _CAUSES = {
 
 
 def _warn_of_free_center(names, problem):
-    """Warn where the centre fits all rows whatever the strengths are."""
+    """Warn where the center fits all rows whatever the strengths are."""
     n, d = problem.data.X.shape
     if problem.penalty.alpha_shared == 0 and n <= d:
         warn(
             f"{' and '.join(f'{name}={AUTO!r}' for name in names)} tells how tasks differ, and "
-            f"with alpha_shared=0 nothing holds their centre: {d} features fit {n} rows exactly. "
+            f"with alpha_shared=0 nothing holds their center: {d} features fit {n} rows exactly. "
             "Set alpha_shared, or search for it with RegularizationPathCV(..., "
             "strengths={'alpha_shared': ...})."
         )

@@ -33,7 +33,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     """
 
     _has_center = True
-    _alternative: str  # a model of the same kind that has a centre, for messages
+    _alternative: str  # a model of the same kind that has a center, for messages
     _by_task: tuple[str, ...] = ("coef_", "intercept_", "task_counts_", "task_weight_")
     _progress = None  # what callbacks are told, while fit runs
     _split = None  # how the penalty saw the last solution, for a warm start
@@ -192,7 +192,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
                 raise ValueError(message)
             if self.handle_unknown == "warn":
                 warn(f"{message} Now the shared model is used.")
-            # Code -1 finds the centre behind the last task.
+            # Code -1 finds the center behind the last task.
             coef = np.concatenate([coef, self.shared_coef_[None]])
             intercept = np.concatenate([intercept, np.asarray(self.shared_intercept_)[None]])
         z = np.empty((len(X), *intercept.shape[1:]))
@@ -217,7 +217,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return remedies or [f"a model with a shared part, such as {self._alternative}"]
 
     def _adapt(self, X, y, sample_weight):
-        """Return a copy with the tasks of these rows fitted given the centre."""
+        """Return a copy with the tasks of these rows fitted given the center."""
         check_is_fitted(self)
         if self.task_column is None:
             raise ValueError(
@@ -254,14 +254,14 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return adapted
 
     def _fit_held(self, rows, task_weight=None):
-        """Return the ``Fit`` of the rows given the centre of the last fit."""
+        """Return the ``Fit`` of the rows given the center of the last fit."""
         rows, problem, offset = self._prepare(rows, task_weight=task_weight, fitted=True)
         problem = problem.with_penalty(problem.penalty.hold_center())
         center = self._feature_mean
         level = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
         start = start._replace(w=self.shared_coef_, c=np.asarray(level - offset))
-        # Copies of the coefficients know nothing of a centre that is held.
+        # Copies of the coefficients know nothing of a center that is held.
         name = "direct" if self.solver == "admm" else self._choose_solver(problem)
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
         return Fit(rows, problem, offset, solver, solver.solve(start))
@@ -277,7 +277,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} has no shared model to predict unknown tasks with, got "
                 f"handle_unknown={self.handle_unknown!r}. Use handle_unknown='error', or a model "
-                f"with a centre such as {self._alternative}."
+                f"with a center such as {self._alternative}."
             )
         if self.solver not in ["auto", *SOLVERS]:
             raise ValueError(

@@ -183,7 +183,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         if separated.any():
             warn(
                 f"The features separate classes of {_named(rows.tasks[separated])}, and nothing "
-                "penalises coefficients that grow without bound: they were stopped on the way, "
+                "penalizes coefficients that grow without bound: they were stopped on the way, "
                 f"and their size means nothing. Raise {self._bounds}."
             )
 
@@ -197,7 +197,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             fate = "with task_classes='seen' it is always predicted there"
         elif penalty.alpha_intercept == 0:
             fate = (
-                "free intercepts leave other classes no chance there. A model with a centre and "
+                "free intercepts leave other classes no chance there. A model with a center and "
                 f"alpha_intercept > 0, such as {self._alternative}, learns it from the other tasks"
             )
         elif self._has_center and (penalty.alpha[single] > 0).all():

@@ -22,7 +22,7 @@ from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separa
 class PooledClassifier(MultiTaskClassifier):
     """One logistic regression for all tasks: hard sharing.
 
-    Minimises, over w, the levels c_t and their centre c::
+    Minimizes, over w, the levels c_t and their center c::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w . (x_i - xbar) + c_t(i))))
             + alpha/2 ||w||^2 + alpha_intercept/2 sum_t (c_t - c)^2
@@ -42,7 +42,7 @@ class PooledClassifier(MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred.
+        Whether to fit levels. Without, the features are not centerd.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit. With
         "seen", tasks of different questions (digits beside letters) share what they can.
@@ -152,7 +152,7 @@ class PooledClassifier(MultiTaskClassifier):
 class SharedL2Classifier(MultiTaskClassifier):
     """A logistic regression per task, each with its own strength: no sharing but of alpha.
 
-    Minimises, over all w_t and b_t::
+    Minimizes, over all w_t and b_t::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . x_i + b_t(i)))) + 1/2 sum_t alpha_t ||w_t||^2
 
@@ -244,9 +244,9 @@ n_iter_, history_, n_features_in_, feature_names_in_
 
 
 class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
-    """A logistic regression per task, each drawn to a common centre that is learned with them.
+    """A logistic regression per task, each drawn to a common center that is learned with them.
 
-    Minimises, over all w_t and levels c_t and over their centre (w, c)::
+    Minimizes, over all w_t and levels c_t and over their center (w, c)::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . (x_i - xbar) + c_t(i))))
             + 1/2 sum_t alpha_t ||w_t - w||^2 + alpha_shared/2 ||w||^2
@@ -254,18 +254,18 @@ class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
 
     with y_i = +-1, xbar the weighted mean of the features, s_i the sample (times class) and a_t
     the task weights. More than two classes have a w_t, w, c_t and c each, in a softmax: classes
-    that a task lacks come from the centre.
+    that a task lacks come from the center.
 
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Strength that draws the tasks to the centre, in [0, inf], for all tasks or for each: an
+        Strength that draws the tasks to the center, in [0, inf], for all tasks or for each: an
         array in the order of the sorted labels, or a dict from label to number. 0 gives separate
         models, inf pooled slopes. "auto", for two classes, takes the one number of the largest
         evidence, by the Laplace approximation. That finds differences between tasks with few rows
         smaller than they are.
     alpha_shared : float, default=1e-3
-        Strength of the penalty on the centre; more than 0 keeps it finite where classes are
+        Strength of the penalty on the center; more than 0 keeps it finite where classes are
         separable.
     alpha_intercept : float or "auto", default=1.0
         Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one. A
@@ -275,7 +275,7 @@ class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred.
+        Whether to fit levels. Without, the features are not centerd.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit. With
         "seen", tasks of different questions (digits beside letters) share what they can.
@@ -306,7 +306,7 @@ class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
     coef_ : ndarray of shape (n_tasks, n_features) or (n_tasks, n_classes, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     shared_coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
-        The centre w.
+        The center w.
     alpha_, alpha_intercept_ : float
         The strengths used; ``alpha_`` by task where ``alpha`` is.
     tau2_, tau2_intercept_ : float
@@ -374,10 +374,10 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         return mean_coupling(self, tasks)
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit tasks from new rows given the centre, and leave all others as they are.
+        """Fit tasks from new rows given the center, and leave all others as they are.
 
         A task that is new is added; one that is known is fitted anew, from these rows alone. The
-        centre does not move: this is what the model predicts for a task that arrives after
+        center does not move: this is what the model predicts for a task that arrives after
         training.
 
         Parameters

@@ -1,4 +1,4 @@
-"""What the models of this folder penalise, of regressors and classifiers alike."""
+"""What the models of this folder penalize, of regressors and classifiers alike."""
 
 import numpy as np
 
@@ -9,17 +9,17 @@ AUTO = "auto"  # a strength that the data are to tell
 
 
 def pooled_coupling(model, tasks):
-    """One w for all tasks: they cannot leave the centre, which alone is penalised."""
+    """One w for all tasks: they cannot leave the center, which alone is penalized."""
     return _coupling(model, tasks, np.inf, model.alpha, "alpha", model.alpha_intercept)
 
 
 def separate_coupling(model, tasks):
-    """Tasks around a centre that is held at zero, with free levels."""
+    """Tasks around a center that is held at zero, with free levels."""
     return _coupling(model, tasks, model.alpha, np.inf, "alpha_shared", 0.0)
 
 
 def mean_coupling(model, tasks):
-    """Tasks around a centre that is found with them; 1.0 holds the place of what is "auto"."""
+    """Tasks around a center that is found with them; 1.0 holds the place of what is "auto"."""
     alpha, alpha_intercept = (
         1.0 if is_auto(strength) else strength for strength in (model.alpha, model.alpha_intercept)
     )
@@ -32,7 +32,7 @@ def is_auto(strength):
 
 
 def _coupling(model, tasks, alpha, center, name, alpha_intercept):
-    """Return the coupling, ``name`` what the strength on the centre is called by users."""
+    """Return the coupling, ``name`` what the strength on the center is called by users."""
     return MeanCoupling(
         _input.per_task(alpha, "alpha", tasks),
         _input.strength(center, name),

@@ -15,23 +15,23 @@ from skmtl.linear_model._regressors import Regressor
 
 
 class GraphRegularizedRegressor(GraphModel, Regressor):
-    """A ridge regression per task, each drawn to its neighbours in a graph.
+    """A ridge regression per task, each drawn to its neighbors in a graph.
 
-    Minimises, over all w_t and levels c_t::
+    Minimizes, over all w_t and levels c_t::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . (x_i - xbar) - c_t(i))^2
             + alpha/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2
             + alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2
 
     with xbar the weighted mean of the features, s_i the sample and a_t the task weights: regions
-    and their neighbours, months in a row, products in a hierarchy.
+    and their neighbors, months in a row, products in a hierarchy.
 
     Parameters
     ----------
     alpha : float, default=1.0
         Strength along the graph, in [0, inf); inf only without a ``task_graph``.
     task_graph : None, array of shape (n_tasks, n_tasks) or list of tuples, default=None
-        Weights A of the links. None links all pairs by 1 / n_tasks: the mean-regularised model. An
+        Weights A of the links. None links all pairs by 1 / n_tasks: the mean-regularized model. An
         array (dense or sparse) is a symmetric adjacency in the order of the sorted labels. Tuples
         are edges (label, label) or (label, label, weight), in the labels' own type; labels without
         rows are latent tasks, such as the parents in a tree.
@@ -44,7 +44,7 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred.
+        Whether to fit levels. Without, the features are not centerd.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
         is estimated with the model; such that the largest mean loss of a task is as small as it
@@ -120,9 +120,9 @@ feature_names_in_
 
 
 class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
-    """A logistic regression per task, each drawn to its neighbours in a graph.
+    """A logistic regression per task, each drawn to its neighbors in a graph.
 
-    Minimises, over all w_t and levels c_t::
+    Minimizes, over all w_t and levels c_t::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . (x_i - xbar) + c_t(i))))
             + alpha/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2
@@ -136,7 +136,7 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
     alpha : float, default=1.0
         Strength along the graph, in [0, inf); inf only without a ``task_graph``.
     task_graph : None, array of shape (n_tasks, n_tasks) or list of tuples, default=None
-        Weights A of the links. None links all pairs by 1 / n_tasks: the mean-regularised model. An
+        Weights A of the links. None links all pairs by 1 / n_tasks: the mean-regularized model. An
         array (dense or sparse) is a symmetric adjacency in the order of the sorted labels. Tuples
         are edges (label, label) or (label, label, weight), in the labels' own type; labels without
         rows are latent tasks, such as the parents in a tree.
@@ -150,7 +150,7 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred.
+        Whether to fit levels. Without, the features are not centerd.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit.
     class_weight : None, "balanced" or dict, default=None

@@ -125,10 +125,10 @@ def _open_apart(W, problem, tasks):
 
 
 def _all_pairs(n_tasks, alpha, shared, alpha_intercept, held):
-    """Return the coupling to a centre that links of all pairs by 1 / T amount to.
+    """Return the coupling to a center that links of all pairs by 1 / T amount to.
 
     With ``W_t = mean + V_t`` they are ``alpha/2 sum ||V_t||^2``, to which ``shared`` adds itself
-    and ``T shared/2 ||mean||^2``; a centre of strength b leaves ``T a b / (T a + b)`` of it.
+    and ``T shared/2 ||mean||^2``; a center of strength b leaves ``T a b / (T a + b)`` of it.
     """
     center = 0.0
     if shared > 0:

@@ -53,7 +53,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
 class PooledRegressor(Regressor):
     """One ridge regression for all tasks: hard sharing.
 
-    Minimises, over w, the levels c_t and their centre c::
+    Minimizes, over w, the levels c_t and their center c::
 
         1/2 sum_i a_t(i) s_i (y_i - w . (x_i - xbar) - c_t(i))^2
             + alpha/2 ||w||^2 + alpha_intercept/2 sum_t (c_t - c)^2
@@ -72,7 +72,7 @@ class PooledRegressor(Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred.
+        Whether to fit levels. Without, the features are not centerd.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
         is estimated with the model; such that the largest mean loss of a task is as small as it
@@ -169,7 +169,7 @@ class PooledRegressor(Regressor):
 class SharedL2Regressor(Regressor):
     """A ridge regression per task, each with its own strength: no sharing but of alpha.
 
-    Minimises, over all w_t and b_t::
+    Minimizes, over all w_t and b_t::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . x_i - b_t(i))^2 + 1/2 sum_t alpha_t ||w_t||^2
 
@@ -249,9 +249,9 @@ n_features_in_, feature_names_in_
 
 
 class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
-    """A ridge regression per task, each drawn to a common centre that is learned with them.
+    """A ridge regression per task, each drawn to a common center that is learned with them.
 
-    Minimises, over all w_t and levels c_t and over their centre (w, c)::
+    Minimizes, over all w_t and levels c_t and over their center (w, c)::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . (x_i - xbar) - c_t(i))^2
             + 1/2 sum_t alpha_t ||w_t - w||^2 + alpha_shared/2 ||w||^2
@@ -264,12 +264,12 @@ class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Strength that draws the tasks to the centre, in [0, inf], for all tasks or for each: an
+        Strength that draws the tasks to the center, in [0, inf], for all tasks or for each: an
         array in the order of the sorted labels, or a dict from label to number. 0 gives separate
         models, inf pooled slopes. "auto" takes the one number of the largest restricted
         likelihood: nothing to tune. Features should then be of similar scales.
     alpha_shared : float, default=0.0
-        Strength of the penalty on the centre. With 0 the centre is the one of minimum norm where
+        Strength of the penalty on the center. With 0 the center is the one of minimum norm where
         the data leave it open.
     alpha_intercept : float or "auto", default=1.0
         Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one. A
@@ -279,7 +279,7 @@ class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centred, and a column of ones is a
+        Whether to fit levels. Without, the features are not centerd, and a column of ones is a
         feature like any other.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
@@ -305,7 +305,7 @@ class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     shared_coef_ : ndarray of shape (n_features,)
-        The centre w.
+        The center w.
     alpha_, alpha_intercept_ : float
         The strengths used; ``alpha_`` by task where ``alpha`` is.
     sigma2_, tau2_, tau2_intercept_ : float
@@ -371,10 +371,10 @@ history_, n_features_in_, feature_names_in_
         return mean_coupling(self, tasks)
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit tasks from new rows given the centre, and leave all others as they are.
+        """Fit tasks from new rows given the center, and leave all others as they are.
 
         A task that is new is added; one that is known is fitted anew, from these rows alone. The
-        centre does not move: this is what the model predicts for a task that arrives after
+        center does not move: this is what the model predicts for a task that arrives after
         training.
 
         Parameters

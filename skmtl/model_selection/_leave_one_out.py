@@ -20,7 +20,7 @@ def left_out(path, systems, X, Y, weight, places, total, out):
 
     The fit is linear in y, and row i takes the share h_i of its own prediction: without it the
     residual is ``r_i / (1 - h_i)``. In the wide form a row is left out with all its targets,
-    which the centre ties to each other. Where levels and features are measured stays what it is.
+    which the center ties to each other. Where levels and features are measured stays what it is.
 
     Raises ``NothingLeftError`` where nothing is left to predict a row with.
 
@@ -71,9 +71,9 @@ def left_out(path, systems, X, Y, weight, places, total, out):
 
 
 def _through_center(path, systems, b, A):
-    """Return how far the centre takes a row's target back to its prediction, (n, C).
+    """Return how far the center takes a row's target back to its prediction, (n, C).
 
-    A has the rows of block b in its eigenvectors. A row tells the centre ``E' [a, hold]`` with
+    A has the rows of block b in its eigenvectors. A row tells the center ``E' [a, hold]`` with
     ``E' = [Q share, 0; -g inverse, 1]``, and ``[a, hold]' E S^-1 E' [a, hold]`` comes back: the
     squared norm of a linear map of the row.
     """

@@ -34,8 +34,8 @@ class RegularizationPathCV(
     """Choose alpha, and other strengths, by cross-validation: fast, and as GridSearchCV would.
 
     What the fits of a search have in common is computed once. With a squared loss and tasks tied
-    to a centre (`PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor`), the rows are
-    read once, training sets are sums of moments, and one factorisation serves all alpha; leaving
+    to a center (`PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor`), the rows are
+    read once, training sets are sums of moments, and one factorization serves all alpha; leaving
     out every single row costs about as much. Other models go from the strongest coupling to the
     weakest, each fit from the solution before.
 

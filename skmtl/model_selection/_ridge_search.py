@@ -1,4 +1,4 @@
-"""Scores over strengths where the loss is squared and the coupling a ridge to a centre."""
+"""Scores over strengths where the loss is squared and the coupling a ridge to a center."""
 
 import time
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""Squared loss and a ridge coupling to a centre: one factorisation for all strengths alpha."""
+"""Squared loss and a ridge coupling to a center: one factorization for all strengths alpha."""
 
 from functools import cached_property
 
@@ -14,7 +14,7 @@ class SpectralPath:
 
     With ``G_t`` the Gram of task t after its level is eliminated, ``G_t = Q diag(e) Q'`` once, and
     ``(G_t + alpha I)^-1`` is a division for every alpha. What is left for each is the system of
-    the centre,
+    the center,
 
         S = sum_t alpha (G_t + alpha I)^-1 G_t + alpha_shared I,
 
@@ -55,7 +55,7 @@ class SpectralPath:
         return self._p.shape[1]
 
     def _seen(self, G, h, kappa):
-        """Return an orthonormal basis of what the rows tell of the centre, (d, r), None for all."""
+        """Return an orthonormal basis of what the rows tell of the center, (d, r), None for all."""
         if self.fixed_level or not kappa:
             null = null_space_of(G)
         else:
@@ -84,7 +84,7 @@ class SpectralPath:
 
 
 class CenterSystems:
-    """The systems of the centre (w, c) at C strengths, factored; w in what the rows tell of it.
+    """The systems of the center (w, c) at C strengths, factored; w in what the rows tell of it.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class CenterSystems:
         return w, (right_c - (self._wc * w).sum(axis=0)) / self.cc
 
     def told(self, Q):
-        """Return what reaches the whitened centre by deviations along Q (d, k), and by its level.
+        """Return what reaches the whitened center by deviations along Q (d, k), and by its level.
 
         These are (C, r, k) and (C, r, 1).
         """

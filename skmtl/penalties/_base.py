@@ -8,10 +8,10 @@ import numpy as np
 
 
 class Coefficients(NamedTuple):
-    """Coefficients of T tasks as a centre and the tasks' deviations from it.
+    """Coefficients of T tasks as a center and the tasks' deviations from it.
 
-    Task t predicts ``x . (w + V_t) + c + q_t`` at the centred features x. A strong coupling makes
-    the deviations small; kept apart from the centre they keep all their digits. Where a row has K
+    Task t predicts ``x . (w + V_t) + c + q_t`` at the centerd features x. A strong coupling makes
+    the deviations small; kept apart from the center they keep all their digits. Where a row has K
     predictions, every part has a leading axis of K.
 
     Attributes
@@ -21,9 +21,9 @@ class Coefficients(NamedTuple):
     q : ndarray of shape (T,)
         Deviations of the levels.
     w : ndarray of shape (d,)
-        Centre of the coefficients.
+        Center of the coefficients.
     c : float
-        Centre of the levels.
+        Center of the levels.
     """
 
     V: np.ndarray
@@ -75,7 +75,7 @@ class Term(NamedTuple):
 
 
 class Split(NamedTuple):
-    """How a penalty sees some coefficients W: as the sum of parts, penalised by terms.
+    """How a penalty sees some coefficients W: as the sum of parts, penalized by terms.
 
     ``parts`` is a list of arrays of the shape of W that sum to it. ``seen`` and ``duals`` have a
     list for every part, with an array for every term: the part as the term sees it (equal but for
@@ -140,7 +140,7 @@ class Penalty(ABC):
     def residual(self, coefficients, gradient, units, split=None):
         """Return what the conditions of optimality leave, as ``Coefficients`` of gradients.
 
-        That is the gradient where all is smooth; of the centre, what is left of it when the tasks
+        That is the gradient where all is smooth; of the center, what is left of it when the tasks
         follow. ``units`` are the roots of the curvature of each part.
         """
         free = self.free()

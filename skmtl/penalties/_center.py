@@ -1,10 +1,10 @@
-"""Ridge couplings of rows to their centre: the best centre, and the prox."""
+"""Ridge couplings of rows to their center: the best center, and the prox."""
 
 import numpy as np
 
 
 def weighted_center(W, weight, alpha_shared):
-    """Return the w that minimises ``sum weight ||W_t - w||^2 + alpha_shared ||w||^2``, (d,).
+    """Return the w that minimizes ``sum weight ||W_t - w||^2 + alpha_shared ||w||^2``, (d,).
 
     Weights (T, d) or (T, 1) may all be zero or infinite: then all count alike.
     """
@@ -19,9 +19,9 @@ def weighted_center(W, weight, alpha_shared):
 
 
 def mean_prox(Z, alpha, step, alpha_shared):
-    """Return the prox of a ridge coupling to a centre, of Z (..., T, d).
+    """Return the prox of a ridge coupling to a center, of Z (..., T, d).
 
-    That is the W that minimises, with the best centre w::
+    That is the W that minimizes, with the best center w::
 
         sum_t (alpha_t/2 ||W_t - w||^2 + 1/2 ||W_t - Z_t||^2) / step_t + alpha_shared/2 ||w||^2
 
@@ -35,7 +35,7 @@ def mean_prox(Z, alpha, step, alpha_shared):
 
 
 def level_prox(level, step, alpha):
-    """Return the prox of a ridge coupling of levels (..., T) to a free centre; steps (T,)."""
+    """Return the prox of a ridge coupling of levels (..., T) to a free center; steps (T,)."""
     if alpha == 0 or not level.size:
         return level
     step = step[:, None]

@@ -38,7 +38,7 @@ class _Composite(TaskPenalty):
 
 
 class Sum(_Composite):
-    """``first + second``: the same W, penalised by both.
+    """``first + second``: the same W, penalized by both.
 
     What ``+`` makes of two penalties; a sum of three has a sum for its first. After a fit,
     ``coef_`` is W as the first sees it, exactly sparse, fused or of low rank, and ``structure_``
@@ -77,7 +77,7 @@ class Sum(_Composite):
         return self.first.value(W) + self.second.value(W)
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         terms, size = with_ridges_inside(members(self, Sum)), np.abs(Z).max()
         if len(terms) == 1:
             return terms[0].prox(Z, step)
@@ -131,7 +131,7 @@ class Decomposed(_Composite):
 
     def __add__(self, other):
         raise TypeError(
-            "A decomposed penalty has no sum: it penalises parts, not W. Add the other penalty to "
+            "A decomposed penalty has no sum: it penalizes parts, not W. Add the other penalty to "
             "one of its parts, Decomposed(L21(1.0) + Ridge(0.1), L1(0.5))."
         )
 

@@ -1,4 +1,4 @@
-"""Tasks in an order, of which neighbours are alike."""
+"""Tasks in an order, of which neighbors are alike."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class TemporalFused(TaskPenalty):
         return self.weight * float(np.abs(np.diff(W, axis=0)).sum())
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         threshold = np.broadcast_to(times(self.alpha, step), (1, Z.shape[1]))[0]
         W = np.empty_like(Z)
         _kernels.total_variation(Z, np.ascontiguousarray(threshold), W)

@@ -51,7 +51,7 @@ def read_graph(task_graph, tasks):
     ):
         raise ValueError(
             "task_graph must be symmetric, with finite weights of at least 0. "
-            "Symmetrise a directed graph first: (A + A.T) / 2."
+            "Symmetrize a directed graph first: (A + A.T) / 2."
         )
     return 0.5 * (weights + weights.T), []
 

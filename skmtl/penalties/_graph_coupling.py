@@ -17,7 +17,7 @@ class GraphCoupling(Penalty):
     """``alpha_link/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2``, and levels.
 
     These are coupled by ``alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2``. Nodes without rows
-    are eliminated: they leave Schur complements. The centre is no more than a place to count from,
+    are eliminated: they leave Schur complements. The center is no more than a place to count from,
     which keeps the digits of small differences.
 
     Parameters
@@ -102,7 +102,7 @@ class GraphCoupling(Penalty):
 
     @property
     def bounded(self):
-        """Whether the coefficients are penalised by themselves; links leave a common part open."""
+        """Whether the coefficients are penalized by themselves; links leave a common part open."""
         return self.alpha_shared > 0
 
     @property
@@ -115,7 +115,7 @@ class GraphCoupling(Penalty):
         return 0.5 * self.gradient(coefficients).dot(coefficients)
 
     def gradient(self, coefficients):
-        """Return the gradient in each part; a centre is all tasks together."""
+        """Return the gradient in each part; a center is all tasks together."""
         (K, ones), (k, _) = self._forms
         V, q, w, c = coefficients
         pull = K @ V + ones[:, None] * np.expand_dims(w, -2)
@@ -132,10 +132,10 @@ class GraphCoupling(Penalty):
         return Coefficients(1.0, free, 1.0, free)
 
     def residual(self, coefficients, gradient, units, split=None):
-        """Return the gradient, and as that of the centre what moves a whole component of the graph.
+        """Return the gradient, and as that of the center what moves a whole component of the graph.
 
         Strong links make the units of single tasks large; all tasks together are as free as
-        without. The sums are in the units that a problem uses for its centre.
+        without. The sums are in the units that a problem uses for its center.
         """
         of_W, of_level = (
             (component == np.unique(component)[:, None]).astype(float)
@@ -176,7 +176,7 @@ class GraphCoupling(Penalty):
         return self.project(point)
 
     def star(self):
-        """Return a coupling to a centre that is as strong on every task, and on all together."""
+        """Return a coupling to a center that is as strong on every task, and on all together."""
         (K, ones), (k, _) = self._forms
         total, together = float(np.trace(K)), max(float(ones.sum()), 0.0)
         shared = total * together / (total - together) if total > together else 0.0

@@ -49,7 +49,7 @@ class TraceNorm(TaskPenalty):
         return self.weight * float(linalg.svdvals(W).sum())
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         if len(Z) < Z.shape[1]:
             return np.ascontiguousarray(self.prox(Z.T, step).T)
         threshold = float(np.max(times(self.alpha, step)))

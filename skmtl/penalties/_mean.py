@@ -1,4 +1,4 @@
-"""Ridge coupling of the tasks to a common centre."""
+"""Ridge coupling of the tasks to a common center."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ class MeanCoupling(Penalty):
     alpha : ndarray of shape (T,)
         Strength on the deviations of each task, in [0, inf].
     alpha_shared : float
-        Strength on the centre of the coefficients.
+        Strength on the center of the coefficients.
     alpha_intercept : float
         Strength on the deviations of the levels.
     fixed_level : bool
@@ -43,12 +43,12 @@ class MeanCoupling(Penalty):
 
     @property
     def fixed_center(self):
-        """Whether the centre w of the coefficients stays where it is."""
+        """Whether the center w of the coefficients stays where it is."""
         return np.isinf(self.alpha_shared)
 
     @property
     def bounded(self):
-        """Whether each task is tied to the centre, and that to zero, (T,)."""
+        """Whether each task is tied to the center, and that to zero, (T,)."""
         return (self.alpha > 0) & (self.alpha_shared > 0)
 
     def curvature(self):
@@ -125,7 +125,7 @@ class MeanCoupling(Penalty):
         return self.project(Coefficients(V, q, w, c))
 
     def hold_center(self):
-        """Return the penalty with the centre (w, c) held where it is."""
+        """Return the penalty with the center (w, c) held where it is."""
         return replace(self, alpha_shared=np.inf, fixed_level=True)
 
     def star(self):
@@ -144,11 +144,11 @@ def _finite(strength):
 def _nearest(q, present):
     """Return q (K, T) with a number added to each column that brings its rows together.
 
-    That changes no softmax. It minimises the squares of ``present`` entries about the means of
+    That changes no softmax. It minimizes the squares of ``present`` entries about the means of
     their rows: the two-way layout of the analysis of variance.
     """
     share = present / present.sum(axis=0)
-    centred = present * (q - (share * q).sum(axis=0))
+    centerd = present * (q - (share * q).sum(axis=0))
     system = np.diag(present.sum(axis=1)) - share @ present.T.astype(float)
-    mean = np.linalg.lstsq(system, centred.sum(axis=1), rcond=1e-10)[0]
+    mean = np.linalg.lstsq(system, centerd.sum(axis=1), rcond=1e-10)[0]
     return q + (share * (mean[:, None] - q)).sum(axis=0)

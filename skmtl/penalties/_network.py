@@ -1,4 +1,4 @@
-"""Tasks that fuse with their neighbours in a graph."""
+"""Tasks that fuse with their neighbors in a graph."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ class NetworkLasso(GraphPenalty):
         return self.weight * float(edges.weights @ np.linalg.norm(edges.D @ W, axis=1))
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         return self._edges_of(Z).prox(Z, float(np.max(times(self.alpha, step))))
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
@@ -109,7 +109,7 @@ class _Edges:
         return connected_components(links, directed=False)[1]
 
     def prox(self, Z, strength):
-        """Return the W that minimises ``1/2 ||W - Z||^2 + strength sum_e weight_e ||(D W)_e||``.
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + strength sum_e weight_e ||(D W)_e||``.
 
         By the method of multipliers on ``E = D W``, with semismooth Newton steps: U on every edge
         is the pull between its ends, at most ``strength weight``. What is fused is averaged.

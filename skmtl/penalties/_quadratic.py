@@ -36,7 +36,7 @@ class Ridge(TaskPenalty):
         return 0.5 * self.weight * float(np.vdot(W, W))
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         return Z / (1.0 + times(self.alpha, step))
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
@@ -45,14 +45,14 @@ class Ridge(TaskPenalty):
 
 
 class MeanRegularized(TaskPenalty):
-    """``min_w alpha/2 sum_t ||W_t - w||^2 + alpha_shared/2 ||w||^2``: tasks around a centre.
+    """``min_w alpha/2 sum_t ||W_t - w||^2 + alpha_shared/2 ||w||^2``: tasks around a center.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength that draws the tasks to the centre, in [0, inf].
+        Strength that draws the tasks to the center, in [0, inf].
     alpha_shared : float, default=0.0
-        Strength of the penalty on the centre, in [0, inf].
+        Strength of the penalty on the center, in [0, inf].
 
     References
     ----------
@@ -82,7 +82,7 @@ class MeanRegularized(TaskPenalty):
         return 0.5 * float(self.weight * np.vdot(own, own) + shared * center @ center)
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         alpha = np.broadcast_to(times(self.alpha, step), Z.shape)
         return mean_prox(Z, alpha, step, self.alpha_shared)
 
@@ -93,7 +93,7 @@ class MeanRegularized(TaskPenalty):
 
 
 class Graph(GraphPenalty):
-    """``alpha/2 sum_(s<t) A_st ||W_s - W_t||^2 + alpha_shared/2 ||W||^2``: like neighbours.
+    """``alpha/2 sum_(s<t) A_st ||W_s - W_t||^2 + alpha_shared/2 ||W||^2``: like neighbors.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class Graph(GraphPenalty):
         return 0.5 * float((values * (U.T @ W) ** 2).sum())
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         values, U = self._spectrum(len(Z))
         damping = np.where(values > 0, values, 0.0) * np.where(values > 0, step, 0.0)
         return U @ ((U.T @ Z) / (1.0 + damping))

@@ -31,7 +31,7 @@ class Ridged:
         return self._term.value(W) + Ridge(self._alpha).value(W)
 
     def prox(self, Z, step=1.0):
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         share, left = self._shared(step)
         return self._term.prox(share * Z, left)
 

@@ -1,4 +1,4 @@
-"""Tasks that fuse with a common centre, but for outliers."""
+"""Tasks that fuse with a common center, but for outliers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _NEWTON_STEPS = 200
 
 
 class RobustMean(TaskPenalty):
-    """``alpha min_w sum_t ||W_t - w||``, not squared: tasks join the centre or are outliers.
+    """``alpha min_w sum_t ||W_t - w||``, not squared: tasks join the center or are outliers.
 
     Structure: ``center`` (d,) and ``outlier_tasks``, the labels of the tasks that differ from it.
 
@@ -61,7 +61,7 @@ class RobustMean(TaskPenalty):
         return nearest.copy() if better else center
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         radius, center, _ = self._centered(Z, step)
         if not radius.any():
             return Z.copy()
@@ -69,7 +69,7 @@ class RobustMean(TaskPenalty):
         return center + own * shrunk(np.linalg.norm(own, axis=1, keepdims=True), radius)
 
     def _centered(self, Z, step):
-        """Return the radius within which tasks join the centre (T, 1), it, and the weights."""
+        """Return the radius within which tasks join the center (T, 1), it, and the weights."""
         step = np.broadcast_to(step, (len(Z), 1)).astype(float)
         radius = times(self.alpha, step)
         usual = np.isfinite(step).all() and step.all()
@@ -109,7 +109,7 @@ class RobustMean(TaskPenalty):
 
 
 def _huber_center(Z, radius, weight, center):
-    """Return the c that minimises ``sum_t weight_t h_t(||Z_t - c||)``.
+    """Return the c that minimizes ``sum_t weight_t h_t(||Z_t - c||)``.
 
     ``h_t(r)`` is ``r^2 / 2`` up to ``radius_t`` (T, 1) and ``radius_t (r - radius_t / 2)`` beyond.
     Newton steps where they descend; elsewhere those of reweighted least squares, which always do.

@@ -42,7 +42,7 @@ class L1(TaskPenalty):
         return self.weight * float(np.abs(W).sum())
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         threshold = times(self.alpha, step)
         return Z - np.clip(Z, -threshold, threshold)
 
@@ -97,7 +97,7 @@ class L21(TaskPenalty):
         return self.weight * float(np.linalg.norm(W, axis=0).sum())
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         return Z * shrunk(np.linalg.norm(Z, axis=0, keepdims=True), times(self.alpha, step))
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
@@ -151,7 +151,7 @@ class TaskL2(TaskPenalty):
         return self.weight * float(np.linalg.norm(W, axis=1).sum())
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``."""
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         return Z * shrunk(np.linalg.norm(Z, axis=1, keepdims=True), times(self.alpha, step))
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:

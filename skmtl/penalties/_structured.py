@@ -17,7 +17,7 @@ _HUGE = 1e30
 
 @dataclass(frozen=True)
 class StructuredPenalty(Penalty):
-    """``strength penalty(W) + alpha_intercept/2 sum_t q_t^2``, with the centre w held at zero.
+    """``strength penalty(W) + alpha_intercept/2 sum_t q_t^2``, with the center w held at zero.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class StructuredPenalty(Penalty):
         return [with_ridges_inside(terms) for terms in self.written]
 
     def bare(self, split):
-        """Return the ``Split`` with nothing that norms penalise: zeros, or tasks at their mean.
+        """Return the ``Split`` with nothing that norms penalize: zeros, or tasks at their mean.
 
         None where a part has neither a norm of coefficients nor one of all differences.
         """

@@ -16,7 +16,7 @@ class TaskPenalty(BaseEstimator, ABC):
     """A convex function of the coefficients of all tasks, a matrix W of shape (T, d).
 
     Penalties are estimators for ``clone``, ``repr`` and ``GridSearchCV`` (``penalty__alpha``), and
-    add up: ``L1(0.1) + TraceNorm(1.0)`` penalises the same W by both.
+    add up: ``L1(0.1) + TraceNorm(1.0)`` penalizes the same W by both.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class TaskPenalty(BaseEstimator, ABC):
 
     @abstractmethod
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimises ``1/2 ||W - Z||^2 + step value(W)``.
+        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The inverse of the system of tasks around a centre, as far as traces and products need it."""
+"""The inverse of the system of tasks around a center, as far as traces and products need it."""
 
 import numpy as np
 
@@ -60,10 +60,10 @@ class Arrowhead:
     def degrees(self):
         """Return the effective degrees of freedom of each task, (T,).
 
-        Given the centre (w, c) a task spends ``tr((H + kappa rho mm') M^-1) + n / (n + a)``, where
+        Given the center (w, c) a task spends ``tr((H + kappa rho mm') M^-1) + n / (n + a)``, where
         m is the mean of its features, a is alpha_intercept and ``rho = a / (n + a)``. What it adds
-        to the centre's freedom is ``tr(S^-1 (K'HK + kappa rho rr'))``, with K (d, d + 1) how its
-        coefficients follow the centre and ``r = K'm + (0, 1)`` how the prediction at m does.
+        to the center's freedom is ``tr(S^-1 (K'HK + kappa rho rr'))``, with K (d, d + 1) how its
+        coefficients follow the center and ``r = K'm + (0, 1)`` how the prediction at m does.
         """
         degrees, moves = self._own.copy(), self._moves
         if self._solver is None:
@@ -110,7 +110,7 @@ class _Block:
         self.own = np.einsum("tjj->t", self.of_H) + mean + (1.0 - rho) * (not penalty.fixed_level)
 
     def solve(self, sides):
-        """Return ``M^-1 sides``, stacked; zeros for tasks that cannot leave the centre."""
+        """Return ``M^-1 sides``, stacked; zeros for tasks that cannot leave the center."""
         solved, inside = np.zeros_like(sides), ~self.pooled
         if inside.any():
             ridge = self.D[inside, :, None] * np.eye(self.H.shape[1])
@@ -118,7 +118,7 @@ class _Block:
         return solved
 
     def center_system(self):
-        """Return what each task adds to the system of the centre, stacked (d + 1, d + 1)."""
+        """Return what each task adds to the system of the center, stacked (d + 1, d + 1)."""
         pooled = self.pooled
         ww = self.D[:, :, None] * (self.of_H + outer(self.kappa, self.of_m, self.m))
         ww[pooled] = self.A[pooled]
@@ -146,7 +146,7 @@ class _Block:
         return np.swapaxes(K, 1, 2) @ self.H @ K + outer(self.level, r, r)
 
     def answer(self, G, R):
-        """Return ``u'C u`` of each task, C the inverse of its system given the centre, and K'u.
+        """Return ``u'C u`` of each task, C the inverse of its system given the center, and K'u.
 
         u is the gradient (G, R) of a function of its coefficients and level.
         """

@@ -27,7 +27,7 @@ def response_objection(problem):
 
 
 def _has_center(problem):
-    """Return whether tasks are tied by a centre only, that is, their response has low rank."""
+    """Return whether tasks are tied by a center only, that is, their response has low rank."""
     return isinstance(problem.penalty, MeanCoupling) and not problem.loss.outputs
 
 
@@ -51,7 +51,7 @@ class LossResponse:
     def curvature(self, fit, share, tasks):
         """Return minus the derivative of the mean losses in the shares of some tasks, a mask.
 
-        As ``Full``, or as ``LowRank`` where the centre ties the tasks.
+        As ``Full``, or as ``LowRank`` where the center ties the tasks.
         """
         problem, evaluation = fit.problem, fit.evaluation()
         # N times the gradients of the mean losses

@@ -17,7 +17,7 @@ def dense(own, root):
 
 
 class Full:
-    """Any matrix B (T, T): a solve takes a Cholesky factorisation of T^3 / 3 multiplications."""
+    """Any matrix B (T, T): a solve takes a Cholesky factorization of T^3 / 3 multiplications."""
 
     def __init__(self, B):
         self._B = B

@@ -26,7 +26,7 @@ _EXHAUSTED = 1e-12  # residuals from which on no progress means rounding
 class ADMMSolver:
     """Split the penalty from the loss: a linear system per task, then one prox per term.
 
-    Minimises a quadratic model m of the loss plus the terms g_ij of the penalty, each on its own
+    Minimizes a quadratic model m of the loss plus the terms g_ij of the penalty, each on its own
     copy Z_ij of the part P_j of the coefficients, with subgradients U_ij::
 
         P <- argmin m(sum_j P_j) + sum_ij <U_ij, P_j> + rho/2 ||P_j - Z_ij||^2_M
@@ -124,7 +124,7 @@ class ADMMSolver:
         )
 
     def _simplest(self, point, evaluation, split):
-        """Return the solution, or the one with nothing that norms penalise, if it is one too."""
+        """Return the solution, or the one with nothing that norms penalize, if it is one too."""
         penalty = self.problem.penalty
         bare = None if penalty.quadratic or split is None else penalty.bare(split)
         if bare is None:
@@ -207,13 +207,13 @@ class ADMMSolver:
         level = copies.Z[0][0][..., -1] if has_level else np.zeros(W.shape[:-1])
         point = penalty.coefficients(np.ascontiguousarray(W), level)
         if self._unseen is not None:
-            # What moves all tasks and no prediction, nothing holds: the smallest centre.
+            # What moves all tasks and no prediction, nothing holds: the smallest center.
             point = point._replace(w=point.w - (point.w @ self._unseen) @ self._unseen.T)
         return point, Split(parts, seen, duals)
 
     @cached_property
     def _unseen(self):
-        """Orthonormal basis of what the data leave open of a centre without penalty, or None."""
+        """Orthonormal basis of what the data leave open of a center without penalty, or None."""
         penalty, X = self.problem.penalty, self.problem.data.X
         if not penalty.free().w or penalty.curvature().w > 0:
             return None

@@ -32,7 +32,7 @@ class Groups(NamedTuple):
     block : the block of the data
     scale : what multiplies the block's moments
     alpha : strength of the coupling
-    gain : alpha times the number of tasks: what the group weighs in the system of the centre
+    gain : alpha times the number of tasks: what the group weighs in the system of the center
     size : number of tasks
     of_task : ndarray of shape (T,), the group of each task
     """
@@ -56,7 +56,7 @@ class Groups(NamedTuple):
         else:
             keys, of_task, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         block, scale, alpha = keys.T
-        # Where no task is tied to the centre, it is the limit of a vanishing tie.
+        # Where no task is tied to the center, it is the limit of a vanishing tie.
         tie = alpha if alpha.any() else np.ones_like(alpha)
         return cls(block.astype(np.intp), scale, alpha, tie * count, count, of_task.ravel())
 
@@ -104,10 +104,10 @@ class Blocks(ABC):
 
     @abstractmethod
     def factor(self, *, reduce):
-        """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
+        """Factor the blocks; with ``reduce``, sum up the system of the center on the way."""
 
     def center_system(self):
-        """Return the blocks' share S (d + 1, d + 1) of the system of the centre (w, c).
+        """Return the blocks' share S (d + 1, d + 1) of the system of the center (w, c).
 
         Sums over groups of ``gain M^-1 [A'A, h]`` in the upper d rows and of
         ``count (kappa - h' M^-1 h)`` in the corner; the rest of the last row is zero.
@@ -116,14 +116,14 @@ class Blocks(ABC):
 
     @abstractmethod
     def support(self):
-        """Return the sum of ``[A, u]'[A, u]`` over the tasks tied to the centre, (d + 1, d + 1).
+        """Return the sum of ``[A, u]'[A, u]`` over the tasks tied to the center, (d + 1, d + 1).
 
         S has its null space, but for rounding. A task that is not tied counts in the corner, with
         what it says about the common level.
         """
 
     def right_hand_side(self, x, P, V):
-        """Return the pull of the tasks on the centre, (d,), at ``x = M^-1 (P - alpha V)``."""
+        """Return the pull of the tasks on the center, (d,), at ``x = M^-1 (P - alpha V)``."""
         tie = (self.groups.gain / self.groups.size)[self.groups.of_task]
         return tie @ (x + V)
 
@@ -133,7 +133,7 @@ class Blocks(ABC):
 
     @abstractmethod
     def response(self, w, c):
-        """Return ``M^-1 (A'A w + h c)`` for each task: how deviations yield to the centre."""
+        """Return ``M^-1 (A'A w + h c)`` for each task: how deviations yield to the center."""
 
 
 def parallel(a, b):
@@ -158,7 +158,7 @@ class PrimalBlocks(Blocks):
         self._H, self.total = H, total
 
     def factor(self, *, reduce):
-        """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
+        """Factor the blocks; with ``reduce``, sum up the system of the center on the way."""
         groups, h, kappa, H = self.groups, self.h, self.kappa, self._H
         n_blocks, d, _ = H.shape
         work = n_blocks * d**3
@@ -275,7 +275,7 @@ class DualBlocks(Blocks):
             yield C[:, :-1], C[:, -1], values, self.groups.alpha[g]
 
     def factor(self, *, reduce):
-        """Factor the blocks; with ``reduce``, sum up the system of the centre on the way."""
+        """Factor the blocks; with ``reduce``, sum up the system of the center on the way."""
         groups, d = self.groups, self.data.n_features
         self._eigen = [row_spectrum(self._rows(g)[:, :-1]) for g in range(len(groups.block))]
         self._S = np.zeros((d + 1, d + 1))
@@ -315,7 +315,7 @@ class DualBlocks(Blocks):
 
 
 class PooledBlocks(Blocks):
-    """Blocks of tasks that cannot leave the centre: their sum is all that is kept."""
+    """Blocks of tasks that cannot leave the center: their sum is all that is kept."""
 
     def take(self, data):
         """Take up data: at first, or the same with other weights."""
@@ -324,7 +324,7 @@ class PooledBlocks(Blocks):
         self.total = np.empty(len(self.groups.block))
 
     def factor(self, *, reduce):
-        """Sum up the system of the centre."""
+        """Sum up the system of the center."""
         groups, d = self.groups, self.data.n_features
         self._S = np.zeros((d + 1, d + 1))
         step = max(1, _CHUNK // d**2)
@@ -343,7 +343,7 @@ class PooledBlocks(Blocks):
         return bordered(self._S[:-1, :-1], self._S[:-1, -1], self._S[-1, -1])
 
     def right_hand_side(self, x, P, V):
-        """Return the pull of the tasks on the centre, (d,)."""
+        """Return the pull of the tasks on the center, (d,)."""
         return P.sum(axis=0)
 
     def solve(self, P, V):

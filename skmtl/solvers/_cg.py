@@ -8,10 +8,10 @@ from skmtl.solvers._base import NewtonSolver
 
 
 class ConjugateGradientSolver(NewtonSolver):
-    """Solve for centre and deviations together, with products of X and vectors only.
+    """Solve for center and deviations together, with products of X and vectors only.
 
     Memory is a few times that of the coefficients, (T + 1)(d + 1) numbers. The preconditioner is
-    the diagonal, except that a centre without a penalty keeps its own units: where the data leave
+    the diagonal, except that a center without a penalty keeps its own units: where the data leave
     it open, the iterates stay with the solution of smallest norm.
     """
 

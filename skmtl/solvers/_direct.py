@@ -60,7 +60,7 @@ class DirectSolver(NewtonSolver):
         return Problem(data, problem.loss, problem.penalty)
 
     def setup(self, evaluation):
-        """Factor the blocks of all tasks and the system of the centre."""
+        """Factor the blocks of all tasks and the system of the center."""
         problem, derivative = self._rotated, evaluation.sums.derivative
         if problem.loss.outputs or self._on_graph:
             kind = GraphSystem if self._on_graph else JointSystem
@@ -83,13 +83,13 @@ class DirectSolver(NewtonSolver):
             return self._system.step(coefficients, G, R)
         V, w = coefficients.V @ basis, coefficients.w @ basis
         moved = self._system.step(coefficients._replace(V=V, w=w), G @ basis, R)
-        # A centre that is held may lie outside of what the rows span.
+        # A center that is held may lie outside of what the rows span.
         w = coefficients.w if self.problem.penalty.fixed_center else moved.w @ basis.T
         return moved._replace(V=moved.V @ basis.T, w=w)
 
 
 def _memory(problem):
-    """Return about how many bytes the blocks and the system of the centre take."""
+    """Return about how many bytes the blocks and the system of the center take."""
     data = problem.data
     d = min(len(data.X), data.n_features)
     groups = Groups.of(data, problem.penalty.star().alpha)

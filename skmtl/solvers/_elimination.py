@@ -10,10 +10,10 @@ from skmtl.solvers._blocks import DualBlocks, Groups, PooledBlocks, PrimalBlocks
 
 
 class Elimination:
-    """Eliminate the deviations of each task, solve for the centre, substitute back.
+    """Eliminate the deviations of each task, solve for the center, substitute back.
 
     Serves ``1/2 sum_i weight_i (x_i . w_t(i) + level_t(i))^2 + penalty``, the quadratic part of a
-    Newton step. The tasks leave for the centre (w, c) the system of generalised least squares
+    Newton step. The tasks leave for the center (w, c) the system of generalized least squares
 
         S = sum_t [A_t, u_t]' (I + A_t A_t' / alpha_t)^-1 [A_t, u_t] + diag(alpha_shared, 0)
 
@@ -29,7 +29,7 @@ class Elimination:
     Attributes
     ----------
     follows : bool
-        Whether no task is tied to the centre, which then follows them.
+        Whether no task is tied to the center, which then follows them.
 
     References
     ----------
@@ -56,7 +56,7 @@ class Elimination:
         self._factor()
 
     def _factor(self):
-        """Factor the blocks of all tasks and the system of the centre."""
+        """Factor the blocks of all tasks and the system of the center."""
         penalty, d = self._penalty, self._delta.shape[1]
         S = np.zeros((d + 1, d + 1))
         still = penalty.fixed_center and (penalty.fixed_level or penalty.alpha_intercept == 0)
@@ -69,10 +69,10 @@ class Elimination:
         self._set_up_center(S)
 
     def _set_up_center(self, S):
-        """Eliminate the common level from the system of the centre, and factor the rest."""
+        """Eliminate the common level from the system of the center, and factor the rest."""
         penalty = self._penalty
         ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
-        # Where no task is tied to the centre, the centre follows them and they do not follow it.
+        # Where no task is tied to the center, the center follows them and they do not follow it.
         self.follows, self._yield = not penalty.alpha.any(), None
         if penalty.fixed_level or not self._kappa.any():
             self._cc, self._wc = np.inf, np.zeros_like(self._wc)
@@ -95,7 +95,7 @@ class Elimination:
             self._center = SymmetricSolver(ww, self._null_space)
 
     def _null_space(self):
-        """Return the null space that the centre's system has in theory: where no row tells."""
+        """Return the null space that the center's system has in theory: where no row tells."""
         support = sum(blocks.support() for blocks, _ in self._parts)
         if np.isinf(self._cc) or (self.follows and self._yield is None):
             return null_space_of(support[:-1, :-1])
@@ -126,7 +126,7 @@ class Elimination:
         return Coefficients(V + dV, q, w + dw, c + dc)
 
     def _center_step(self, P, x, V, w, wish):
-        """Return the step of the centre, (d,) and a number; ``x = M^-1 (P - alpha V)``."""
+        """Return the step of the center, (d,) and a number; ``x = M^-1 (P - alpha V)``."""
         penalty = self._penalty
         right_w = -penalty.curvature().w * w
         right_c = self._kappa @ wish

@@ -8,7 +8,7 @@ from skmtl.solvers._joint import JointSystem
 
 
 class GraphSystem(JointSystem):
-    """Conjugate gradients, preconditioned with the tasks' blocks around a centre.
+    """Conjugate gradients, preconditioned with the tasks' blocks around a center.
 
     A star whose links are as strong as all those of a task together takes the place of the graph:
     its ``Elimination`` is exact where all pairs are linked, and takes out the blocks elsewhere.

@@ -49,7 +49,7 @@ class JointSystem:
         distinct = [Elimination(part, penalty) for part in curved]
         repeats = len(derivative) // len(distinct)
         if distinct[0].follows and not penalty.fixed_center:
-            # Where the centre follows the tasks it is found last: what the data do not see would
+            # Where the center follows the tasks it is found last: what the data do not see would
             # pile up in conjugate gradients.
             self._centering = distinct * repeats
             fixed_level = penalty.fixed_level or any(part.level_follows for part in distinct)
@@ -96,7 +96,7 @@ class JointSystem:
         return self._balanced(moved.plus(point.times(-1.0)))
 
     def _balanced(self, step):
-        """Return the step without what it adds to all classes of a task, or of the centre."""
+        """Return the step without what it adds to all classes of a task, or of the center."""
         if self._present is None:
             return Coefficients(*(part - part.mean(axis=0) for part in step))
         V, q, w, c = (part.copy() for part in step)

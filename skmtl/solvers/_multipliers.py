@@ -16,7 +16,7 @@ _STEEPEST = 1e4  # rho over that of ADMM, at most
 
 
 class Multipliers:
-    """Minimise the augmented Lagrangian of ``Copies`` over the coefficients jointly.
+    """Minimize the augmented Lagrangian of ``Copies`` over the coefficients jointly.
 
     Where ADMM goes through loss and penalty in turn, here the copies are eliminated: what is left
     of each is smooth, with a second derivative ``rho M (I - J)``, J that of the prox. Newton steps

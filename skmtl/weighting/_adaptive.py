@@ -19,7 +19,7 @@ def fit_adaptive(model, rows):
 
 
 def fit_held(model, rows):
-    """Return the same of tasks whose centre is held where the last fit has left it."""
+    """Return the same of tasks whose center is held where the last fit has left it."""
     kind = _input.adaptive(model.task_weight)
     if kind == "minimax":
         raise ValueError(

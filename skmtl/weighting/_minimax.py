@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
 from skmtl.sensitivity import LossResponse, response_objection
-from skmtl.weighting._simplex import maximise_on_simplex
+from skmtl.weighting._simplex import maximize_on_simplex
 
 _TOL = 1e-6  # relative duality gap
 _MAX_FITS = 100
@@ -27,10 +27,10 @@ def minimax_weights(model, rows):
         g(lambda) = min over models of  sum_t lambda_t N lbar_t + penalty,
 
     a fit with task weights ``a_t = lambda_t N / n_t``. g is concave and its gradient is
-    ``N lbar_t`` at that fit. It is maximised by Newton's method on the simplex (sequential
+    ``N lbar_t`` at that fit. It is maximized by Newton's method on the simplex (sequential
     quadratic programming) with the second derivatives of `LossResponse`. The difference
     ``N max_t lbar_t - sum_t lambda_t N lbar_t`` is how far the fit can be from the minimum. Levels
-    are penalised at the mean of the features that unit task weights give, so that the penalty is
+    are penalized at the mean of the features that unit task weights give, so that the penalty is
     the same at all lambda.
 
     References
@@ -55,7 +55,7 @@ def minimax_weights(model, rows):
         curvature = response.curvature(state.fit, state.share, moving)
         target = state.share.copy()
         with one_blas_thread():
-            target[moving] = maximise_on_simplex(
+            target[moving] = maximize_on_simplex(
                 state.losses[moving], curvature, state.share[moving], floor
             )
         new, n_fits = _search(state, target, n_fits)

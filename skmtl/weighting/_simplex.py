@@ -5,7 +5,7 @@ import numpy as np
 _MAX_ITER = 60
 
 
-def maximise_on_simplex(gradient, curvature, origin, floor):
+def maximize_on_simplex(gradient, curvature, origin, floor):
     """Return x, at least ``floor`` and of the sum of the origin, where a quadratic is largest.
 
     That is ``gradient . (x - origin) - 1/2 (x - origin)' curvature (x - origin)``, by a
