@@ -139,10 +139,10 @@ def noisy():
             P + noise * np.linalg.norm(P) * rng.choice([-1, 1], P.shape)
             for P in solution.split.parts
         ]
-        seen = [[P] * len(own) for P, own in zip(parts, solution.split.seen, strict=True)]
-        level = solution.coefficients.level
+        seen = [[P] * len(own) for P, own in zip(parts, solution.split.copies, strict=True)]
+        level = solution.coefficients.intercept
         moved = at.penalty.coefficients(sum(parts[1:], parts[0]), level)
-        found.append(at.evaluate(moved, solution.split._replace(parts=parts, seen=seen)))
+        found.append(at.evaluate(moved, solution.split._replace(parts=parts, copies=seen)))
     return np.median([evaluation.optimality for evaluation in found])
 
 

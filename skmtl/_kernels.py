@@ -123,14 +123,14 @@ def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
 
 
 @_jit(fastmath=_SUMS)
-def predict_rows(X, codes, W, level, out, first, last):
+def predict_rows(X, codes, W, intercept, out, first, last):
     """Write ``x . w_t + level_t``, t the code of each row, for the rows ``first:last``."""
     for i in range(first, last):
         t = codes[i]
         z = 0.0
         for j in range(X.shape[1]):
             z += X[i, j] * W[t, j]
-        out[i] = z + level[t]
+        out[i] = z + intercept[t]
 
 
 @_jit(fastmath=_SUMS)
@@ -140,12 +140,12 @@ def adjoint_rows(X, g, indptr, G, total, first, last):
     for t in range(first, last):
         for j in range(d):
             G[t, j] = 0.0
-        level = 0.0
+        intercept = 0.0
         for i in range(indptr[t], indptr[t + 1]):
-            level += g[i]
+            intercept += g[i]
             for j in range(d):
                 G[t, j] += g[i] * X[i, j]
-        total[t] = level
+        total[t] = intercept
 
 
 @_jit(fastmath=_SUMS)

@@ -7,9 +7,9 @@ _AXES = {"entry": (), "feature": (0,), "task": (1,), "matrix": (0, 1)}
 _FLOOR = 1e-6  # least curvature of a task in a feature, as a share of that of all tasks
 
 
-def geometric_mean(metric, steps):
-    """Return a metric (T, d) as one that only differs by what ``steps`` says, (1 or T, 1 or d)."""
-    axes = _AXES[steps]
+def geometric_mean(metric, prox_scaling):
+    """Return the geometric mean of a metric (T, d) over the axes that ``prox_scaling`` excludes."""
+    axes = _AXES[prox_scaling]
     return np.exp(np.log(metric).mean(axis=axes, keepdims=True)) if axes else metric
 
 

@@ -44,12 +44,12 @@ class Problem:
         ``split`` is how the penalty sees them, where it has several terms or parts: what it claims
         is checked.
         """
-        W, level = coefficients.W, coefficients.level
-        sums = self.data.loss_sums(self.loss, W, level)
+        W, intercept = coefficients.W, coefficients.intercept
+        sums = self.data.loss_sums(self.loss, W, intercept)
         if self._null_squares is None:
             null = sums
-            if level.any() or W.any():
-                null = self.data.loss_sums(self.loss, np.zeros_like(W), np.zeros_like(level))
+            if intercept.any() or W.any():
+                null = self.data.loss_sums(self.loss, np.zeros_like(W), np.zeros_like(intercept))
             self._null_squares = null.squares
         gradient = self.gradient(coefficients, sums.G, sums.R)
         return Evaluation(

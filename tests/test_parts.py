@@ -26,7 +26,7 @@ from tests._problems import make_problem, weighted_rows
         {"alpha": (1.0, np.inf, 2.0, 0.0)},
         {"alpha_shared": np.inf},
         {"alpha_intercept": 0.0},
-        {"alpha_intercept": np.inf, "fixed_level": True},
+        {"alpha_intercept": np.inf, "fixed_intercept": True},
     ],
     ids=str,
 )
@@ -53,7 +53,7 @@ def test_coefficients():
     V, q, w = np.arange(6.0).reshape(2, 3), np.array([1.0, -1.0]), np.array([10.0, 20.0, 30.0])
     point = Coefficients(V, q, w, 5.0)
     assert_array_equal(point.W, [[10, 21, 32], [13, 24, 35]])
-    assert_array_equal(point.level, [6, 4])
+    assert_array_equal(point.intercept, [6, 4])
     assert_array_equal(point.plus(point).W, 2 * point.W)
     penalty = MeanCoupling(np.array([2.0, 3.0]), 0.5, 4.0)
     expected = 0.5 * (2 * 5 + 3 * 50) + 0.25 * 1400 + 2 * 2

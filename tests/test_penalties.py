@@ -96,13 +96,13 @@ def test_prox_satisfies_its_inequality(penalty, shape, step):
 
 @pytest.mark.parametrize("spread", [0.5, 3.0])
 @shapes
-@penalties({name: p for name, p in ALL.items() if p.steps != "matrix"})
+@penalties({name: p for name, p in ALL.items() if p.prox_scaling != "matrix"})
 def test_prox_with_many_steps_satisfies_its_inequality(penalty, shape, spread):
     T, d = shape
     kinds = {"entry": [(T, d), (1, d), (T, 1), (1, 1)], "feature": [(1, d)], "task": [(T, 1)]}
     bound = penalty.bind(np.arange(T))
     for i, Z in enumerate(matrices(shape)):
-        for size in kinds[penalty.steps]:
+        for size in kinds[penalty.prox_scaling]:
             step = np.exp(spread * np.random.default_rng(i).normal(size=size))
             assert_prox(bound, Z, step, bound.prox(Z, step))
 
@@ -116,7 +116,7 @@ def test_a_step_of_inf_projects(penalty, shape):
         assert_allclose(U, PROJECTED[name](Z), rtol=0, atol=1e-14 * np.abs(Z).max())
         if penalty.is_norm:
             assert (U[0] == U).all()
-            assert penalty.trivial == "pooled" or not U.any()
+            assert penalty.null_set == "pooled" or not U.any()
 
 
 @shapes
@@ -272,7 +272,7 @@ def test_prox_derivative_is_a_finite_difference(penalty, shape):
     bound = penalty if isinstance(penalty, Ridged) else penalty.bind(np.arange(T))
     rng = np.random.default_rng(1)
     Z, size = 2 * rng.normal(size=shape), {"entry": shape, "feature": (1, d), "task": (T, 1)}
-    step = rng.uniform(0.3, 0.8, size.get(penalty.steps, (1, 1)))
+    step = rng.uniform(0.3, 0.8, size.get(penalty.prox_scaling, (1, 1)))
     derivative = bound.prox_derivative(Z, step)
     if derivative is None:
         assert isinstance(penalty, NetworkLasso)
@@ -365,7 +365,7 @@ def test_dual_norm_is_the_largest_product(penalty):
         problem = cp.Problem(
             cp.Maximize(cp.sum(cp.multiply(G, W))), [expression(cp, penalty, W) <= 1]
         )
-        if bound.trivial != "zero":  # what is free is left out
+        if bound.null_set != "zero":  # what is free is left out
             problem = cp.Problem(problem.objective, [*problem.constraints, cp.sum(W, axis=0) == 0])
         expected = problem.solve(solver="CLARABEL", **TIGHT)
         assert_allclose(bound.dual_norm(G), expected, rtol=1e-7)

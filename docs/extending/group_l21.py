@@ -32,9 +32,9 @@ class GroupL21(TaskPenalty):
     array([[2.151, 2.869, 0.   ]])
     """
 
-    steps = "matrix"  # with a step for each feature, a group would have no formula
-    stacks = "tasks"  # the classes of a task select the same groups
-    trivial = "zero"
+    prox_scaling = "matrix"  # with a step for each feature, a group would have no formula
+    class_axis = "tasks"  # the classes of a task select the same groups
+    null_set = "zero"
 
     def __init__(self, groups, alpha=1.0):
         self.groups = groups

@@ -27,7 +27,7 @@ class Rows(NamedTuple):
     totals: np.ndarray  # their weight
     classes: np.ndarray | None = None  # (K,), of a classifier
     class_weight: np.ndarray | None = None  # (K,), contained in the weights
-    seen: np.ndarray | None = None  # (T, K), whether a task has rows of a class
+    has_class: np.ndarray | None = None  # (T, K), whether a task has rows of a class
     task_weight: np.ndarray | None = None  # (T,), not contained in the weights
 
     @property
@@ -64,10 +64,10 @@ class Rows(NamedTuple):
         y = 2.0 * codes - 1.0 if len(classes) == 2 else codes
         weight, totals, by_class = self.weight, self.totals, class_weight[codes]
         if self.codes is None:
-            seen = np.column_stack([(codes == k).any(axis=0) for k in range(len(classes))])
+            has_class = np.column_stack([(codes == k).any(axis=0) for k in range(len(classes))])
         else:
-            seen = np.zeros((len(self.tasks), len(classes)), dtype=bool)
-            seen[self.codes, codes] = True
+            has_class = np.zeros((len(self.tasks), len(classes)), dtype=bool)
+            has_class[self.codes, codes] = True
         if (class_weight != 1).any():
             weight = (weight if self.codes is not None else weight[:, None]) * by_class
             totals = weight.sum(axis=0) if self.codes is None else np.bincount(self.codes, weight)
@@ -77,7 +77,7 @@ class Rows(NamedTuple):
             totals=totals,
             classes=classes,
             class_weight=class_weight,
-            seen=seen,
+            has_class=has_class,
         )
 
     def task_data(self, task_weight, offset, center=None, barred=None):
@@ -86,8 +86,8 @@ class Rows(NamedTuple):
         if self.codes is not None and (task_weight != 1).any():
             weight = weight * task_weight[self.codes]
         if center is None:
-            seen = 1.0 if self.observed is None else self.observed @ task_weight
-            over_tasks = weight @ task_weight if weight.ndim == 2 else weight * seen
+            has_class = 1.0 if self.observed is None else self.observed @ task_weight
+            over_tasks = weight @ task_weight if weight.ndim == 2 else weight * has_class
             center = weighted_mean(self.X, over_tasks)
         y = self.y - offset if offset else self.y
         if self.codes is not None:

@@ -39,10 +39,10 @@ class Moments(NamedTuple):
     mean: np.ndarray
     total: np.ndarray
 
-    def gram(self, *, level):
-        """Return the Gram about zero, with ``level`` that of a column of ones too, (B, D, D)."""
+    def gram(self, *, intercept):
+        """Return the Gram about zero, with a column of ones if ``intercept``, (B, D, D)."""
         about_zero = self.H + outer(self.total, self.mean, self.mean)
-        if not level:
+        if not intercept:
             return about_zero
         return bordered(about_zero, self.total[:, None] * self.mean, self.total)
 
@@ -90,12 +90,12 @@ class TaskData(ABC):
     """
 
     X: np.ndarray
-    barred: np.ndarray | None
+    class_mask: np.ndarray | None
 
     @property
     def present(self):
         """Which levels the data see, of the shape of levels, or None if all."""
-        return None if self.barred is None else np.isfinite(self.barred)
+        return None if self.class_mask is None else np.isfinite(self.class_mask)
 
     @property
     def n_features(self):
@@ -108,11 +108,11 @@ class TaskData(ABC):
         return len(self.block)
 
     @abstractmethod
-    def loss_sums(self, loss, W, level):
+    def loss_sums(self, loss, W, intercept):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
 
     @abstractmethod
-    def curvature_product(self, loss, derivative, W, level):
+    def curvature_product(self, loss, derivative, W, intercept):
         """Return the Hessian of the loss times (W, level): (T, d) and (T,).
 
         ``derivative`` is that of the ``LossSums`` where the Hessian is taken.

@@ -34,8 +34,8 @@ class LongData(TaskData):
         of two where it does not have the first, else 0.
     """
 
-    def __init__(self, X, y, weight, codes, n_tasks, center, barred=None):
-        self.center, self.barred = center, barred
+    def __init__(self, X, y, weight, codes, n_tasks, center, class_mask=None):
+        self.center, self.class_mask = center, class_mask
         place, self.indptr = _kernels.group_rows(codes, n_tasks)
         grouped = (codes[1:] >= codes[:-1]).all()
         by_column = X.strides[-1] > X.strides[0]  # columns lie together: taking rows would crawl
@@ -65,15 +65,15 @@ class LongData(TaskData):
         """Return the same data, weighted by curvatures (n,)."""
         return self._like(weight=self.weight * np.maximum(curvature, FLAT))
 
-    def _predict(self, W, level):
+    def _predict(self, W, intercept):
         """Return the predictions, (n,) or (K, n)."""
-        z = np.empty((*level.shape[:-1], len(self.X)))
+        z = np.empty((*intercept.shape[:-1], len(self.X)))
         if z.ndim == 2 and self._in_products:
             for t, rows in self._slices():
                 z[:, rows] = W[:, t] @ self.X[rows].T
-                z[:, rows] += level[:, t, None]
+                z[:, rows] += intercept[:, t, None]
             return z
-        for parts in _outputs(W, level, z):
+        for parts in _outputs(W, intercept, z):
             in_chunks(
                 lambda first, last, parts=parts: _kernels.predict_rows(
                     self.X, self.codes, *parts, first, last
@@ -113,11 +113,11 @@ class LongData(TaskData):
     def _task_sums(self, values):
         return np.add.reduceat(values, self.indptr[:-1], axis=-1)
 
-    def loss_sums(self, loss, W, level):
+    def loss_sums(self, loss, W, intercept):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
-        if self.barred is not None:
-            level = level + self.barred
-        z = self._predict(W, level) if W.any() else np.take(level, self.codes, axis=-1)
+        if self.class_mask is not None:
+            intercept = intercept + self.class_mask
+        z = self._predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
         value, squares = np.empty((2, len(self.X)))
         weighted = np.empty(z.shape)
         derivative = None if loss.constant_curvature is not None else np.empty(z.shape)
@@ -139,9 +139,9 @@ class LongData(TaskData):
             self._task_sums(value), self._task_sums(squares), *self._adjoint(weighted), derivative
         )
 
-    def curvature_product(self, loss, derivative, W, level):
+    def curvature_product(self, loss, derivative, W, intercept):
         """Return the Hessian of the loss times (W, level): (T, d) and (T,)."""
-        z = self._predict(W, level)
+        z = self._predict(W, intercept)
         return self._adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
 
     @cached_property

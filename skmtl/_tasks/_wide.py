@@ -28,7 +28,7 @@ class WideData(TaskData):
     _base = None  # what _expanded keeps
     _only = None  # the Moments of the only block
 
-    def __init__(self, X, Y, weight, task_weight, observed, center, barred=None):
+    def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None):
         self.weight, self.scale, self.observed = weight, task_weight, observed
         self._plain = weight.ndim == 1 and (weight == 1).all()
         if weight.ndim == 2:
@@ -39,7 +39,7 @@ class WideData(TaskData):
             packed, block = np.unique(np.packbits(observed, axis=0).T, axis=0, return_inverse=True)
             self._block_weight = weight * np.unpackbits(packed, axis=1, count=len(X))
             self.block = block.ravel()
-        self.center, self.barred = center, barred
+        self.center, self.class_mask = center, class_mask
         self.X = np.subtract(X, self.center, order="C")
         self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
 
@@ -66,19 +66,19 @@ class WideData(TaskData):
         own = self.weight.ndim == 2
         return values * (self.weight[rows, tasks] if own else self.weight[rows, None])
 
-    def _predict(self, W, level, rows, tasks):
-        return self.X[rows] @ W[tasks].T + level[tasks]
+    def _predict(self, W, intercept, rows, tasks):
+        return self.X[rows] @ W[tasks].T + intercept[tasks]
 
-    def loss_sums(self, loss, W, level):
+    def loss_sums(self, loss, W, intercept):
         """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
-        if self.barred is not None:
-            level = level + self.barred
+        if self.class_mask is not None:
+            intercept = intercept + self.class_mask
         few = len(self.X) < self.n_features  # a Gram would be larger than the data
         if loss.constant_curvature is None or self.observed is not None or few:
-            return self._summed(loss, W, level)
-        return self._expanded(loss, W, level)
+            return self._summed(loss, W, intercept)
+        return self._expanded(loss, W, intercept)
 
-    def _expanded(self, loss, W, level):
+    def _expanded(self, loss, W, intercept):
         """Return the ``LossSums`` of a quadratic loss by its expansion about the mean of y.
 
         With one Gram for all tasks the data are read once, however often they are evaluated.
@@ -89,13 +89,13 @@ class WideData(TaskData):
             (H,), (center,), (total,) = self.moments(np.zeros(1, dtype=np.intp))
             self._base = mean, base, H + total * np.outer(center, center), total * center
         mean, base, gram, sums = self._base
-        scale, curvature, level = self.scale, loss.constant_curvature, level - mean
+        scale, curvature, intercept = self.scale, loss.constant_curvature, intercept - mean
         # X'Z and 1'Z of what is predicted beyond the mean, and what it adds to the value
-        XZ = level[:, None] * sums + (W @ gram if W.any() else 0.0)
+        XZ = intercept[:, None] * sums + (W @ gram if W.any() else 0.0)
         XZ *= scale[:, None]
-        Z = scale * (W @ sums + level * self.weight.sum())
-        first = np.einsum("tj,tj->t", base.G, W) + base.R * level
-        second = np.einsum("tj,tj->t", XZ, W) + Z * level
+        Z = scale * (W @ sums + intercept * self.weight.sum())
+        first = np.einsum("tj,tj->t", base.G, W) + base.R * intercept
+        second = np.einsum("tj,tj->t", XZ, W) + Z * intercept
         return LossSums(
             np.maximum(base.value + first + 0.5 * curvature * second, 0.0),
             np.maximum(base.squares + curvature * (2 * first + curvature * second), 0.0),
@@ -104,14 +104,14 @@ class WideData(TaskData):
             None,
         )
 
-    def _summed(self, loss, W, level):
+    def _summed(self, loss, W, intercept):
         """Return the ``LossSums``, summed over the data tile by tile."""
         derivative = None if loss.constant_curvature is not None else np.empty(self.y.shape)
         value, squares, R = np.zeros((3, self.n_tasks))
         sums = LossSums(value, squares, np.zeros_like(W), R, derivative)
         moving = W.any()
         for rows, tasks in self._tiles():
-            z = self._predict(W, level, rows, tasks) if moving else level[tasks]
+            z = self._predict(W, intercept, rows, tasks) if moving else intercept[tasks]
             value, gradient = loss.evaluate(self.y[rows, tasks], z)
             if derivative is not None:
                 derivative[rows, tasks] = gradient
@@ -123,11 +123,11 @@ class WideData(TaskData):
         self._scale(*sums[:-1])
         return sums
 
-    def curvature_product(self, loss, derivative, W, level):
+    def curvature_product(self, loss, derivative, W, intercept):
         """Return the Hessian of the loss times (W, level): (T, d) and (T,)."""
         G, R = np.zeros_like(W), np.zeros(self.n_tasks)
         for rows, tasks in self._tiles():
-            z = self._predict(W, level, rows, tasks)
+            z = self._predict(W, intercept, rows, tasks)
             slope = None if derivative is None else derivative[rows, tasks]
             product = loss.curvature_product(self.y[rows, tasks], slope, z)
             weighted = self._weigh(product, rows, tasks)

@@ -51,8 +51,8 @@ class LaplaceEvidence:
         A flat center has a mode unless one model of all tasks separates the classes.
         """
         data, penalty = self._problem.data, self._problem.penalty
-        free_levels = penalty.alpha_intercept == 0 and not penalty.fixed_level
-        if free_levels and data.barred is not None and np.isinf(data.barred).all():
+        free_intercepts = penalty.alpha_intercept == 0 and not penalty.fixed_intercept
+        if free_intercepts and data.class_mask is not None and np.isinf(data.class_mask).all():
             return (
                 "every task has one class only, and alpha_intercept=0 leaves the levels free. Set "
                 "alpha_intercept to a positive number"
@@ -62,7 +62,7 @@ class LaplaceEvidence:
         pooled = replace(
             penalty,
             alpha=np.full(data.n_tasks, np.inf),
-            alpha_intercept=0.0 if free_levels else np.inf,
+            alpha_intercept=0.0 if free_intercepts else np.inf,
         )
         problem = Problem(data, self._problem.loss, pooled)
         solution = self._solve(problem, pooled.project(self._start))
@@ -88,8 +88,8 @@ class LaplaceEvidence:
             theta, phi = 1.0 / model.groups.alpha, 1.0 / np.float64(alpha_intercept)
         fixed = model.fixed(theta, phi)
         value = 2 * solution.objective + fixed.log_det - fixed.flat * np.log(2 * np.pi)
-        if np.isinf(phi) and data.barred is not None:
-            value -= np.log(model.n[np.isinf(data.barred)] / (2 * np.pi)).sum()
+        if np.isinf(phi) and data.class_mask is not None:
+            value -= np.log(model.n[np.isinf(data.class_mask)] / (2 * np.pi)).sum()
         return value
 
 

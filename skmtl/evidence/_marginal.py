@@ -135,7 +135,7 @@ class MarginalModel:
 
     def _fixed_columns(self, gram, penalty):
         d, columns = len(gram) - 1, []
-        if not penalty.fixed_level and gram[-1, -1] > 0:
+        if not penalty.fixed_intercept and gram[-1, -1] > 0:
             columns.append(d)
             gram = gram - np.outer(gram[-1], gram[-1] / gram[-1, -1])
         self._n_flat = len(columns)
@@ -160,15 +160,16 @@ class MarginalModel:
         factor = np.linalg.cholesky(system)
         count = self.groups.size
         # An infinite variance is that of a fixed effect: log|V| + log|X'V^-1 X| stays finite.
-        free, level = np.isinf(theta)[self.group], share == 0
+        free, intercept = np.isinf(theta)[self.group], share == 0
         spread = np.where(np.isinf(phi), 1.0, self.perp_square)
         log_det = (
             count[self.group] @ np.where(free, np.log(self.l), -np.log(np.where(free, 1, omega)))
-            + count @ np.log(np.where(level, self.n * spread, 1.0 / np.where(level, 1.0, share)))
+            + count
+            @ np.log(np.where(intercept, self.n * spread, 1.0 / np.where(intercept, 1.0, share)))
             + 2 * np.log(np.diag(factor)).sum()
             - shared
         )
-        flat = self._n_flat + count[self.group] @ free + count @ level
+        flat = self._n_flat + count[self.group] @ free + count @ intercept
         return Fixed(theta, phi, omega, pull, share, E, system, log_det, int(flat))
 
     def traces(self, fixed):

@@ -65,8 +65,8 @@ class RestrictedLikelihood:
         self._size = model.size[self._group]
         self._start = np.cumsum(self._size) - self._size
         self._task = np.repeat(np.arange(T), self._size)
-        level = self._mean - np.einsum("tj,tj->t", W, model.delta[groups.of_task])
-        self._within = data.loss_sums(loss, W, level).squares.sum()  # what no thin row explains
+        intercept = self._mean - np.einsum("tj,tj->t", W, model.delta[groups.of_task])
+        self._within = data.loss_sums(loss, W, intercept).squares.sum()  # what no thin row explains
         self._mean = self._mean[self._order]
         self._null = null.squares.sum()
         self._total = data.totals.sum()

@@ -165,10 +165,10 @@ def _point(model, problem):
     """Return the coefficients and levels of the solution, (K, T, d) and (K, T), or (T, d)."""
     kept = np.flatnonzero(model.task_counts_ > 0)  # others are latent
     W, b = model.coef_[kept], model.intercept_[kept]
-    level = b + W @ problem.data.center
+    intercept = b + W @ problem.data.center
     if problem.loss.outputs:
-        return np.ascontiguousarray(W.swapaxes(0, 1)), np.ascontiguousarray(level.T)
-    return W, level
+        return np.ascontiguousarray(W.swapaxes(0, 1)), np.ascontiguousarray(intercept.T)
+    return W, intercept
 
 
 def _curved(model, problem):
@@ -188,7 +188,7 @@ def _blocks(model, problem):
     T, m = data.n_tasks, data.n_features + 1
     if K == 1:
         data = _curved(model, problem)
-        return data.moments(data.block).gram(level=True) * data.scale[:, None, None]
+        return data.moments(data.block).gram(intercept=True) * data.scale[:, None, None]
     sums = data.loss_sums(problem.loss, *_point(model, problem))
     p = problem.loss.probabilities(data.y, sums.derivative)
     result, first = np.zeros((T, K, m, K, m)), 0
@@ -220,7 +220,7 @@ def _ties(problem, size):
     else:
         ties[:, :-1], ties[:, -1] = penalty.alpha[:, None], penalty.alpha_intercept
         shares[:, :-1] = float(not penalty.fixed_center)
-    if penalty.fixed_level:
+    if penalty.fixed_intercept:
         ties[:, -1], shares[:, -1] = np.inf, 0.0
     return np.tile(ties, size // (d + 1)), np.tile(shares, size // (d + 1))
 
@@ -228,7 +228,7 @@ def _ties(problem, size):
 def _counted(problem, size):
     """Return how many coordinates a task has: levels only where the model has them."""
     d = problem.data.n_features
-    return size // (d + 1) * (d + (not problem.penalty.fixed_level))
+    return size // (d + 1) * (d + (not problem.penalty.fixed_intercept))
 
 
 def _own_weight(H, ties, sides):
@@ -244,7 +244,7 @@ def _around_center(H, problem):
     """
     ties, _ = _ties(problem, H.shape[-1])
     penalty, d = problem.penalty, problem.data.n_features
-    shared = np.append(np.full(d, penalty.alpha_shared), np.inf if penalty.fixed_level else 0.0)
+    shared = np.append(np.full(d, penalty.alpha_shared), np.inf if penalty.fixed_intercept else 0.0)
     shared = np.tile(shared, H.shape[-1] // (d + 1))
     center = np.isfinite(shared) & (ties > 0).any(axis=0)  # that some task is drawn to
     S, df, following = np.diag(shared[center]), np.zeros(len(H)), []
@@ -266,6 +266,6 @@ def _around_center(H, problem):
 def _along_graph(H, problem):
     """Return df_t from one dense system of all tasks."""
     d = problem.data.n_features
-    level = np.tile(np.arange(d + 1) == d, H.shape[-1] // (d + 1))
-    kept = np.flatnonzero(~level | (not problem.penalty.fixed_level))
-    return graph_degrees(H[:, kept][:, :, kept], level[kept], problem.penalty)
+    intercept = np.tile(np.arange(d + 1) == d, H.shape[-1] // (d + 1))
+    kept = np.flatnonzero(~intercept | (not problem.penalty.fixed_intercept))
+    return graph_degrees(H[:, kept][:, :, kept], intercept[kept], problem.penalty)

@@ -140,8 +140,8 @@ class CoefficientShrinkageDisplay:
         shared, own = _estimates(model, middle)[found], _estimates(separate, middle)
         center = shared.mean(axis=0)
         if hasattr(model, "shared_coef_"):
-            level = model.shared_intercept_ + model.shared_coef_ @ middle
-            center = np.append(model.shared_coef_, level)
+            intercept = model.shared_intercept_ + model.shared_coef_ @ middle
+            center = np.append(model.shared_coef_, intercept)
         own[:, :-1][_constant(separate, X, y, sample_weight)] = np.nan
         columns = list(places)
         display = cls(

@@ -74,19 +74,19 @@ def alpha_max(
 def _alpha_max(model, problem):
     """Return the strength for a problem of the model."""
     penalty = problem.penalty
-    kinds = [norm.trivial for norm in penalty.norms()]
+    kinds = [norm.null_set for norm in penalty.norms()]
     if None in kinds:
         hard, name = penalty.hard(), "admm"
     else:
         shared = 0.0 if "pooled" in kinds else np.inf
         tied = np.full(problem.data.n_tasks, np.inf)
-        levels = penalty.alpha_intercept if model.fit_intercept else np.inf
-        hard, name = MeanCoupling(tied, shared, levels, penalty.fixed_level), "direct"
-    trivial = Problem(problem.data, problem.loss, hard)
+        intercepts = penalty.alpha_intercept if model.fit_intercept else np.inf
+        hard, name = MeanCoupling(tied, shared, intercepts, penalty.fixed_intercept), "direct"
+    null_set = Problem(problem.data, problem.loss, hard)
     data = problem.data
     start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
-    solution = SOLVERS[name](trivial, _MAX_ITER, _TOL).solve(start)
-    G = trivial.evaluate(solution.coefficients).sums.G
+    solution = SOLVERS[name](null_set, _MAX_ITER, _TOL).solve(start)
+    G = null_set.evaluate(solution.coefficients).sums.G
     result = penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
         raise ValueError(

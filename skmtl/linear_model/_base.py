@@ -162,9 +162,9 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     def _keep_coefficients(self, solution, problem, offset):
         """Keep the coefficients of the tasks and their intercepts, in the units of the data."""
         W, outputs = solution.coefficients.W, problem.loss.outputs
-        level = self._level(solution.coefficients, problem)
+        intercept = self._predicted_intercept(solution.coefficients, problem)
         self.coef_ = _swapped(W, outputs)
-        self.intercept_ = _swapped(level + offset - W @ problem.data.center, outputs)
+        self.intercept_ = _swapped(intercept + offset - W @ problem.data.center, outputs)
 
     def _public(self, part, problem):
         """Return (K, T, ...) as users see it, (T, K, ...)."""
@@ -258,9 +258,9 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         rows, problem, offset = self._prepare(rows, task_weight=task_weight, fitted=True)
         problem = problem.with_penalty(problem.penalty.hold_center())
         center = self._feature_mean
-        level = self.shared_intercept_ + self.shared_coef_ @ center
+        intercept = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
-        start = start._replace(w=self.shared_coef_, c=np.asarray(level - offset))
+        start = start._replace(w=self.shared_coef_, c=np.asarray(intercept - offset))
         # Copies of the coefficients know nothing of a center that is held.
         name = "direct" if self.solver == "admm" else self._choose_solver(problem)
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
@@ -321,7 +321,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         center = self._feature_mean if fitted else center
         if not self.fit_intercept:
             center = np.zeros(rows.X.shape[1])
-        data = rows.task_data(task_weight, offset, center, self._bars(rows, penalty))
+        data = rows.task_data(task_weight, offset, center, self._class_mask(rows, penalty))
         return rows, Problem(data, self._loss(rows), penalty), offset
 
     def _find_strengths(self, rows, problem, last):
@@ -331,13 +331,13 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         """
         return problem, None
 
-    def _bars(self, rows, penalty):
+    def _class_mask(self, rows, penalty):
         """Return what rules out classes, added to the levels of the tasks, or None."""
         return
 
-    def _level(self, point, problem):
+    def _predicted_intercept(self, point, problem):
         """Return the levels that the model predicts with, of the solution found."""
-        return point.level
+        return point.intercept
 
     def _last_solution(self, problem, rows, offset, default):
         """Return the last solution, where it is one of the same tasks, features and classes."""
@@ -356,9 +356,9 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             w = self.shared_coef_  # without a penalty it must not bring what the data leave open
         if self._has_center:
             c = self.shared_intercept_ + self.shared_coef_ @ data.center - offset
-        level = intercept + coef @ data.center - offset
-        W, level = _swapped(coef, outputs), _swapped(level, outputs)
-        V, q = W - np.expand_dims(w, -2), level - np.expand_dims(c, -1)
+        intercept = intercept + coef @ data.center - offset
+        W, intercept = _swapped(coef, outputs), _swapped(intercept, outputs)
+        V, q = W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1)
         return penalty.project(Coefficients(V, q, w, np.asarray(c)))
 
     def _same_target(self, rows):

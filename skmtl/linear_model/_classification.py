@@ -12,14 +12,14 @@ from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
 from skmtl.solvers import runs_away
 
-_BARRED = 36.0  # log-odds of a probability of 2e-16, that of classes ruled out
+_RULED_OUT = 36.0  # log-odds of a probability of 2e-16, that of classes ruled out
 
 
 class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     """Base of the classifiers: one log-odds for two classes, a softmax for more."""
 
     _alternative = "MeanRegularizedClassifier"
-    _bounds = "alpha"  # what keeps coefficients finite, for messages
+    _coercive_parameter = "alpha"  # what keeps coefficients finite, for messages
     _by_task = (*LinearMultiTaskModel._by_task, "task_classes_")
     _settled = ("task_column", "fit_intercept", "task_classes")
 
@@ -126,28 +126,30 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         """Return whether classes that a task lacks are ruled out there."""
         return self.task_classes == "seen" or penalty.alpha_intercept == 0
 
-    def _bars(self, rows, penalty):
-        return level_bars(rows.seen) if self._rules_out(penalty) else None
+    def _class_mask(self, rows, penalty):
+        return class_mask_of(rows.has_class) if self._rules_out(penalty) else None
 
     def _keep_coefficients(self, solution, problem, offset):
         super()._keep_coefficients(solution, problem, offset)
         self._ruled_out = self._rules_out(problem.penalty)
 
-    def _level(self, point, problem):
-        level, barred = point.level, problem.data.barred
-        if self.task_classes == "seen" or barred is None:
-            return level
+    def _predicted_intercept(self, point, problem):
+        intercept, class_mask = point.intercept, problem.data.class_mask
+        if self.task_classes == "seen" or class_mask is None:
+            return intercept
         # Free levels of classes that a task lacks have their optimum at infinity: far enough
         # below the others that no row that was fitted sees the difference.
         reach = np.abs(point.W) @ np.abs(problem.data.X).max(axis=0)
-        if level.ndim == 1:
-            return np.where(np.isinf(barred), np.sign(barred) * (_BARRED + reach), level)
-        lowest = (level - barred).min(axis=0) - (reach + barred).max(axis=0)
-        return np.where(barred < 0, lowest - _BARRED - reach, level)
+        if intercept.ndim == 1:
+            return np.where(
+                np.isinf(class_mask), np.sign(class_mask) * (_RULED_OUT + reach), intercept
+            )
+        lowest = (intercept - class_mask).min(axis=0) - (reach + class_mask).max(axis=0)
+        return np.where(class_mask < 0, lowest - _RULED_OUT - reach, intercept)
 
     def _prediction_intercept(self):
-        bars = level_bars(self.task_classes_) if self._ruled_out else None
-        return self.intercept_ if bars is None else self.intercept_ + bars.T
+        class_mask = class_mask_of(self.task_classes_) if self._ruled_out else None
+        return self.intercept_ if class_mask is None else self.intercept_ + class_mask.T
 
     def _probability_scores(self, X):
         """Return what probabilities are made of, which are zero only in ``"seen"``."""
@@ -157,12 +159,12 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         """Return ``_raw_prediction``, finite also for classes that are ruled out."""
         z = self._raw_prediction(X)
         if self._wide or z.ndim == 1:
-            return np.where(np.isinf(z), np.sign(z) * _BARRED, z)
+            return np.where(np.isinf(z), np.sign(z) * _RULED_OUT, z)
         lowest = np.where(np.isinf(z), np.inf, z).min(axis=1, keepdims=True)
-        return np.where(np.isinf(z), lowest - _BARRED, z)
+        return np.where(np.isinf(z), lowest - _RULED_OUT, z)
 
     def _keep_target(self, rows):
-        self.classes_, self.task_classes_ = rows.classes, rows.seen
+        self.classes_, self.task_classes_ = rows.classes, rows.has_class
         self._class_weight = rows.class_weight
         if rows.codes is None:
             self.classes_ = np.tile(rows.classes, (len(rows.tasks), 1))
@@ -178,17 +180,17 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     def _warn(self, solution, problem, rows):
         penalty = problem.penalty
         self._warn_of_single_classes(rows, penalty)
-        separated = ~np.broadcast_to(penalty.bounded, len(rows.tasks))
+        separated = ~np.broadcast_to(penalty.coercive, len(rows.tasks))
         separated &= runs_away(solution, self.max_iter, self.tol)
         if separated.any():
             warn(
                 f"The features separate classes of {_named(rows.tasks[separated])}, and nothing "
                 "penalizes coefficients that grow without bound: they were stopped on the way, "
-                f"and their size means nothing. Raise {self._bounds}."
+                f"and their size means nothing. Raise {self._coercive_parameter}."
             )
 
     def _warn_of_single_classes(self, rows, penalty):
-        single = rows.seen.sum(axis=1) == 1
+        single = rows.has_class.sum(axis=1) == 1
         if np.isinf(penalty.alpha_intercept):
             single &= np.ravel(penalty.free().V) > 0  # others have nothing of their own
         if not single.any():
@@ -212,17 +214,17 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return tags
 
 
-def level_bars(seen):
+def class_mask_of(has_class):
     """Return what rules out the classes that tasks did not see (T, K), added to their levels.
 
     That is -inf for each of more than two classes, (K, T), and -inf or inf for the second or the
     first of two, (T,); None where there is nothing to rule out.
     """
-    if seen.all():
+    if has_class.all():
         return None
-    if seen.shape[1] > 2:
-        return np.where(seen.T, 0.0, -np.inf)
-    return np.where(seen[:, 0], 0.0, np.inf) + np.where(seen[:, 1], 0.0, -np.inf)
+    if has_class.shape[1] > 2:
+        return np.where(has_class.T, 0.0, -np.inf)
+    return np.where(has_class[:, 0], 0.0, np.inf) + np.where(has_class[:, 1], 0.0, -np.inf)
 
 
 def _named(tasks):

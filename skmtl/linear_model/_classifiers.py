@@ -337,7 +337,7 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
            [0.959, 0.041]])
     """
 
-    _bounds = "alpha or alpha_shared"
+    _coercive_parameter = "alpha or alpha_shared"
 
     def __init__(
         self,

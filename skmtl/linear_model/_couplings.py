@@ -38,5 +38,5 @@ def _coupling(model, tasks, alpha, center, name, alpha_intercept):
         _input.strength(center, name),
         # without an intercept all levels stay at zero
         _input.strength(alpha_intercept, "alpha_intercept") if model.fit_intercept else np.inf,
-        fixed_level=not model.fit_intercept,
+        fixed_intercept=not model.fit_intercept,
     )

@@ -15,28 +15,30 @@ class GraphModel(LinearMultiTaskModel):
     """A model whose tasks are coupled along a graph, latent tasks among them."""
 
     _has_center = False
-    _bounds = "alpha_shared"
+    _coercive_parameter = "alpha_shared"
     _nodes = ()  # labels of the last graph
 
     def _penalty(self, tasks):
-        alpha, shared, levels = (
+        alpha, shared, intercepts = (
             _input.strength(getattr(self, name), name)
             for name in ("alpha", "alpha_shared", "alpha_intercept")
         )
         held = not self.fit_intercept
         self._nodes = []
-        if np.isinf(shared) or (self.task_graph is not None and np.isinf([alpha, levels]).any()):
+        if np.isinf(shared) or (
+            self.task_graph is not None and np.isinf([alpha, intercepts]).any()
+        ):
             raise ValueError(
                 "alpha_shared must be finite, and with a task_graph alpha and alpha_intercept "
-                f"too; got {shared}, {alpha} and {levels}. Use PooledRegressor or "
+                f"too; got {shared}, {alpha} and {intercepts}. Use PooledRegressor or "
                 "PooledClassifier for tasks with equal coefficients."
             )
         if self.task_graph is None:
-            return _all_pairs(len(tasks), alpha, shared, np.inf if held else levels, held)
+            return _all_pairs(len(tasks), alpha, shared, np.inf if held else intercepts, held)
         weights, latent = read_graph(self.task_graph, tasks)
         self._nodes = tasks.tolist() + latent
         observed = np.arange(len(tasks))
-        return GraphCoupling(weights, observed, alpha, shared, 0.0 if held else levels, held)
+        return GraphCoupling(weights, observed, alpha, shared, 0.0 if held else intercepts, held)
 
     def _keep_coefficients(self, solution, problem, offset):
         if isinstance(problem.penalty, GraphCoupling) and problem.penalty.alpha_shared == 0:
@@ -47,12 +49,12 @@ class GraphModel(LinearMultiTaskModel):
 
     def _add_latent(self, point, problem, offset):
         """Add the tasks without rows, as far as the graph names them."""
-        nodes, W, level = problem.penalty.latent(point.W, point.level)
+        nodes, W, intercept = problem.penalty.latent(point.W, point.intercept)
         labels = np.empty(len(nodes), dtype=object)
         labels[:] = [self._nodes[node] for node in nodes]
         added = {
             "coef_": self._public(W, problem),
-            "intercept_": self._public(level + offset - W @ problem.data.center, problem),
+            "intercept_": self._public(intercept + offset - W @ problem.data.center, problem),
             "task_counts_": np.zeros(len(labels), dtype=self.task_counts_.dtype),
         }
         for name, value in (("task_weight_", 0.0), *dict.fromkeys(ADAPTED_BY_TASK, np.nan).items()):
@@ -71,12 +73,12 @@ def _smallest(point, problem):
 
     That moves all tasks alike whose coefficients are linked, and their levels with them.
     """
-    of_W, of_level = problem.penalty.components()
+    of_W, of_intercept = problem.penalty.components()
     W, q = point.W, point.q.copy()
     # where levels alone are linked, each task has open directions of its own
     component, open_part = of_W, _open_alike
     if problem.penalty.alpha_link == 0 and problem.penalty.alpha_intercept > 0:
-        component, open_part = of_level, _open_apart
+        component, open_part = of_intercept, _open_apart
     for label in np.unique(component):
         tasks = np.flatnonzero(component == label)
         moved, shift = open_part(W[..., tasks, :], problem, tasks)
@@ -90,7 +92,7 @@ def _open_alike(W, problem, tasks):
     data, penalty = problem.data, problem.penalty
     block, place = np.unique(data.block[tasks], return_inverse=True)
     H, mean, total = data.moments(block)
-    if penalty.fixed_level:
+    if penalty.fixed_intercept:
         middle = np.zeros_like(mean)
     elif penalty.alpha_intercept == 0:
         middle = mean  # each level follows by itself
@@ -134,4 +136,4 @@ def _all_pairs(n_tasks, alpha, shared, alpha_intercept, held):
     if shared > 0:
         center = n_tasks * shared * (1.0 + shared / alpha) if alpha > 0 else np.inf
     tie = np.full(n_tasks, alpha + shared)
-    return MeanCoupling(tie, center, alpha_intercept, fixed_level=held)
+    return MeanCoupling(tie, center, alpha_intercept, fixed_intercept=held)

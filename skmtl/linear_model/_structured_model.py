@@ -12,7 +12,7 @@ class StructuredModel(LinearMultiTaskModel):
     """A model whose penalty is a parameter, and which keeps what the penalty has found."""
 
     _has_center = False
-    _bounds = "alpha, or add a penalty such as Ridge(1e-3)"
+    _coercive_parameter = "alpha, or add a penalty such as Ridge(1e-3)"
 
     def _penalty(self, tasks):
         penalty = self.penalty
@@ -34,7 +34,7 @@ class StructuredModel(LinearMultiTaskModel):
             _input.strength(self.alpha_intercept, "alpha_intercept")
             if self.fit_intercept
             else np.inf,
-            fixed_level=not self.fit_intercept,
+            fixed_intercept=not self.fit_intercept,
         )
 
     def _keep(self, solution, problem):

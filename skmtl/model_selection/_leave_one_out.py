@@ -41,13 +41,13 @@ def left_out(path, systems, X, Y, weight, places, total, out):
     D. Allen (1974). The relationship between variable selection and data augmentation and a
     method for prediction. Technometrics 16. https://doi.org/10.1080/00401706.1974.10489157
     """
-    W, level = path.solve(systems)
+    W, intercept = path.solve(systems)
     m, d = path.n_targets, path.Q.shape[-1]
 
     def block(b):
         own = places[b]
         fitted = X[own] @ W[b].reshape(d, -1)
-        fitted = fitted.reshape(len(fitted), m, -1) + level[b]
+        fitted = fitted.reshape(len(fitted), m, -1) + intercept[b]
         residual = Y[own, :, None] - fitted
         A = (X[own] - (1.0 - path.hold[b]) * path.delta[b]) @ path.Q[b]
         each = weight[own, None]

@@ -257,7 +257,7 @@ class RidgeSearch:
                 alpha, shared = np.array([strengths[c][:2] for c in own]).T
                 yield np.array(own), path, CenterSystems(path, alpha, shared)
 
-    def _predict(self, center, trained, W, level, test):
+    def _predict(self, center, trained, W, intercept, test):
         """Return the predictions of some rows, (n, A) or (n, T, A), and mean squared errors (T, A).
 
         W is (B, d, m, A), of the tasks that have rows to train on.
@@ -267,7 +267,7 @@ class RidgeSearch:
         squares = np.full((len(self._rows.tasks), A), np.nan)
         if self._wide:
             predicted = (X @ W[0].reshape(X.shape[1], -1)).reshape(*y.shape, A)
-            predicted += level[0]
+            predicted += intercept[0]
             squares[:] = np.average(np.square(predicted - y[..., None]), axis=0, weights=weight)
             return predicted + self._offset, squares
         codes = self._rows.codes[test]
@@ -276,7 +276,7 @@ class RidgeSearch:
         block = np.cumsum(trained) - 1
         predicted, errors = np.empty((2, len(y), A))
         for t, own in zip(known, np.split(order, first[1:]), strict=True):
-            predicted[own] = X[own] @ W[block[t], :, 0] + level[block[t], 0]
+            predicted[own] = X[own] @ W[block[t], :, 0] + intercept[block[t], 0]
         np.square(predicted - y[:, None], out=errors)
         errors *= weight[:, None]
         totals = np.add.reduceat(weight[order], first)

@@ -80,7 +80,7 @@ def reads_predictions(scorer):
     return isinstance(scorer, str | _TaskScorer) or hasattr(scorer, "_score_func")
 
 
-def judge(model, X, y, weight, scorer):
+def score_model(model, X, y, weight, scorer):
     """Return the score of a fitted model, and its losses of the shape of y.
 
     These are squared errors, or minus the log of the probability of what was observed. ``weight``

@@ -30,8 +30,8 @@ class SpectralPath:
         Whether there are no levels; then ``center`` is zero.
     """
 
-    def __init__(self, moments, center, alpha_intercept, fixed_level):
-        self._ymean, self.fixed_level, self.center = moments.ymean, fixed_level, center
+    def __init__(self, moments, center, alpha_intercept, fixed_intercept):
+        self._ymean, self.fixed_intercept, self.center = moments.ymean, fixed_intercept, center
         H, mean, total, xy, ymean = moments
         self.delta = mean - center
         # share of a task's mean that the common level holds on to
@@ -56,7 +56,7 @@ class SpectralPath:
 
     def _seen(self, G, h, kappa):
         """Return an orthonormal basis of what the rows tell of the center, (d, r), None for all."""
-        if self.fixed_level or not kappa:
+        if self.fixed_intercept or not kappa:
             null = null_space_of(G)
         else:
             null = null_space_of(bordered(G, h, kappa))[:-1]
@@ -76,7 +76,7 @@ class SpectralPath:
         pulled = inside * self.e[..., None] + self.g[..., None] * c
         away = (p - pulled[:, :, None]) * systems.inverse[:, :, None]
         W = w[:, None] + np.matmul(self.Q, away.reshape(B, d, -1)).reshape(away.shape)
-        if self.fixed_level:
+        if self.fixed_intercept:
             return W, np.zeros((B, m, W.shape[-1]))
         beyond = self._ymean[..., None] - c
         beyond -= np.matmul(self.delta[:, None], W.reshape(B, d, -1)).reshape(beyond.shape)
@@ -107,7 +107,7 @@ class CenterSystems:
         self._basis = path.basis
         self._wc = m * (path.columns @ (self.share * g).reshape(n, C))
         self.cc = m * (path.kappa.sum() - (g**2 * self.inverse).sum(axis=(0, 1)))
-        if path.fixed_level or not path.kappa.any():
+        if path.fixed_intercept or not path.kappa.any():
             self.cc, self._wc = np.full(C, np.inf), np.zeros_like(self._wc)
         self._held = np.isinf(alpha_shared)
         weights, ww = m * (self.share * e).reshape(n, C), np.empty((C, r, r))

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from skmtl import _input
 from skmtl._threads import blas_threads_for
 from skmtl.linear_model import LinearMultiTaskModel
-from skmtl.model_selection._scoring import Scores, judge, take
+from skmtl.model_selection._scoring import Scores, score_model, take
 
 _TOL = 1e-6  # of fits that are only to be scored
 _KNOTS = 3  # solutions that a start is extrapolated from
@@ -43,7 +43,7 @@ def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, prog
         models = _fitted(estimator, ordered, X(train), y[train], weight, split)
         for c, model in zip(order, models, strict=True):
             fitted = time.perf_counter()
-            scores.test[c, number], losses = judge(model, X_test, y[test], tested, scorer)
+            scores.test[c, number], losses = score_model(model, X_test, y[test], tested, scorer)
             scores.tasks[c, number] = _task_means(losses, tested, own, len(tasks))
             scores.fit_time[c, number] = fitted - began
             began = time.perf_counter()

@@ -43,7 +43,7 @@ class Coefficients(NamedTuple):
         return np.expand_dims(self.w, -2) + self.V
 
     @property
-    def level(self):
+    def intercept(self):
         """Levels of the tasks, (T,): predictions at the mean of the features."""
         return np.expand_dims(self.c, -1) + self.q
 
@@ -63,32 +63,32 @@ class Coefficients(NamedTuple):
 class Term(NamedTuple):
     """A term of a penalty on coefficients W (..., T, d) and levels (..., T).
 
-    ``prox(W, level, step, level_step)`` returns both after a step; ``steps`` is what the step of W
-    may differ by, as in `TaskPenalty`. ``derivative``, of the same arguments, returns a linear
-    function of (W, level), and its blocks for W as in `TaskPenalty` and diagonal for levels (T,);
-    or None.
+    ``prox(W, intercept, step, intercept_step)`` returns both after a step; ``prox_scaling`` is
+    what the step of W may differ by, as in `TaskPenalty`. ``derivative``, of the same arguments,
+    returns a linear function of (W, intercept), and its blocks for W as in `TaskPenalty` and
+    diagonal for intercepts (T,); or None.
     """
 
     prox: Callable
     derivative: Callable
-    steps: str
+    prox_scaling: str
 
 
 class Split(NamedTuple):
     """How a penalty sees some coefficients W: as the sum of parts, penalized by terms.
 
-    ``parts`` is a list of arrays of the shape of W that sum to it. ``seen`` and ``duals`` have a
+    ``parts`` is a list of arrays of the shape of W that sum to it. ``copies`` and ``duals`` have a
     list for every part, with an array for every term: the part as the term sees it (equal but for
     rounding; exactly sparse, fused or of low rank), and a subgradient of the term there.
     """
 
     parts: list
-    seen: list
+    copies: list
     duals: list
 
     def fits(self, terms):
         """Return whether there is a place for each of these terms."""
-        return [len(part) for part in self.seen] == [len(part) for part in terms]
+        return [len(part) for part in self.copies] == [len(part) for part in terms]
 
 
 class Penalty(ABC):
@@ -105,8 +105,8 @@ class Penalty(ABC):
     """
 
     quadratic = False
-    fixed_level: bool
-    bounded: bool | np.ndarray = True
+    fixed_intercept: bool
+    coercive: bool | np.ndarray = True
 
     @abstractmethod
     def value(self, coefficients, split=None):
@@ -155,5 +155,5 @@ class Penalty(ABC):
         """What the penalty is a sum of, a list of ``Term`` for each part of the coefficients."""
 
     @abstractmethod
-    def coefficients(self, W, level):
+    def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""

@@ -34,9 +34,9 @@ def mean_prox(Z, alpha, step, alpha_shared):
     return np.where(share == 1.0, center, Z + share * (center - Z))
 
 
-def level_prox(level, step, alpha):
+def intercept_prox(intercept, step, alpha):
     """Return the prox of a ridge coupling of levels (..., T) to a free center; steps (T,)."""
-    if alpha == 0 or not level.size:
-        return level
+    if alpha == 0 or not intercept.size:
+        return intercept
     step = step[:, None]
-    return mean_prox(level[..., None], alpha * step, step, 0.0)[..., 0]
+    return mean_prox(intercept[..., None], alpha * step, step, 0.0)[..., 0]

@@ -62,15 +62,15 @@ class Sum(_Composite):
     """
 
     @property
-    def trivial(self) -> Literal["zero", "pooled"] | None:  # type: ignore[override]
+    def null_set(self) -> Literal["zero", "pooled"] | None:  # type: ignore[override]
         """Where the sum is zero: where both are."""
-        kinds = {self.first.trivial, self.second.trivial}
+        kinds = {self.first.null_set, self.second.null_set}
         return "zero" if "zero" in kinds else "pooled" if "pooled" in kinds else None
 
     @property
-    def stacks(self) -> str | None:  # type: ignore[override]
+    def class_axis(self) -> str | None:  # type: ignore[override]
         """What more classes are more of; None where the terms differ."""
-        return self.first.stacks if self.first.stacks == self.second.stacks else None
+        return self.first.class_axis if self.first.class_axis == self.second.class_axis else None
 
     def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""

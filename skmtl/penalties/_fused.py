@@ -36,8 +36,8 @@ class TemporalFused(TaskPenalty):
            [8.]])
     """
 
-    steps = "feature"
-    trivial = "pooled"
+    prox_scaling = "feature"
+    null_set = "pooled"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha

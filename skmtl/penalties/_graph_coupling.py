@@ -44,7 +44,7 @@ class GraphCoupling(Penalty):
     alpha_link: float
     alpha_shared: float
     alpha_intercept: float
-    fixed_level: bool = False
+    fixed_intercept: bool = False
 
     quadratic = True
     fixed_center = False
@@ -83,10 +83,10 @@ class GraphCoupling(Penalty):
         """Return what latent nodes are made of, (N - T, T)."""
         return -self._inverse(A) @ A[np.ix_(self._latent, self.observed)]
 
-    def latent(self, W, level):
+    def latent(self, W, intercept):
         """Return the nodes without rows, and what they are where the tasks are these."""
-        of_W, of_level = (self._follow(A) for A, _ in self._links)
-        return self._latent, of_W @ W, level @ of_level.T
+        of_W, of_intercept = (self._follow(A) for A, _ in self._links)
+        return self._latent, of_W @ W, intercept @ of_intercept.T
 
     def components(self):
         """Return the components of the graph that the tasks' coefficients and levels are in.
@@ -101,7 +101,7 @@ class GraphCoupling(Penalty):
         )
 
     @property
-    def bounded(self):
+    def coercive(self):
         """Whether the coefficients are penalized by themselves; links leave a common part open."""
         return self.alpha_shared > 0
 
@@ -128,7 +128,7 @@ class GraphCoupling(Penalty):
 
     def free(self):
         """Return 1.0 where a part may move and 0.0 where it is held fast."""
-        free = float(not self.fixed_level)
+        free = float(not self.fixed_intercept)
         return Coefficients(1.0, free, 1.0, free)
 
     def residual(self, coefficients, gradient, units, split=None):
@@ -137,30 +137,34 @@ class GraphCoupling(Penalty):
         Strong links make the units of single tasks large; all tasks together are as free as
         without. The sums are in the units that a problem uses for its center.
         """
-        of_W, of_level = (
+        of_W, of_intercept = (
             (component == np.unique(component)[:, None]).astype(float)
             for component in self.components()
         )
         strength = self.curvature()
         w = _of_all(of_W, np.abs(of_W @ gradient.V), units.V**2, strength.V)
-        q, unit = np.abs(gradient.q @ of_level.T)[..., None], units.q[:, None] ** 2
-        return gradient._replace(w=w, c=_of_all(of_level, q, unit, strength.q[:, None])[..., 0])
+        q, unit = np.abs(gradient.q @ of_intercept.T)[..., None], units.q[:, None] ** 2
+        return gradient._replace(w=w, c=_of_all(of_intercept, q, unit, strength.q[:, None])[..., 0])
 
     @property
     def terms(self):
         """The coupling is its only term; see `Penalty`."""
         (values, U), k = self._eigen, self._forms[1][0]
 
-        def prox(W, level, step, level_step):
+        def prox(W, intercept, step, intercept_step):
             W = U @ ((U.T @ W) / (1.0 + values[:, None] * step))
-            if level.size:
-                level = np.linalg.solve(np.eye(len(k)) + level_step[:, None] * k, level.T).T
-            return W, level
+            if intercept.size:
+                intercept = np.linalg.solve(
+                    np.eye(len(k)) + intercept_step[:, None] * k, intercept.T
+                ).T
+            return W, intercept
 
-        def derivative(W, level, step, level_step):
+        def derivative(W, intercept, step, intercept_step):
             blocks = in_rows(np.broadcast_to(1.0 / (1.0 + self._strength[:, None] * step), W.shape))
-            levels = 1.0 / (1.0 + np.diag(k) * level_step) if level.size else level_step
-            return lambda D, q: prox(D, q, step, level_step), blocks, levels
+            intercepts = (
+                1.0 / (1.0 + np.diag(k) * intercept_step) if intercept.size else intercept_step
+            )
+            return lambda D, q: prox(D, q, step, intercept_step), blocks, intercepts
 
         return [[Term(prox, derivative, "feature")]]
 
@@ -169,10 +173,10 @@ class GraphCoupling(Penalty):
         values, U = np.linalg.eigh(self._forms[0][0])
         return np.maximum(values, 0.0), U
 
-    def coefficients(self, W, level):
+    def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
-        w, c = W.mean(axis=-2), level.mean(axis=-1)
-        point = Coefficients(W - np.expand_dims(w, -2), level - np.expand_dims(c, -1), w, c)
+        w, c = W.mean(axis=-2), intercept.mean(axis=-1)
+        point = Coefficients(W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1), w, c)
         return self.project(point)
 
     def star(self):
@@ -180,8 +184,8 @@ class GraphCoupling(Penalty):
         (K, ones), (k, _) = self._forms
         total, together = float(np.trace(K)), max(float(ones.sum()), 0.0)
         shared = total * together / (total - together) if total > together else 0.0
-        level = np.inf if self.fixed_level else float(np.diag(k).mean())
-        return MeanCoupling(self._strength, shared, level, self.fixed_level)
+        intercept = np.inf if self.fixed_intercept else float(np.diag(k).mean())
+        return MeanCoupling(self._strength, shared, intercept, self.fixed_intercept)
 
     def take(self, tasks):
         """Return the penalty of some of the tasks, an index array; the others become latent."""

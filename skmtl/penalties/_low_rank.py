@@ -37,8 +37,8 @@ class TraceNorm(TaskPenalty):
            [0., 0.]])
     """
 
-    stacks = "tasks"
-    trivial = "zero"
+    class_axis = "tasks"
+    null_set = "zero"
     accuracy = 1e-14
 
     def __init__(self, alpha: float = 1.0) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmtl.penalties._base import Coefficients, Penalty, Term
-from skmtl.penalties._center import level_prox, mean_prox, weighted_center
+from skmtl.penalties._center import intercept_prox, mean_prox, weighted_center
 from skmtl.penalties._stacking import in_rows
 
 
@@ -37,7 +37,7 @@ class MeanCoupling(Penalty):
     alpha: np.ndarray
     alpha_shared: float
     alpha_intercept: float
-    fixed_level: bool = False
+    fixed_intercept: bool = False
 
     quadratic = True
 
@@ -47,7 +47,7 @@ class MeanCoupling(Penalty):
         return np.isinf(self.alpha_shared)
 
     @property
-    def bounded(self):
+    def coercive(self):
         """Whether each task is tied to the center, and that to zero, (T,)."""
         return (self.alpha > 0) & (self.alpha_shared > 0)
 
@@ -76,7 +76,7 @@ class MeanCoupling(Penalty):
             np.isfinite(self.alpha)[:, None].astype(float),
             np.asarray(float(np.isfinite(self.alpha_intercept))),
             np.asarray(float(not self.fixed_center)),
-            float(not self.fixed_level),
+            float(not self.fixed_intercept),
         )
 
     def settle(self, coefficients, present=None):
@@ -85,7 +85,7 @@ class MeanCoupling(Penalty):
         Free levels say nothing about c; the limit of a vanishing penalty is the c nearest to
         those that are ``present``, a mask of the shape of q or None for all.
         """
-        if self.alpha_intercept > 0 or self.fixed_level:
+        if self.alpha_intercept > 0 or self.fixed_intercept:
             return coefficients
         q, c = coefficients.q, coefficients.c
         if present is None:
@@ -106,27 +106,27 @@ class MeanCoupling(Penalty):
         def pull(step):
             return np.where(alpha > 0, alpha * step, 0.0)
 
-        def prox(W, level, step, level_step):
+        def prox(W, intercept, step, intercept_step):
             W = mean_prox(W, pull(step), step, self.alpha_shared)
-            return W, level_prox(level, level_step, self.alpha_intercept)
+            return W, intercept_prox(intercept, intercept_step, self.alpha_intercept)
 
-        def derivative(W, level, step, level_step):
+        def derivative(W, intercept, step, intercept_step):
             blocks = in_rows(np.broadcast_to(1.0 / (1.0 + pull(step)), W.shape))
-            levels = 1.0 / (1.0 + _finite(self.alpha_intercept) * level_step)
-            return lambda D, q: prox(D, q, step, level_step), blocks, levels
+            intercepts = 1.0 / (1.0 + _finite(self.alpha_intercept) * intercept_step)
+            return lambda D, q: prox(D, q, step, intercept_step), blocks, intercepts
 
         return [[Term(prox, derivative, "entry")]]
 
-    def coefficients(self, W, level):
+    def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
         w = weighted_center(W, self.alpha[:, None], self.alpha_shared)
-        c = level.mean(axis=-1) * (not self.fixed_level)
-        V, q = W - np.expand_dims(w, -2), level - np.expand_dims(c, -1)
+        c = intercept.mean(axis=-1) * (not self.fixed_intercept)
+        V, q = W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1)
         return self.project(Coefficients(V, q, w, c))
 
     def hold_center(self):
         """Return the penalty with the center (w, c) held where it is."""
-        return replace(self, alpha_shared=np.inf, fixed_level=True)
+        return replace(self, alpha_shared=np.inf, fixed_intercept=True)
 
     def star(self):
         """Return the coupling itself: that of each task, as far as solvers know it."""

@@ -50,7 +50,7 @@ class NetworkLasso(GraphPenalty):
            [8.]])
     """
 
-    trivial = "pooled"
+    null_set = "pooled"
     accuracy = 3e-12
 
     def __init__(self, alpha: float = 1.0, task_graph: TaskGraph = None) -> None:
@@ -60,7 +60,7 @@ class NetworkLasso(GraphPenalty):
     def _take_up(self, weights):
         self._edges = _Edges(weights)
         if connected_components(weights > 0, directed=False)[0] > 1:
-            self.trivial = None
+            self.null_set = None
 
     def _edges_of(self, W):
         return self._bound_to(len(W))._edges

@@ -21,13 +21,13 @@ class Ridge(TaskPenalty):
     """
 
     is_norm = False
-    steps = "entry"
+    prox_scaling = "entry"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
     @property
-    def bounds(self) -> bool:  # type: ignore[override]
+    def coercive(self) -> bool:  # type: ignore[override]
         """Whether it keeps all coefficients finite."""
         return self.alpha > 0
 
@@ -61,7 +61,7 @@ class MeanRegularized(TaskPenalty):
     """
 
     is_norm = False
-    steps = "entry"
+    prox_scaling = "entry"
     _strengths = ("alpha", "alpha_shared")
 
     def __init__(self, alpha: float = 1.0, alpha_shared: float = 0.0) -> None:
@@ -69,7 +69,7 @@ class MeanRegularized(TaskPenalty):
         self.alpha_shared = alpha_shared
 
     @property
-    def bounds(self) -> bool:  # type: ignore[override]
+    def coercive(self) -> bool:  # type: ignore[override]
         """Whether it keeps all coefficients finite."""
         return self.alpha > 0 and self.alpha_shared > 0
 
@@ -106,7 +106,7 @@ class Graph(GraphPenalty):
     """
 
     is_norm = False
-    steps = "feature"
+    prox_scaling = "feature"
     _strengths = ("alpha", "alpha_shared")
 
     def __init__(
@@ -130,7 +130,7 @@ class Graph(GraphPenalty):
         self._eigen = np.linalg.eigh(laplacian(weights))
 
     @property
-    def bounds(self) -> bool:  # type: ignore[override]
+    def coercive(self) -> bool:  # type: ignore[override]
         """Whether it keeps all coefficients finite."""
         return self.alpha_shared > 0
 

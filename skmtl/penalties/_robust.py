@@ -36,8 +36,8 @@ class RobustMean(TaskPenalty):
            [8. ]])
     """
 
-    steps = "task"
-    trivial = "pooled"
+    prox_scaling = "task"
+    null_set = "pooled"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha

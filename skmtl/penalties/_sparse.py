@@ -31,8 +31,8 @@ class L1(TaskPenalty):
     array([[2., 0.]])
     """
 
-    steps = "entry"
-    trivial = "zero"
+    prox_scaling = "entry"
+    null_set = "zero"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
@@ -85,9 +85,9 @@ class L21(TaskPenalty):
            [3.2, 0. ]])
     """
 
-    steps = "feature"
-    stacks = "tasks"
-    trivial = "zero"
+    prox_scaling = "feature"
+    class_axis = "tasks"
+    null_set = "zero"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
@@ -140,8 +140,8 @@ class TaskL2(TaskPenalty):
            [0. , 0. ]])
     """
 
-    steps = "task"
-    trivial = "zero"
+    prox_scaling = "task"
+    null_set = "zero"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha

@@ -7,14 +7,14 @@ def stacked(term, W):
     """Return coefficients (K, T, d) as one matrix: of more features or tasks, as the term says."""
     if W.ndim == 2:
         return W
-    if term.stacks == "tasks":
+    if term.class_axis == "tasks":
         return W.reshape(-1, W.shape[-1])
     return np.ascontiguousarray(W.swapaxes(0, 1)).reshape(W.shape[1], -1)
 
 
 def unstacked(term, W, shape):
     """Return the coefficients of this shape that `stacked` makes W of."""
-    if len(shape) == 2 or term.stacks == "tasks":
+    if len(shape) == 2 or term.class_axis == "tasks":
         return W.reshape(shape)
     return np.ascontiguousarray(W.reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
 
@@ -23,14 +23,14 @@ def stacked_step(term, step, shape):
     """Return a step (1 or T, 1 or d) for coefficients of this shape when they are stacked."""
     if len(shape) == 2:
         return step
-    axis = 1 if term.stacks == "features" else 0
+    axis = 1 if term.class_axis == "features" else 0
     return np.concatenate([step] * shape[0], axis) if step.shape[axis] > 1 else step
 
 
 def stacked_structure(term, W, tasks):
     """Return the structure of a term; what has an entry per feature and class is (K, d)."""
     found = term.structure(stacked(term, W), tasks)
-    if W.ndim == 3 and term.stacks == "features":
+    if W.ndim == 3 and term.class_axis == "features":
         K, _, d = W.shape
         for name, value in found.items():
             if np.shape(value)[-1:] == (K * d,):
@@ -48,7 +48,7 @@ def in_rows(entries):
 
 def by_task(term, blocks, shape):
     """Return blocks of stacked coefficients with all classes of a task in one, (T, Kd[, Kd])."""
-    if len(shape) == 2 or term.stacks == "features":
+    if len(shape) == 2 or term.class_axis == "features":
         return blocks
     K, T, d = shape
     if blocks.ndim == 2:

@@ -6,7 +6,7 @@ import numpy as np
 
 from skmtl._metric import floored, geometric_mean
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term
-from skmtl.penalties._center import level_prox
+from skmtl.penalties._center import intercept_prox
 from skmtl.penalties._composite import Decomposed, Sum, members
 from skmtl.penalties._ridged import with_ridges_inside
 from skmtl.penalties._stacking import by_task, stacked, stacked_step, stacked_structure, unstacked
@@ -34,7 +34,7 @@ class StructuredPenalty(Penalty):
     penalty: TaskPenalty
     strength: float
     alpha_intercept: float
-    fixed_level: bool = False
+    fixed_intercept: bool = False
 
     @property
     def written(self):
@@ -51,15 +51,15 @@ class StructuredPenalty(Penalty):
 
         None where a part has neither a norm of coefficients nor one of all differences.
         """
-        kinds = [{term.trivial for term in terms} for terms in self.parts]
+        kinds = [{term.null_set for term in terms} for terms in self.parts]
         if not all(kind & {"zero", "pooled"} for kind in kinds):
             return None
         parts = [
             0.0 * P if "zero" in kind else np.zeros_like(P) + P.mean(axis=-2, keepdims=True)
             for kind, P in zip(kinds, split.parts, strict=True)
         ]
-        seen = [[P] * len(terms) for P, terms in zip(parts, self.parts, strict=True)]
-        return Split(parts, seen, split.duals)
+        copies = [[P] * len(terms) for P, terms in zip(parts, self.parts, strict=True)]
+        return Split(parts, copies, split.duals)
 
     def norms(self):
         """Return the norm of each part, without the ridges beside it."""
@@ -72,7 +72,7 @@ class StructuredPenalty(Penalty):
                     f"decomposed one, must have one norm; got {len(kinks)} in {terms!r}. The "
                     "alpha_max of one norm alone is an upper bound for a sum of several."
                 )
-            if len(terms) > 1 and kinks[0].trivial != "zero":
+            if len(terms) > 1 and kinks[0].null_set != "zero":
                 raise ValueError(
                     f"alpha_max of a norm of differences beside others, {terms!r}, is not defined: "
                     "what is left depends on alpha. Use that of the norm alone."
@@ -89,10 +89,10 @@ class StructuredPenalty(Penalty):
         return replace(self, strength=np.inf)
 
     @property
-    def bounded(self):
+    def coercive(self):
         """Whether a norm or a ridge of all coefficients keeps those of every part finite."""
         return self.strength > 0 and all(
-            any(term.trivial == "zero" or term.bounds for term in part) for part in self.written
+            any(term.null_set == "zero" or term.coercive for term in part) for part in self.written
         )
 
     def value(self, coefficients, split=None):
@@ -118,7 +118,7 @@ class StructuredPenalty(Penalty):
     def free(self):
         """Return 1.0 where a part may move and 0.0 where it is held fast."""
         free = float(np.isfinite(self.alpha_intercept))
-        return Coefficients(1.0, free, 0.0, float(not self.fixed_level))
+        return Coefficients(1.0, free, 0.0, float(not self.fixed_intercept))
 
     def residual(self, coefficients, gradient, units, split=None):
         """Return the gradient, with what the KKT conditions leave of it in V.
@@ -137,7 +137,7 @@ class StructuredPenalty(Penalty):
                 # where no one has split the gradient, the last term of the part gets all of it
                 U = dual if dual is not None else rest if number == len(terms) - 1 else 0.0 * rest
                 rest = rest - U
-                step = 1.0 / geometric_mean(curvature, term.steps)
+                step = 1.0 / geometric_mean(curvature, term.prox_scaling)
                 target = part + step * U
                 e = np.abs(part - self._prox(term, target, step))
                 e[e <= term.accuracy * np.linalg.norm(target)] = 0.0
@@ -152,28 +152,30 @@ class StructuredPenalty(Penalty):
         ]
 
     def _term(self, term, part, number):
-        def level_after(level, step):
+        def intercept_after(intercept, step):
             if part > 0:
-                return np.zeros_like(level)
-            return level_prox(level, step, self.alpha_intercept) if number == 0 else level
+                return np.zeros_like(intercept)
+            return (
+                intercept_prox(intercept, step, self.alpha_intercept) if number == 0 else intercept
+            )
 
-        def prox(W, level, step, level_step):
-            return self._prox(term, W, step), level_after(level, level_step)
+        def prox(W, intercept, step, intercept_step):
+            return self._prox(term, W, step), intercept_after(intercept, intercept_step)
 
-        def derivative(W, level, step, level_step):
+        def derivative(W, intercept, step, intercept_step):
             inner = term.prox_derivative(stacked(term, W), self._step(term, W, step))
             if inner is None:
                 return None
 
             def product(D, q):
                 D = unstacked(term, inner[0](stacked(term, D)), D.shape)
-                return D, level_after(q, level_step)
+                return D, intercept_after(q, intercept_step)
 
             own = self.curvature().q if number == 0 else 0.0
-            levels = (part == 0) / (1.0 + own * level_step)
-            return product, by_task(term, inner[1], W.shape), levels
+            intercepts = (part == 0) / (1.0 + own * intercept_step)
+            return product, by_task(term, inner[1], W.shape), intercepts
 
-        return Term(prox, derivative, term.steps)
+        return Term(prox, derivative, term.prox_scaling)
 
     def _prox(self, term, W, step):
         W_stacked = term.prox(stacked(term, W), self._step(term, W, step))
@@ -188,23 +190,23 @@ class StructuredPenalty(Penalty):
             step = strength * step if strength > 0 else np.zeros_like(step)
         return stacked_step(term, step, W.shape)
 
-    def coefficients(self, W, level):
+    def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W and levels."""
-        c = level.mean(axis=-1) * (not self.fixed_level)
-        q = (level - np.expand_dims(c, -1)) * self.free().q
+        c = intercept.mean(axis=-1) * (not self.fixed_intercept)
+        q = (intercept - np.expand_dims(c, -1)) * self.free().q
         return Coefficients(W, q, np.zeros(W.shape[:-2] + W.shape[-1:]), c)
 
     def structure(self, split, tasks):
         """Return what the penalty has found in each part, a list of dicts."""
         return [
-            _together(stacked_structure(t, S, tasks) for t, S in zip(terms, seen, strict=True))
-            for terms, seen in zip(self.parts, split.seen, strict=True)
+            _together(stacked_structure(t, S, tasks) for t, S in zip(terms, copies, strict=True))
+            for terms, copies in zip(self.parts, split.copies, strict=True)
         ]
 
     def split(self, W):
         """Return the ``Split`` of coefficients that no solver has split: all in the first part."""
-        seen = [[W if i == 0 else 0.0 * W for _ in part] for i, part in enumerate(self.parts)]
-        return Split([part[0] for part in seen], seen, [[None] * len(part) for part in seen])
+        copies = [[W if i == 0 else 0.0 * W for _ in part] for i, part in enumerate(self.parts)]
+        return Split([part[0] for part in copies], copies, [[None] * len(part) for part in copies])
 
     def take(self, tasks):
         """Return the penalty of some of the tasks, an index array."""

@@ -34,12 +34,12 @@ class TaskPenalty(BaseEstimator, ABC):
         Whether it keeps all coefficients finite, though it is no norm.
     """
 
-    steps = "matrix"
-    stacks: str | None = "features"
-    trivial: Literal["zero", "pooled"] | None = None
+    prox_scaling = "matrix"
+    class_axis: str | None = "features"
+    null_set: Literal["zero", "pooled"] | None = None
     accuracy = 1e-15
     is_norm = True
-    bounds = False
+    coercive = False
 
     @property
     def weight(self) -> float:
@@ -70,9 +70,9 @@ class TaskPenalty(BaseEstimator, ABC):
         Z : ndarray of shape (T, d)
             Where to start from, not to be changed.
         step : float or ndarray, default=1.0
-            In [0, inf]; inf gives the nearest W without a penalty. An array, where ``steps`` has
-            it differ by entry (T, d), feature (1, d) or task (T, 1), divides the squares of its
-            entries; for a "matrix" it has one entry.
+            In [0, inf]; inf gives the nearest W without a penalty. An array, where ``prox_scaling``
+            lets it differ by entry (T, d), feature (1, d) or task (T, 1), divides the squares of
+            its entries; for a "matrix" it has one entry.
 
         Returns
         -------

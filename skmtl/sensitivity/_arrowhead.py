@@ -44,7 +44,7 @@ class Arrowhead:
         """Return which parts of (w, c) may move and have tasks tied to them, (d + 1,)."""
         penalty = self._penalty
         moves = np.full(len(S), bool(not penalty.fixed_center and self._alpha.any()))
-        moves[-1] = not penalty.fixed_level and kappas.any()
+        moves[-1] = not penalty.fixed_intercept and kappas.any()
         if not moves[0] and S[-1, -1] <= 1e-10 * kappas.sum():
             moves[-1] = False  # the tasks' own coefficients make up for any level
         return moves
@@ -101,13 +101,15 @@ class _Block:
         self.pooled, self.D = np.isinf(self.alpha).all(axis=1), _finite(self.alpha)
         self.given = 0.0 if np.isinf(a) else 1.0 / (n + a)
         rho = np.ones_like(n) if np.isinf(a) else a / (n + a)
-        self.kappa, self.level = rho * n, rho**2 * n
+        self.kappa, self.intercept = rho * n, rho**2 * n
         self.rho, self.A = rho, H + outer(self.kappa, self.m, self.m)
         solved = self.solve(np.concatenate([H, self.m[..., None]], axis=2))
         self.of_H, self.of_m = solved[..., :-1], solved[..., -1]  # M^-1 H, M^-1 m
         self.reach = 1.0 - self.kappa * np.einsum("tj,tj->t", self.m, self.of_m)
-        mean = self.level * np.einsum("tj,tj->t", self.m, self.of_m)
-        self.own = np.einsum("tjj->t", self.of_H) + mean + (1.0 - rho) * (not penalty.fixed_level)
+        mean = self.intercept * np.einsum("tj,tj->t", self.m, self.of_m)
+        self.own = (
+            np.einsum("tjj->t", self.of_H) + mean + (1.0 - rho) * (not penalty.fixed_intercept)
+        )
 
     def solve(self, sides):
         """Return ``M^-1 sides``, stacked; zeros for tasks that cannot leave the center."""
@@ -143,7 +145,7 @@ class _Block:
         K[self.pooled, :, :-1] = np.eye(d)
         r = np.einsum("tjk,tj->tk", K, self.m)
         r[:, -1] = self.reach
-        return np.swapaxes(K, 1, 2) @ self.H @ K + outer(self.level, r, r)
+        return np.swapaxes(K, 1, 2) @ self.H @ K + outer(self.intercept, r, r)
 
     def answer(self, G, R):
         """Return ``u'C u`` of each task, C the inverse of its system given the center, and K'u.

@@ -38,12 +38,12 @@ def degrees_of_freedom(data, penalty):
 def _along_graph(data, penalty):
     """Return df_t by one dense system of the coefficients, and levels, of all tasks."""
     d = data.n_features
-    size = d if penalty.fixed_level else d + 1
-    gram = data.moments(data.block).gram(level=size > d) * data.scale[:, None, None]
+    size = d if penalty.fixed_intercept else d + 1
+    gram = data.moments(data.block).gram(intercept=size > d) * data.scale[:, None, None]
     return graph_degrees(gram, np.arange(size) == d, penalty)
 
 
-def graph_degrees(H, level, penalty):
+def graph_degrees(H, intercept, penalty):
     """Return the traces of the diagonal blocks of ``(H + P)^- H``, (T,).
 
     Parameters
@@ -54,12 +54,12 @@ def graph_degrees(H, level, penalty):
         Which of them are levels.
     penalty : GraphCoupling
     """
-    T, size = len(H), len(level)
+    T, size = len(H), len(intercept)
     units = Coefficients(np.eye(T), np.eye(T), np.zeros(T), 0.0)
     K, k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
     system = np.zeros((T, size, T, size))
     for j in range(size):
-        system[:, j, :, j] = k if level[j] else K
+        system[:, j, :, j] = k if intercept[j] else K
     right = np.zeros((T, size, T, size))
     each = np.arange(T)
     system[each, :, each] += H

@@ -64,7 +64,7 @@ class LossResponse:
             return diagonal_and_root(*parts).take(tasks).times(1.0 / total)
         W, pull = fit.solution.coefficients.W, evaluation.sums.G
         held = MeanCoupling(
-            _of_tasks(W, pull), np.inf, penalty.alpha_intercept, penalty.fixed_level
+            _of_tasks(W, pull), np.inf, penalty.alpha_intercept, penalty.fixed_intercept
         )
         if problem.loss.outputs:
             surrogate = Problem(problem.data, problem.loss, held)
@@ -106,7 +106,7 @@ def _by_steps(problem, evaluation, G, R, tasks):
             sums=evaluation.sums._replace(G=own[0], R=own[1]),
         )
         moved = solver.step(origin, asked)
-        falls = -np.einsum("...tj,...tj->...t", G, moved.W) - R * moved.level
+        falls = -np.einsum("...tj,...tj->...t", G, moved.W) - R * moved.intercept
         row[:] = falls.reshape(-1, G.shape[-2]).sum(axis=0)[tasks]
     return 0.5 * (B + B.T)
 

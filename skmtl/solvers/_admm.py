@@ -64,7 +64,7 @@ class ADMMSolver:
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
         self.n_iter, self._by_newton = 0, False
         self._quadratic = problem.loss.constant_curvature is not None
-        self._has_level = not problem.penalty.fixed_level
+        self._has_intercept = not problem.penalty.fixed_intercept
 
     @classmethod
     def objection(cls, problem):
@@ -129,7 +129,7 @@ class ADMMSolver:
         bare = None if penalty.quadratic or split is None else penalty.bare(split)
         if bare is None:
             return point, evaluation, split
-        simple = penalty.coefficients(sum(bare.parts[1:], bare.parts[0]), point.level)
+        simple = penalty.coefficients(sum(bare.parts[1:], bare.parts[0]), point.intercept)
         other = self.problem.evaluate(simple, bare)
         worse = other.objective > evaluation.objective + self.tol * abs(evaluation.objective)
         if other.optimality <= max(self.tol, evaluation.optimality) and not worse:
@@ -138,9 +138,9 @@ class ADMMSolver:
 
     def _copies(self, A, gradient, split):
         """Return the ``Copies`` to start with."""
-        copies = Copies(self.problem.penalty.terms, A, gradient, self._has_level)
+        copies = Copies(self.problem.penalty.terms, A, gradient, self._has_intercept)
         if split:
-            for j, part in enumerate(split.seen):
+            for j, part in enumerate(split.copies):
                 for i, Z in enumerate(part):
                     copies.Z[j][i] = self._joined(Z, copies.Z[j][i][..., -1])
                     copies.U[j][i] = self._joined(split.duals[j][i], copies.U[j][i][..., -1])
@@ -171,7 +171,7 @@ class ADMMSolver:
             data = data.curved(curvature.mean(axis=0) if outputs else curvature)
         metric = self._joined(floored(data.square_norms), floored(data.totals[:, None])[:, 0])
         d = data.n_features
-        axes = common_axes(term.steps for part in problem.penalty.terms for term in part)
+        axes = common_axes(term.prox_scaling for part in problem.penalty.terms for term in part)
         if axes:
             metric[:, :d] = metric[:, :d].mean(axis=axes, keepdims=True)
         return quadratic_model(problem, derivative, data, metric), metric
@@ -191,25 +191,25 @@ class ADMMSolver:
         enough = _SHARE * far * 0.1**slow
         return min(last, max(0.1 * last, enough))
 
-    def _joined(self, W, level):
-        return np.concatenate([W, level[..., None]], axis=-1) if self._has_level else W
+    def _joined(self, W, intercept):
+        return np.concatenate([W, intercept[..., None]], axis=-1) if self._has_intercept else W
 
     def _augmented(self, point):
-        return self._joined(point.W, point.level)
+        return self._joined(point.W, point.intercept)
 
     def _point(self, copies):
         """Return the coefficients that the penalty's own copies are, and their ``Split``."""
-        penalty, has_level = self.problem.penalty, self._has_level
-        seen = [[Z[..., :-1] if has_level else Z for Z in part] for part in copies.Z]
-        duals = [[U[..., :-1] if has_level else U for U in part] for part in copies.U]
-        parts = [part[0] for part in seen]
+        penalty, has_intercept = self.problem.penalty, self._has_intercept
+        own = [[Z[..., :-1] if has_intercept else Z for Z in part] for part in copies.Z]
+        duals = [[U[..., :-1] if has_intercept else U for U in part] for part in copies.U]
+        parts = [part[0] for part in own]
         W = sum(parts[1:], parts[0])
-        level = copies.Z[0][0][..., -1] if has_level else np.zeros(W.shape[:-1])
-        point = penalty.coefficients(np.ascontiguousarray(W), level)
+        intercept = copies.Z[0][0][..., -1] if has_intercept else np.zeros(W.shape[:-1])
+        point = penalty.coefficients(np.ascontiguousarray(W), intercept)
         if self._unseen is not None:
             # What moves all tasks and no prediction, nothing holds: the smallest center.
             point = point._replace(w=point.w - (point.w @ self._unseen) @ self._unseen.T)
-        return point, Split(parts, seen, duals)
+        return point, Split(parts, own, duals)
 
     @cached_property
     def _unseen(self):
@@ -229,7 +229,9 @@ class ADMMSolver:
         problem, penalty = self.problem, self.problem.penalty
         old = split.parts if split else [point.W] + [0.0 * point.W] * (len(end_split.parts) - 1)
         step = end.plus(point.times(-1.0))
-        slope = float(np.vdot(evaluation.sums.G, step.W) + np.vdot(evaluation.sums.R, step.level))
+        slope = float(
+            np.vdot(evaluation.sums.G, step.W) + np.vdot(evaluation.sums.R, step.intercept)
+        )
         slope += penalty.value(end, end_split) - penalty.value(point, split)
         rounding = 1e-13 * abs(evaluation.objective)
         share, ahead, parts = 1.0, end, end_split
@@ -241,8 +243,8 @@ class ADMMSolver:
             if share < 1e-10:
                 return point, split, evaluation
             mixed = [(1 - share) * a + share * b for a, b in zip(old, end_split.parts, strict=True)]
-            seen = [[P] * len(part) for P, part in zip(mixed, end_split.seen, strict=True)]
-            parts = end_split._replace(parts=mixed, seen=seen)
+            copies = [[P] * len(part) for P, part in zip(mixed, end_split.copies, strict=True)]
+            parts = end_split._replace(parts=mixed, copies=copies)
             ahead = point.plus(step.times(share))
 
 

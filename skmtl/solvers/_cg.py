@@ -91,7 +91,7 @@ class ConjugateGradientSolver(NewtonSolver):
     def _product(self, x):
         parts = self._unpack(x)
         G, R = self.problem.data.curvature_product(
-            self.problem.loss, self._derivative, parts.W, parts.level
+            self.problem.loss, self._derivative, parts.W, parts.intercept
         )
         gradient = self._pack(Coefficients(G, R, G.sum(axis=-2), R.sum(axis=-1)))
         return self._free * (gradient + self._pack(self.problem.penalty.gradient(parts)))

@@ -25,12 +25,12 @@ class Copies:
         Whether the last column is the level.
     """
 
-    def __init__(self, terms, A, gradient, has_level):
-        self._terms, self._has_level, self.rho = terms, has_level, 1.0
+    def __init__(self, terms, A, gradient, has_intercept):
+        self._terms, self._has_intercept, self.rho = terms, has_intercept, 1.0
         zero = np.zeros_like(A)
         self.Z = [[A if i == 0 else zero for _ in part] for i, part in enumerate(terms)]
         self.U = [[gradient / -len(part) for _ in part] for part in terms]
-        if has_level:  # which is the first term's
+        if has_intercept:  # which is the first term's
             for i, part in enumerate(self.U):
                 for j, U in enumerate(part):
                     U[..., -1] = 0.0 if i or j else -gradient[..., -1]
@@ -44,11 +44,11 @@ class Copies:
         """Take up another metric, and the linear part of the model."""
         self.metric, self._root = metric, np.sqrt(metric)
         self._least_pull = _LEAST * self.norm([linear], -1)
-        own = metric[:, :-1] if self._has_level else metric
+        own = metric[:, :-1] if self._has_intercept else metric
         self._steps = [
-            [1.0 / geometric_mean(own, term.steps) for term in part] for part in self._terms
+            [1.0 / geometric_mean(own, term.prox_scaling) for term in part] for part in self._terms
         ]
-        self._level_step = 1.0 / metric[:, -1]
+        self._intercept_step = 1.0 / metric[:, -1]
 
     def report(self):
         """Return the last residuals and rho, a dict."""
@@ -120,7 +120,7 @@ class Copies:
         function, *blocks = self._terms[part][number].derivative(*self._arguments(part, number, V))
 
         def product(D):
-            if not self._has_level:
+            if not self._has_intercept:
                 return function(D, D[..., :0, 0])[0]
             return self._joined(function(D[..., :-1], D[..., -1]))
 
@@ -128,13 +128,13 @@ class Copies:
 
     def _arguments(self, part, number, V):
         step = self._steps[part][number] / self.rho
-        if not self._has_level:
-            return V, V[..., :0, 0], step, self._level_step[:0]
-        return V[..., :-1], V[..., -1], step, self._level_step / self.rho
+        if not self._has_intercept:
+            return V, V[..., :0, 0], step, self._intercept_step[:0]
+        return V[..., :-1], V[..., -1], step, self._intercept_step / self.rho
 
     def _joined(self, pair):
-        W, level = pair
-        return np.concatenate([W, level[..., None]], axis=-1) if self._has_level else W
+        W, intercept = pair
+        return np.concatenate([W, intercept[..., None]], axis=-1) if self._has_intercept else W
 
     def pull(self, U):
         """Return the size of subgradients; what they have to balance at least counts a little."""

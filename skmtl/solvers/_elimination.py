@@ -59,7 +59,7 @@ class Elimination:
         """Factor the blocks of all tasks and the system of the center."""
         penalty, d = self._penalty, self._delta.shape[1]
         S = np.zeros((d + 1, d + 1))
-        still = penalty.fixed_center and (penalty.fixed_level or penalty.alpha_intercept == 0)
+        still = penalty.fixed_center and (penalty.fixed_intercept or penalty.alpha_intercept == 0)
         for blocks, tasks in self._parts:
             blocks.factor(reduce=not still)
             self._delta[tasks] = blocks.delta[blocks.groups.of_task]
@@ -74,7 +74,7 @@ class Elimination:
         ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
         # Where no task is tied to the center, the center follows them and they do not follow it.
         self.follows, self._yield = not penalty.alpha.any(), None
-        if penalty.fixed_level or not self._kappa.any():
+        if penalty.fixed_intercept or not self._kappa.any():
             self._cc, self._wc = np.inf, np.zeros_like(self._wc)
         elif self.follows and self._cc <= 1e-10 * self._kappa.sum():
             # Nor do the data tell its level: all tasks can follow that too. Both are the least
@@ -102,7 +102,7 @@ class Elimination:
         return linalg.qr(null_space_of(support)[:-1], mode="economic")[0]
 
     @property
-    def level_follows(self):
+    def intercept_follows(self):
         """Whether the common level follows the tasks."""
         return self._yield is not None
 
@@ -110,26 +110,26 @@ class Elimination:
         """Return the coefficients after a step, given the loss gradient at them, (T, d), (T,)."""
         penalty, (V, q, w, c) = self._penalty, coefficients
         # The tasks' levels, eliminated: the data alone would move each deviation q to `wish`.
-        wish = q - R / self._total
-        P = (self._kappa * wish + R)[:, None] * self._delta - G
+        unpenalized = q - R / self._total
+        P = (self._kappa * unpenalized + R)[:, None] * self._delta - G
         dV = np.empty_like(V)
         for blocks, tasks in self._parts:
             dV[tasks] = blocks.solve(P[tasks], V[tasks])
-        dw, dc = self._center_step(P, dV, V, w, wish)
+        dw, dc = self._center_step(P, dV, V, w, unpenalized)
         if dc or dw.any():
             for blocks, tasks in self._parts:
                 dV[tasks] -= blocks.response(dw, dc)
         drift = dc + (self._delta * (dw + dV)).sum(axis=1)
         q = np.zeros_like(q)
         if np.isfinite(penalty.alpha_intercept):
-            q = (self._total / (self._total + penalty.alpha_intercept)) * (wish - drift)
+            q = (self._total / (self._total + penalty.alpha_intercept)) * (unpenalized - drift)
         return Coefficients(V + dV, q, w + dw, c + dc)
 
-    def _center_step(self, P, x, V, w, wish):
+    def _center_step(self, P, x, V, w, unpenalized):
         """Return the step of the center, (d,) and a number; ``x = M^-1 (P - alpha V)``."""
         penalty = self._penalty
         right_w = -penalty.curvature().w * w
-        right_c = self._kappa @ wish
+        right_c = self._kappa @ unpenalized
         for blocks, tasks in self._parts:
             right_c -= np.einsum("t,tj,tj", self._kappa[tasks], self._delta[tasks], x[tasks])
             right_w += blocks.right_hand_side(x[tasks], P[tasks], V[tasks])

@@ -52,8 +52,10 @@ class JointSystem:
             # Where the center follows the tasks it is found last: what the data do not see would
             # pile up in conjugate gradients.
             self._centering = distinct * repeats
-            fixed_level = penalty.fixed_level or any(part.level_follows for part in distinct)
-            held = replace(penalty, alpha_shared=np.inf, fixed_level=fixed_level)
+            fixed_intercept = penalty.fixed_intercept or any(
+                part.intercept_follows for part in distinct
+            )
+            held = replace(penalty, alpha_shared=np.inf, fixed_intercept=fixed_intercept)
             distinct = [Elimination(part, held) for part in curved]
         self._eliminations = distinct * repeats
 
@@ -68,7 +70,7 @@ class JointSystem:
         while size > goal and self._n_iter < self._MAX_ITER:
             self._n_iter += 1
             product = problem.data.curvature_product(
-                problem.loss, self._derivative, direction.W, direction.level
+                problem.loss, self._derivative, direction.W, direction.intercept
             )
             curvature = direction.dot(problem.gradient(direction, *product))
             if not curvature > 0:  # rounding, in a direction that the data do not see

@@ -94,19 +94,21 @@ class SpectralModel:
         if H is None:
             return lambda r: np.array([self.solve(part, rho) for part in r])
         M, D = self._root**2, self._root.shape[1]
-        features, levels = np.setdiff1d(np.arange(D), self._levels), self._levels
+        features, intercepts = np.setdiff1d(np.arange(D), self._levels), self._levels
         n_parts = len(blocks)
         K = np.tile(H, (1, n_parts, n_parts))
         for j, part in enumerate(blocks):
             own = K[:, j * D : (j + 1) * D, j * D : (j + 1) * D]
-            for J, level in part:
+            for J, intercept in part:
                 if J.ndim == 2:
                     own[:, features, features] += rho * M[:, features] * (1.0 - J)
                 else:
                     rest = rho * M[:, features, None] * (np.eye(len(features)) - J)
                     own[:, features[:, None], features] += rest
-                if levels.size:
-                    own[:, levels, levels] += rho * M[:, levels] * (1.0 - level[:, None])
+                if intercepts.size:
+                    own[:, intercepts, intercepts] += (
+                        rho * M[:, intercepts] * (1.0 - intercept[:, None])
+                    )
         np.einsum("tii->ti", K)[:] += np.tile(rho * damping * M, (1, n_parts))
         solve = _solver(K)
 
@@ -201,7 +203,7 @@ def _full(data, groups, root):
 
 def _gram(data, blocks, n_columns):
     """Return the Gram of each block, with a column of ones if there is one more, (B, D, D)."""
-    return data.moments(blocks).gram(level=n_columns > data.n_features)
+    return data.moments(blocks).gram(intercept=n_columns > data.n_features)
 
 
 def _eigen(A, root):
@@ -259,9 +261,9 @@ class MatrixFreeModel:
     def product(self, A):
         """Return ``H A``, A (..., T, d + 1)."""
         d = self._problem.data.n_features
-        level = A[..., d] if A.shape[-1] > d else np.zeros(A.shape[:-1])
+        intercept = A[..., d] if A.shape[-1] > d else np.zeros(A.shape[:-1])
         G, R = self._problem.data.curvature_product(
-            self._problem.loss, self._derivative, np.ascontiguousarray(A[..., :d]), level
+            self._problem.loss, self._derivative, np.ascontiguousarray(A[..., :d]), intercept
         )
         return np.concatenate([G, R[..., None]], axis=-1) if A.shape[-1] > d else G
 
