@@ -9,7 +9,7 @@ from sklearn import metrics as skm
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_consistent_length
 
-from skmtl._input import factorize
+from skmtl.data import factorize
 
 AVERAGES = ("macro", "micro", "weighted", "worst")
 

@@ -1,4 +1,4 @@
-"""What users pass, in types: signatures only, ``_input`` says what is right."""
+"""What users pass, in types: signatures only, ``skmtl.data`` checks what is right."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias

@@ -10,10 +10,10 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 
-from skmtl._input import split_task_column
 from skmtl._scores import AVERAGES, default_metrics, read_rows, resolve, resolve_all, score_tasks
 from skmtl._table import task_table
 from skmtl._typing import Metric, Table, TaskColumn
+from skmtl.data import split_task_column
 
 __all__ = ["make_task_scorer", "task_scores"]
 

@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.base import clone
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
-from skmtl._problem import Problem
-from skmtl._tasks import LongData
+from skmtl.data import LongData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import MeanCoupling
+from skmtl.problem import Problem
 
 ESTIMATORS = (PooledRegressor, SharedL2Regressor, MeanRegularizedRegressor)
 

@@ -11,76 +11,32 @@ ROOT = Path(skmtl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
-# What each part of the package may import of the package; a part not listed sits on top.
-MAY_IMPORT = {
-    "_kernels": set(),
-    "_threads": {"_kernels"},
-    "_linalg": {"_threads"},
-    "_tasks": {"_kernels", "_linalg", "_threads"},
-    "_input": {"_tasks", "_threads"},
-    "losses": set(),
-    "_line_search": set(),
-    "_metric": set(),
-    "_table": set(),
-    "_typing": set(),
-    "_callbacks": set(),
-    "_warn": set(),
-    "penalties": {"_kernels", "_linalg", "_line_search", "_metric"},
-    "_problem": {"_tasks", "losses", "penalties"},
-    "solvers": {
-        "_problem",
-        "_tasks",
-        "penalties",
-        "_linalg",
-        "_kernels",
-        "_line_search",
-        "_metric",
-        "_threads",
-    },
-    "evidence": {"_linalg", "_problem", "solvers"},
-    "sensitivity": {"_linalg", "_problem", "penalties", "solvers"},
-    "weighting": {"_input", "_threads", "_warn", "sensitivity"},
-    "linear_model": {
-        "_callbacks",
-        "_input",
-        "_linalg",
-        "_problem",
-        "_tasks",
-        "_threads",
-        "_warn",
-        "evidence",
-        "losses",
-        "penalties",
-        "solvers",
-        "weighting",
-    },
-    "_scores": {"_input"},
-    "metrics": {"_input", "_scores", "_table"},
-    "pipeline": {"model_selection"},
-    "datasets": set(),
-    "inspection": {
-        "_input",
-        "_linalg",
-        "_scores",
-        "_table",
-        "linear_model",
-        "model_selection",
-        "penalties",
-        "sensitivity",
-    },
-    "model_selection": {
-        "_callbacks",
-        "_input",
-        "_linalg",
-        "_scores",
-        "_tasks",
-        "_threads",
-        "_warn",
-        "linear_model",
-        "losses",
-        "metrics",
-    },
-}
+# A part imports only parts that stand before it.
+ORDER = [
+    "_typing",
+    "_warn",
+    "_table",
+    "_callbacks",
+    "_kernels",
+    "_threads",
+    "_linalg",
+    "_optimize",
+    "_metric",
+    "datasets",
+    "losses",
+    "data",
+    "penalties",
+    "problem",
+    "arrowhead",
+    "solvers",
+    "tuning",
+    "linear_model",
+    "_scores",
+    "metrics",
+    "model_selection",
+    "inspection",
+    "pipeline",
+]
 
 
 def part_of(path):
@@ -98,9 +54,7 @@ def imports(path):
 
 
 def test_every_part_is_known():
-    parts = {part_of(path) for path in FILES} - {"__init__"}
-    assert {"_kernels", "_tasks", "losses", "solvers", "linear_model"} <= parts
-    assert parts <= set(MAY_IMPORT), "name the new part in MAY_IMPORT"
+    assert {part_of(path) for path in FILES} - {"__init__"} == set(ORDER)
 
 
 @every_file
@@ -109,10 +63,10 @@ def test_imports_run_one_way(path):
     if part == "__init__":
         return
     own = {name.split(".")[1] for name in imports(path) if name.startswith("skmtl.")}
-    assert own - {part, "_typing"} <= MAY_IMPORT[part]
+    assert own <= set(ORDER[: ORDER.index(part) + 1])
     outside = {name.split(".")[0] for name in imports(path)}
     assert "numba" not in outside or part == "_kernels"
-    assert "narwhals" not in outside or part == "_input"
+    assert "narwhals" not in outside or part == "data"
     assert not {"pandas", "polars", "matplotlib"} & set(module_level(path))
 
 
@@ -148,7 +102,7 @@ def test_no_private_scikit_learn(path):
 @every_file
 def test_sizes(path):
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400
+    assert text.count("\n") <= 500
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             first = node.body[0]

@@ -17,10 +17,10 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from skmtl.sensitivity import _loss_response
-from skmtl.sensitivity._task_systems import Full, LowRank
-from skmtl.weighting._minimax import relative_gap
-from skmtl.weighting._simplex import maximize_on_simplex
+from skmtl.tuning import _loss_response
+from skmtl.tuning._minimax import relative_gap
+from skmtl.tuning._simplex import maximize_on_simplex
+from skmtl.tuning._task_systems import Full, LowRank
 from tests._problems import make_rows, make_wide, melt, noisy
 
 cvxpy = pytest.importorskip("cvxpy")

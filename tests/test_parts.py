@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import _kernels
 from skmtl._linalg import SymmetricSolver, null_space_of, row_space
-from skmtl._problem import Problem
-from skmtl._tasks import LongData
+from skmtl.data import LongData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.problem import Problem
 from tests._problems import make_problem, weighted_rows
 
 # Problem and penalty ----------------------------------------------------------------------------

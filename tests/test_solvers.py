@@ -7,10 +7,11 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
-from skmtl._problem import Problem
+from skmtl.arrowhead import _elimination
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
-from skmtl.solvers import SOLVERS, _direct, _elimination
+from skmtl.problem import Problem
+from skmtl.solvers import SOLVERS, _direct
 from tests._problems import (
     MODELS,
     Dense,

@@ -17,11 +17,11 @@ from skmtl import (
     PooledClassifier,
     PooledRegressor,
     SharedL2Regressor,
-    _input,
 )
-from skmtl.sensitivity import degrees_of_freedom
-from skmtl.weighting import _minimax, _noise
-from skmtl.weighting._fixed_point import AndersonAcceleration
+from skmtl.arrowhead import degrees_of_freedom
+from skmtl.data import read_rows
+from skmtl.tuning import _minimax, _noise
+from skmtl.tuning._fixed_point import AndersonAcceleration
 from tests._problems import (
     MODELS,
     TASK_WEIGHT,
@@ -39,7 +39,7 @@ CHAIN = [(0, 1, 2.0), (1, 2), (2, 3, 0.5)]
 
 def problem_of(model, X, y, sample_weight=None):
     """The Problem that fit would pose."""
-    return model._prepare(_input.read_rows(model, X, y, sample_weight, reset=True))[1]
+    return model._prepare(read_rows(model, X, y, sample_weight, reset=True))[1]
 
 
 def dense_degrees(A, P, weight, codes):

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmtl import _input
 from skmtl._linalg import SymmetricSolver
 from skmtl._typing import Array, Estimator
+from skmtl.arrowhead import MOST_UNKNOWNS, degrees_of_freedom, graph_degrees
+from skmtl.data import adaptive_weights, encode_tasks, read_rows
 from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
-from skmtl.sensitivity import MOST_UNKNOWNS, degrees_of_freedom, graph_degrees
 
 
 def effective_dof(
@@ -131,8 +131,8 @@ def _posed(estimator, X, y, sample_weight):
     """Return the model, the problem it solved and where its tasks stand in ``tasks_``."""
     model, before = fitted_model(estimator)
     X = transformed(before, X)
-    rows = _input.read_rows(model, X, y, sample_weight, reset=False)
-    weight = model.task_weight_ if _input.adaptive(model.task_weight) else None  # found by fit
+    rows = read_rows(model, X, y, sample_weight, reset=False)
+    weight = model.task_weight_ if adaptive_weights(model.task_weight) else None  # found by fit
     rows, problem, _ = model._prepare(rows, task_weight=weight, fitted=True)
     if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
         raise TypeError(
@@ -142,7 +142,7 @@ def _posed(estimator, X, y, sample_weight):
     column = model.task_column
     place = np.arange(len(rows.tasks))
     if len(model.tasks_) != len(rows.tasks) or column is not None:
-        place = _input.encode(rows.tasks, model.tasks_, column)
+        place = encode_tasks(rows.tasks, model.tasks_, column)
     if (place < 0).any():
         raise ValueError(
             "X has tasks that the model was not fitted to. Pass the X, y and sample_weight of fit."

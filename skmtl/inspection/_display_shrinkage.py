@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 
-from skmtl import _input
 from skmtl._typing import Axes, Estimator
+from skmtl.data import read_rows, read_X
 from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.inspection._plotting import (
     BLUE,
@@ -133,7 +133,7 @@ class CoefficientShrinkageDisplay:
             separate.set_params(task_column=model.task_column, fit_intercept=model.fit_intercept)
         separate = clone(separate).fit(X, y, sample_weight=sample_weight)
         weight = None if sample_weight is None else np.asarray(sample_weight)
-        middle = np.average(_input.read_X(model, X, reset=False)[0], axis=0, weights=weight)
+        middle = np.average(read_X(model, X, reset=False)[0], axis=0, weights=weight)
         wanted = [features] if isinstance(features, str | int | np.integer) else list(features)
         places, names = zip(*(_place(model, name) for name in wanted), strict=True)
         found = np.flatnonzero(model.task_counts_ > 0)  # others are latent
@@ -224,7 +224,7 @@ def _estimates(model, middle):
 
 def _constant(model, X, y, sample_weight):
     """Return which features are constant in which task, (T, d)."""
-    rows = _input.read_rows(model, X, y, sample_weight, reset=False)
+    rows = read_rows(model, X, y, sample_weight, reset=False)
     result = np.empty((len(rows.tasks), rows.X.shape[1]), dtype=bool)
     for t in range(len(rows.tasks)):
         own = slice(None) if rows.observed is None else rows.observed[:, t]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import KFold
 
-from skmtl._input import factorize, split_task_column, take_rows
+from skmtl.data import factorize, split_task_column, take_rows
 from skmtl.inspection._models import fit
 from skmtl.model_selection import TaskKFold
 

@@ -6,7 +6,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import BaseCrossValidator, KFold
 from sklearn.pipeline import Pipeline
 
-from skmtl._input import factorize, split_task_column
+from skmtl.data import factorize, split_task_column
 from skmtl.inspection._scoring import row_losses
 from skmtl.linear_model import (
     PooledClassifier,

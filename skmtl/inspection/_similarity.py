@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
-from skmtl import _input
 from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
+from skmtl.data import read_X, take_rows
 from skmtl.inspection._fitted import coefficient_rows, fitted_model, transformed
 from skmtl.inspection._folds import TaskRows, make_splits, predictions
 from skmtl.inspection._models import final_step, find_task_column
@@ -64,7 +64,7 @@ def task_similarity(
     W = coefficient_rows(model, centered=centered)
     inner = W
     if X is not None:
-        features, _ = _input.read_X(model, transformed(before, X), reset=False)
+        features, _ = read_X(model, transformed(before, X), reset=False)
         covariance = np.atleast_2d(np.cov(features, rowvar=False, bias=True))
         shape = np.shape(model.coef_)
         inner = (W.reshape(shape) @ covariance).reshape(W.shape)
@@ -188,7 +188,7 @@ def _of_tasks(rows, splits, tasks):
     _, codes = np.unique(rows.codes[index], return_inverse=True)
     weight = None if rows.weight is None else rows.weight[index]
     part = TaskRows(
-        _input.take_rows(rows.X, index),
+        take_rows(rows.X, index),
         rows.y[index],
         weight,
         [rows.tasks[t] for t in tasks],

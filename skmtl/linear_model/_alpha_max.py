@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from skmtl import _input
-from skmtl._problem import Problem
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
+from skmtl.data import read_rows
 from skmtl.linear_model._structured_model import StructuredModel
 from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.problem import Problem
 from skmtl.solvers import SOLVERS
 
 _TOL = 1e-12
@@ -66,7 +66,7 @@ def alpha_max(
         )
     model = clone(estimator).set_params(alpha=1.0)
     model._check_parameters()
-    rows = _input.read_rows(model, X, y, sample_weight, reset=True)
+    rows = read_rows(model, X, y, sample_weight, reset=True)
     with blas_threads_for(rows.work):
         return _alpha_max(model, model._prepare(rows)[1])
 

@@ -5,18 +5,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl import _input
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
-from skmtl.evidence import (
+from skmtl.data import adaptive_weights, read_per_task
+from skmtl.linear_model._couplings import AUTO, is_auto
+from skmtl.penalties import Coefficients
+from skmtl.solvers import SOLVERS, check_finite
+from skmtl.tuning import (
     LaplaceEvidence,
     RestrictedLikelihood,
     central_differences,
     minimize,
 )
-from skmtl.linear_model._couplings import AUTO, is_auto
-from skmtl.penalties import Coefficients
-from skmtl.solvers import SOLVERS, check_finite
 
 _NAMES = ("alpha", "alpha_intercept")
 _FOUND = ("sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_", "log_evidence_")
@@ -66,7 +66,7 @@ class AutomaticStrengths:
         names = self._automatic()
         if not names:
             return problem, None
-        if last is not None and _input.adaptive(self.task_weight) == "minimax":
+        if last is not None and adaptive_weights(self.task_weight) == "minimax":
             # These weights are no noise levels, and they are found for one penalty: that of
             # the first fit, whose weights are 1.
             strengths = last.strengths
@@ -135,7 +135,7 @@ class AutomaticStrengths:
             self.__dict__.pop(name, None)
         alpha = problem.penalty.alpha
         if isinstance(self.alpha, dict):  # of which adapt knows some tasks only
-            alpha = _input.per_task(self.alpha, "alpha", self.tasks_)
+            alpha = read_per_task(self.alpha, "alpha", self.tasks_)
         elif np.ndim(self.alpha) == 0:
             alpha = float(alpha[0])
         self.alpha_ = alpha

@@ -12,16 +12,25 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl import _input
 from skmtl._callbacks import CallbackSupportMixin, reporting_fit
-from skmtl._problem import Problem
 from skmtl._threads import blas_threads_for
 from skmtl._warn import warn
+from skmtl.data import (
+    encode_tasks,
+    factorize,
+    is_balanced,
+    merge_labels,
+    read_rows,
+    read_task_weights,
+    read_X,
+    unknown_tasks_message,
+)
 from skmtl.linear_model._fit import Fit
 from skmtl.linear_model._progress import reporting, watch
 from skmtl.penalties import Coefficients
+from skmtl.problem import Problem
 from skmtl.solvers import SOLVERS
-from skmtl.weighting import ADAPTED, fit_adaptive, fit_held
+from skmtl.tuning import ADAPTED, fit_adaptive, fit_held
 
 _STRIP = 2**16  # rows predicted at a time
 
@@ -81,7 +90,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             The fitted estimator itself.
         """
         self._check_parameters()
-        rows = _input.read_rows(self, X, y, sample_weight, reset=True)
+        rows = read_rows(self, X, y, sample_weight, reset=True)
         with reporting(self, X, y, sample_weight), blas_threads_for(rows.work):
             self._keep_fit(*fit_adaptive(self, rows))
         return self
@@ -178,16 +187,16 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         self._check_parameters()
         self._check_unchanged()
-        X, labels = _input.read_X(self, X, reset=False)
+        X, labels = read_X(self, X, reset=False)
         coef, intercept = self.coef_, self._prediction_intercept()
         if self._wide:
             return X @ coef.T + intercept
         if labels is None:
             return X @ coef[0].T + intercept[0]
-        codes = _input.encode(labels, self.tasks_, self.task_column)
+        codes = encode_tasks(labels, self.tasks_, self.task_column)
         if codes.min() < 0:
             if self.handle_unknown != "shared":
-                message = _input.unknown_tasks(labels, codes, self.tasks_, self._remedies())
+                message = unknown_tasks_message(labels, codes, self.tasks_, self._remedies())
             if self.handle_unknown == "error":
                 raise ValueError(message)
             if self.handle_unknown == "warn":
@@ -232,7 +241,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
                     f"{name} is an array in the order of the tasks of fit, which says nothing "
                     "about others. To adapt, set it to a number or to a dict with every label."
                 )
-        rows = _input.read_rows(self, X, y, sample_weight, reset=False)
+        rows = read_rows(self, X, y, sample_weight, reset=False)
         with blas_threads_for(rows.work):
             fit, found = fit_held(self, rows)
         rows, problem, offset, solution = fit.rows, fit.problem, fit.offset, fit.solution
@@ -243,9 +252,9 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         adapted.task_counts_ = rows.counts
         adapted._keep_weights(rows, found)
         adapted._keep_coefficients(solution, problem, offset)
-        kept = _input.encode(self.tasks_, rows.tasks, self.task_column) < 0
-        labels = _input.merge(self.tasks_[kept], rows.tasks)
-        adapted.tasks_, place = _input.factorize(labels, self.task_column)
+        kept = encode_tasks(self.tasks_, rows.tasks, self.task_column) < 0
+        labels = merge_labels(self.tasks_[kept], rows.tasks)
+        adapted.tasks_, place = factorize(labels, self.task_column)
         order = np.argsort(place)
         for name in (*self._by_task, *found):
             both = np.concatenate([getattr(self, name)[kept], getattr(adapted, name)])
@@ -307,14 +316,14 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         mean. ``fitted`` takes that mean, and what else the data tell, from the last fit.
         """
         given = task_weight is not None
-        task_weight = _input.task_weights(task_weight if given else self.task_weight, rows.tasks)
+        task_weight = read_task_weights(task_weight if given else self.task_weight, rows.tasks)
         penalty = self._penalty(rows.tasks)
         if not task_weight.all():
             present = np.flatnonzero(task_weight)
             rows, task_weight = rows.take(present), task_weight[present]
             penalty = penalty.take(present)
         rows = self._encode(rows, reset=not fitted)
-        if not given and _input.balanced(self.task_weight):  # N / (T n_t)
+        if not given and is_balanced(self.task_weight):  # N / (T n_t)
             task_weight = (self._mean_total if fitted else rows.totals.mean()) / rows.totals
         offset = self._target_offset(rows.y) if self.fit_intercept else 0.0
         rows = rows._replace(task_weight=task_weight)

@@ -5,9 +5,9 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 
-from skmtl import _input
 from skmtl._typing import Array
 from skmtl._warn import warn
+from skmtl.data import encode_classes, listed, read_class_labels, read_class_weights
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
 from skmtl.solvers import runs_away
@@ -101,14 +101,14 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return LogisticLoss() if n_classes == 2 else MultinomialLoss(n_classes)
 
     def _read_target(self, y, X, *, wide):
-        return _input.read_class_labels(self, y, X, wide=wide)
+        return read_class_labels(self, y, X, wide=wide)
 
     def _target_offset(self, y):
         return 0.0
 
     def _encode(self, rows, *, reset):
         known = None if reset else self.classes_
-        classes, codes = _input.encode_classes(rows.y.ravel(), known)
+        classes, codes = encode_classes(rows.y.ravel(), known)
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in the data, but the "
@@ -119,7 +119,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             return rows.of_classes(classes, codes, self._class_weight)
         weight = rows.weight if codes.ndim == 1 else rows.weight[:, None]
         totals = np.bincount(codes.ravel(), np.broadcast_to(weight, codes.shape).ravel())
-        class_weight = _input.class_weights(self.class_weight, classes, totals)
+        class_weight = read_class_weights(self.class_weight, classes, totals)
         return rows.of_classes(classes, codes, class_weight)
 
     def _rules_out(self, penalty):
@@ -228,4 +228,4 @@ def class_mask_of(has_class):
 
 
 def _named(tasks):
-    return f"{'task' if len(tasks) == 1 else 'tasks'} {_input.listed(tasks.tolist())}"
+    return f"{'task' if len(tasks) == 1 else 'tasks'} {listed(tasks.tolist())}"

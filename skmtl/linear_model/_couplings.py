@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl import _input
+from skmtl.data import check_alpha, read_per_task
 from skmtl.penalties import MeanCoupling
 
 AUTO = "auto"  # a strength that the data are to tell
@@ -34,9 +34,9 @@ def is_auto(strength):
 def _coupling(model, tasks, alpha, center, name, alpha_intercept):
     """Return the coupling, ``name`` what the strength on the center is called by users."""
     return MeanCoupling(
-        _input.per_task(alpha, "alpha", tasks),
-        _input.strength(center, name),
+        read_per_task(alpha, "alpha", tasks),
+        check_alpha(center, name),
         # without an intercept all levels stay at zero
-        _input.strength(alpha_intercept, "alpha_intercept") if model.fit_intercept else np.inf,
+        check_alpha(alpha_intercept, "alpha_intercept") if model.fit_intercept else np.inf,
         fixed_intercept=not model.fit_intercept,
     )

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from skmtl._problem import Problem
 from skmtl.penalties import Coefficients
+from skmtl.problem import Problem
 from skmtl.solvers import NewtonSolver, Solution
 
 

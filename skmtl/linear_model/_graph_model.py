@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmtl import _input
 from skmtl._linalg import null_space_of
+from skmtl.data import check_alpha, factorize, merge_labels
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
-from skmtl.weighting import ADAPTED_BY_TASK
+from skmtl.tuning import ADAPTED_BY_TASK
 
 
 class GraphModel(LinearMultiTaskModel):
@@ -20,7 +20,7 @@ class GraphModel(LinearMultiTaskModel):
 
     def _penalty(self, tasks):
         alpha, shared, intercepts = (
-            _input.strength(getattr(self, name), name)
+            check_alpha(getattr(self, name), name)
             for name in ("alpha", "alpha_shared", "alpha_intercept")
         )
         held = not self.fit_intercept
@@ -62,8 +62,8 @@ class GraphModel(LinearMultiTaskModel):
                 added[name] = np.full(len(labels), value)
         if hasattr(self, "task_classes_"):
             added["task_classes_"] = np.ones((len(labels), self.task_classes_.shape[1]), dtype=bool)
-        merged = _input.merge(self.tasks_, labels)
-        self.tasks_, place = _input.factorize(merged, self.task_column)
+        merged = merge_labels(self.tasks_, labels)
+        self.tasks_, place = factorize(merged, self.task_column)
         for name, rows in added.items():
             setattr(self, name, np.concatenate([getattr(self, name), rows])[np.argsort(place)])
 

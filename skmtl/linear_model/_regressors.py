@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
-from skmtl import _input
 from skmtl._typing import Array, HandleUnknown, PerTask, Solver, TaskColumn, TaskWeight
+from skmtl.data import read_target
 from skmtl.linear_model._automatic import RestrictedStrengths
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
@@ -38,7 +38,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         return SquaredLoss()
 
     def _read_target(self, y, X, *, wide):
-        return _input.read_target(self, y, X, wide=wide)
+        return read_target(self, y, X, wide=wide)
 
     def _target_offset(self, y):
         mean = y.mean()

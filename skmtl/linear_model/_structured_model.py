@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import Bunch
 
-from skmtl import _input
+from skmtl.data import check_alpha
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.penalties import PENALTIES, Decomposed, StructuredPenalty, TaskPenalty
 
@@ -30,10 +30,8 @@ class StructuredModel(LinearMultiTaskModel):
             )
         return StructuredPenalty(
             penalty.bind(tasks),
-            _input.strength(self.alpha, "alpha"),
-            _input.strength(self.alpha_intercept, "alpha_intercept")
-            if self.fit_intercept
-            else np.inf,
+            check_alpha(self.alpha, "alpha"),
+            check_alpha(self.alpha_intercept, "alpha_intercept") if self.fit_intercept else np.inf,
             fixed_intercept=not self.fit_intercept,
         )
 

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 
-from skmtl import _input
+from skmtl.data import read_rows
 from skmtl.linear_model import ADMMClassifier, ADMMRegressor, alpha_max
 
 _BELOW_MAX = 1e-3
@@ -47,7 +47,7 @@ def _between(low, high, n):
 def _curvature(estimator, X, y, sample_weight):
     """Return the mean curvature of the loss in a feature of a task."""
     model = clone(estimator)
-    rows = _input.read_rows(model, X, y, sample_weight, reset=True)
+    rows = read_rows(model, X, y, sample_weight, reset=True)
     _, problem, _ = model._prepare(rows)
     mean = problem.loss.curvature_bound * problem.data.square_norms.mean()
     return float(mean) if mean > 0 else 1.0

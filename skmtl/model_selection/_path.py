@@ -12,10 +12,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import column_or_1d, get_tags
 
-from skmtl import _input
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
+from skmtl.data import take_rows
 from skmtl.linear_model import LinearMultiTaskModel
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
@@ -320,4 +320,4 @@ class _Rows:
         self._X = X if hasattr(X, "shape") else np.asarray(X)
 
     def __call__(self, index):
-        return _input.take_rows(self._X, index)
+        return take_rows(self._X, index)

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 
-from skmtl import _input
 from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
+from skmtl.data import adaptive_weights, is_balanced, read_rows, read_task_weights
 from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.model_selection._leave_one_out import NothingLeftError, left_out
 from skmtl.model_selection._moments import long_moments, wide_moments
@@ -59,13 +59,13 @@ class RidgeSearch:
     def of(cls, estimator, candidates, X, y, sample_weight):
         """Return the search, or None where the fits are not of this kind."""
         kinds = PooledRegressor, SharedL2Regressor, MeanRegularizedRegressor
-        if not isinstance(estimator, kinds) or _input.adaptive(estimator.task_weight):
+        if not isinstance(estimator, kinds) or adaptive_weights(estimator.task_weight):
             return None
         if sample_weight is not None and not np.all(sample_weight):
             return None
         model = clone(estimator)
         model._check_parameters()
-        rows = _input.read_rows(model, X, y, sample_weight, reset=True)
+        rows = read_rows(model, X, y, sample_weight, reset=True)
         n_tasks, d = len(rows.tasks), min(rows.X.shape)
         uneven = rows.codes is None and (rows.observed is not None or model.task_weight is not None)
         if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):
@@ -83,7 +83,7 @@ class RidgeSearch:
             strengths.append(
                 _Strengths(float(alpha), penalty.alpha_shared, penalty.alpha_intercept)
             )
-        if not _input.task_weights(model.task_weight, rows.tasks).all():
+        if not read_task_weights(model.task_weight, rows.tasks).all():
             return None
         return cls(clone(estimator), rows, strengths)
 
@@ -225,11 +225,11 @@ class RidgeSearch:
 
     def _factor(self, totals):
         """Return the task weights a_t of tasks with these sums of sample weights, (T,)."""
-        if _input.balanced(self._task_weight):
+        if is_balanced(self._task_weight):
             present = totals > 0
             mean = totals[present].mean()
             return np.divide(mean, totals, out=np.zeros_like(totals), where=present)
-        return _input.task_weights(self._task_weight, self._rows.tasks)
+        return read_task_weights(self._task_weight, self._rows.tasks)
 
     def _weighted(self, moments):
         """Return the moments with task weights, where levels are measured, and which blocks."""

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skmtl._input import factorize, split_task_column
 from skmtl._typing import Array, TaskColumn
+from skmtl.data import factorize, split_task_column
 
 
 class TaskKFold(BaseCrossValidator):

@@ -5,8 +5,8 @@ import time
 import numpy as np
 from sklearn.base import clone
 
-from skmtl import _input
 from skmtl._threads import blas_threads_for
+from skmtl.data import adaptive_weights, factorize, read_rows, split_task_column
 from skmtl.linear_model import LinearMultiTaskModel
 from skmtl.model_selection._scoring import Scores, score_model, take
 
@@ -83,14 +83,14 @@ class _Path:
     def __init__(self, model, X, y, sample_weight):
         model._check_parameters()
         self._model, self._fit, self._knots = model, None, []
-        self._rows = _input.read_rows(model, X, y, sample_weight, reset=True)
+        self._rows = read_rows(model, X, y, sample_weight, reset=True)
 
     @staticmethod
     def takes(model):
         """Return whether the data that the model makes of the rows do not depend on alpha."""
         return (
             isinstance(model, LinearMultiTaskModel)
-            and not _input.adaptive(model.task_weight)
+            and not adaptive_weights(model.task_weight)
             and not isinstance(getattr(model, "alpha_intercept", None), str)
         )
 
@@ -133,7 +133,7 @@ def _tasks(estimator, X, y):
     column = estimator.task_column
     if column is None:
         return np.arange(y.shape[1] if y.ndim == 2 else 1), None
-    return _input.factorize(_input.split_task_column(X, column)[0], column)
+    return factorize(split_task_column(X, column)[0], column)
 
 
 def _task_means(losses, weight, codes, n_tasks):

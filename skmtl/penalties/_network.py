@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._linalg import SymmetricSolver
-from skmtl._line_search import stationary_share
+from skmtl._optimize import stationary_share
 from skmtl._typing import Array, Derivative, TaskGraph
 from skmtl.penalties._graph_penalty import GraphPenalty
 from skmtl.penalties._task_penalty import clipping, times

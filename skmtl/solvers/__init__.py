@@ -4,7 +4,6 @@ from typing import Any
 
 from skmtl.solvers._admm import ADMMSolver
 from skmtl.solvers._base import NewtonSolver, Solution, check_finite, runs_away
-from skmtl.solvers._blocks import Groups
 from skmtl.solvers._cg import ConjugateGradientSolver
 from skmtl.solvers._direct import DirectSolver
 
@@ -19,7 +18,6 @@ __all__ = [
     "ADMMSolver",
     "ConjugateGradientSolver",
     "DirectSolver",
-    "Groups",
     "NewtonSolver",
     "Solution",
     "check_finite",

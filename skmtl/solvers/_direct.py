@@ -5,11 +5,10 @@ from functools import cached_property
 import numpy as np
 
 from skmtl._linalg import row_space
-from skmtl._problem import Problem
+from skmtl.arrowhead import DualBlocks, Elimination, Groups, PrimalBlocks, block_kinds
 from skmtl.penalties import GraphCoupling
+from skmtl.problem import Problem
 from skmtl.solvers._base import NewtonSolver
-from skmtl.solvers._blocks import DualBlocks, Groups, PrimalBlocks
-from skmtl.solvers._elimination import Elimination, block_kinds
 from skmtl.solvers._graph_system import GraphSystem
 from skmtl.solvers._joint import JointSystem
 from skmtl.solvers._memory import memory_limit

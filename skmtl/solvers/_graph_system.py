@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skmtl.arrowhead import Elimination
 from skmtl.penalties import Coefficients
-from skmtl.solvers._elimination import Elimination
 from skmtl.solvers._joint import JointSystem
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from skmtl.arrowhead import Elimination
 from skmtl.penalties import Coefficients
-from skmtl.solvers._elimination import Elimination
 
 
 class JointSystem:

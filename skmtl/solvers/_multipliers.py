@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._linalg import SymmetricSolver
-from skmtl._line_search import stationary_share
+from skmtl._optimize import stationary_share
 
 _CG_ITER = 300
 _CG_RTOL = 1e-6

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 from skmtl import _kernels
 from skmtl._linalg import row_spectrum, stacked_eigh
 from skmtl._threads import in_chunks
-from skmtl.solvers._blocks import Groups
+from skmtl.arrowhead import Groups
 from skmtl.solvers._memory import memory_limit
 
 _DENSE = 256

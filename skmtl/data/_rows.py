@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._input._arrays import check_observed, read_sample_weight, read_X
-from skmtl._input._labels import factorize
-from skmtl._tasks import LongData, WideData, weighted_mean
+from skmtl.data._arrays import check_observed, read_sample_weight, read_X
+from skmtl.data._labels import factorize
+from skmtl.data._layout import weighted_mean
+from skmtl.data._long import LongData
+from skmtl.data._wide import WideData
 
 
 class Rows(NamedTuple):

@@ -3,11 +3,11 @@
 import numpy as np
 
 from skmtl._linalg import row_space
-from skmtl._problem import Problem
+from skmtl.arrowhead import Arrowhead
 from skmtl.penalties import Coefficients, MeanCoupling
-from skmtl.sensitivity._arrowhead import Arrowhead
-from skmtl.sensitivity._task_systems import Full, dense, diagonal_and_root
+from skmtl.problem import Problem
 from skmtl.solvers import ConjugateGradientSolver, DirectSolver
+from skmtl.tuning._task_systems import Full, dense, diagonal_and_root
 
 MOST = 1000  # tasks, where the response is an array (T, T)
 _PAIRS = 20  # steps remembered

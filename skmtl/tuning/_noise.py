@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl._warn import warn
-from skmtl.sensitivity import degrees_objection, degrees_of_freedom
-from skmtl.weighting._fixed_point import AndersonAcceleration
+from skmtl.arrowhead import degrees_objection, degrees_of_freedom
+from skmtl.tuning._fixed_point import AndersonAcceleration
 
 _PRIOR = 1.0  # degrees of freedom that the pooled variance counts for in each task's own
 _TOL = 1e-6  # change of the logarithm of a noise variance at which they have settled

@@ -5,8 +5,8 @@ from functools import cached_property
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._tasks._base import FLAT, LossSums, TaskData, read_only
 from skmtl._threads import in_chunks
+from skmtl.data._layout import FLAT, LossSums, TaskData, read_only
 
 # Up to here our kernel beats a BLAS call per task; see benchmarks/linear.py.
 SMALL = 64

@@ -10,7 +10,7 @@ _CHUNK = 2**21  # numbers in a chunk of blocks
 class Arrowhead:
     """The Hessian of a weighted half squared error plus a ``MeanCoupling``, after elimination.
 
-    The elimination and its names are those of ``skmtl.solvers._elimination``.
+    The elimination and its names are those of ``skmtl.arrowhead``.
 
     Parameters
     ----------

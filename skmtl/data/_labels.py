@@ -6,7 +6,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils import check_array
 
-from skmtl._input._text import listed
+from skmtl.data._text import listed
 
 _SWALLOWED = (
     "The task column {column!r} holds {value!r}: task labels cannot be floats with a fraction. "
@@ -187,7 +187,7 @@ def _whole_numbers(labels, task_column):
     return values
 
 
-def encode(labels, tasks, task_column):
+def encode_tasks(labels, tasks, task_column):
     """Return each label's index into the sorted ``tasks``, -1 where it is unknown."""
     values = labels
     if labels.dtype.kind in "iufb" and tasks.dtype.kind in "iu":
@@ -203,7 +203,7 @@ def encode(labels, tasks, task_column):
     return known[codes]
 
 
-def merge(first, second):
+def merge_labels(first, second):
     """Return the labels of two arrays of tasks in one array, of objects if their types differ."""
     if first.dtype == second.dtype:
         return np.concatenate([first, second])
@@ -212,7 +212,7 @@ def merge(first, second):
     return merged
 
 
-def unknown_tasks(labels, codes, tasks, remedies):
+def unknown_tasks_message(labels, codes, tasks, remedies):
     """Return the message about labels that predict got and fit did not see."""
     unknown = factorize(labels[codes < 0], None)[0].tolist()
     return (

@@ -17,8 +17,8 @@ import numpy as np
 
 from skmtl import _kernels
 from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, row_spectrum
-from skmtl._tasks import SMALL
 from skmtl._threads import in_chunks
+from skmtl.data import SMALL
 
 _SIDES = ("left", "right")
 _CHUNK = 2**20  # numbers in a chunk of blocks that are summed and forgotten

@@ -5,8 +5,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
-from skmtl.sensitivity import LossResponse, response_objection
-from skmtl.weighting._simplex import maximize_on_simplex
+from skmtl.tuning._loss_response import LossResponse, response_objection
+from skmtl.tuning._simplex import maximize_on_simplex
 
 _TOL = 1e-6  # relative duality gap
 _MAX_FITS = 100

@@ -4,9 +4,9 @@ import numpy as np
 from scipy import linalg
 
 from skmtl._linalg import SymmetricSolver, null_space_of
-from skmtl._tasks import SMALL
+from skmtl.arrowhead._blocks import DualBlocks, Groups, PooledBlocks, PrimalBlocks, parallel
+from skmtl.data import SMALL
 from skmtl.penalties import Coefficients
-from skmtl.solvers._blocks import DualBlocks, Groups, PooledBlocks, PrimalBlocks, parallel
 
 
 class Elimination:

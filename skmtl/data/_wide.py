@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmtl._tasks._base import FLAT, LossSums, TaskData
+from skmtl.data._layout import FLAT, LossSums, TaskData
 
 _TILE = 2**19  # predictions of a tile: few enough for the cache, enough for BLAS
 

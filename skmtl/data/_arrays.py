@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 
-from skmtl._input._labels import split_task_column
-from skmtl._input._text import listed
 from skmtl._threads import in_chunks
+from skmtl.data._labels import split_task_column
+from skmtl.data._text import listed
 
 
 def read_X(estimator, X, *, reset):

@@ -7,8 +7,8 @@ of the derivatives of the predictions of task t in their own targets.
 import numpy as np
 
 from skmtl._linalg import SymmetricSolver, row_space
+from skmtl.arrowhead._inverse import Arrowhead
 from skmtl.penalties import Coefficients, GraphCoupling
-from skmtl.sensitivity._arrowhead import Arrowhead
 
 MOST_UNKNOWNS = 2000  # unknowns of a graph that are solved in one dense system
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._tasks import LossSums
+from skmtl.data import LossSums
 from skmtl.penalties import Coefficients
 
 

@@ -1,8 +1,8 @@
 """Which weights a fit follows: those given, noise variances or minimax."""
 
-from skmtl import _input
-from skmtl.weighting._minimax import minimax_weights
-from skmtl.weighting._noise import NoiseWeights
+from skmtl.data import adaptive_weights
+from skmtl.tuning._minimax import minimax_weights
+from skmtl.tuning._noise import NoiseWeights
 
 ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
 ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
@@ -10,7 +10,7 @@ ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
 
 def fit_adaptive(model, rows):
     """Return the ``Fit`` of a model, and what was found about the tasks: a dict of attributes."""
-    kind = _input.adaptive(model.task_weight)
+    kind = adaptive_weights(model.task_weight)
     if kind == "minimax":
         return minimax_weights(model, rows)
     if kind == "uncertainty":
@@ -20,7 +20,7 @@ def fit_adaptive(model, rows):
 
 def fit_held(model, rows):
     """Return the same of tasks whose center is held where the last fit has left it."""
-    kind = _input.adaptive(model.task_weight)
+    kind = adaptive_weights(model.task_weight)
     if kind == "minimax":
         raise ValueError(
             "task_weight='minimax' weighs the tasks of a fit against each other and says nothing "

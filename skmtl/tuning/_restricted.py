@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl.evidence._marginal import MarginalModel, segment_sums
+from skmtl.tuning._marginal import MarginalModel, segment_sums
 
 _FLOOR = 1e-30  # least share of the squares of y that is left to the noise
 _ROUNDING = 1e-26  # share that the errors of rounding leave

@@ -7,8 +7,8 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skmtl._input._arrays import given_target
-from skmtl._input._text import listed
+from skmtl.data._arrays import given_target
+from skmtl.data._text import listed
 
 _LONG_FORM = (
     "The long form takes any classes, and any rows for each task: one row of X per observed label, "
@@ -76,7 +76,7 @@ def encode_classes(y, classes=None):
         ) from None
 
 
-def class_weights(class_weight, classes, totals):
+def read_class_weights(class_weight, classes, totals):
     """Return the weight of each class, (K,), given the weight of its rows.
 
     "balanced" is sum(totals) / (K totals), as in scikit-learn.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl._linalg import row_space, row_spectrum
-from skmtl.solvers import Groups
+from skmtl.arrowhead import Groups
 
 _EPS = np.finfo(np.float64).eps
 

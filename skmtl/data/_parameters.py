@@ -4,12 +4,12 @@ from numbers import Real
 
 import numpy as np
 
-from skmtl._input._text import listed
+from skmtl.data._text import listed
 
 NAMED_WEIGHTS = ("balanced", "uncertainty", "minimax")
 
 
-def per_task(value, name, tasks):
+def read_per_task(value, name, tasks):
     """Return a strength or weight as an array of shape (T,), in the order of ``tasks``.
 
     ``value`` is one number for all tasks, an array of shape (T,) or a dict from label to number,
@@ -46,7 +46,7 @@ def per_task(value, name, tasks):
     return array
 
 
-def strength(value, name):
+def check_alpha(value, name):
     """Return a strength as a float in [0, inf]."""
     if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
         raise ValueError(f"{name} must be a number in [0, inf], got {value!r}.{_hint(value)}")
@@ -63,12 +63,12 @@ def _hint(value):
     )
 
 
-def balanced(task_weight):
+def is_balanced(task_weight):
     """Return whether task weights are to balance the tasks."""
     return _named(task_weight) == "balanced"
 
 
-def adaptive(task_weight):
+def adaptive_weights(task_weight):
     """Return how task weights follow the fit, "uncertainty" or "minimax", or None."""
     name = _named(task_weight)
     return None if name == "balanced" else name
@@ -86,11 +86,11 @@ def _named(task_weight):
     return task_weight
 
 
-def task_weights(task_weight, tasks):
+def read_task_weights(task_weight, tasks):
     """Return the task weights a_t, shape (T,), ones where they are not given by numbers."""
     if task_weight is None or _named(task_weight) is not None:
         return np.ones(len(tasks))
-    weights = per_task(task_weight, "task_weight", tasks)
+    weights = read_per_task(task_weight, "task_weight", tasks)
     if np.isinf(weights).any() or not weights.any():
         raise ValueError(f"task_weight must be finite and not all zero, got {task_weight!r}.")
     return weights

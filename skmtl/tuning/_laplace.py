@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmtl._problem import Problem
-from skmtl.evidence._marginal import MarginalModel
+from skmtl.problem import Problem
 from skmtl.solvers import runs_away
+from skmtl.tuning._marginal import MarginalModel
 
 _STEP = 1e-3  # of central differences, in log alpha
 

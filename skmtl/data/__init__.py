@@ -1,0 +1,60 @@
+"""Data as users pass them, and as solvers need them.
+
+Every message about input lives in this folder, and every product with X. Two forms of data enter
+(see ``docs/data.md``): the long form, where one column of X holds each row's task label, and the
+wide form, where y has one column per task on a shared X. They become two layouts with one
+interface: ``LongData`` keeps rows grouped by task, ``WideData`` one X that all tasks share. Both
+hold X minus ``center``, the overall weighted mean of the features (zeros without an intercept), in
+C order and float64; predictions are ``x . w_t + intercept_t`` with this centered x. Tasks that
+have the same rows share a *block*, the unit of which moments are taken.
+"""
+
+from skmtl.data._arrays import read_target, read_X, take_rows
+from skmtl.data._classes import encode_classes, read_class_labels, read_class_weights
+from skmtl.data._labels import (
+    encode_tasks,
+    factorize,
+    merge_labels,
+    split_task_column,
+    unknown_tasks_message,
+)
+from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
+from skmtl.data._long import SMALL, LongData
+from skmtl.data._parameters import (
+    adaptive_weights,
+    check_alpha,
+    is_balanced,
+    read_per_task,
+    read_task_weights,
+)
+from skmtl.data._rows import read_rows
+from skmtl.data._text import listed
+from skmtl.data._wide import WideData
+
+__all__ = [
+    "SMALL",
+    "LongData",
+    "LossSums",
+    "Moments",
+    "TaskData",
+    "WideData",
+    "adaptive_weights",
+    "check_alpha",
+    "encode_classes",
+    "encode_tasks",
+    "factorize",
+    "is_balanced",
+    "listed",
+    "merge_labels",
+    "read_X",
+    "read_class_labels",
+    "read_class_weights",
+    "read_per_task",
+    "read_rows",
+    "read_target",
+    "read_task_weights",
+    "split_task_column",
+    "take_rows",
+    "unknown_tasks_message",
+    "weighted_mean",
+]
