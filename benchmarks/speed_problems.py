@@ -126,8 +126,8 @@ def drawn_wide(kind, name, size, share):
 
 
 def with_share(kind, name, X, Y, share):
-    centerd = X - X.mean(axis=0), Y - Y.mean(axis=0)
-    alpha = share * np.linalg.norm(centerd[0].T @ centerd[1], axis=1).max()
+    centered = X - X.mean(axis=0), Y - Y.mean(axis=0)
+    alpha = share * np.linalg.norm(centered[0].T @ centered[1], axis=1).max()
     ridge = 0.1 * alpha if kind == "l21 + ridge" else 0.0
     return WideForm(kind, name, X, Y, alpha, ridge)
 

@@ -76,10 +76,10 @@ def scatter_centered(X, place, center, out, first, last):
 
 @_jit(fastmath=_SUMS)
 def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
-    """Write the two-pass moments of the rows ``start[t]:stop[t]``: mean, weight, centerd Gram.
+    """Write the two-pass moments of the rows ``start[t]:stop[t]``: mean, weight, centered Gram.
 
     The mean is taken about the first of the rows: what is constant centers to exact zeros. The
-    Gram is summed in registers, two by two entries at a time, over as many centerd rows as
+    Gram is summed in registers, two by two entries at a time, over as many centered rows as
     ``columns`` (d + 1, strip) has room for; its last row is not used.
     """
     d, strip = X.shape[1], columns.shape[1]

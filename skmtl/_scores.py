@@ -36,14 +36,14 @@ def _if_target_varies(metric):
 
 
 def _correlation(y_true, y_pred, sample_weight=None):
-    centerd = []
+    centered = []
     for values in (y_true, y_pred):
         mean = np.average(values, weights=sample_weight)
-        centerd.append(values - mean)
-        if np.abs(centerd[-1]).max() <= 1e-13 * abs(mean):  # constant up to rounding
+        centered.append(values - mean)
+        if np.abs(centered[-1]).max() <= 1e-13 * abs(mean):  # constant up to rounding
             return np.nan
     weights = np.ones(len(y_true)) if sample_weight is None else sample_weight
-    products = np.array([[np.sum(weights * a * b) for a in centerd] for b in centerd])
+    products = np.array([[np.sum(weights * a * b) for a in centered] for b in centered])
     return products[0, 1] / np.sqrt(products[0, 0] * products[1, 1])
 
 

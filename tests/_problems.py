@@ -116,7 +116,7 @@ def strengths(model, T):
 class Dense:
     """``1/2 sum_i weight_i (y - A theta)^2 + 1/2 theta' P theta``, theta = (w, c, V, q).
 
-    Row i of A is ``[x, 1, x (x) e_t, e_t]`` at centerd x: the objective of a fitted model in all
+    Row i of A is ``[x, 1, x (x) e_t, e_t]`` at centered x: the objective of a fitted model in all
     its unknowns. Unknowns of infinite strength are left out.
     """
 
@@ -127,7 +127,7 @@ class Dense:
         self.mean = np.zeros(d)
         alpha, alpha_shared, alpha_intercept = strengths(model, T)
         if model.fit_intercept:
-            # About the first row, so that what is constant is centerd to exact zeros.
+            # About the first row, so that what is constant is centered to exact zeros.
             first = rows.X[0]
             self.mean = first + np.average(rows.X - first, axis=0, weights=self.weight)
         Z, E = rows.X - self.mean, np.eye(T)[rows.codes]

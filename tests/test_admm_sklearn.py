@@ -60,12 +60,12 @@ def check_against_direct(model, X, y, weight=None, **params):
     model = clone(model).set_params(**params)
     direct = clone(model).set_params(solver="direct", tol=1e-10).fit(X, y, weight)
     admm = clone(model).set_params(solver="admm", max_iter=10_000).fit(X, y, weight)
-    centerd = [m.intercept_ for m in (admm, direct)]
+    centered = [m.intercept_ for m in (admm, direct)]
     if direct.intercept_.ndim == 2:  # the same in all classes changes nothing
-        centerd = [b - b.mean(axis=1, keepdims=True) for b in centerd]
+        centered = [b - b.mean(axis=1, keepdims=True) for b in centered]
     scale = max(np.abs(direct.coef_).max(), 1e-300)
     assert_allclose(admm.coef_, direct.coef_, rtol=0, atol=1e-6 * scale)
-    assert_allclose(*centerd, rtol=0, atol=1e-6 * np.abs(centerd[1]).max())
+    assert_allclose(*centered, rtol=0, atol=1e-6 * np.abs(centered[1]).max())
     if hasattr(direct, "shared_coef_"):
         assert_allclose(admm.shared_coef_, direct.shared_coef_, rtol=0, atol=1e-6 * scale)
     assert_allclose(admm.objective_, direct.objective_, rtol=1e-9)

@@ -158,7 +158,7 @@ def test_tasks_of_one_class_with_free_levels_have_no_part():
     with pytest.warns(UserWarning, match="Only one class"):
         model = fit_classes(Rows(rows.X, y, rows.codes), **params)
     kept = rows.codes > 0
-    # centerd alike: the penalty on levels is zero, so that the center of features does not matter
+    # centered alike: the penalty on levels is zero, so that the center of features does not matter
     without = fit_classes(Rows(rows.X[kept], y[kept], rows.codes[kept]), **params)
     assert model.alpha_ == pytest.approx(without.alpha_, rel=1e-5)
     assert model.log_evidence_ == pytest.approx(without.log_evidence_, abs=1e-6)

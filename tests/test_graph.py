@@ -169,7 +169,7 @@ def test_strengths(K, graph, params):
 
 @every_solver
 @pytest.mark.parametrize("shared", [0.0, 0.3])
-def test_classes_are_centerd(solver, shared):
+def test_classes_are_centered(solver, shared):
     """Adding the same to all classes of all tasks changes nothing: the smallest is the solution."""
     rows = make_rows(3)
     params = {"alpha_shared": shared, "solver": solver, "task_graph": GRAPHS["random"]}

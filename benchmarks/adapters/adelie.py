@@ -19,8 +19,8 @@ def group_lasso(problem, tol):
     X, Y = problem.X, problem.Y
     ridge = problem.alpha_ridge
     total = problem.alpha + ridge
-    centerd = X - X.mean(axis=0), Y - Y.mean(axis=0)
-    largest = np.linalg.norm(centerd[0].T @ centerd[1], axis=1).max()
+    centered = X - X.mean(axis=0), Y - Y.mean(axis=0)
+    largest = np.linalg.norm(centered[0].T @ centered[1], axis=1).max()
     state = adelie.grpnet(
         X=np.asfortranarray(X),
         glm=adelie.glm.multigaussian(np.ascontiguousarray(Y)),

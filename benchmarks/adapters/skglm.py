@@ -51,8 +51,8 @@ def grid(largest):
 
 def wide_lasso(fold):
     """A search over strengths on the inner folds."""
-    centerd = fold.y - fold.y.mean(axis=0)
-    largest = np.linalg.norm(fold.X.T @ centerd, axis=1).max() / len(fold.X)
+    centered = fold.y - fold.y.mean(axis=0)
+    largest = np.linalg.norm(fold.X.T @ centered, axis=1).max() / len(fold.X)
     search = GridSearchCV(
         MultiTaskLasso(), {"alpha": grid(largest)}, cv=fold.folds, scoring="neg_mean_squared_error"
     )
@@ -69,8 +69,8 @@ def group_lasso(fold):
 
     groups = [[t * d + j for t in range(T)] for j in range(d)]
     groups += [[T * d + t] for t in range(T)]
-    Z, centerd = features(fold.X, fold.tasks), fold.y - fold.y.mean()
-    slopes = np.abs(Z.T @ centerd)
+    Z, centered = features(fold.X, fold.tasks), fold.y - fold.y.mean()
+    slopes = np.abs(Z.T @ centered)
     largest = max(np.linalg.norm(slopes[group]) for group in groups[:d]) / len(Z)
     weights = np.append(np.ones(d), np.zeros(T))
     search = GridSearchCV(

@@ -11,7 +11,7 @@ LIBRARY = "statsmodels"
 MOST_SLOPES = 4
 
 
-def centerd(problem):
+def centered(problem):
     X = problem.X
     return np.column_stack([np.ones(len(X)), X - X.mean(axis=0)])
 
@@ -25,7 +25,7 @@ def several_slopes(problem):
 
 def restricted(problem, tol):
     """Fit independent random intercepts and slopes; return their variances over the noise's."""
-    Z = centerd(problem)
+    Z = centered(problem)
     k = Z.shape[1]
     free = MixedLMParams.from_components(fe_params=np.ones(k), cov_re=np.eye(k))
     model = MixedLM(problem.y, Z, groups=problem.tasks, exog_re=Z)

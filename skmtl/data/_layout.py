@@ -78,7 +78,7 @@ class TaskData(ABC):
 
     Attributes
     ----------
-    X : ndarray of shape (n, d), centerd
+    X : ndarray of shape (n, d), centered
     y : ndarray, targets in the data's own layout
     center : ndarray of shape (d,)
     block : ndarray of shape (T,)
@@ -125,7 +125,7 @@ class TaskData(ABC):
     @cached_property
     @abstractmethod
     def square_norms(self):
-        """Weighted sums of squares of the centerd features per task, (T, d)."""
+        """Weighted sums of squares of the centered features per task, (T, d)."""
 
     @cached_property
     @abstractmethod
@@ -142,7 +142,7 @@ class TaskData(ABC):
         """Return the rows and weights of block b."""
 
     def with_features(self, X):
-        """Return the same data on other (centerd) features."""
+        """Return the same data on other (centered) features."""
         return self._like(X=X)
 
     def _like(self, **parts):

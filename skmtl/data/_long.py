@@ -146,7 +146,7 @@ class LongData(TaskData):
 
     @cached_property
     def square_norms(self):
-        """Weighted sums of squares of the centerd features per task, (T, d)."""
+        """Weighted sums of squares of the centered features per task, (T, d)."""
         norms = np.empty((self.n_tasks, self.n_features))
         in_chunks(
             lambda first, last: _kernels.square_norms(

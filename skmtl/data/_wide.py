@@ -155,7 +155,7 @@ class WideData(TaskData):
 
     @cached_property
     def square_norms(self):
-        """Weighted sums of squares of the centerd features per task, (T, d)."""
+        """Weighted sums of squares of the centered features per task, (T, d)."""
         norms = self._block_weight @ self.X**2
         return self.scale[:, None] * norms[self.block]
 

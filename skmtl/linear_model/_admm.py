@@ -34,7 +34,7 @@ class ADMMRegressor(StructuredModel, Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd.
+        Whether to fit levels. Without, the features are not centered.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
         is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
@@ -138,7 +138,7 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd.
+        Whether to fit levels. Without, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit.
     class_weight : None, "balanced" or dict, default=None

@@ -42,7 +42,7 @@ class PooledClassifier(MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd.
+        Whether to fit levels. Without, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit. With
         "seen", tasks of different questions (digits beside letters) share what they can.
@@ -275,7 +275,7 @@ class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd.
+        Whether to fit levels. Without, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit. With
         "seen", tasks of different questions (digits beside letters) share what they can.

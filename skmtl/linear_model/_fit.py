@@ -18,7 +18,7 @@ class Fit(NamedTuple):
     strengths: tuple | None = None  # those that the data told
 
     def moved_to(self, center):
-        """Return the coefficients of the same predictions where the features are centerd there."""
+        """Return the coefficients of the same predictions where the features are centered there."""
         V, q, w, c = self.solution.coefficients
         shift = center - self.problem.data.center
         if not shift.any():

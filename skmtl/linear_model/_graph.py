@@ -44,7 +44,7 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd.
+        Whether to fit levels. Without, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
         is estimated with the model; such that the largest mean loss of a task is as small as it
@@ -150,7 +150,7 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of an indicator y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd.
+        Whether to fit levels. Without, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
         Which classes a task can have: all that any task has, or only those it has in fit.
     class_weight : None, "balanced" or dict, default=None

@@ -72,7 +72,7 @@ class PooledRegressor(Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd.
+        Whether to fit levels. Without, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
         is estimated with the model; such that the largest mean loss of a task is as small as it
@@ -279,7 +279,7 @@ class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
         Column of X that holds the task labels (long form): its name, or its position. None: one
         task per column of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centerd, and a column of ones is a
+        Whether to fit levels. Without, the features are not centered, and a column of ones is a
         feature like any other.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which

@@ -10,7 +10,7 @@ import numpy as np
 class Coefficients(NamedTuple):
     """Coefficients of T tasks as a center and the tasks' deviations from it.
 
-    Task t predicts ``x . (w + V_t) + c + q_t`` at the centerd features x. A strong coupling makes
+    Task t predicts ``x . (w + V_t) + c + q_t`` at the centered features x. A strong coupling makes
     the deviations small; kept apart from the center they keep all their digits. Where a row has K
     predictions, every part has a leading axis of K.
 

@@ -148,7 +148,7 @@ def _nearest(q, present):
     their rows: the two-way layout of the analysis of variance.
     """
     share = present / present.sum(axis=0)
-    centerd = present * (q - (share * q).sum(axis=0))
+    centered = present * (q - (share * q).sum(axis=0))
     system = np.diag(present.sum(axis=1)) - share @ present.T.astype(float)
-    mean = np.linalg.lstsq(system, centerd.sum(axis=1), rcond=1e-10)[0]
+    mean = np.linalg.lstsq(system, centered.sum(axis=1), rcond=1e-10)[0]
     return q + (share * (mean[:, None] - q)).sum(axis=0)

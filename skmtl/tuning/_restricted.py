@@ -12,7 +12,7 @@ _TINY = np.finfo(np.float64).tiny
 class RestrictedLikelihood:
     """Minus twice the restricted log-likelihood, with the noise variance profiled out.
 
-    The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centerd features, with
+    The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centered features, with
     v_t ~ N(0, sigma2 / alpha_t I), q_t ~ N(0, sigma2 / alpha_intercept), e_i ~ N(0, sigma2),
     and w ~ N(0, sigma2 / alpha_shared I), or flat where that is 0; c is flat. Weights count rows: N
     is their sum, and a row of weight 2 is the row twice. With ``sigma2 V`` the covariance of y and
