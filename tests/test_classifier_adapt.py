@@ -260,7 +260,7 @@ def test_what_adapt_refuses():
     rows = make_rows()
     model = fit_long(MeanRegularizedClassifier(), rows)
     new = rows.long + [9, 0, 0, 0]
-    with pytest.raises(ValueError, match=r"classes that fit did not see: 2; fit saw 0, 1"):
+    with pytest.raises(ValueError, match=r"classes not seen in fit: 2 \(fitted classes: 0, 1\)"):
         model.adapt(new, rows.y + 1)
     with pytest.raises(ValueError, match=r"task_classes was 'union' .* Fit again"):
         fit_long(MeanRegularizedClassifier(), rows).set_params(task_classes="seen").adapt(

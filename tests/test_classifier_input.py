@@ -282,7 +282,7 @@ def test_classes_that_fit_did_not_see():
     model = MeanRegularizedClassifier(task_column=0).fit(X, y)
     new, other = X[:4].copy(), ["no", "yes", "perhaps", "never"]
     new[:, 0] = 7
-    message = r"y holds classes that fit did not see: 'never', 'perhaps'; fit saw 'no', 'yes'"
+    message = r"y holds classes not seen in fit: 'never', 'perhaps' \(fitted classes: 'no', 'yes'\)"
     with pytest.raises(ValueError, match=message):
         model.adapt(new, other)
     assert_array_equal(model.adapt(new, ["no", "yes", "no", "no"]).classes_, ["no", "yes"])
@@ -292,7 +292,7 @@ def test_classes_that_fit_did_not_see():
 # What is refused --------------------------------------------------------------------------------
 
 ALONE = np.where(ROWS.codes == 2, CODES[2], 1)  # task 2 alone has two classes
-LONG_FORM = r"The long form takes any classes, and any rows .*task labels that task_column names"
+LONG_FORM = r"The long form allows any classes and any rows .*task labels named by task_column"
 PARAMETERS = [
     ({"solver": "lbfgs"}, ValueError, r"solver must be 'auto' or one of .*got 'lbfgs'"),
     ({"handle_unknown": "ignore"}, ValueError, r"handle_unknown must be one of .*got 'ignore'"),

@@ -1,12 +1,12 @@
-"""Data as users pass them, and as solvers need them.
+"""Input validation, and the data layouts of the solvers.
 
-Every message about input lives in this folder, and every product with X. Two forms of data enter
-(see ``docs/data.md``): the long form, where one column of X holds each row's task label, and the
-wide form, where y has one column per task on a shared X. They become two layouts with one
-interface: ``LongData`` keeps rows grouped by task, ``WideData`` one X that all tasks share. Both
-hold X minus ``center``, the overall weighted mean of the features (zeros without an intercept), in
-C order and float64; predictions are ``x . w_t + intercept_t`` with this centered x. Tasks that
-have the same rows share a *block*, the unit of which moments are taken.
+All input checks and all products with X are in this folder. Users pass one of two forms (see
+``docs/data.md``): long, where one column of X holds the task label of each row, and wide, where y
+has one column per task on a shared X. Two layouts with one interface store them: ``LongData``
+keeps rows grouped by task, ``WideData`` one X for all tasks. Both store X minus ``center``, the
+overall weighted mean of the features (zeros without an intercept), in C order and float64;
+predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the same rows share a
+*block*; moments are computed per block.
 """
 
 from skmtl.data._arrays import read_target, read_X, take_rows

@@ -1,4 +1,4 @@
-"""Features, targets and sample weights as arrays."""
+"""Convert features, targets and sample weights to arrays."""
 
 from numbers import Real
 
@@ -14,7 +14,7 @@ from skmtl.data._text import listed
 def read_X(estimator, X, *, reset):
     """Return the features (n, d), float64, and the task labels (n,) or None.
 
-    Sets or checks ``n_features_in_`` and ``feature_names_in_``, which count the task column.
+    Sets or checks ``n_features_in_`` and ``feature_names_in_``, which include the task column.
     """
     column = estimator.task_column
     if column is None:
@@ -23,7 +23,7 @@ def read_X(estimator, X, *, reset):
         X = check_array(X, dtype=None, ensure_all_finite=False)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     labels, features = split_task_column(X, column)
-    # A sum over all of X is several times as fast as one over a part of its columns.
+    # Summing all of X is several times as fast as summing some of its columns.
     finite = getattr(X, "dtype", None) == np.float64 and _sum_is_finite(X)
     features = check_array(
         features,
@@ -44,7 +44,7 @@ def _sum_is_finite(X):
 
 
 def given_target(estimator, y):
-    """Return y as something with dimensions; refuse None."""
+    """Return y as an object with ``ndim``; raise if it is None."""
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
@@ -56,7 +56,7 @@ def given_target(estimator, y):
 
 
 def read_target(estimator, y, X, *, wide):
-    """Return y as float64, (n,) or, in the wide form, (n, T) with NaN for the unobserved."""
+    """Return y as float64, (n,) or, in the wide form, (n, T) with NaN = not observed."""
     y = given_target(estimator, y)
     if not wide and y.ndim == 2:
         y = column_or_1d(y, warn=True)
@@ -74,7 +74,7 @@ def read_target(estimator, y, X, *, wide):
 
 
 def check_observed(counts):
-    """Refuse tasks of the wide form that have no label, given the labels of each task."""
+    """Raise if a task of the wide form has no label, given the number of labels per task."""
     empty = np.flatnonzero(counts == 0).tolist()
     if empty:
         raise ValueError(
@@ -84,7 +84,7 @@ def check_observed(counts):
 
 
 def read_sample_weight(sample_weight, X):
-    """Return the sample weights, shape (n,), float64, not negative and not all zero."""
+    """Return the sample weights, shape (n,), float64, nonnegative and not all zero."""
     n = X.shape[0]
     if sample_weight is None:
         return np.ones(n)
@@ -105,5 +105,5 @@ def read_sample_weight(sample_weight, X):
 
 
 def take_rows(X, rows):
-    """Return some rows, an index array, of a dataframe or an array."""
+    """Return the rows with these indices of a dataframe or an array."""
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]

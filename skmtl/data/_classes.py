@@ -1,4 +1,4 @@
-"""Classes: read from y, told apart, and weighted."""
+"""Read, encode and weight class labels."""
 
 from numbers import Real
 
@@ -11,8 +11,8 @@ from skmtl.data._arrays import given_target
 from skmtl.data._text import listed
 
 _LONG_FORM = (
-    "The long form takes any classes, and any rows for each task: one row of X per observed label, "
-    "with a column of task labels that task_column names"
+    "The long form allows any classes and any rows per task: one row of X per observed label, "
+    "with a column of task labels named by task_column"
 )
 
 
@@ -44,8 +44,8 @@ def _read_indicator(y):
     missing = np.count_nonzero(np.isnan(y))
     if missing:
         raise ValueError(
-            f"y has {missing} missing labels (NaN): the wide form of a classifier takes complete "
-            f"indicators only. {_LONG_FORM}."
+            f"y has {missing} missing labels (NaN): the wide form of a classifier needs complete "
+            f"indicators. {_LONG_FORM}."
         )
     other = (y != 0) & (y != 1)
     if other.any():
@@ -59,7 +59,7 @@ def _read_indicator(y):
 def encode_classes(y, classes=None):
     """Return the sorted classes and each label's index into them.
 
-    ``classes`` are those of an earlier fit, of which y may hold no others.
+    ``classes`` are those of an earlier fit; other classes in y raise a ValueError.
     """
     encoder = LabelEncoder()
     if classes is None:
@@ -71,13 +71,13 @@ def encode_classes(y, classes=None):
     except ValueError:
         unknown = [label for label in np.unique(y).tolist() if label not in classes.tolist()]
         raise ValueError(
-            f"y holds classes that fit did not see: {listed(unknown)}; fit saw "
-            f"{listed(classes.tolist())}. Fit again with rows of all classes."
+            f"y holds classes not seen in fit: {listed(unknown)} (fitted classes: "
+            f"{listed(classes.tolist())}). Fit again with rows of all classes."
         ) from None
 
 
 def read_class_weights(class_weight, classes, totals):
-    """Return the weight of each class, (K,), given the weight of its rows.
+    """Return the weight of each class, (K,), given the total weight of its rows.
 
     "balanced" is sum(totals) / (K totals), as in scikit-learn.
     """

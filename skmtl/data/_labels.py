@@ -1,4 +1,4 @@
-"""Task labels: taken from X, told apart, and found again."""
+"""Split off, factorize and encode task labels."""
 
 from numbers import Integral, Real
 
@@ -10,9 +10,9 @@ from skmtl.data._text import listed
 
 _SWALLOWED = (
     "The task column {column!r} holds {value!r}: task labels cannot be floats with a fraction. "
-    "It looks as though a scaler, PCA or another transformer has changed the task column. Keep "
-    "it out of the transformation: make_task_pipeline(StandardScaler(), estimator) does, and so "
-    "does a ColumnTransformer that passes the column through."
+    "A scaler, PCA or another transformer has probably changed the task column. Exclude it from "
+    "the transformation: use make_task_pipeline(StandardScaler(), estimator), or a "
+    "ColumnTransformer that passes the column through."
 )
 
 
@@ -29,7 +29,7 @@ def split_task_column(X, task_column):
     Returns
     -------
     labels : ndarray of shape (n,)
-    features : X without the column, of the same kind; a view of an array where it can be.
+    features : X without the column, of the same type; a view of an array where possible.
     """
     if isinstance(task_column, bool) or not isinstance(task_column, Integral | str):
         raise TypeError(
@@ -70,8 +70,8 @@ def split_task_column(X, task_column):
 def _position(task_column, n_columns):
     if not -n_columns <= task_column < n_columns:
         raise ValueError(
-            f"task_column={task_column} is out of range: X has {n_columns} columns, the task "
-            "column counted."
+            f"task_column={task_column} is out of range: X has {n_columns} columns, including the "
+            "task column."
         )
     return task_column % n_columns
 
@@ -79,14 +79,14 @@ def _position(task_column, n_columns):
 def _missing(task_column):
     return (
         f"The task column {task_column!r} has missing labels (None, NaN or infinite). Every row "
-        "needs a task: drop these rows, or give them a label of their own."
+        "needs a task: drop these rows, or label them as a separate task."
     )
 
 
 def factorize(labels, task_column):
     """Return the sorted distinct labels and each row's index into them.
 
-    Whole numbers come out as integers whatever their type was; other labels stay objects.
+    Whole numbers of any type become integers; other labels stay objects.
     """
     if labels.dtype.kind in "iufb":
         values = _whole_numbers(labels, task_column)
@@ -104,7 +104,7 @@ def factorize(labels, task_column):
 
 
 def _factorize_objects(labels, task_column):
-    """Do the work of ``factorize`` for labels that are Python objects."""
+    """Factorize labels that are Python objects."""
     seen = {}
     try:
         codes = np.fromiter(
@@ -136,7 +136,7 @@ def _factorize_objects(labels, task_column):
 
 
 def _instants(labels, task_column):
-    """Return dates or time spans in microseconds, which Python's own types can hold."""
+    """Convert dates or time spans to microseconds, the resolution of Python's own types."""
     if np.isnat(labels).any():
         raise ValueError(_missing(task_column))
     instants = labels.astype(f"{labels.dtype.kind}8[us]")
@@ -149,17 +149,17 @@ def _instants(labels, task_column):
 
 
 def _is_missing(label):
-    """Return whether a label is None, NaN, NaT or pandas' NA, which equal nothing."""
+    """Return whether a label is None, NaN, NaT or pandas' NA."""
     if label is None:
         return True
     try:
         return bool(label != label)
-    except TypeError:  # pandas.NA does not say
+    except TypeError:  # pandas.NA has no truth value
         return True
 
 
 def _integers(labels):
-    """Return whole numbers of any type as an integer array, of objects if they are too large."""
+    """Convert whole numbers of any type to an integer array, of objects if too large."""
     labels = [int(label) for label in labels]
     for dtype in (np.int64, np.uint64):
         if np.iinfo(dtype).min <= min(labels) and max(labels) <= np.iinfo(dtype).max:
@@ -168,15 +168,15 @@ def _integers(labels):
 
 
 def _whole_numbers(labels, task_column):
-    """Return numeric labels as integers; refuse fractions and missing values."""
+    """Convert numeric labels to integers; raise on fractions and missing values."""
     if labels.dtype.kind in "iub":
         return labels if labels.dtype == np.uint64 else labels.astype(np.int64)
     if not np.isfinite(labels).all():
         raise ValueError(_missing(task_column))
     if max(labels.max(), -labels.min()) >= 2.0**63:
         raise ValueError(
-            f"The task column {task_column!r} holds {float(labels.max())!r}, too large a "
-            "float to tell labels apart. Use integers or strings."
+            f"The task column {task_column!r} holds {float(labels.max())!r}, a float too large to "
+            "distinguish labels. Use integers or strings."
         )
     values = labels.astype(np.int64)
     wrong = values != labels
@@ -204,7 +204,7 @@ def encode_tasks(labels, tasks, task_column):
 
 
 def merge_labels(first, second):
-    """Return the labels of two arrays of tasks in one array, of objects if their types differ."""
+    """Concatenate two arrays of task labels, as objects if their types differ."""
     if first.dtype == second.dtype:
         return np.concatenate([first, second])
     merged = np.empty(len(first) + len(second), dtype=object)
@@ -213,7 +213,7 @@ def merge_labels(first, second):
 
 
 def unknown_tasks_message(labels, codes, tasks, remedies):
-    """Return the message about labels that predict got and fit did not see."""
+    """Return the message about labels in predict that were not in fit."""
     unknown = factorize(labels[codes < 0], None)[0].tolist()
     return (
         f"predict got {'task' if len(unknown) == 1 else 'tasks'} {listed(unknown)}, not seen in "

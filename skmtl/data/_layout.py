@@ -1,4 +1,4 @@
-"""What task data are, whatever their layout."""
+"""Interface of both data layouts, ``LongData`` and ``WideData``."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -10,16 +10,16 @@ from skmtl import _kernels
 from skmtl._linalg import bordered, outer
 from skmtl._threads import in_chunks
 
-# Curvatures below are taken for this: a row says something even where its loss is flat.
+# Lower bound of curvatures, so that no row drops out where its loss is flat.
 FLAT = 1e-16
 
 
 class LossSums(NamedTuple):
-    """Sums of a loss over the rows of each task, all weighted, and what they are sums of.
+    """Weighted sums of a loss over the rows of each task, and its pointwise derivatives.
 
     ``value`` (T,): the loss; ``squares`` (T,): its squared pointwise derivatives; ``G`` (T, d)
-    and ``R`` (T,): its gradient in the task's coefficients and level; ``derivative``: its
-    pointwise derivatives, without weights, or None where the loss has a constant curvature.
+    and ``R`` (T,): its gradient in the task's coefficients and centered intercept;
+    ``derivative``: its unweighted pointwise derivatives, or None for a constant curvature.
     """
 
     value: np.ndarray
@@ -32,7 +32,7 @@ class LossSums(NamedTuple):
 class Moments(NamedTuple):
     """Weighted second-order moments of B blocks.
 
-    ``H`` (B, d, d): Gram about the block's own mean; ``mean`` (B, d); ``total`` (B,): weight.
+    ``H`` (B, d, d): Gram matrix about the block's mean; ``mean`` (B, d); ``total`` (B,): weight.
     """
 
     H: np.ndarray
@@ -40,7 +40,7 @@ class Moments(NamedTuple):
     total: np.ndarray
 
     def gram(self, *, intercept):
-        """Return the Gram about zero, with a column of ones if ``intercept``, (B, D, D)."""
+        """Return the Gram matrix about zero, with a column of ones if ``intercept``, (B, D, D)."""
         about_zero = self.H + outer(self.total, self.mean, self.mean)
         if not intercept:
             return about_zero
@@ -48,10 +48,10 @@ class Moments(NamedTuple):
 
 
 def weighted_mean(X, weight):
-    """Return the weighted mean of the rows of X, shape (d,).
+    """Compute the weighted mean of the rows of X, shape (d,).
 
-    It is taken about the first row: a constant column has its constant for mean, to the last
-    digit, and an offset of 1e8 costs no digits.
+    Sums are about the first row: the mean of a constant column is exact, and an offset of 1e8
+    costs no digits.
     """
     X = read_only(X)
 
@@ -64,14 +64,14 @@ def weighted_mean(X, weight):
 
 
 def read_only(X):
-    """Return a view that cannot be written to: one type, one compiled kernel, for all arrays."""
+    """Return a read-only view: one type, so one compiled kernel, for all arrays."""
     X = X.view()
     X.flags.writeable = False
     return X
 
 
 class TaskData(ABC):
-    """Rows of T tasks with targets and weights; see the module for the layouts.
+    """Rows of T tasks with targets and weights; see ``skmtl.data`` for the layouts.
 
     Predictions, coefficients and gradients have a leading axis of K where the loss takes K
     predictions per row: (K, T, d) for (T, d) and so on.
@@ -79,14 +79,14 @@ class TaskData(ABC):
     Attributes
     ----------
     X : ndarray of shape (n, d), centered
-    y : ndarray, targets in the data's own layout
+    y : ndarray, targets in the order of the layout
     center : ndarray of shape (d,)
     block : ndarray of shape (T,)
         Block of each task.
     scale : ndarray of shape (T,)
-        Weight that multiplies the block's moments (the task weight in the wide form).
-    barred : ndarray of the shape of levels, or None
-        Added to the levels: -inf or inf where it rules out a class, else 0.
+        Factor of the block's moments (the task weight in the wide form).
+    class_mask : ndarray of the shape of the intercepts, or None
+        Added to the intercepts: -inf or inf where it excludes a class, else 0.
     """
 
     X: np.ndarray
@@ -94,7 +94,7 @@ class TaskData(ABC):
 
     @property
     def present(self):
-        """Which levels the data see, of the shape of levels, or None if all."""
+        """Mask of the intercepts with a finite class mask, or None if all are."""
         return None if self.class_mask is None else np.isfinite(self.class_mask)
 
     @property
@@ -109,18 +109,18 @@ class TaskData(ABC):
 
     @abstractmethod
     def loss_sums(self, loss, W, intercept):
-        """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
+        """Compute the ``LossSums`` at coefficients W (T, d) and centered intercepts (T,)."""
 
     @abstractmethod
     def curvature_product(self, loss, derivative, W, intercept):
-        """Return the Hessian of the loss times (W, level): (T, d) and (T,).
+        """Compute the Hessian of the loss times (W, intercept): (T, d) and (T,).
 
-        ``derivative`` is that of the ``LossSums`` where the Hessian is taken.
+        ``derivative`` is that of the ``LossSums`` at the same point.
         """
 
     @abstractmethod
     def curved(self, curvature):
-        """Return the same data, weighted by curvatures of the shape of the predictions."""
+        """Return the same data with weights times curvatures, of the shape of the predictions."""
 
     @cached_property
     @abstractmethod
@@ -146,7 +146,7 @@ class TaskData(ABC):
         return self._like(X=X)
 
     def _like(self, **parts):
-        """Return a copy with other parts, without what was computed from the old ones."""
+        """Return a copy with other parts and without cached results."""
         other = object.__new__(type(self))
         computed = {"square_norms", "totals", "_base", "_only"}
         other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in computed} | parts
@@ -162,7 +162,7 @@ class TaskData(ABC):
         return rows, mean, weight.sum()
 
     def moments(self, blocks, room=None):
-        """Return the ``Moments`` of the blocks, an integer array; H goes into ``room`` if given."""
+        """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""
         result = self._room(len(blocks), room)
         for i, b in enumerate(blocks):
             rows, result.mean[i], result.total[i] = self.block_rows(b)
@@ -170,7 +170,7 @@ class TaskData(ABC):
         return result
 
     def _room(self, n_blocks, H):
-        """Return ``Moments`` to write to."""
+        """Allocate ``Moments``, with H as given if not None."""
         d = self.n_features
         H = np.empty((n_blocks, d, d)) if H is None else H
         return Moments(H, np.empty((n_blocks, d)), np.empty(n_blocks))

@@ -8,15 +8,15 @@ from skmtl import _kernels
 from skmtl._threads import in_chunks
 from skmtl.data._layout import FLAT, LossSums, TaskData, read_only
 
-# Up to here our kernel beats a BLAS call per task; see benchmarks/linear.py.
+# Largest d for which our kernel is faster than one BLAS call per task; see benchmarks/linear.py.
 SMALL = 64
-_PRODUCT = 1024  # numbers of X in a task, on average, for which K predictions are worth a product
-_STRIP = 64  # rows whose columns are summed in registers
-_CACHED = 2**13  # numbers of a pointwise computation that stay in the processor's cache
+_PRODUCT = 1024  # mean size of a task's X above which K predictions use one BLAS product per task
+_STRIP = 64  # rows summed per column in registers
+_CACHED = 2**13  # numbers per pointwise computation that fit into the cache
 
 
 class LongData(TaskData):
-    """Rows grouped by task; each task is a block of its own.
+    """Rows grouped by task; each task is one block.
 
     Parameters
     ----------
@@ -28,17 +28,17 @@ class LongData(TaskData):
         Task of each row, 0 to n_tasks - 1, none empty.
     n_tasks : int
     center : ndarray of shape (d,)
-        What to subtract from the features.
-    barred : ndarray of shape (K, T), or (T,) of two classes, or None
-        Added to the levels: -inf for the classes that a task does not have, +inf for the second
-        of two where it does not have the first, else 0.
+        Subtracted from the features.
+    class_mask : ndarray of shape (K, T), or (T,) for two classes, or None
+        Added to the intercepts: -inf for the classes that a task does not have, +inf for the
+        second of two if it does not have the first, else 0.
     """
 
     def __init__(self, X, y, weight, codes, n_tasks, center, class_mask=None):
         self.center, self.class_mask = center, class_mask
         place, self.indptr = _kernels.group_rows(codes, n_tasks)
         grouped = (codes[1:] >= codes[:-1]).all()
-        by_column = X.strides[-1] > X.strides[0]  # columns lie together: taking rows would crawl
+        by_column = X.strides[-1] > X.strides[0]  # column-major: indexing rows would be slow
         if grouped and by_column:
             self.X = np.subtract(X, center, order="C")
         else:
@@ -49,7 +49,7 @@ class LongData(TaskData):
                     X, place, center, self.X, first, last
                 ),
                 len(place),
-                10 * X.size,  # bound by memory: as slow as ten multiplications an entry
+                10 * X.size,  # memory-bound: each entry costs as much as ten multiplications
             )
         self.y, self.weight, self.codes = y, weight, codes
         if not grouped:
@@ -62,11 +62,11 @@ class LongData(TaskData):
         self.scale = np.ones(n_tasks)
 
     def curved(self, curvature):
-        """Return the same data, weighted by curvatures (n,)."""
+        """Return the same data with weights times curvatures (n,)."""
         return self._like(weight=self.weight * np.maximum(curvature, FLAT))
 
     def _predict(self, W, intercept):
-        """Return the predictions, (n,) or (K, n)."""
+        """Compute the predictions, (n,) or (K, n)."""
         z = np.empty((*intercept.shape[:-1], len(self.X)))
         if z.ndim == 2 and self._in_products:
             for t, rows in self._slices():
@@ -84,7 +84,7 @@ class LongData(TaskData):
         return z
 
     def _adjoint(self, g):
-        """Return the sums of ``g_i x_i`` and of ``g_i`` per task, of g (n,) or (K, n)."""
+        """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, g of shape (n,) or (K, n)."""
         G = np.empty((*g.shape[:-1], self.n_tasks, self.n_features))
         R = np.empty(G.shape[:-1])
         if g.ndim == 2 and self._in_products:
@@ -103,7 +103,7 @@ class LongData(TaskData):
 
     @property
     def _in_products(self):
-        """Whether tasks are large enough for a call of BLAS each."""
+        """Whether tasks are large enough for one BLAS call each."""
         return self.X.size > _PRODUCT * self.n_tasks
 
     def _slices(self):
@@ -114,7 +114,7 @@ class LongData(TaskData):
         return np.add.reduceat(values, self.indptr[:-1], axis=-1)
 
     def loss_sums(self, loss, W, intercept):
-        """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
+        """Compute the ``LossSums`` at coefficients W (T, d) and centered intercepts (T,)."""
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
         z = self._predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
@@ -140,7 +140,7 @@ class LongData(TaskData):
         )
 
     def curvature_product(self, loss, derivative, W, intercept):
-        """Return the Hessian of the loss times (W, level): (T, d) and (T,)."""
+        """Compute the Hessian of the loss times (W, intercept): (T, d) and (T,)."""
         z = self._predict(W, intercept)
         return self._adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
 
@@ -172,7 +172,7 @@ class LongData(TaskData):
         return self.X[rows], self.weight[rows]
 
     def moments(self, blocks, room=None):
-        """Return the ``Moments`` of the blocks, an integer array; H goes into ``room`` if given."""
+        """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""
         d = self.n_features
         if d > SMALL:
             return super().moments(blocks, room)
@@ -188,5 +188,5 @@ class LongData(TaskData):
 
 
 def _outputs(*arrays):
-    """Yield the arrays for each prediction that a row has: once, or along a leading axis."""
+    """Yield the arrays of each of the K predictions, or the arrays themselves without that axis."""
     return zip(*arrays, strict=True) if arrays[-1].ndim == 2 else [arrays]

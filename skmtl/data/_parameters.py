@@ -1,4 +1,4 @@
-"""Strengths and weights, one for all tasks or one for each."""
+"""Read penalty weights and task weights, one for all tasks or one per task."""
 
 from numbers import Real
 
@@ -10,10 +10,10 @@ NAMED_WEIGHTS = ("balanced", "uncertainty", "minimax")
 
 
 def read_per_task(value, name, tasks):
-    """Return a strength or weight as an array of shape (T,), in the order of ``tasks``.
+    """Return a penalty weight or task weight as an array (T,), in the order of ``tasks``.
 
     ``value`` is one number for all tasks, an array of shape (T,) or a dict from label to number,
-    which may name tasks that are not there (a fold of cross-validation lacks some).
+    which may name more tasks (a fold of cross-validation can lack some).
     """
     if isinstance(value, dict):
         missing = [task for task in tasks.tolist() if task not in value]
@@ -47,14 +47,14 @@ def read_per_task(value, name, tasks):
 
 
 def check_alpha(value, name):
-    """Return a strength as a float in [0, inf]."""
+    """Return a penalty weight as a float in [0, inf]."""
     if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
         raise ValueError(f"{name} must be a number in [0, inf], got {value!r}.{_hint(value)}")
     return float(value)
 
 
 def _hint(value):
-    """Return where else a strength may be "auto", for messages."""
+    """Return which parameters may be "auto", for messages."""
     if not isinstance(value, str) or value != "auto":
         return ""
     return (
@@ -64,18 +64,18 @@ def _hint(value):
 
 
 def is_balanced(task_weight):
-    """Return whether task weights are to balance the tasks."""
+    """Return whether ``task_weight`` is "balanced"."""
     return _named(task_weight) == "balanced"
 
 
 def adaptive_weights(task_weight):
-    """Return how task weights follow the fit, "uncertainty" or "minimax", or None."""
+    """Return "uncertainty" or "minimax" if task weights depend on the fit, else None."""
     name = _named(task_weight)
     return None if name == "balanced" else name
 
 
 def _named(task_weight):
-    """Return the name of task weights that are not given by numbers, or None."""
+    """Return the name of task weights that are not numbers, or None."""
     if not isinstance(task_weight, str):
         return None
     if task_weight not in NAMED_WEIGHTS:
@@ -87,7 +87,7 @@ def _named(task_weight):
 
 
 def read_task_weights(task_weight, tasks):
-    """Return the task weights a_t, shape (T,), ones where they are not given by numbers."""
+    """Return the task weights a_t, shape (T,), ones if they are not numbers."""
     if task_weight is None or _named(task_weight) is not None:
         return np.ones(len(tasks))
     weights = read_per_task(task_weight, "task_weight", tasks)

@@ -1,4 +1,4 @@
-"""The rows of a fit: read, dropped where they count as absent, and made into TaskData."""
+"""Read the rows of a fit, drop those of weight zero, and convert them to TaskData."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ from skmtl.data._wide import WideData
 
 
 class Rows(NamedTuple):
-    """What fit reads: rows of positive weight, and the tasks they belong to.
+    """Input of fit: rows of positive weight, and their tasks.
 
-    ``codes`` is None in the wide form, where ``y`` is (n, T); ``observed`` (n, T) is None where
-    nothing is missing. ``weight`` is (n,), or (n, T) where tasks of the wide form weigh the rows
-    differently.
+    ``codes`` is None in the wide form, where ``y`` is (n, T); ``observed`` (n, T) is None if
+    nothing is missing. ``weight`` is (n,), or (n, T) if row weights differ between the tasks of
+    the wide form.
     """
 
     X: np.ndarray
@@ -26,20 +26,20 @@ class Rows(NamedTuple):
     observed: np.ndarray | None
     tasks: np.ndarray
     counts: np.ndarray  # rows of each task
-    totals: np.ndarray  # their weight
+    totals: np.ndarray  # their total weights
     classes: np.ndarray | None = None  # (K,), of a classifier
-    class_weight: np.ndarray | None = None  # (K,), contained in the weights
+    class_weight: np.ndarray | None = None  # (K,), included in the weights
     has_class: np.ndarray | None = None  # (T, K), whether a task has rows of a class
-    task_weight: np.ndarray | None = None  # (T,), not contained in the weights
+    task_weight: np.ndarray | None = None  # (T,), not included in the weights
 
     @property
     def work(self):
-        """Multiplications of the Grams and, in the wide form, of a product with all tasks."""
+        """Multiplications of the Gram matrices and, in the wide form, of X W'."""
         n, d = self.X.shape
         return n * d * (min(n, d) + (len(self.tasks) if self.codes is None else 0))
 
     def take(self, tasks):
-        """Return the rows of some of the tasks, an index array."""
+        """Return the rows of these tasks, an index array."""
         if self.codes is None:
             raise ValueError(
                 "task_weight is 0 for some tasks. In the wide form every column of y is "
@@ -59,9 +59,9 @@ class Rows(NamedTuple):
         )
 
     def of_classes(self, classes, codes, class_weight):
-        """Return the rows with the target that losses take, given the class of each label.
+        """Return the rows with the targets of the loss, given the class index of each label.
 
-        That is -1 and 1 for two classes, and the number of the class for more.
+        Targets are -1 and 1 for two classes, and class indices for more.
         """
         y = 2.0 * codes - 1.0 if len(classes) == 2 else codes
         weight, totals, by_class = self.weight, self.totals, class_weight[codes]
@@ -82,7 +82,7 @@ class Rows(NamedTuple):
             has_class=has_class,
         )
 
-    def task_data(self, task_weight, offset, center=None, barred=None):
+    def task_data(self, task_weight, offset, center=None, class_mask=None):
         """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""
         weight = self.weight
         if self.codes is not None and (task_weight != 1).any():
@@ -93,12 +93,12 @@ class Rows(NamedTuple):
             center = weighted_mean(self.X, over_tasks)
         y = self.y - offset if offset else self.y
         if self.codes is not None:
-            return LongData(self.X, y, weight, self.codes, len(self.tasks), center, barred)
-        return WideData(self.X, y, weight, task_weight, self.observed, center, barred)
+            return LongData(self.X, y, weight, self.codes, len(self.tasks), center, class_mask)
+        return WideData(self.X, y, weight, task_weight, self.observed, center, class_mask)
 
 
 def read_rows(estimator, X, y, sample_weight, *, reset):
-    """Read what ``fit`` was given; rows of weight zero are left out."""
+    """Read the arguments of ``fit``; drop rows of weight zero."""
     X, labels = read_X(estimator, X, reset=reset)
     y = estimator._read_target(y, X, wide=labels is None)
     weight = read_sample_weight(sample_weight, X)

@@ -1,7 +1,7 @@
-"""Words that several messages use."""
+"""Format lists in messages."""
 
 
 def listed(items, most=5):
-    """Return the first few items as text, and how many more there are."""
+    """Format the first few items, and the number of further ones."""
     names = ", ".join(repr(item) for item in items[:most])
     return names + (f", ... ({len(items) - most} more)" if len(items) > most else "")

@@ -6,7 +6,7 @@ import numpy as np
 
 from skmtl.data._layout import FLAT, LossSums, TaskData
 
-_TILE = 2**19  # predictions of a tile: few enough for the cache, enough for BLAS
+_TILE = 2**19  # predictions per tile: fits into the cache, large enough for BLAS
 
 
 class WideData(TaskData):
@@ -15,17 +15,17 @@ class WideData(TaskData):
     Parameters
     ----------
     X : ndarray of shape (n, d)
-    Y : ndarray of shape (n, T), NaN where a label is not observed
-    weight : ndarray of shape (n,), or (n, T) where every task weighs the rows its own way; positive
+    Y : ndarray of shape (n, T), NaN = not observed
+    weight : ndarray of shape (n,), or (n, T) if row weights differ between tasks; positive
     task_weight : ndarray of shape (T,), positive
-    observed : bool ndarray of shape (n, T), or None where all labels are observed
+    observed : bool ndarray of shape (n, T), or None if all labels are observed
     center : ndarray of shape (d,)
-        What to subtract from the features.
-    barred : ndarray of shape (T,) or None
-        Added to the levels: +-inf for tasks that have one of two classes only, else 0.
+        Subtracted from the features.
+    class_mask : ndarray of shape (T,) or None
+        Added to the intercepts: +-inf for tasks with only one of two classes, else 0.
     """
 
-    _base = None  # what _expanded keeps
+    _base = None  # cache of _expanded
     _only = None  # the Moments of the only block
 
     def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None):
@@ -44,13 +44,13 @@ class WideData(TaskData):
         self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
 
     def curved(self, curvature):
-        """Return the same data, weighted by curvatures (n, T)."""
+        """Return the same data with weights times curvatures (n, T)."""
         weight = self._weigh(np.maximum(curvature, FLAT), slice(None), slice(None))
         parts = {"block": np.arange(self.n_tasks), "_block_weight": weight.T, "_plain": False}
         return self._like(weight=weight, **parts)
 
     def _tiles(self):
-        """Yield slices of rows and of tasks whose predictions stay in the processor's cache."""
+        """Yield slices of rows and of tasks whose predictions fit into the cache."""
         n_rows = min(len(self.X), _TILE // 32)
         n_tasks = _TILE // n_rows
         for task in range(0, self.n_tasks, n_tasks):
@@ -58,7 +58,7 @@ class WideData(TaskData):
                 yield slice(row, row + n_rows), slice(task, task + n_tasks)
 
     def _weigh(self, values, rows, tasks):
-        """Return values (m, t) times row weights, zero where unobserved; ``scale`` comes later."""
+        """Return values (m, t) times row weights, zero where unobserved, without ``scale``."""
         if self.observed is not None:
             values = values * self.observed[rows, tasks]
         if self._plain:
@@ -70,18 +70,18 @@ class WideData(TaskData):
         return self.X[rows] @ W[tasks].T + intercept[tasks]
 
     def loss_sums(self, loss, W, intercept):
-        """Return the ``LossSums`` at coefficients W (T, d) and levels (T,)."""
+        """Compute the ``LossSums`` at coefficients W (T, d) and centered intercepts (T,)."""
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
-        few = len(self.X) < self.n_features  # a Gram would be larger than the data
+        few = len(self.X) < self.n_features  # the Gram matrix would be larger than X
         if loss.constant_curvature is None or self.observed is not None or few:
             return self._summed(loss, W, intercept)
         return self._expanded(loss, W, intercept)
 
     def _expanded(self, loss, W, intercept):
-        """Return the ``LossSums`` of a quadratic loss by its expansion about the mean of y.
+        """Compute the ``LossSums`` of a quadratic loss by its expansion about the mean of y.
 
-        With one Gram for all tasks the data are read once, however often they are evaluated.
+        All tasks share one Gram matrix, so X is read only once for all evaluations.
         """
         if self._base is None:
             mean = self.weight @ self.y / self.weight.sum()
@@ -90,7 +90,7 @@ class WideData(TaskData):
             self._base = mean, base, H + total * np.outer(center, center), total * center
         mean, base, gram, sums = self._base
         scale, curvature, intercept = self.scale, loss.constant_curvature, intercept - mean
-        # X'Z and 1'Z of what is predicted beyond the mean, and what it adds to the value
+        # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
         XZ = intercept[:, None] * sums + (W @ gram if W.any() else 0.0)
         XZ *= scale[:, None]
         Z = scale * (W @ sums + intercept * self.weight.sum())
@@ -105,7 +105,7 @@ class WideData(TaskData):
         )
 
     def _summed(self, loss, W, intercept):
-        """Return the ``LossSums``, summed over the data tile by tile."""
+        """Compute the ``LossSums``, tile by tile."""
         derivative = None if loss.constant_curvature is not None else np.empty(self.y.shape)
         value, squares, R = np.zeros((3, self.n_tasks))
         sums = LossSums(value, squares, np.zeros_like(W), R, derivative)
@@ -124,7 +124,7 @@ class WideData(TaskData):
         return sums
 
     def curvature_product(self, loss, derivative, W, intercept):
-        """Return the Hessian of the loss times (W, level): (T, d) and (T,)."""
+        """Compute the Hessian of the loss times (W, intercept): (T, d) and (T,)."""
         G, R = np.zeros_like(W), np.zeros(self.n_tasks)
         for rows, tasks in self._tiles():
             z = self._predict(W, intercept, rows, tasks)
@@ -137,13 +137,13 @@ class WideData(TaskData):
         return G, R
 
     def _scale(self, *sums):
-        """Multiply sums per task by the task weights, in place."""
+        """Multiply per-task sums by the task weights, in place."""
         if (self.scale != 1).any():
             for part in sums:
                 part *= self.scale if part.ndim == 1 else self.scale[:, None]
 
     def moments(self, blocks, room=None):
-        """Return the ``Moments`` of the blocks, an integer array; H goes into ``room`` if given."""
+        """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""
         if len(self._block_weight) > 1:
             return super().moments(blocks, room)
         if self._only is None:
