@@ -1,4 +1,4 @@
-"""Progress of long work, through scikit-learn's callbacks where it has them (1.9 and later)."""
+"""Report progress through scikit-learn's callbacks, where available (1.9 and later)."""
 
 import copy
 from collections.abc import Callable
@@ -10,10 +10,10 @@ try:
 except ImportError:  # an older scikit-learn
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing: there are no callbacks to set."""
+        """Empty: there are no callbacks to set."""
 
     def with_callbacks(method):
-        """Return the method."""
+        """Return the method unchanged."""
         return method
 
 
@@ -21,21 +21,21 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def reporting_fit(method: Method) -> Method:
-    """Make a fit tell the callbacks of its estimator; its type stays what it is."""
+    """Make a fit call the callbacks of its estimator; its type does not change."""
     return with_callbacks(method)
 
 
 class Progress:
-    """What callbacks are told of a fit; nothing where there are none.
+    """Report a fit to callbacks; do nothing without callbacks.
 
     Parameters
     ----------
     estimator : estimator
-        Whose fit it is: the one that callbacks were set on, or are propagated to.
-    X, y : what fit was given
+        The estimator being fitted: callbacks were set on it, or are propagated to it.
+    X, y : the arguments of fit
     sample_weight : array-like or None
     n_parts : int or None, default=None
-        How many parts the work has, None where no one knows.
+        Number of parts of the work, None if unknown.
     """
 
     def __init__(self, estimator, X, y, sample_weight=None, n_parts=None):
@@ -47,27 +47,27 @@ class Progress:
         self._begin()
 
     def part(self, name, n_parts=0):
-        """Return the progress of a part of the work, which begins."""
+        """Begin a part of the work and return its progress."""
         part = self._child(name, n_parts)
         part._begin()
         return part
 
     @contextmanager
     def fit_of(self, sub_estimator, name):
-        """Make the fit of another estimator a part of the work; hand callbacks on to it."""
+        """Report the fit of another estimator as a part, and propagate callbacks to it."""
         part = self._child(name, 0)
         if part._context is None:
             yield
             return
         with part._context.propagate_callback_context(sub_estimator):
-            part._begin()  # those that are handed on hear of it from the estimator
+            part._begin()  # propagated callbacks are called by sub_estimator
             yield
         part.end()
 
     def end(self, attributes=None):
-        """Say that the work is done; return whether a callback asks to stop.
+        """Report the end of the work; return whether a callback requests a stop.
 
-        ``attributes`` returns what a copy of the estimator needs to predict at this point, a dict.
+        ``attributes`` returns a dict of the attributes that a copy needs to predict at this point.
         """
         if self._context is None:
             return False
@@ -77,7 +77,7 @@ class Progress:
 
     @property
     def watched(self):
-        """Whether there is a callback to tell."""
+        """Whether the estimator has a callback."""
         return self._context is not None and bool(getattr(self._estimator, "_skl_callbacks", []))
 
     def _begin(self):

@@ -1,4 +1,4 @@
-"""What ``skmtl.metrics`` computes with: the table of metrics, rows grouped by task, averages."""
+"""Named metrics, rows grouped by task, and averages, for ``skmtl.metrics``."""
 
 import warnings
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class _Metric(NamedTuple):
 
 
 def _if_target_varies(metric):
-    """Leave a ratio to the variance of y_true undefined where that is zero.
+    """Return NaN where the variance of y_true, the denominator of the metric, is zero.
 
-    scikit-learn's 0 and 1 there serve its grid search, but are no average's business.
+    scikit-learn returns 0 or 1 there, which would distort averages over tasks.
     """
 
     def score(y_true, y_pred, **kwargs):
@@ -48,7 +48,7 @@ def _correlation(y_true, y_pred, sample_weight=None):
 
 
 def _per_class(metric):
-    """Score the second of two classes, or the mean over more classes."""
+    """Score the second of two classes, or average over more than two."""
 
     def score(y_true, y_pred, *, labels, **kwargs):
         labels = labels[1:] if len(labels) == 2 else labels
@@ -110,8 +110,8 @@ def resolve(metric, name="", greater_is_better=None):
     if isinstance(metric, str):
         if metric not in _NAMED:
             raise ValueError(
-                f"{metric!r} is not a metric with a name here: these are {list(_NAMED)}. Pass any "
-                "other as a function, for instance from sklearn.metrics."
+                f"{metric!r} is not a metric name; the names are {list(_NAMED)}. Pass any other "
+                "metric as a function, for instance from sklearn.metrics."
             )
         found = _NAMED[metric]
     elif callable(metric):
@@ -126,12 +126,12 @@ def resolve(metric, name="", greater_is_better=None):
 
 
 def _function_name(metric):
-    metric = getattr(metric, "func", metric)  # of a functools.partial
+    metric = getattr(metric, "func", metric)  # functools.partial
     return getattr(metric, "__name__", type(metric).__name__)
 
 
 class _Rows(NamedTuple):
-    """Observed rows of positive weight, in the long form; ``groups`` are each task's rows."""
+    """Observed rows of positive weight, in the long form; ``groups`` has row indices per task."""
 
     y_true: np.ndarray
     y_pred: np.ndarray | None
@@ -193,18 +193,18 @@ def _read_response(response, shape, name):
         good = array.ndim in (1, 2) and len(array) == shape[0]
     if not good:
         raise ValueError(
-            f"{name} has shape {np.shape(response)}, which does not go with y_true of shape "
-            f"{shape}. Pass one value, or one row of class probabilities, for each target."
+            f"{name} has shape {np.shape(response)}, which does not match y_true of shape "
+            f"{shape}. Pass one value, or one row of class probabilities, per target."
         )
     return array[:, 1] if array.ndim == 2 and array.shape[1] == 2 else array
 
 
 def score_tasks(metric, rows, labels):
-    """Return the metric of each task, shape (T,), and a dict with the four averages."""
+    """Compute the metric of each task, shape (T,), and a dict of the four averages."""
     response = rows.y_score if metric.reads_score else rows.y_pred
     if response is None:
         missing = "y_score" if metric.reads_score else "y_pred"
-        raise ValueError(f"Pass {missing}: a metric asked for reads it.")
+        raise ValueError(f"Pass {missing}: one of the metrics needs it.")
     keywords = {}
     if metric.uses_labels:
         if labels is None:
@@ -222,14 +222,14 @@ def score_tasks(metric, rows, labels):
         except UndefinedMetricWarning:
             return np.nan
 
-    overall = value(slice(None))  # first, so that a metric that cannot work at all says why
+    overall = value(slice(None))  # first, so that errors of an unusable metric are raised
     values = np.array([_quietly(value, group) for group in rows.groups])
     sizes = [len(g) if rows.weight is None else rows.weight[g].sum() for g in rows.groups]
     return values, _averages(values, overall, np.array(sizes), metric.greater_is_better)
 
 
 def _quietly(value, group):
-    """Score one task: that it lacks a class or has one row is neither an error nor news."""
+    """Score one task; return NaN, without warnings, where the metric is undefined."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

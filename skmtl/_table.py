@@ -1,10 +1,10 @@
-"""Tables of results: a DataFrame where pandas is installed."""
+"""Tables of results: a DataFrame if pandas is installed."""
 
 import numpy as np
 
 
 def task_table(tasks, columns):
-    """Return a DataFrame indexed by task, or without pandas a dict of arrays.
+    """Return a DataFrame indexed by task, or a dict of arrays without pandas.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def task_table(tasks, columns):
 
 
 def square_table(tasks, matrix):
-    """Return a (T, T) matrix as a DataFrame with the tasks on both sides, or as it is."""
+    """Return a (T, T) matrix as a DataFrame with task labels, or unchanged without pandas."""
     try:
         import pandas as pd
     except ImportError:

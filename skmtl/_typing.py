@@ -1,4 +1,4 @@
-"""What users pass, in types: signatures only, ``skmtl.data`` checks what is right."""
+"""Types of public signatures; ``skmtl.data`` validates the values."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Estimator: TypeAlias = Any  # scikit-learn has no types
-Table: TypeAlias = Any  # a DataFrame, or a dict of arrays where pandas is not installed
+Table: TypeAlias = Any  # a DataFrame, or a dict of arrays without pandas
 Axes: TypeAlias = Any  # of matplotlib
 
 TaskColumn: TypeAlias = str | int | None

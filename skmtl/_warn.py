@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line, however deep in the package they arise."""
+"""Warnings that point at the line of the user's code."""
 
 import sys
 import warnings
@@ -7,7 +7,7 @@ _PASSED_ON = ("skmtl.", "sklearn.callback")  # callbacks wrap every fit
 
 
 def warn(message, category=UserWarning):
-    """Warn at the first line outside of the package on the way here."""
+    """Warn with the stacklevel of the nearest caller outside of the package."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith(_PASSED_ON):
         frame, level = frame.f_back, level + 1

@@ -1,4 +1,4 @@
-"""Scores per task: a table for reading and a scorer for model selection."""
+"""Scores per task: a table, and a scorer for model selection."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -29,51 +29,51 @@ def task_scores(
     labels: ArrayLike | None = None,
     greater_is_better: Mapping[str, bool] | None = None,
 ) -> Table:
-    """Score each task, and all of them together in four ways.
+    """Compute metrics of each task and four averages over tasks.
 
     The last rows of the table are "macro", the mean over tasks; "micro", the score of all rows
-    taken together; "weighted", the mean over tasks weighted by their numbers of rows (by their
-    sums of sample weights, where given); and "worst", the task that does worst.
+    pooled; "weighted", the mean over tasks weighted by their numbers of rows (or sums of sample
+    weights, if given); and "worst", the worst score of a task.
 
-    A metric that is undefined on a task - R^2 on a single row or a constant target, the AUC on
-    one class - is NaN there, without a warning, and left out of the averages.
+    A metric that is undefined on a task (R^2 on a single row or a constant target, the AUC on
+    one class) is NaN there, without a warning, and left out of the averages.
 
     Parameters
     ----------
     y_true : array-like of shape (n,) or (n, T)
         Targets; in the wide form (2-D) one column per task, NaN = not observed.
     y_pred : array-like of the shape of y_true, or None
-        Predictions. None if every metric reads ``y_score``. A callable metric receives what is
-        passed here: hand in probabilities if that is what it reads.
+        Predictions. None if all metrics use ``y_score``. Callable metrics receive y_pred
+        unchanged: pass probabilities if they need these.
     tasks : array-like of shape (n,), default=None
-        Task label of each row. None: the tasks are the columns of y_true, and a 1-D y_true is
-        one task.
+        Task label of each row. None: the tasks are the columns of y_true; a 1-D y_true is one
+        task.
     y_score : array-like of shape (n,), (n, K), (n, T) or (n, T, K), default=None
         Probabilities for "roc_auc" and "log_loss", as from ``predict_proba``: of the second
-        class, or of every class. In the wide form also a list of T arrays of shape (n, K).
+        class, or of all classes. In the wide form also a list of T arrays of shape (n, K).
     metrics : str, callable, list of these, or dict of name -> either, default=None
         Names are "r2", "explained_variance", "mean_squared_error", "mean_absolute_error" and
         "correlation" (Pearson's) for numbers; "accuracy", "precision" and "recall" (of the
         second class if there are two, else scikit-learn's macro average) for labels; "roc_auc"
         (one class against the rest if there are more than two) and "log_loss" for ``y_score``.
         Callables have the signature of scikit-learn's metric functions.
-        None: those for labels and, if it is given, ``y_score``; or those for numbers, if y_true
-        or y_pred holds a number with a fraction and there is no ``y_score``.
+        None: the metrics for labels and, if given, for ``y_score``; or those for numbers, if
+        y_true or y_pred has fractional values and there is no ``y_score``.
     sample_weight : array-like of shape (n,), default=None
         Weight of each row of y_true. Rows of weight zero count as absent.
     labels : array-like of shape (K,), default=None
         All class labels, sorted. None: those that occur in y_true and y_pred.
     greater_is_better : dict of name -> bool, default=None
-        Which end of a metric is "worst", where the name does not tell. By default lower is
-        better where the name of the metric or its function ends in "_error", "_loss" or
-        "_deviance", as in scikit-learn.
+        Direction of each metric, which defines "worst". By default lower is better if the name
+        of the metric or its function ends in "_error", "_loss" or "_deviance", as in
+        scikit-learn.
 
     Returns
     -------
     DataFrame or dict of ndarray
-        A pandas DataFrame where pandas is installed: one row per task, sorted, then the four
-        overall; the column "n_rows" and one column per metric. Otherwise a dict of these
-        columns with the index under "task".
+        A DataFrame if pandas is installed: one row per task, sorted, then the four averages;
+        the column "n_rows" and one column per metric. Otherwise a dict of these columns, with
+        the index under "task".
 
     Examples
     --------
@@ -110,9 +110,9 @@ def make_task_scorer(
 ) -> Callable[..., float]:
     """Make a scorer that averages a metric over tasks, for ``scoring=`` in scikit-learn.
 
-    It reads the tasks from the X it is given, so it works around an estimator and around a
-    Pipeline that ends in one, with no metadata routing. Tasks absent from a test fold, and tasks
-    on which the metric is undefined, are left out of the average.
+    The tasks are read from X, so the scorer works with an estimator and with a Pipeline that
+    ends in one, without metadata routing. Tasks absent from a test fold, and tasks on which the
+    metric is undefined, are left out of the average.
 
     Parameters
     ----------
@@ -120,20 +120,20 @@ def make_task_scorer(
         A name as in :func:`task_scores`, also as "neg_mean_squared_error" and the like, or a
         function ``metric(y_true, y_pred, **kwargs)``.
     task_column : str or int, default=None
-        Column of the task labels in the X that the scorer is given (before any transformer of
-        a Pipeline). None for the wide form: the tasks are the columns of y.
+        Column of the task labels in the X passed to the scorer (before any transformer of a
+        Pipeline). None for the wide form: the tasks are the columns of y.
     average : {"macro", "micro", "weighted", "worst"}, default="macro"
         See :func:`task_scores`.
     greater_is_better : bool, default=None
-        Whether greater values of the metric are better; the scorer flips the sign if not.
-        None: lower is better where the name ends in "_error", "_loss" or "_deviance".
+        Whether greater values of the metric are better; if not, the scorer flips the sign.
+        None: lower is better if the name ends in "_error", "_loss" or "_deviance".
     response_method : str or list of str, default=None
-        Method of the estimator (the first that it has) whose output is scored: as in
-        :func:`~sklearn.metrics.make_scorer`, probabilities of two classes come down to those of
-        the second. None: "predict", but "predict_proba" for "log_loss" and "predict_proba"
-        or "decision_function" for "roc_auc".
+        Method of the estimator (the first that exists) whose output is scored: as in
+        :func:`~sklearn.metrics.make_scorer`, for two classes only the probabilities of the
+        second are used. None: "predict", but "predict_proba" for "log_loss" and
+        "predict_proba" or "decision_function" for "roc_auc".
     **kwargs : dict
-        Passed on to the metric.
+        Passed to the metric.
 
     Returns
     -------
@@ -159,14 +159,14 @@ def make_task_scorer(
         raise ValueError(f"average must be one of {AVERAGES}, got {average!r}.")
     if isinstance(metric, str):
         metric = metric.removeprefix("neg_")
-    resolve(metric)  # so that a wrong metric fails here, not in the middle of a search
+    resolve(metric)  # so that a wrong metric fails here, not during a search
     return _TaskScorer(
         metric, task_column, average, greater_is_better, response_method, kwargs or None
     )
 
 
 class _TaskScorer(BaseEstimator):
-    """What ``make_task_scorer`` returns; a BaseEstimator for clone, repr and metadata routing."""
+    """Result of ``make_task_scorer``; a BaseEstimator for clone, repr and metadata routing."""
 
     __metadata_request__score: ClassVar[dict] = {"estimator": UNUSED}  # no metadata
 
@@ -187,7 +187,7 @@ class _TaskScorer(BaseEstimator):
         self.kwargs = kwargs
 
     def score(self, estimator, X, y, sample_weight=None):
-        """Return the average over tasks, with the sign that makes greater better."""
+        """Compute the average over tasks, with the sign such that greater is better."""
         metric = resolve(self.metric, greater_is_better=self.greater_is_better)
         metric = metric._replace(function=partial(metric.function, **(self.kwargs or {})))
         tasks = None
@@ -205,27 +205,27 @@ class _TaskScorer(BaseEstimator):
 
 
 def _refuse_hidden_tasks(estimator):
-    """Refuse to score data in the long form as though they were one task."""
-    final = getattr(estimator, "best_estimator_", estimator)  # of a search
+    """Raise if data in the long form would be scored as one task."""
+    final = getattr(estimator, "best_estimator_", estimator)  # a search
     final = final[-1] if isinstance(final, Pipeline) else final
     if getattr(final, "task_column", None) is not None:
         raise ValueError(
             f"This {type(final).__name__} reads its tasks from a column of X, but the scorer has "
             "task_column=None and would score all rows as one task. Pass task_column= to "
-            "make_task_scorer, too."
+            "make_task_scorer as well."
         )
 
 
 def _classes(estimator):
-    """Return the classes the estimator knows, all tasks together, or None."""
+    """Return the union of the classes of all tasks, or None."""
     classes = getattr(estimator, "classes_", None)
-    if isinstance(classes, list) or np.ndim(classes) == 2:  # several outputs: an array for each
+    if isinstance(classes, list) or np.ndim(classes) == 2:  # several outputs: one array each
         return np.unique(np.concatenate(classes))
     return classes
 
 
 def _respond(estimator, X, response_method):
-    """Return the output of the first of these methods that the estimator has."""
+    """Call the first of these methods that the estimator has."""
     names = [response_method] if isinstance(response_method, str) else response_method
     for name in names:
         if hasattr(estimator, name):

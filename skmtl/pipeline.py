@@ -1,4 +1,4 @@
-"""Pipelines whose transformers leave the task column alone."""
+"""Pipelines whose transformers do not change the task column."""
 
 from numbers import Integral
 
@@ -13,9 +13,9 @@ __all__ = ["make_task_pipeline"]
 
 
 def make_task_pipeline(*steps: Estimator) -> Pipeline:
-    """Make a pipeline of transformers, which see only the features, and a multi-task estimator.
+    """Make a pipeline of transformers, applied to the features only, and a multi-task estimator.
 
-    A shorthand for ::
+    Equivalent to ::
 
         make_pipeline(
             ColumnTransformer(
@@ -27,21 +27,21 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
             clone(estimator).set_params(task_column=0),
         )
 
-    with the ``task_column`` of the estimator: it comes out of the ColumnTransformer first.
-    The parameters of a transformer are reached in a search as
-    ``columntransformer__remainder__standardscaler__with_mean``, those of the estimator as
-    ``meanregularizedregressor__alpha``.
+    with the ``task_column`` of the estimator, which is the first output of the
+    ColumnTransformer. Parameters of a transformer are named
+    ``columntransformer__remainder__standardscaler__with_mean`` in a search, those of the
+    estimator ``meanregularizedregressor__alpha``.
 
     Parameters
     ----------
     *steps : transformers, then one estimator
-        The last has ``task_column`` set, as it would be without the pipeline; it may be a
-        `RegularizationPathCV` of one that has.
+        The estimator has ``task_column`` set as without the pipeline; it may be a
+        `RegularizationPathCV` of such an estimator.
 
     Returns
     -------
     Pipeline
-        Not fitted; its steps are named as by scikit-learn's ``make_pipeline``.
+        Not fitted; steps are named as in scikit-learn's ``make_pipeline``.
 
     Examples
     --------
@@ -68,20 +68,20 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
     if parameter not in known:
         raise TypeError(
             f"The last step must be an estimator with a parameter task_column, got {name}. "
-            "Use sklearn.pipeline.make_pipeline where there is none; put a search other than "
-            "RegularizationPathCV around the pipeline instead of into it."
+            "Use sklearn.pipeline.make_pipeline for other estimators; put a search other than "
+            "RegularizationPathCV around the pipeline, not into it."
         )
     column = known[parameter]
     if isinstance(column, bool) or not isinstance(column, Integral | str):
         raise ValueError(
             f"The {name} has task_column={column!r}: set it to the name or position of the column "
-            "that the transformers are to leave alone. In the wide form there is no such column: "
-            "use sklearn.pipeline.make_pipeline."
+            "of task labels. The wide form has no such column: use "
+            "sklearn.pipeline.make_pipeline."
         )
     features = ColumnTransformer(
         [("task", "passthrough", [column])],
         remainder=make_pipeline(*(transformers or ["passthrough"])),
-        sparse_threshold=0,  # task labels that are strings have no place in a sparse matrix
+        sparse_threshold=0,  # string labels cannot be in a sparse matrix
         verbose_feature_names_out=False,
     )
     last = clone(estimator).set_params(**{parameter: 0})

@@ -217,7 +217,7 @@ def test_without_pandas(numbers, monkeypatch):
         (([1, 2], [1, 2]), {"metrics": "roc_auc"}, ValueError, "Pass y_score"),
         (([1, 2], None), {"metrics": "r2"}, ValueError, "Pass y_pred"),
         (([1, 2], None), {}, ValueError, "Pass y_pred"),
-        (([1, 2], [1, 2, 3]), {}, ValueError, "y_pred has shape .3,., which does not go"),
+        (([1, 2], [1, 2, 3]), {}, ValueError, "y_pred has shape .3,., which does not match"),
         ((np.eye(2), np.eye(2), [0, 1]), {}, ValueError, "one task per column"),
         (([1, 2], [1, 2], [0, 1, 2]), {}, ValueError, "inconsistent numbers of samples"),
         (([1, 2], [1, 2], ["a", None]), {}, ValueError, "missing labels"),

@@ -1,4 +1,4 @@
-"""Multi-task data: real sets and generators."""
+"""Multi-task data sets and generators."""
 
 from skmtl.datasets._radon import load_radon
 from skmtl.datasets._samples_generator import (

@@ -1,4 +1,4 @@
-"""The form in which the real data sets come."""
+"""Return format of the data sets."""
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -13,8 +13,8 @@ def as_bunch(columns, target_name, *, return_X_y, as_frame, **more):
         The task labels first, then the features and, under ``target_name``, the target.
     target_name : str
     return_X_y, as_frame : bool
-        As in scikit-learn's loaders. Without ``as_frame``, labels that are no numbers make the
-        data an array of objects.
+        As in scikit-learn's loaders. Without ``as_frame``, data with labels that are not
+        numbers is an array of objects.
     **more : dict
         Further entries of the Bunch.
 

@@ -1,4 +1,4 @@
-"""Radon in the houses of Minnesota, shipped with the package."""
+"""The radon data, included in the package."""
 
 import csv
 from importlib.resources import files
@@ -11,7 +11,7 @@ def load_radon(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """Load the radon data: 919 houses in 85 counties of Minnesota, 1 to 116 per county.
 
     The task is the county; the target is the logarithm of the radon level; the features are
-    the floor it was measured on (0 = basement) and the logarithm of the county's soil uranium.
+    the floor of the measurement (0 = basement) and the logarithm of the county's soil uranium.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def load_radon(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     Bunch
         With ``data`` of shape (919, 3), long form: county, floor, log_uranium; ``target`` of
         shape (919,); ``frame`` (both in a DataFrame, or None); ``feature_names``;
-        ``target_name``; ``task_column``, to be handed on to an estimator: "county" with
+        ``target_name``; ``task_column``, to be passed to an estimator: "county" with
         ``as_frame``, else 0; and ``DESCR``, with the sources and the license.
 
     Examples

@@ -1,4 +1,4 @@
-"""Generators of multi-task data whose truth is known."""
+"""Generators of multi-task data with known coefficients."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -28,9 +28,9 @@ def make_multitask_regression(
         w_t = sqrt(relatedness) w_s + sqrt(1 - relatedness) v_t
 
     with w_s and all v_t ~ N(0, I / d), so that x . w_t has variance 1 and ``relatedness`` is the
-    correlation of two tasks' coefficients. Given w_s, the coefficients are those of the
-    random-coefficient model that mean regularization stands for, with
-    alpha = noise^2 d / (1 - relatedness) and alpha_intercept = noise^2 / intercept_scale^2.
+    correlation of two tasks' coefficients. Given w_s, this is the random-coefficient model of
+    mean regularization, with alpha = noise^2 d / (1 - relatedness) and
+    alpha_intercept = noise^2 / intercept_scale^2.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ def make_multitask_regression(
     relatedness : float, default=0.8
         Correlation of two tasks' coefficients, in [0, 1]: 0 = unrelated, 1 = the same.
     imbalance : float, default=0.0
-        How unequal the tasks are in size: the r-th largest task has rows in proportion to
+        Inequality of task sizes: the number of rows of the r-th largest task is proportional to
         1 / r^imbalance, rounded, and at least one. Which task is the r-th is random.
     n_outlier_tasks : int, default=0
-        The last so many tasks have coefficients independent of all others, w_t = v_t.
+        This many tasks, the last ones, have coefficients independent of all others, w_t = v_t.
     noise : float, default=1.0
         Standard deviation of e.
     intercept_scale : float, default=1.0
@@ -123,17 +123,17 @@ def make_multitask_classification(
     n_features : int, default=10
         Number of features d, the task column not counted.
     n_classes : int, default=2
-        Number of classes K, labeled 0, ..., K - 1. A small task may not show all of them.
+        Number of classes K, labeled 0, ..., K - 1. A small task may lack some of them.
     relatedness : float, default=0.8
         Correlation of two tasks' coefficients, in [0, 1]: 0 = unrelated, 1 = the same.
     imbalance : float, default=0.0
-        How unequal the tasks are in size: the r-th largest task has rows in proportion to
+        Inequality of task sizes: the number of rows of the r-th largest task is proportional to
         1 / r^imbalance, rounded, and at least one. Which task is the r-th is random.
     n_outlier_tasks : int, default=0
-        The last so many tasks have coefficients independent of all others,
+        This many tasks, the last ones, have coefficients independent of all others,
         w_tk = class_sep v_tk.
     class_sep : float, default=3.0
-        Standard deviation of x . w_tk; the larger, the easier the classes are to tell apart.
+        Standard deviation of x . w_tk; larger values separate the classes better.
     intercept_scale : float, default=1.0
         Standard deviation of the intercepts b_tk, which are normal about 0.
     return_coef : bool, default=False
@@ -175,7 +175,7 @@ def make_multitask_classification(
     if n_classes == 2:
         y = (scores[:, 0] > random.logistic(size=len(X))).astype(int)
         coef, intercept = coef[:, 0], intercept[:, 0]
-    else:  # the largest of z_k plus Gumbel noise is k with the probabilities of the softmax
+    else:  # argmax of z_k plus Gumbel noise has the softmax probabilities
         y = np.argmax(scores + random.gumbel(size=scores.shape), axis=1)
     return (X, y, coef, intercept) if return_coef else (X, y)
 
@@ -185,7 +185,7 @@ def _make_scores(
 ):
     """Draw X (n, d + 1), scores (n, K), coef (T, K, d) and intercept (T, K).
 
-    ``shape`` is (T, rows per task, K, d). Checks the parameters that both generators have.
+    ``shape`` is (T, rows per task, K, d). Checks the parameters common to both generators.
     """
     n_tasks, n_samples, n_scores, n_features = shape
     check_scalar(n_tasks, "n_tasks", Integral, min_val=1)

@@ -1,4 +1,4 @@
-"""The School data, fetched on demand."""
+"""The School data, downloaded on demand."""
 
 import os
 from os import PathLike
@@ -71,14 +71,13 @@ def fetch_school(
 ) -> Any:
     """Load the School data: exam scores of 15362 students in 139 London schools.
 
-    Its files are looked for in the folder ``school`` of scikit-learn's data home, then in the
-    folder ``school`` of the folder that the environment variable SKMTL_DATA names, and else
-    downloaded (0.2 MB) to the former.
+    The files are searched in the folder ``school`` of scikit-learn's data home, then of the
+    folder in the environment variable SKMTL_DATA, else downloaded (0.2 MB) to the former.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Data home; None is that of :func:`sklearn.datasets.get_data_home`.
+        Data home. None: that of :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
         If False, raise an OSError instead of downloading.
     return_X_y : bool, default=False
@@ -89,8 +88,8 @@ def fetch_school(
     Returns
     -------
     Bunch
-        With ``data`` of shape (15362, 28), long form: the school (1 to 139), then 27 features as
-        they are in the files, without the constant; ``target`` of shape (15362,); ``frame``
+        With ``data`` of shape (15362, 28), long form: the school (1 to 139), then the 27
+        features of the files, without the constant; ``target`` of shape (15362,); ``frame``
         (both in a DataFrame, or None); ``feature_names``; ``target_name``; ``task_column``:
         "school" with ``as_frame``, else 0; ``splits``, five standard splits as a list of (train,
         test) row numbers, which can be passed as ``cv=``; and ``DESCR``, with the sources.
@@ -98,7 +97,7 @@ def fetch_school(
     Raises
     ------
     OSError
-        If the files are missing and are not to be downloaded, or cannot be.
+        If the files are missing and ``download_if_missing`` is False, or the download fails.
 
     Examples
     --------
@@ -126,7 +125,7 @@ def fetch_school(
 
 
 def _find(home, download_if_missing):
-    """Return the folder that holds all files, after a download if it must be."""
+    """Return the folder with all files, after a download if needed."""
     folders = [home]
     if "SKMTL_DATA" in os.environ:
         folders.append(Path(os.environ["SKMTL_DATA"]) / "school")
