@@ -1,10 +1,10 @@
-"""The metric that coefficients are measured in: one curvature per task and feature."""
+"""Metrics of the coefficients: one curvature per task and feature, (T, d)."""
 
 import numpy as np
 
-# what a metric (T, d) is averaged over where the steps of a prox may differ by no more
+# axes over which a metric (T, d) is averaged, for each prox_scaling
 _AXES = {"entry": (), "feature": (0,), "task": (1,), "matrix": (0, 1)}
-_FLOOR = 1e-6  # least curvature of a task in a feature, as a share of that of all tasks
+_FLOOR = 1e-6  # least curvature of a task in a feature, relative to the mean of the tasks
 
 
 def geometric_mean(metric, prox_scaling):
@@ -14,12 +14,12 @@ def geometric_mean(metric, prox_scaling):
 
 
 def common_axes(kinds):
-    """Return what to average a metric over so that it differs by what all of these allow."""
+    """Return the axes to average a metric over so that all of these ``prox_scaling`` allow it."""
     kinds = set(kinds) - {"entry"}
     return _AXES["matrix" if len(kinds) > 1 else kinds.pop() if kinds else "entry"]
 
 
 def floored(curvature):
-    """Return curvatures (T, d) without zeros: at least a small share of what others tell."""
+    """Return curvatures (T, d) without zeros: at least a small share of the tasks' mean."""
     mean = curvature.mean(axis=0)
     return np.maximum(curvature, _FLOOR * np.where(mean > 0, mean, mean.mean() or 1.0))

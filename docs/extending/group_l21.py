@@ -1,4 +1,4 @@
-"""A penalty of one's own: groups of features, selected for all tasks or for none."""
+"""A custom penalty: groups of features, selected for all tasks or for none."""
 
 import numpy as np
 
@@ -8,17 +8,17 @@ from skmtl.penalties import TaskPenalty
 class GroupL21(TaskPenalty):
     """``alpha sum_g sqrt(d_g) ||W_g||``: few groups of features, the same for all tasks.
 
-    W_g (T, d_g) are the coefficients of a group: the columns that one category has become, the
-    lags of one series, the powers of one variable. A group counts as a whole, so that no level of
-    a category stays behind alone. Groups of one feature each make it `L21`. Structure:
-    ``selected_features``, a mask (d,), and ``selected_groups``, their labels.
+    W_g (T, d_g) are the coefficients of a group: the indicator columns of one category, the lags of
+    one series, the powers of one variable. A group is selected or dropped as a whole. With one
+    feature per group this is `L21`. Structure: ``selected_features``, a mask (d,), and
+    ``selected_groups``, their labels.
 
     Parameters
     ----------
     groups : array-like of shape (d,)
-        Label of the group of each feature; the task column has none.
+        Group label of each feature, without the task column.
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
 
     References
     ----------
@@ -32,7 +32,7 @@ class GroupL21(TaskPenalty):
     array([[2.151, 2.869, 0.   ]])
     """
 
-    prox_scaling = "matrix"  # with a step for each feature, a group would have no formula
+    prox_scaling = "matrix"  # no closed form with a different step for each feature
     class_axis = "tasks"  # the classes of a task select the same groups
     null_set = "zero"
 
@@ -66,7 +66,7 @@ class GroupL21(TaskPenalty):
         return product, blocks + np.diag(share[group])
 
     def dual_norm(self, G):
-        """Return the largest norm of a group of G for its size, over alpha."""
+        """Return the largest ``||G_g|| / sqrt(d_g)``, over alpha."""
         norms, sizes, _ = self._norms(G)
         return float((norms / np.sqrt(sizes)).max()) / self.alpha if self.alpha > 0 else np.inf
 
@@ -91,8 +91,8 @@ class GroupL21(TaskPenalty):
         return largest * np.sqrt(np.bincount(group, ((W / largest) ** 2).sum(axis=0))), sizes, group
 
     def _share(self, norms, sizes, step):
-        """Return what is left of each group, (G,)."""
-        # A penalty that is not there stays away at a step of inf.
+        """Return the factor that shrinks each group, (G,)."""
+        # alpha = 0 is no penalty, even at a step of inf.
         pull = self.alpha * float(np.max(step)) if self.alpha > 0 else 0.0
         share = np.divide(
             pull * np.sqrt(sizes), norms, out=np.full(len(norms), np.inf), where=norms > 0

@@ -1,4 +1,4 @@
-"""Pointwise losses: they know neither X nor tasks."""
+"""Pointwise losses, functions of targets and raw predictions alone."""
 
 from skmtl.losses._base import Loss
 from skmtl.losses._logistic import LogisticLoss

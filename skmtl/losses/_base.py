@@ -1,4 +1,4 @@
-"""What a loss is."""
+"""Interface of a loss."""
 
 from abc import ABC, abstractmethod
 
@@ -6,17 +6,17 @@ from abc import ABC, abstractmethod
 class Loss(ABC):
     """A smooth convex function of the raw predictions z of n rows, at their targets y.
 
-    A row has one prediction, and all arrays have one shape; or it has K of them, and z and what
-    is a derivative in z is (K, n), beside y and losses (n,). Weights are applied by the caller.
+    With one prediction per row all arrays are (n,). With K predictions, z and derivatives in z are
+    (K, n), targets and losses (n,). The caller applies sample weights.
 
     Attributes
     ----------
     outputs : tuple
         Leading axis of z: () or (K,).
     constant_curvature : float or None
-        The second derivative in z where it is the same everywhere.
+        The second derivative in z if it is constant.
     curvature_bound : float
-        An upper bound of the second derivatives in each z.
+        Upper bound of the second derivative in each z.
     """
 
     outputs: tuple[int, ...] = ()
@@ -49,12 +49,12 @@ class Loss(ABC):
         Parameters
         ----------
         derivative : ndarray of shape (n,) or (K, n)
-            The first, as ``evaluate`` gave it.
+            First derivative, as returned by ``evaluate``.
 
         Returns
         -------
         ndarray of its shape
-            At least 0; of K predictions the diagonal.
+            At least 0; with K predictions, the diagonal.
         """
 
     @abstractmethod
@@ -66,12 +66,12 @@ class Loss(ABC):
         y : ndarray of shape (n,)
             Targets.
         derivative : ndarray of shape (n,) or (K, n)
-            The first, as ``evaluate`` gave it.
+            First derivative, as returned by ``evaluate``.
         z : ndarray of its shape
             The direction.
 
         Returns
         -------
         ndarray of its shape
-            The product; of K predictions with what ties them.
+            The product; with K predictions, off-diagonal entries included.
         """

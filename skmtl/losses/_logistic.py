@@ -8,8 +8,8 @@ from skmtl.losses._base import Loss
 class LogisticLoss(Loss):
     """``log(1 + exp(-y z))``, y = +-1: minus the log of the probability of y, z its log-odds.
 
-    The derivative is minus y times the probability p of the other class, and keeps all its digits
-    however small p is; the second derivative is p (1 - p).
+    With p the probability of the other class, the derivative is -y p, accurate for any small p,
+    and the second derivative is p (1 - p).
     """
 
     curvature_bound = 0.25

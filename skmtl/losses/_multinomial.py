@@ -9,13 +9,13 @@ class MultinomialLoss(Loss):
     """``log sum_k exp(z_k) - z_y``: minus the log of the softmax probability of class y.
 
     z is (K, n), one row per class, and y (n,) holds integers from 0 to K - 1. A class with
-    z = -inf has probability zero. The derivative is p - e_y, of which the entry of y is minus the
-    sum of the others and keeps all its digits; the second derivative is diag(p) - pp'.
+    z = -inf has probability zero. The derivative is p - e_y, whose entry y is computed as minus the
+    sum of the others, without cancellation; the second derivative is diag(p) - pp'.
 
     Parameters
     ----------
     n_classes : int
-        K.
+        Number of classes K.
     """
 
     curvature_bound = 0.25  # of the diagonal

@@ -6,7 +6,7 @@ from skmtl.losses._base import Loss
 
 
 class SquaredLoss(Loss):
-    """``1/2 (y - z)^2``: the model of noise with constant variance."""
+    """``1/2 (y - z)^2``: Gaussian noise of constant variance."""
 
     constant_curvature = 1.0
     curvature_bound = 1.0

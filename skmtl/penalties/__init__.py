@@ -1,7 +1,7 @@
-"""Penalties on the coefficients of all tasks: they know neither X nor y.
+"""Penalties on the coefficients of all tasks.
 
-A `TaskPenalty` is what users choose; a `Penalty` is what a ``Problem`` asks, of a coupling that
-comes with an estimator or of the `StructuredPenalty` around a choice of theirs.
+Users choose a `TaskPenalty`. A ``Problem`` takes a `Penalty`: the coupling of an estimator, or the
+`StructuredPenalty` that wraps a `TaskPenalty`.
 """
 
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term

@@ -1,4 +1,4 @@
-"""What a penalty is, and the coefficients it acts on."""
+"""Interface of a penalty, and the coefficients it acts on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,20 +10,20 @@ import numpy as np
 class Coefficients(NamedTuple):
     """Coefficients of T tasks as a center and the tasks' deviations from it.
 
-    Task t predicts ``x . (w + V_t) + c + q_t`` at the centered features x. A strong coupling makes
-    the deviations small; kept apart from the center they keep all their digits. Where a row has K
-    predictions, every part has a leading axis of K.
+    Task t predicts ``x . (w + V_t) + c + q_t`` at the centered features x; ``c + q_t`` is its centered
+    intercept. Deviations are stored apart from the center, as a large penalty makes them small.
+    With K predictions per row, every part has a leading axis of K.
 
     Attributes
     ----------
     V : ndarray of shape (T, d)
         Deviations of the coefficients.
     q : ndarray of shape (T,)
-        Deviations of the levels.
+        Deviations of the centered intercepts.
     w : ndarray of shape (d,)
         Center of the coefficients.
     c : float
-        Center of the levels.
+        Center of the centered intercepts.
     """
 
     V: np.ndarray
@@ -33,7 +33,7 @@ class Coefficients(NamedTuple):
 
     @classmethod
     def zeros(cls, n_tasks, n_features, outputs=()):
-        """Return the origin; ``outputs`` is (K,) where a row has K predictions."""
+        """Return zeros; ``outputs`` is (K,) with K predictions per row."""
         shapes = (n_tasks, n_features), (n_tasks,), (n_features,), ()
         return cls(*(np.zeros((*outputs, *shape)) for shape in shapes))
 
@@ -44,7 +44,7 @@ class Coefficients(NamedTuple):
 
     @property
     def intercept(self):
-        """Levels of the tasks, (T,): predictions at the mean of the features."""
+        """Centered intercepts of the tasks, (T,): predictions at the mean of the features."""
         return np.expand_dims(self.c, -1) + self.q
 
     def plus(self, step):
@@ -61,12 +61,11 @@ class Coefficients(NamedTuple):
 
 
 class Term(NamedTuple):
-    """A term of a penalty on coefficients W (..., T, d) and levels (..., T).
+    """A term of a penalty on coefficients W (..., T, d) and centered intercepts (..., T).
 
-    ``prox(W, intercept, step, intercept_step)`` returns both after a step; ``prox_scaling`` is
-    what the step of W may differ by, as in `TaskPenalty`. ``derivative``, of the same arguments,
-    returns a linear function of (W, intercept), and its blocks for W as in `TaskPenalty` and
-    diagonal for intercepts (T,); or None.
+    ``prox(W, intercept, step, intercept_step)`` returns the prox of both; ``prox_scaling`` is as in
+    `TaskPenalty`. ``derivative``, of the same arguments, returns None or a linear function of
+    (W, intercept), its blocks for W as in `TaskPenalty`, and its diagonal for intercepts (T,).
     """
 
     prox: Callable
@@ -75,11 +74,11 @@ class Term(NamedTuple):
 
 
 class Split(NamedTuple):
-    """How a penalty sees some coefficients W: as the sum of parts, penalized by terms.
+    """Coefficients W as a sum of parts, each penalized by a list of terms.
 
-    ``parts`` is a list of arrays of the shape of W that sum to it. ``copies`` and ``duals`` have a
-    list for every part, with an array for every term: the part as the term sees it (equal but for
-    rounding; exactly sparse, fused or of low rank), and a subgradient of the term there.
+    ``parts`` is a list of arrays of the shape of W that sum to W. ``copies`` and ``duals`` have a
+    list for every part, with an array for every term: the output of its prox (equal to the part but
+    for rounding; exactly sparse, fused or of low rank), and a subgradient of the term there.
     """
 
     parts: list
@@ -87,21 +86,21 @@ class Split(NamedTuple):
     duals: list
 
     def fits(self, terms):
-        """Return whether there is a place for each of these terms."""
+        """Return whether there is a copy for each of these terms."""
         return [len(part) for part in self.copies] == [len(part) for part in terms]
 
 
 class Penalty(ABC):
-    """A convex function of the ``Coefficients``: what a ``Problem`` asks of it.
+    """A convex function of the ``Coefficients``, as a ``Problem`` requires it.
 
     Attributes
     ----------
     quadratic : bool
-        Whether gradients are linear.
-    fixed_level : bool
-        Whether the common level stays where it is.
-    bounded : bool or ndarray of shape (T,)
-        Whether the penalty keeps the coefficients of a task finite, whatever the rows are.
+        Whether the gradient is linear.
+    fixed_intercept : bool
+        Whether the common intercept c is fixed.
+    coercive : bool or ndarray of shape (T,)
+        Whether the penalty alone keeps the coefficients of a task finite, for any data.
     """
 
     quadratic = False
@@ -110,7 +109,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def value(self, coefficients, split=None):
-        """Return the penalty, a float; ``split`` where it has parts (`Split`)."""
+        """Return the penalty, a float; ``split`` is the `Split` of a penalty with parts."""
 
     @abstractmethod
     def gradient(self, coefficients):
@@ -118,30 +117,30 @@ class Penalty(ABC):
 
     @abstractmethod
     def curvature(self):
-        """Return the second derivative in each part, broadcast to its shape."""
+        """Return the second derivative in each part, broadcastable to its shape."""
 
     @abstractmethod
     def free(self):
-        """Return 1.0 where a part may move and 0.0 where it is held, broadcast to its shape."""
+        """Return 1.0 for free and 0.0 for fixed parts, broadcastable to their shapes."""
 
     @abstractmethod
     def take(self, tasks):
-        """Return the penalty of some of the tasks, an index array."""
+        """Return the penalty for some of the tasks, an index array."""
 
     def project(self, coefficients):
-        """Return the coefficients with zeros in the parts that are held at zero."""
+        """Return the coefficients with zeros in the fixed parts."""
         parts = zip(self.free(), coefficients, strict=True)
         return Coefficients(*(free * part for free, part in parts))
 
     def settle(self, coefficients, present=None):
-        """Return the same model with what the penalty leaves open settled."""
+        """Return the same model with parts that are not identified in canonical form."""
         return coefficients
 
     def residual(self, coefficients, gradient, units, split=None):
-        """Return what the conditions of optimality leave, as ``Coefficients`` of gradients.
+        """Return the residual of the optimality conditions, as ``Coefficients`` of gradients.
 
-        That is the gradient where all is smooth; of the center, what is left of it when the tasks
-        follow. ``units`` are the roots of the curvature of each part.
+        For a smooth penalty this is the gradient; for the center, the gradient at fixed W, after
+        elimination of the deviations. ``units`` are the square roots of each part's curvature.
         """
         free = self.free()
         return gradient._replace(
@@ -152,8 +151,8 @@ class Penalty(ABC):
     @property
     @abstractmethod
     def terms(self):
-        """What the penalty is a sum of, a list of ``Term`` for each part of the coefficients."""
+        """Terms whose sum is the penalty, a list of ``Term`` for each part of W."""
 
     @abstractmethod
     def coefficients(self, W, intercept):
-        """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
+        """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""

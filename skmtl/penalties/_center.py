@@ -1,4 +1,4 @@
-"""Ridge couplings of rows to their center: the best center, and the prox."""
+"""Ridge couplings of rows to their center: the optimal center, and the prox."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def weighted_center(W, weight, alpha_shared):
     """Return the w that minimizes ``sum weight ||W_t - w||^2 + alpha_shared ||w||^2``, (d,).
 
-    Weights (T, d) or (T, 1) may all be zero or infinite: then all count alike.
+    Weights (T, d) or (T, 1) may be zero or infinite; if all are, they count as equal.
     """
     weight = np.broadcast_to(weight, W.shape[-2:] if weight.shape[1] > 1 else (W.shape[-2], 1))
     infinite = np.isinf(weight).any(axis=-2, keepdims=True)
@@ -19,13 +19,13 @@ def weighted_center(W, weight, alpha_shared):
 
 
 def mean_prox(Z, alpha, step, alpha_shared):
-    """Return the prox of a ridge coupling to a center, of Z (..., T, d).
+    """Return the prox of a ridge coupling to a center, at Z (..., T, d).
 
-    That is the W that minimizes, with the best center w::
+    It is the W that minimizes, jointly with the center w::
 
         sum_t (alpha_t/2 ||W_t - w||^2 + 1/2 ||W_t - Z_t||^2) / step_t + alpha_shared/2 ||w||^2
 
-    ``alpha`` contains the step; it and ``step`` broadcast to (T, d).
+    ``alpha`` is already multiplied by the step; both broadcast to (T, d).
     """
     with np.errstate(invalid="ignore"):
         share = np.where(np.isinf(alpha), 1.0, alpha / (1.0 + alpha))
@@ -35,7 +35,7 @@ def mean_prox(Z, alpha, step, alpha_shared):
 
 
 def intercept_prox(intercept, step, alpha):
-    """Return the prox of a ridge coupling of levels (..., T) to a free center; steps (T,)."""
+    """Return the prox of a ridge coupling of intercepts (..., T) to a free center; steps (T,)."""
     if alpha == 0 or not intercept.size:
         return intercept
     step = step[:, None]

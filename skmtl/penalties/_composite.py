@@ -1,4 +1,4 @@
-"""Penalties made of others."""
+"""Sums and decompositions of penalties."""
 
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ _MAX_ITER, _ACCURACY = 5_000, 1e-15  # of the prox of a sum
 
 
 class _Composite(TaskPenalty):
-    """Two penalties, either of which may be one of the same kind."""
+    """Two penalties, either of which may itself be composite of the same kind."""
 
     def __init__(self, first: TaskPenalty, second: TaskPenalty) -> None:
         self.first = first
@@ -30,7 +30,7 @@ class _Composite(TaskPenalty):
         return type(self)(self.first.bind(tasks), self.second.bind(tasks))
 
     def take(self, tasks: Any) -> Self:
-        """Return the bound penalty of some of the tasks, an index array."""
+        """Return the bound penalty for some of the tasks, an index array."""
         return type(self)(self.first.take(tasks), self.second.take(tasks))
 
     def _admits(self, part):
@@ -40,9 +40,9 @@ class _Composite(TaskPenalty):
 class Sum(_Composite):
     """``first + second``: the same W, penalized by both.
 
-    What ``+`` makes of two penalties; a sum of three has a sum for its first. After a fit,
-    ``coef_`` is W as the first sees it, exactly sparse, fused or of low rank, and ``structure_``
-    has what each sees: all are equal up to ``tol``.
+    This is the result of ``+`` on two penalties; in a sum of three, ``first`` is a sum. A fit keeps
+    a copy of W for each term, exactly sparse, fused or of low rank, and all equal up to ``tol``:
+    ``coef_`` is that of the first, and ``structure_`` has the structure of each.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ class Sum(_Composite):
 
     @property
     def null_set(self) -> Literal["zero", "pooled"] | None:  # type: ignore[override]
-        """Where the sum is zero: where both are."""
+        """Null set of the sum: the intersection of both."""
         kinds = {self.first.null_set, self.second.null_set}
         return "zero" if "zero" in kinds else "pooled" if "pooled" in kinds else None
 
     @property
     def class_axis(self) -> str | None:  # type: ignore[override]
-        """What more classes are more of; None where the terms differ."""
+        """Axis along which classes are stacked; None where the terms differ."""
         return self.first.class_axis if self.first.class_axis == self.second.class_axis else None
 
     def value(self, W: Array) -> float:
@@ -98,13 +98,13 @@ class Sum(_Composite):
 
 
 class Decomposed(_Composite):
-    """``first(P) + second(Q)`` of coefficients W = P + Q: each part of its own kind.
+    """``first(P) + second(Q)`` of coefficients W = P + Q.
 
     ``Decomposed(L21(1.0), L1(0.5))`` is the dirty model (features shared by all, and own ones),
     ``Decomposed(TraceNorm(1.0), TaskL2(1.0))`` robust multi-task learning (a common subspace, and
     outlier tasks), ``Decomposed(L21(1.0), TaskL2(1.0))`` robust multi-task feature learning. A
-    part may be a sum, or decomposed further. After a fit, ``parts_`` of the estimator are P and Q
-    and ``structure_`` is a list of what each shows.
+    part may be a sum, or decomposed further. After a fit, ``parts_`` of the estimator are P and Q,
+    and ``structure_`` is a list with the structure of each.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Decomposed(_Composite):
 
 
 def members(penalty, kind):
-    """Return the penalties that one of a composite kind is made of, a list without any of it."""
+    """Return the members of a composite of this kind, a flat list."""
     if not isinstance(penalty, kind):
         return [penalty]
     return members(penalty.first, kind) + members(penalty.second, kind)

@@ -1,4 +1,4 @@
-"""Tasks in an order, of which neighbors are alike."""
+"""Fused penalty of tasks in an order."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from skmtl.penalties._task_penalty import TaskPenalty, ratio, times
 class TemporalFused(TaskPenalty):
     """``alpha sum_tj |W_(t+1)j - W_tj|``: coefficients that change at few times.
 
-    The order is that of the sorted task labels. Structure: ``change_points``, the labels of the
-    tasks whose coefficients are not those of the task before.
+    Tasks are ordered by their sorted labels. Structure: ``change_points``, the labels of the tasks
+    whose coefficients differ from those of the task before.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
 
     References
     ----------
@@ -66,7 +66,7 @@ class TemporalFused(TaskPenalty):
         return product, share[segment]
 
     def dual_norm(self, G: Array) -> float:
-        """Return the largest sum of a column of G up to any task, over alpha."""
+        """Return the largest absolute cumulative sum of a column of G, over alpha."""
         return ratio(np.abs(np.cumsum(G, axis=0)[:-1]).max(initial=0.0), self.alpha)
 
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:

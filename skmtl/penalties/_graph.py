@@ -1,4 +1,4 @@
-"""Graphs whose nodes are tasks."""
+"""Task graphs: weights, latent nodes, Laplacian."""
 
 import numpy as np
 from scipy import sparse
@@ -12,10 +12,10 @@ def read_graph(task_graph, tasks):
     ----------
     task_graph : None, array, sparse array or dataframe of shape (T, T), or list of tuples
         None links all pairs, with weights 1 / T. An array is a symmetric adjacency in the order of
-        the tasks. Tuples are edges (label, label) or (label, label, weight); the weights of edges
-        between the same tasks add up.
+        the tasks. Tuples are edges (label, label) or (label, label, weight); weights of repeated
+        edges add up.
     tasks : ndarray of shape (T,)
-        The labels, sorted: nodes 0 to T - 1. Other labels of edges are the latent nodes.
+        Sorted labels: nodes 0 to T - 1. Other labels in edges are latent nodes.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_graph(task_graph, tasks):
         return _of_edges(task_graph, tasks)
     if sparse.issparse(task_graph):
         task_graph = task_graph.toarray()
-    if hasattr(task_graph, "reindex"):  # a dataframe has labels of its own
+    if hasattr(task_graph, "reindex"):  # dataframes are aligned by label
         task_graph = task_graph.reindex(index=tasks.tolist(), columns=tasks.tolist())
     try:
         weights = np.array(task_graph, dtype=np.float64)

@@ -14,22 +14,22 @@ from skmtl.penalties._stacking import in_rows
 
 @dataclass(frozen=True)
 class GraphCoupling(Penalty):
-    """``alpha_link/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2``, and levels.
+    """``alpha_link/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2``.
 
-    These are coupled by ``alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2``. Nodes without rows
-    are eliminated: they leave Schur complements. The center is no more than a place to count from,
-    which keeps the digits of small differences.
+    Centered intercepts add ``alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2``. Nodes without rows
+    are eliminated by Schur complements. The center is only an origin, which keeps small differences
+    accurate.
 
     Parameters
     ----------
     weights : ndarray of shape (N, N)
-        A, symmetric, of all nodes.
+        Symmetric weights A of all nodes.
     observed : ndarray of shape (T,)
         The nodes that are tasks of the problem.
     alpha_link, alpha_shared, alpha_intercept : float, finite
-        Strengths on the links, on all coefficients and on the links of levels.
-    fixed_level : bool
-        Whether there are no levels.
+        Penalty weights of the links, of all coefficients and of the links of intercepts.
+    fixed_intercept : bool
+        Whether the model has no intercepts.
 
     References
     ----------
@@ -51,7 +51,7 @@ class GraphCoupling(Penalty):
 
     @property
     def _links(self):
-        """The quadratic forms of coefficients and levels on all nodes, and their ridges."""
+        """The quadratic forms of coefficients and intercepts on all nodes, and their ridges."""
         L = laplacian(self.weights)
         return (
             (self.alpha_link * L + self.alpha_shared * np.eye(len(L)), self.alpha_shared),
@@ -60,9 +60,9 @@ class GraphCoupling(Penalty):
 
     @cached_property
     def _forms(self):
-        """The quadratic forms K of coefficients and levels on the tasks, (T, T), and ``K 1``.
+        """The quadratic forms K of coefficients and intercepts on the tasks, (T, T), and ``K 1``.
 
-        The latter without the cancellation that strong links would bring.
+        ``K 1`` is computed without the cancellation of large link weights.
         """
         own, rest = np.ix_(self.observed, self.observed), np.ix_(self.observed, self._latent)
         forms = []
@@ -80,18 +80,18 @@ class GraphCoupling(Penalty):
         return np.linalg.pinv(A[np.ix_(self._latent, self._latent)], hermitian=True)
 
     def _follow(self, A):
-        """Return what latent nodes are made of, (N - T, T)."""
+        """Return the linear map from tasks to latent nodes, (N - T, T)."""
         return -self._inverse(A) @ A[np.ix_(self._latent, self.observed)]
 
     def latent(self, W, intercept):
-        """Return the nodes without rows, and what they are where the tasks are these."""
+        """Return the latent nodes, their coefficients and intercepts, given those of the tasks."""
         of_W, of_intercept = (self._follow(A) for A, _ in self._links)
         return self._latent, of_W @ W, intercept @ of_intercept.T
 
     def components(self):
-        """Return the components of the graph that the tasks' coefficients and levels are in.
+        """Return the connected component of each task for coefficients and intercepts, two (T,).
 
-        That is two arrays (T,): the strength of 0 leaves each task on its own.
+        With a penalty weight of 0 each task is its own component.
         """
         return tuple(
             connected_components((self.weights > 0) & (strength > 0), directed=False)[1][
@@ -102,12 +102,12 @@ class GraphCoupling(Penalty):
 
     @property
     def coercive(self):
-        """Whether the coefficients are penalized by themselves; links leave a common part open."""
+        """Whether the ridge is positive; links alone do not penalize a common shift."""
         return self.alpha_shared > 0
 
     @property
     def _strength(self):
-        """Strength of what holds each task, its links and its ridge, (T,)."""
+        """Penalty weight of each task, its links and its ridge, (T,)."""
         return np.diag(self._forms[0][0])
 
     def value(self, coefficients, split=None):
@@ -115,27 +115,27 @@ class GraphCoupling(Penalty):
         return 0.5 * self.gradient(coefficients).dot(coefficients)
 
     def gradient(self, coefficients):
-        """Return the gradient in each part; a center is all tasks together."""
+        """Return the gradient in each part; that of the center sums over tasks."""
         (K, ones), (k, _) = self._forms
         V, q, w, c = coefficients
         pull = K @ V + ones[:, None] * np.expand_dims(w, -2)
         return Coefficients(pull, q @ k, ones @ V + ones.sum() * w, np.zeros_like(c))
 
     def curvature(self):
-        """Return the second derivative of each entry by itself."""
+        """Return the diagonal of the second derivative."""
         (K, ones), (k, _) = self._forms
         return Coefficients(np.diag(K)[:, None], np.diag(k), ones.sum(), 0.0)
 
     def free(self):
-        """Return 1.0 where a part may move and 0.0 where it is held fast."""
+        """Return 1.0 for free and 0.0 for fixed parts."""
         free = float(not self.fixed_intercept)
         return Coefficients(1.0, free, 1.0, free)
 
     def residual(self, coefficients, gradient, units, split=None):
-        """Return the gradient, and as that of the center what moves a whole component of the graph.
+        """Return the gradient; for the center, the largest sum over a connected component.
 
-        Strong links make the units of single tasks large; all tasks together are as free as
-        without. The sums are in the units that a problem uses for its center.
+        Large link weights make the units of single tasks large, but do not penalize a shift of a
+        whole component. The sums are in the units that a problem uses for its center.
         """
         of_W, of_intercept = (
             (component == np.unique(component)[:, None]).astype(float)
@@ -174,13 +174,13 @@ class GraphCoupling(Penalty):
         return np.maximum(values, 0.0), U
 
     def coefficients(self, W, intercept):
-        """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
+        """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
         w, c = W.mean(axis=-2), intercept.mean(axis=-1)
         point = Coefficients(W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1), w, c)
         return self.project(point)
 
     def star(self):
-        """Return a coupling to a center that is as strong on every task, and on all together."""
+        """Return a `MeanCoupling` with the same curvature for every task and for a common shift."""
         (K, ones), (k, _) = self._forms
         total, together = float(np.trace(K)), max(float(ones.sum()), 0.0)
         shared = total * together / (total - together) if total > together else 0.0
@@ -188,12 +188,12 @@ class GraphCoupling(Penalty):
         return MeanCoupling(self._strength, shared, intercept, self.fixed_intercept)
 
     def take(self, tasks):
-        """Return the penalty of some of the tasks, an index array; the others become latent."""
+        """Return the penalty for some of the tasks, an index array; others become latent."""
         return replace(self, observed=self.observed[tasks])
 
 
 def _of_all(member, sums, square_units, strength):
-    """Return the largest of the sums over components (C, d) in the unit of all that is free."""
+    """Return the largest sum over a component (C, d), relative to its unit, in center units."""
     data = np.maximum(square_units - strength, 0.0)
     following = np.sqrt((data * strength / np.maximum(square_units, 1e-300)).sum(axis=0))
     unit = np.sqrt(member @ data)

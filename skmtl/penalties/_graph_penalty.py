@@ -1,4 +1,4 @@
-"""What penalties along a graph of the tasks have in common."""
+"""Base class of penalties along a task graph."""
 
 import copy
 from abc import abstractmethod
@@ -14,19 +14,18 @@ from skmtl.penalties._task_penalty import TaskPenalty
 class GraphPenalty(TaskPenalty):
     """A penalty on the differences of tasks that a graph links.
 
-    Labels are known only when the penalty is bound to tasks: then the graph is read, and
-    ``_take_up`` sets up what the penalty needs of its weights. One that has not been bound takes
-    the tasks to be called 0 to T - 1.
+    ``bind`` reads the graph for the given labels, and ``_take_up`` precomputes what the penalty
+    needs of its weights. Before ``bind``, the labels are assumed to be 0 to T - 1.
 
     Parameters
     ----------
     task_graph : None, array of shape (T, T) or list of tuples, default=None
-        Weights A: those of all pairs, 1 / T; an adjacency in the order of the sorted labels; or
-        edges (label, label) or (label, label, weight). Edges to tasks that have no rows are left
-        out.
+        Weights A. None: 1 / T for all pairs; an array: adjacency in the order of the sorted labels;
+        tuples: edges (label, label) or (label, label, weight). Edges to tasks without rows are
+        dropped.
     """
 
-    _weights: Array | None = None  # (T, T), where the labels of the tasks are known
+    _weights: Array | None = None  # (T, T), once bound
 
     def bind(self, tasks: Any) -> Self:
         """Return the penalty for tasks with these labels, checked."""
@@ -42,16 +41,16 @@ class GraphPenalty(TaskPenalty):
         return self._on(weights)
 
     def take(self, tasks: Any) -> Self:
-        """Return the bound penalty of some of the tasks, an index array."""
+        """Return the bound penalty for some of the tasks, an index array."""
         if (
             self._weights is None or self.task_graph is None
-        ):  # all pairs: it depends on their number
+        ):  # the weights of all pairs, 1 / T, depend on T
             return self.bind(tasks)
         return self._on(self._weights[np.ix_(tasks, tasks)])
 
     @abstractmethod
     def _take_up(self, weights):
-        """Set up what the penalty needs of the weights (T, T)."""
+        """Precompute what the penalty needs of the weights (T, T)."""
 
     def _on(self, weights):
         bound = copy.copy(self)

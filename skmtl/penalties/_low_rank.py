@@ -1,4 +1,4 @@
-"""Penalties on the rank of the coefficients."""
+"""Low-rank penalty."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from scipy import linalg
 from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
 
-_GRAM = 0.03  # threshold over largest singular value from which a Gram is exact enough
-_RANK = 1e-7  # singular values below this share of the largest are rounding
+_GRAM = 0.03  # least threshold, relative to the largest singular value, for the Gram matrix
+_RANK = 1e-7  # singular values below this share of the largest count as zero
 
 
 class TraceNorm(TaskPenalty):
-    """``alpha sum_k sigma_k(W)``, the singular values of W: tasks in a common subspace.
+    """``alpha sum_k sigma_k(W)``, singular values of W: tasks in a common subspace.
 
-    Structure: ``rank``, ``subspace``, orthonormal rows (rank, d) whose combinations the tasks are,
-    and ``singular_values`` (rank,).
+    Structure: ``rank``, ``subspace``, an orthonormal basis (rank, d) of the rows of W, and
+    ``singular_values`` (rank,).
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
 
     References
     ----------
@@ -100,6 +100,6 @@ class TraceNorm(TaskPenalty):
 
 
 def _ratio(a, b, equal):
-    """Return a / b, and ``equal`` where b is next to zero."""
+    """Return a / b, and ``equal`` where b is zero up to rounding."""
     small = np.abs(b) <= 1e-12 * np.abs(b).max(initial=0.0)
     return np.where(small, equal, a / np.where(small, 1.0, b))

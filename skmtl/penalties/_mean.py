@@ -13,20 +13,20 @@ from skmtl.penalties._stacking import in_rows
 class MeanCoupling(Penalty):
     """``1/2 sum_t alpha_t ||V_t||^2 + alpha_shared/2 ||w||^2 + alpha_intercept/2 sum_t q_t^2``.
 
-    Every strength may be 0 (no penalty, as the limit from above) or inf (that part stays where it
-    is, at zero to begin with). Pooled models are ``alpha = inf``, separate ones
-    ``alpha_shared = inf`` with ``alpha_intercept = 0``.
+    Every penalty weight may be 0 (the limit of a vanishing penalty) or inf (that part is fixed,
+    initially at zero). ``alpha = inf`` is the pooled model; ``alpha_shared = inf`` with
+    ``alpha_intercept = 0`` separate models.
 
     Parameters
     ----------
     alpha : ndarray of shape (T,)
-        Strength on the deviations of each task, in [0, inf].
+        Penalty weight of the deviations of each task, in [0, inf].
     alpha_shared : float
-        Strength on the center of the coefficients.
+        Penalty weight of the center of the coefficients.
     alpha_intercept : float
-        Strength on the deviations of the levels.
-    fixed_level : bool
-        Whether the common level c stays where it is.
+        Penalty weight of the deviations of the centered intercepts.
+    fixed_intercept : bool
+        Whether the common intercept c is fixed.
 
     References
     ----------
@@ -43,16 +43,16 @@ class MeanCoupling(Penalty):
 
     @property
     def fixed_center(self):
-        """Whether the center w of the coefficients stays where it is."""
+        """Whether the center w of the coefficients is fixed."""
         return np.isinf(self.alpha_shared)
 
     @property
     def coercive(self):
-        """Whether each task is tied to the center, and that to zero, (T,)."""
+        """Whether both the deviations of each task and the center are penalized, (T,)."""
         return (self.alpha > 0) & (self.alpha_shared > 0)
 
     def curvature(self):
-        """Return the strength on each part, 0 where it is inf: what is held at zero is free."""
+        """Return the penalty weight of each part, 0 for inf: fixed parts are not penalized."""
         return Coefficients(
             _finite(self.alpha)[:, None],
             _finite(self.alpha_intercept),
@@ -71,7 +71,7 @@ class MeanCoupling(Penalty):
         return Coefficients(*(strength * part for strength, part in parts))
 
     def free(self):
-        """Return 1.0 where a part may move and 0.0 where it is held fast, as coefficients."""
+        """Return 1.0 for free and 0.0 for fixed parts, as ``Coefficients``."""
         return Coefficients(
             np.isfinite(self.alpha)[:, None].astype(float),
             np.asarray(float(np.isfinite(self.alpha_intercept))),
@@ -80,10 +80,10 @@ class MeanCoupling(Penalty):
         )
 
     def settle(self, coefficients, present=None):
-        """Return the same model with the common level where the penalty leaves it open.
+        """Return the same model with c in canonical form where it is not identified.
 
-        Free levels say nothing about c; the limit of a vanishing penalty is the c nearest to
-        those that are ``present``, a mask of the shape of q or None for all.
+        With ``alpha_intercept = 0`` c is the limit of a vanishing penalty: the mean of the task
+        intercepts that are ``present``, a mask of the shape of q or None for all.
         """
         if self.alpha_intercept > 0 or self.fixed_intercept:
             return coefficients
@@ -118,22 +118,22 @@ class MeanCoupling(Penalty):
         return [[Term(prox, derivative, "entry")]]
 
     def coefficients(self, W, intercept):
-        """Return ``Coefficients`` of W (..., T, d) and levels (..., T)."""
+        """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
         w = weighted_center(W, self.alpha[:, None], self.alpha_shared)
         c = intercept.mean(axis=-1) * (not self.fixed_intercept)
         V, q = W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1)
         return self.project(Coefficients(V, q, w, c))
 
     def hold_center(self):
-        """Return the penalty with the center (w, c) held where it is."""
+        """Return the penalty with the center (w, c) fixed."""
         return replace(self, alpha_shared=np.inf, fixed_intercept=True)
 
     def star(self):
-        """Return the coupling itself: that of each task, as far as solvers know it."""
+        """Return the coupling itself; see ``GraphCoupling.star``."""
         return self
 
     def take(self, tasks):
-        """Return the penalty of some of the tasks, an index array."""
+        """Return the penalty for some of the tasks, an index array."""
         return replace(self, alpha=self.alpha[tasks])
 
 
@@ -142,10 +142,10 @@ def _finite(strength):
 
 
 def _nearest(q, present):
-    """Return q (K, T) with a number added to each column that brings its rows together.
+    """Return q (K, T) with each column shifted to minimize the variance within rows.
 
-    That changes no softmax. It minimizes the squares of ``present`` entries about the means of
-    their rows: the two-way layout of the analysis of variance.
+    A shift of a column changes no softmax. Only ``present`` entries count: this is least squares in
+    the two-way layout of the analysis of variance.
     """
     share = present / present.sum(axis=0)
     centered = present * (q - (share * q).sum(axis=0))

@@ -1,4 +1,4 @@
-"""Tasks that fuse with their neighbors in a graph."""
+"""Network lasso: fusion of neighbors in a task graph."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from skmtl.penalties._task_penalty import clipping, times
 
 _MAX_ITER = 500
 _ACCURACY = 1e-13  # relative residuals of prox
-_RHO, _STEEPEST = 1.0, 1e3  # of the method of multipliers
-_DENSE = 600  # size of a linear system that is worth its factor
+_RHO, _STEEPEST = 1.0, 1e3  # first penalty parameter, and the largest, of the method of multipliers
+_DENSE = 600  # largest linear system to factor
 
 
 class NetworkLasso(GraphPenalty):
@@ -28,7 +28,7 @@ class NetworkLasso(GraphPenalty):
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
     task_graph : None, array of shape (T, T) or list of tuples, default=None
         Weights A: None for all pairs, an adjacency, or edges; see `GraphPenalty`.
 
@@ -88,7 +88,7 @@ class NetworkLasso(GraphPenalty):
 
 
 class _Edges:
-    """The edges of a graph, and the last solution on them: where the next one starts."""
+    """The edges of a graph, and the last dual solution on them as a warm start."""
 
     def __init__(self, weights):
         self.n_tasks = len(weights)
@@ -111,8 +111,8 @@ class _Edges:
     def prox(self, Z, strength):
         """Return the W that minimizes ``1/2 ||W - Z||^2 + strength sum_e weight_e ||(D W)_e||``.
 
-        By the method of multipliers on ``E = D W``, with semismooth Newton steps: U on every edge
-        is the pull between its ends, at most ``strength weight``. What is fused is averaged.
+        By the method of multipliers on ``E = D W``, with semismooth Newton steps: the dual variable
+        U of an edge has at most the norm ``strength weight``. Fused tasks are averaged.
 
         References
         ----------
@@ -134,7 +134,7 @@ class _Edges:
             pull, norm = _clipped(U + rho * (self.D @ W), radius)
             gradient = W - Z + self._Dt @ pull
             rest, gap = np.linalg.norm(gradient), np.linalg.norm(pull - U) / rho
-            # rho multiplies the rounding of differences
+            # rounding errors of differences are multiplied by rho
             accuracy = max(_ACCURACY, 1e-15 * rho) * size
             if rest <= max(accuracy, 0.1 * gap):
                 U = pull
@@ -158,7 +158,7 @@ class _Edges:
         return _averaged(W + shift, self.clusters((norm <= radius)[:, 0]))
 
     def _newton(self, gradient, pull, norm, radius, rho, rtol):
-        """Return the step of Newton's method where the pulls are ``pull`` before and after."""
+        """Return the semismooth Newton step; ``pull`` is the clipped dual, ``norm`` that before."""
         share = rho * clipping(norm, radius)
         along = np.where(norm > radius, pull / radius, 0.0)
 
@@ -180,10 +180,10 @@ class _Edges:
         return step.reshape(gradient.shape)
 
     def derivative(self, W, strength):
-        """Return the product with the derivative of ``prox`` where it gives W, and its diagonal.
+        """Return the product with the derivative of ``prox`` where it returns W, and its diagonal.
 
-        Clusters move as one, and pull at others where these are not fused: a linear system of the
-        size of ``cluster_coef``. None where that is large.
+        Tasks of a cluster move together, and edges between clusters couple these: a linear system
+        of the size of ``cluster_coef``. None where that is large.
         """
         d = W.shape[1]
         first, second = self.ends
@@ -215,13 +215,13 @@ class _Edges:
 
 
 def _clipped(V, radius):
-    """Return the rows of V, at most of length ``radius``, and their lengths before."""
+    """Return the rows of V clipped to the norm ``radius``, and their norms before."""
     norm = np.linalg.norm(V, axis=1, keepdims=True)
     return V * clipping(norm, radius), norm
 
 
 def _averaged(W, cluster):
-    """Return W with the mean of its cluster in each row."""
+    """Return W with each row replaced by the mean of its cluster."""
     if cluster.max() + 1 == len(W):
         return W
     size = np.bincount(cluster)

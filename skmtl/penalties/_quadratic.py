@@ -1,4 +1,4 @@
-"""Squared penalties: nothing is exactly zero or equal."""
+"""Squared penalties: they shrink coefficients and differences, but not exactly to zero."""
 
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ class Ridge(TaskPenalty):
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
     """
 
     is_norm = False
@@ -45,14 +45,14 @@ class Ridge(TaskPenalty):
 
 
 class MeanRegularized(TaskPenalty):
-    """``min_w alpha/2 sum_t ||W_t - w||^2 + alpha_shared/2 ||w||^2``: tasks around a center.
+    """``min_w alpha/2 sum_t ||W_t - w||^2 + alpha_shared/2 ||w||^2``: shrunk to a center.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength that draws the tasks to the center, in [0, inf].
+        Regularization strength of the tasks' deviations from the center, in [0, inf].
     alpha_shared : float, default=0.0
-        Strength of the penalty on the center, in [0, inf].
+        Regularization strength of the center, in [0, inf].
 
     References
     ----------
@@ -93,16 +93,16 @@ class MeanRegularized(TaskPenalty):
 
 
 class Graph(GraphPenalty):
-    """``alpha/2 sum_(s<t) A_st ||W_s - W_t||^2 + alpha_shared/2 ||W||^2``: like neighbors.
+    """``alpha/2 sum_(s<t) A_st ||W_s - W_t||^2 + alpha_shared/2 ||W||^2``.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength along the graph, in [0, inf).
+        Regularization strength of differences along the graph, in [0, inf).
     task_graph : None, array of shape (T, T) or list of tuples, default=None
         Weights A: None for all pairs, an adjacency, or edges; see `GraphPenalty`.
     alpha_shared : float, default=0.0
-        Strength of the penalty on all coefficients, in [0, inf).
+        Regularization strength of all coefficients, in [0, inf).
     """
 
     is_norm = False

@@ -1,4 +1,4 @@
-"""A ridge beside another penalty, taken into its prox."""
+"""A ridge and another penalty as one term."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from skmtl.penalties._task_penalty import times
 class Ridged:
     """``term(W) + alpha/2 ||W||^2`` as one term, which saves a solver a copy of W.
 
-    The squares of prox and ridge add up: with ``c = 1 / (1 + alpha step)``,
-    ``prox(Z, step) = term.prox(c Z, c step)``. Steps that differ stay as they may.
+    With ``c = 1 / (1 + alpha step)``, ``prox(Z, step) = term.prox(c Z, c step)``. The attribute
+    ``prox_scaling``, as all others, is that of the term.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class Ridged:
         self._term, self._alpha = term, alpha
 
     def __getattr__(self, name):
-        if name.startswith("_"):  # asked for by copies, before there is a term
+        if name.startswith("_"):  # ``copy`` looks names up before ``_term`` is set
             raise AttributeError(name)
-        return getattr(self._term, name)  # all but what is below
+        return getattr(self._term, name)
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
@@ -46,17 +46,17 @@ class Ridged:
         return lambda D: product(share * D), blocks * columns
 
     def _shared(self, step):
-        """Return c, and the step that is left to the term."""
+        """Return c, and the step ``c step`` of the term."""
         damping = times(self._alpha, step)
         share = 1.0 / (1.0 + damping)
-        # of W = 0, where an infinite ridge is, a term changes nothing at any step
+        # limit of ``c step``; an infinite ridge gives W = 0, whatever the step of the term
         last = 1.0 / self._alpha if np.isfinite(self._alpha) else 1.0
         with np.errstate(invalid="ignore"):
             return share, np.where(np.isinf(damping), last, share * step)
 
 
 def with_ridges_inside(terms):
-    """Return terms of a sum with the ridges among them taken into the first that is none."""
+    """Return the terms of a sum with all ridges merged into the first other term."""
     others = [term for term in terms if not isinstance(term, Ridge)]
     alpha = sum(term.alpha for term in terms if isinstance(term, Ridge))
     if not others:

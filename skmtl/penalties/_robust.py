@@ -1,4 +1,4 @@
-"""Tasks that fuse with a common center, but for outliers."""
+"""Fusion of tasks with a common center, except for outliers."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ _NEWTON_STEPS = 200
 
 
 class RobustMean(TaskPenalty):
-    """``alpha min_w sum_t ||W_t - w||``, not squared: tasks join the center or are outliers.
+    """``alpha min_w sum_t ||W_t - w||``, not squared: tasks equal the center or are outliers.
 
     Structure: ``center`` (d,) and ``outlier_tasks``, the labels of the tasks that differ from it.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
 
     References
     ----------
@@ -49,12 +49,12 @@ class RobustMean(TaskPenalty):
         return self.weight * float(np.linalg.norm(W - self.center(W), axis=1).sum())
 
     def center(self, W: Array) -> Array:
-        """Return the w of smallest distance to the rows of W: their geometric median, (d,)."""
+        """Return the geometric median of the rows of W, (d,)."""
         scale = np.linalg.norm(W - np.median(W, axis=0), axis=1).max()
         center = np.median(W, axis=0)
         for share in (1e-2, 1e-5, 1e-8, 1e-11, 1e-14):
             center = _huber_center(W, np.full((len(W), 1), share * scale), 1.0, center)
-        # The median is often one of the points: then exactly.
+        # The median is often one of the points; then return that exactly.
         distance = np.linalg.norm(W - center, axis=1)
         nearest = W[distance.argmin()]
         better = np.linalg.norm(W - nearest, axis=1).sum() <= distance.sum()
@@ -69,7 +69,7 @@ class RobustMean(TaskPenalty):
         return center + own * shrunk(np.linalg.norm(own, axis=1, keepdims=True), radius)
 
     def _centered(self, Z, step):
-        """Return the radius within which tasks join the center (T, 1), it, and the weights."""
+        """Return the radius (T, 1) within which tasks equal the center, the center, the weights."""
         step = np.broadcast_to(step, (len(Z), 1)).astype(float)
         radius = times(self.alpha, step)
         usual = np.isfinite(step).all() and step.all()
@@ -81,7 +81,7 @@ class RobustMean(TaskPenalty):
         radius, center, weight = self._centered(Z, step)
         own = Z - center
         norm = np.linalg.norm(own, axis=1, keepdims=True)
-        # The ball that a task is clipped to: its share, and what it takes out along `own`.
+        # The derivative of clipping `own` to its ball is share (I - along along').
         share = clipping(norm, radius)
         along = np.where(norm > radius, own / np.where(norm > 0, norm, 1.0), 0.0)
 
@@ -112,20 +112,20 @@ def _huber_center(Z, radius, weight, center):
     """Return the c that minimizes ``sum_t weight_t h_t(||Z_t - c||)``.
 
     ``h_t(r)`` is ``r^2 / 2`` up to ``radius_t`` (T, 1) and ``radius_t (r - radius_t / 2)`` beyond.
-    Newton steps where they descend; elsewhere those of reweighted least squares, which always do.
+    Uses Newton steps if they descend, else reweighted least squares, which always does.
     """
 
     def evaluate(c):
         own = Z - c
         norm = np.linalg.norm(own, axis=1, keepdims=True)
-        pull = np.minimum(norm, radius)  # what an inside r and an outside radius contribute
+        pull = np.minimum(norm, radius)  # h_t'(r)
         value = float((weight * pull * (norm - 0.5 * pull)).sum())
         share = weight * np.divide(pull, norm, out=np.ones_like(norm), where=norm > 0)
         return value, -(share * own).sum(axis=0), own, norm, share
 
     at = evaluate(center)
     if not at[3].any() or not at[4].any():
-        return center  # nothing pulls
+        return center  # the gradient is zero
     for _ in range(_NEWTON_STEPS):
         value, gradient, own, norm, share = at
         outside = norm > radius
@@ -133,7 +133,7 @@ def _huber_center(Z, radius, weight, center):
         hessian = share.sum() * (1 + 1e-12) * np.eye(len(center)) - curved.T @ curved
         for step in np.linalg.solve(hessian, gradient), gradient / share.sum():
             ahead = evaluate(center - step)
-            # Values tell half the digits: near the solution the gradient tells the others.
+            # Values determine half the digits; near the solution, compare gradients.
             flat = np.abs(ahead[1]).max() < np.abs(gradient).max()
             if ahead[0] < value * (1 - 1e-14) or (flat and ahead[0] <= value * (1 + 1e-14)):
                 break

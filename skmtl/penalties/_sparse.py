@@ -9,14 +9,14 @@ from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
 
 
 class L1(TaskPenalty):
-    """``alpha sum_tj |W_tj|``: few coefficients, each task on its own.
+    """``alpha sum_tj |W_tj|``: few coefficients, selected for each task separately.
 
-    Structure: ``selected_features``, a mask (d,) of what any task uses.
+    Structure: ``selected_features``, a mask (d,) of the features that any task uses.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
 
     References
     ----------
@@ -68,7 +68,7 @@ class L21(TaskPenalty):
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
 
     References
     ----------
@@ -115,16 +115,15 @@ class L21(TaskPenalty):
 
 
 class TaskL2(TaskPenalty):
-    """``alpha sum_t ||W_t||``: whole tasks at zero.
+    """``alpha sum_t ||W_t||``: sets whole tasks to zero.
 
-    By itself it drops tasks whose features tell nothing; as a part of `Decomposed` it finds the
-    tasks that differ from the rest. Structure: ``active_tasks``, the labels of the tasks that are
-    not at zero.
+    Alone it sets tasks without predictive features to zero; as a part of `Decomposed` it finds the
+    tasks that differ from the rest. Structure: ``active_tasks``, the labels of the nonzero tasks.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, in [0, inf].
+        Regularization strength, in [0, inf].
 
     References
     ----------
@@ -174,7 +173,7 @@ class TaskL2(TaskPenalty):
 
 
 def _shrinking(Z, threshold, axis):
-    """Return what the derivative ``share I + turn u u'`` of a shrinking norm is made of."""
+    """Return share, u and turn of ``share I + turn u u'``, the derivative of the prox of a norm."""
     norm = np.linalg.norm(Z, axis=axis, keepdims=True)
     share = shrunk(norm, threshold)
     along = np.divide(Z, norm, out=np.zeros_like(Z), where=norm > 0)

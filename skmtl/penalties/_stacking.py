@@ -1,10 +1,10 @@
-"""Coefficients of K classes, (K, T, d), as the one matrix that a ``TaskPenalty`` knows."""
+"""Coefficients of K classes, (K, T, d), as the one matrix that a ``TaskPenalty`` takes."""
 
 import numpy as np
 
 
 def stacked(term, W):
-    """Return coefficients (K, T, d) as one matrix: of more features or tasks, as the term says."""
+    """Return coefficients (K, T, d) as one matrix, stacked along ``term.class_axis``."""
     if W.ndim == 2:
         return W
     if term.class_axis == "tasks":
@@ -13,14 +13,14 @@ def stacked(term, W):
 
 
 def unstacked(term, W, shape):
-    """Return the coefficients of this shape that `stacked` makes W of."""
+    """Return the coefficients of this shape from stacked W, the inverse of `stacked`."""
     if len(shape) == 2 or term.class_axis == "tasks":
         return W.reshape(shape)
     return np.ascontiguousarray(W.reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
 
 
 def stacked_step(term, step, shape):
-    """Return a step (1 or T, 1 or d) for coefficients of this shape when they are stacked."""
+    """Return a step (1 or T, 1 or d), stacked as coefficients of this shape are."""
     if len(shape) == 2:
         return step
     axis = 1 if term.class_axis == "features" else 0
@@ -28,7 +28,7 @@ def stacked_step(term, step, shape):
 
 
 def stacked_structure(term, W, tasks):
-    """Return the structure of a term; what has an entry per feature and class is (K, d)."""
+    """Return the structure of a term; arrays (K d,) become (K, d), or masks (d,) of any class."""
     found = term.structure(stacked(term, W), tasks)
     if W.ndim == 3 and term.class_axis == "features":
         K, _, d = W.shape
@@ -40,14 +40,14 @@ def stacked_structure(term, W, tasks):
 
 
 def in_rows(entries):
-    """Return entries (K, T, d) with those of a task in a row, (T, K d); (T, d) as they are."""
+    """Return entries (K, T, d) as (T, K d), one row per task; (T, d) unchanged."""
     if entries.ndim == 2:
         return entries
     return entries.swapaxes(0, 1).reshape(entries.shape[1], -1)
 
 
 def by_task(term, blocks, shape):
-    """Return blocks of stacked coefficients with all classes of a task in one, (T, Kd[, Kd])."""
+    """Return blocks of stacked coefficients as one block per task, (T, Kd[, Kd])."""
     if len(shape) == 2 or term.class_axis == "features":
         return blocks
     K, T, d = shape

@@ -1,4 +1,4 @@
-"""A penalty that users choose, on the coefficients, beside a ridge coupling of the levels."""
+"""A `TaskPenalty` on the coefficients, plus a ridge coupling of the centered intercepts."""
 
 from dataclasses import dataclass, replace
 
@@ -17,18 +17,18 @@ _HUGE = 1e30
 
 @dataclass(frozen=True)
 class StructuredPenalty(Penalty):
-    """``strength penalty(W) + alpha_intercept/2 sum_t q_t^2``, with the center w held at zero.
+    """``strength penalty(W) + alpha_intercept/2 sum_t q_t^2``, with w fixed at zero.
 
     Parameters
     ----------
     penalty : TaskPenalty, bound
         The penalty on the coefficients.
     strength : float
-        What multiplies it, in [0, inf].
+        Weight that multiplies it, in [0, inf].
     alpha_intercept : float
-        Strength that draws the levels together, in [0, inf].
-    fixed_level : bool
-        Whether there are no levels.
+        Penalty weight of the deviations of centered intercepts, in [0, inf].
+    fixed_intercept : bool
+        Whether the model has no intercepts.
     """
 
     penalty: TaskPenalty
@@ -38,18 +38,18 @@ class StructuredPenalty(Penalty):
 
     @property
     def written(self):
-        """The terms of each part of the penalty as users wrote them, a list of lists."""
+        """The terms of each part of the penalty as given by the user, a list of lists."""
         return [members(part, Sum) for part in members(self.penalty, Decomposed)]
 
     @property
     def parts(self):
-        """The same as solvers take them: ridges have no terms of their own beside others."""
+        """The terms of each part for solvers: ridges are merged into other terms."""
         return [with_ridges_inside(terms) for terms in self.written]
 
     def bare(self, split):
-        """Return the ``Split`` with nothing that norms penalize: zeros, or tasks at their mean.
+        """Return the ``Split`` projected to the null sets of norms: zeros, or the mean of tasks.
 
-        None where a part has neither a norm of coefficients nor one of all differences.
+        None if a part has no term with a null set.
         """
         kinds = [{term.null_set for term in terms} for terms in self.parts]
         if not all(kind & {"zero", "pooled"} for kind in kinds):
@@ -62,35 +62,35 @@ class StructuredPenalty(Penalty):
         return Split(parts, copies, split.duals)
 
     def norms(self):
-        """Return the norm of each part, without the ridges beside it."""
+        """Return the norm of each part, without ridges."""
         norms = []
         for terms in self.written:
             kinks = [term for term in terms if term.is_norm]
             if len(kinks) != 1:
                 raise ValueError(
-                    "alpha_max is where a norm leaves nothing: a penalty, or each part of a "
-                    f"decomposed one, must have one norm; got {len(kinks)} in {terms!r}. The "
-                    "alpha_max of one norm alone is an upper bound for a sum of several."
+                    "alpha_max requires one norm in the penalty, or in each part of a decomposed "
+                    f"one; got {len(kinks)} in {terms!r}. For a sum of several norms, the "
+                    "alpha_max of one of them is an upper bound."
                 )
             if len(terms) > 1 and kinks[0].null_set != "zero":
                 raise ValueError(
-                    f"alpha_max of a norm of differences beside others, {terms!r}, is not defined: "
-                    "what is left depends on alpha. Use that of the norm alone."
+                    f"alpha_max is not defined for a norm of differences plus others, {terms!r}: "
+                    "the pooled solution depends on alpha. Use the alpha_max of the norm alone."
                 )
             norms += kinks
         return norms
 
     def dual_norm(self, G):
-        """Return the largest dual norm of G (..., T, d), of all parts."""
+        """Return the largest dual norm of G (..., T, d) over the parts."""
         return max(norm.dual_norm(stacked(norm, G)) for norm in self.norms())
 
     def hard(self):
-        """Return the penalty at a strength of inf."""
+        """Return the penalty with infinite weight."""
         return replace(self, strength=np.inf)
 
     @property
     def coercive(self):
-        """Whether a norm or a ridge of all coefficients keeps those of every part finite."""
+        """Whether each part has a norm or ridge that keeps its coefficients finite."""
         return self.strength > 0 and all(
             any(term.null_set == "zero" or term.coercive for term in part) for part in self.written
         )
@@ -106,27 +106,27 @@ class StructuredPenalty(Penalty):
         return value
 
     def gradient(self, coefficients):
-        """Return the gradient of what is smooth: the coupling of the levels."""
+        """Return the gradient of the smooth part, the coupling of the intercepts."""
         zeros = coefficients.times(0.0)
         return zeros._replace(q=self.curvature().q * coefficients.q)
 
     def curvature(self):
-        """Return the strengths of what is smooth."""
+        """Return the curvature of the smooth part."""
         alpha = self.alpha_intercept
         return Coefficients(0.0, alpha if np.isfinite(alpha) else 0.0, 0.0, 0.0)
 
     def free(self):
-        """Return 1.0 where a part may move and 0.0 where it is held fast."""
+        """Return 1.0 for free and 0.0 for fixed parts."""
         free = float(np.isfinite(self.alpha_intercept))
         return Coefficients(1.0, free, 0.0, float(not self.fixed_intercept))
 
     def residual(self, coefficients, gradient, units, split=None):
-        """Return the gradient, with what the KKT conditions leave of it in V.
+        """Return the gradient, with the residual of the KKT conditions in V.
 
-        U is a subgradient of a term at P if ``P = prox(P + s U, s)``, for any s. Where that lacks
-        e, it is true of ``P - e`` and ``U + e / s``: the larger of the two counts, as a gradient,
-        which the first becomes by the curvature. The subgradient of the last term of a
-        part is minus the gradient of all the rest.
+        U is a subgradient of a term at P if ``P = prox(P + s U, s)``, for any s. If the two sides
+        differ by e, it holds exactly at ``P - e`` with ``U + e / s``. The residual is the larger
+        of the two errors as a gradient: ``e curvature`` and ``e / s``. The subgradient of the last
+        term of a part is minus the gradient of the loss and of the other terms.
         """
         split = split or self.split(coefficients.W)
         curvature = floored(units.V**2)
@@ -134,7 +134,7 @@ class StructuredPenalty(Penalty):
         for terms, part, duals in zip(self.parts, split.parts, split.duals, strict=True):
             rest = -gradient.V
             for number, (term, dual) in enumerate(zip(terms, [*duals[:-1], None], strict=True)):
-                # where no one has split the gradient, the last term of the part gets all of it
+                # without given duals, the last term of the part gets the whole gradient
                 U = dual if dual is not None else rest if number == len(terms) - 1 else 0.0 * rest
                 rest = rest - U
                 step = 1.0 / geometric_mean(curvature, term.prox_scaling)
@@ -146,7 +146,7 @@ class StructuredPenalty(Penalty):
 
     @property
     def terms(self):
-        """For each part, its terms; the first has the levels, other parts have none."""
+        """The terms of each part; only those of the first part have intercepts."""
         return [
             [self._term(t, i, j) for j, t in enumerate(terms)] for i, terms in enumerate(self.parts)
         ]
@@ -182,39 +182,39 @@ class StructuredPenalty(Penalty):
         return unstacked(term, W_stacked, W.shape)
 
     def _step(self, term, W, step):
-        """Return a step times the strength, for coefficients that are stacked."""
+        """Return a step times ``strength``, stacked as the coefficients are."""
         strength = self.strength
         if np.isinf(strength) and step.size > 1:
-            strength = _HUGE  # steps that differ weigh against each other also in the limit
+            strength = _HUGE  # keeps the ratios of the steps, which matter in the limit
         if strength != 1:
             step = strength * step if strength > 0 else np.zeros_like(step)
         return stacked_step(term, step, W.shape)
 
     def coefficients(self, W, intercept):
-        """Return ``Coefficients`` of W and levels."""
+        """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
         c = intercept.mean(axis=-1) * (not self.fixed_intercept)
         q = (intercept - np.expand_dims(c, -1)) * self.free().q
         return Coefficients(W, q, np.zeros(W.shape[:-2] + W.shape[-1:]), c)
 
     def structure(self, split, tasks):
-        """Return what the penalty has found in each part, a list of dicts."""
+        """Return the structure of each part, a list of dicts."""
         return [
             _together(stacked_structure(t, S, tasks) for t, S in zip(terms, copies, strict=True))
             for terms, copies in zip(self.parts, split.copies, strict=True)
         ]
 
     def split(self, W):
-        """Return the ``Split`` of coefficients that no solver has split: all in the first part."""
+        """Return a default ``Split`` of W: all in the first part, no duals."""
         copies = [[W if i == 0 else 0.0 * W for _ in part] for i, part in enumerate(self.parts)]
         return Split([part[0] for part in copies], copies, [[None] * len(part) for part in copies])
 
     def take(self, tasks):
-        """Return the penalty of some of the tasks, an index array."""
+        """Return the penalty for some of the tasks, an index array."""
         return replace(self, penalty=self.penalty.take(tasks))
 
 
 def _together(found):
-    """Return one dict of several: of masks of the same name, what is in all of them."""
+    """Return the union of dicts; masks of the same name are combined by and."""
     merged = {}
     for part in found:
         for name, value in part.items():

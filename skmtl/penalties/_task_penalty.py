@@ -1,4 +1,4 @@
-"""What penalties that users choose have in common."""
+"""Base class of the penalties that users choose."""
 
 from abc import ABC, abstractmethod
 from numbers import Real
@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from skmtl._typing import Array, Derivative
 
-_DUAL_STEPS = 200  # of Dinkelbach's iteration, which needs ten or so
+_DUAL_STEPS = 200  # of Dinkelbach's iteration; about ten suffice
 
 
 class TaskPenalty(BaseEstimator, ABC):
@@ -20,18 +20,18 @@ class TaskPenalty(BaseEstimator, ABC):
 
     Attributes
     ----------
-    steps : {"entry", "feature", "task", "matrix"}
+    prox_scaling : {"entry", "feature", "task", "matrix"}
         What the steps of ``prox`` may differ by.
-    stacks : {"tasks", "features"}
-        What the coefficients of more than two classes are more of.
-    trivial : {"zero", "pooled", None}
+    class_axis : {"tasks", "features"}
+        Axis of W along which the coefficients of more than two classes are stacked.
+    null_set : {"zero", "pooled", None}
         Where a norm is zero: at W = 0, or wherever all tasks are equal. None: neither.
     accuracy : float
-        Relative accuracy of ``prox``: what is smaller, no certificate can ask for.
+        Relative accuracy of ``prox``; the certificate ignores smaller residuals.
     is_norm : bool
-        Whether it is a norm, at least of differences.
-    bounds : bool
-        Whether it keeps all coefficients finite, though it is no norm.
+        Whether it is a norm, or a seminorm of differences.
+    coercive : bool
+        Whether it keeps all coefficients finite; for penalties that are no norms.
     """
 
     prox_scaling = "matrix"
@@ -43,7 +43,7 @@ class TaskPenalty(BaseEstimator, ABC):
 
     @property
     def weight(self) -> float:
-        """The strength in ``value``; one of inf holds at zero what it is the strength of."""
+        """``alpha`` as used in ``value``: inf counts as 0, as W is then in the null set."""
         return self.alpha if np.isfinite(self.alpha) else 0.0
 
     @abstractmethod
@@ -58,7 +58,7 @@ class TaskPenalty(BaseEstimator, ABC):
         Returns
         -------
         float
-            The penalty, with its own strength; one of inf counts as 0.
+            The penalty, including ``alpha``; infinite weights count as 0.
         """
 
     @abstractmethod
@@ -68,34 +68,34 @@ class TaskPenalty(BaseEstimator, ABC):
         Parameters
         ----------
         Z : ndarray of shape (T, d)
-            Where to start from, not to be changed.
+            Point at which it is evaluated, not to be changed.
         step : float or ndarray, default=1.0
-            In [0, inf]; inf gives the nearest W without a penalty. An array, where ``prox_scaling``
-            lets it differ by entry (T, d), feature (1, d) or task (T, 1), divides the squares of
-            its entries; for a "matrix" it has one entry.
+            In [0, inf]; inf gives the nearest W with zero penalty. An array, which ``prox_scaling``
+            allows to differ by entry (T, d), feature (1, d) or task (T, 1), divides the squares
+            entrywise; for "matrix" it has one entry.
 
         Returns
         -------
         ndarray of shape (T, d)
-            A new array, with exact zeros and exactly equal rows where theory has them.
+            A new array, with exact zeros and exactly equal rows where the minimizer has them.
         """
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
-        """Return a derivative of ``prox`` at Z, or None where there is none to be had cheaply.
+        """Return a derivative of ``prox`` at Z, or None if it has no cheap formula.
 
         Parameters
         ----------
         Z : ndarray of shape (T, d)
-            Where it is taken.
+            Point at which it is taken.
         step : float or ndarray, default=1.0
             As in ``prox``.
 
         Returns
         -------
         tuple or None
-            A function of directions D (T, d), linear, symmetric and with eigenvalues in [0, 1];
-            and its blocks: what rows of W owe to their own rows of Z, (T, d, d), or (T, d) where
-            these are diagonal; a part of them will do.
+            A linear function of directions D (T, d), symmetric with eigenvalues in [0, 1]; and its
+            diagonal blocks, the derivatives of rows of W in the same rows of Z, (T, d, d), or
+            (T, d) where these are diagonal. Blocks may be approximate: they only precondition.
         """
         return None
 
@@ -110,7 +110,7 @@ class TaskPenalty(BaseEstimator, ABC):
         Returns
         -------
         TaskPenalty
-            Itself, or a copy that knows what it needs of the labels.
+            Itself, or a copy that stores what it needs of the labels.
         """
         for name in self._strengths:
             value = getattr(self, name)
@@ -123,35 +123,35 @@ class TaskPenalty(BaseEstimator, ABC):
     _strengths: tuple[str, ...] = ("alpha",)
 
     def take(self, tasks: Any) -> Self:
-        """Return the bound penalty of some of the tasks.
+        """Return the bound penalty for some of the tasks.
 
         Parameters
         ----------
         tasks : ndarray of int
-            Their places among the labels it is bound to.
+            Their indices among the labels it is bound to.
 
         Returns
         -------
         TaskPenalty
-            Bound to these alone.
+            Bound to these tasks only.
         """
         return self
 
     def dual_norm(self, G: Array) -> float:
-        """Return the smallest number of which, times the penalty, G is a subgradient where it is 0.
+        """Return the smallest a such that G is a subgradient of ``a value`` on the null set.
 
-        The dual of a norm is the largest ``<G, W> / value(W)``, found by Dinkelbach's iteration,
-        which never overshoots.
+        This is the largest ``<G, W> / value(W)``, found by Dinkelbach's iteration, which never
+        overshoots.
 
         Parameters
         ----------
         G : ndarray of shape (T, d)
-            A gradient. It sums to zero over what the penalty leaves free.
+            A gradient, orthogonal to the null set.
 
         Returns
         -------
         float
-            The number, in [0, inf].
+            a, in [0, inf].
 
         References
         ----------
@@ -172,19 +172,19 @@ class TaskPenalty(BaseEstimator, ABC):
         return size * level
 
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
-        """Return what the penalty has found in W.
+        """Return the structure of W: selected features, clusters, rank and the like.
 
         Parameters
         ----------
         W : ndarray of shape (T, d)
-            Coefficients as this penalty sees them: exactly sparse, fused or of low rank.
+            Coefficients as returned by ``prox``: exactly sparse, fused or of low rank.
         tasks : ndarray of shape (T,)
             Labels of the tasks.
 
         Returns
         -------
         dict of str to object
-            What ``structure_`` of an estimator has of it.
+            Its entries in ``structure_`` of an estimator.
         """
         return {}
 
@@ -197,21 +197,21 @@ class TaskPenalty(BaseEstimator, ABC):
 
 
 def ratio(size, alpha):
-    """Return a dual norm of strength 1 for strength alpha: inf where there is no penalty."""
+    """Return ``size / alpha``, the dual norm for alpha; inf where alpha is 0."""
     return float(size) / alpha if alpha > 0 else np.inf
 
 
 def times(alpha, step):
-    """Return ``alpha step``, where a penalty that is not there stays away at a step of inf."""
+    """Return ``alpha step``; 0 where alpha is 0, even at a step of inf."""
     return alpha * step if alpha > 0 else np.zeros_like(step, dtype=float)
 
 
 def shrunk(norm, threshold):
-    """Return ``max(0, 1 - threshold / norm)``, 0 where the norm is."""
+    """Return ``max(0, 1 - threshold / norm)``, 0 where the norm is 0."""
     share = np.divide(threshold, norm, out=np.full(np.shape(norm), np.inf), where=norm > 0)
     return np.maximum(1.0 - share, 0.0)
 
 
 def clipping(norm, radius):
-    """Return ``min(1, radius / norm)``, 1 where the norm is 0: what brings rows into a ball."""
+    """Return ``min(1, radius / norm)``, 1 where the norm is 0: factors that clip rows to a ball."""
     return np.minimum(1.0, np.divide(radius, norm, out=np.ones_like(norm), where=norm > 0))
