@@ -10,9 +10,9 @@ import numpy as np
 class Coefficients(NamedTuple):
     """Coefficients of T tasks as a center and the tasks' deviations from it.
 
-    Task t predicts ``x . (w + V_t) + c + q_t`` at the centered features x; ``c + q_t`` is its centered
-    intercept. Deviations are stored apart from the center, as a large penalty makes them small.
-    With K predictions per row, every part has a leading axis of K.
+    Task t predicts ``x . (w + V_t) + c + q_t`` at the centered features x; ``c + q_t`` is its
+    centered intercept. Deviations are stored apart from the center, to keep their digits where a
+    large penalty makes them small. With K predictions per row, every part has a leading axis of K.
 
     Attributes
     ----------
