@@ -1,9 +1,9 @@
-"""All compiled loops: rows grouped by task, and many small systems at once.
+"""Compiled loops over rows grouped by task and over many small systems.
 
 Conventions. Rows of task t are ``indptr[t]:indptr[t + 1]``; every kernel works on the tasks
-``first:last`` and writes only what belongs to them, so that threads can share the work. Kernels
-are plain loops over arrays: no BLAS, no ``np.linalg``, no closures, which keeps compilation at a
-tenth of a second each. They call only kernels of this file (numba's cache misses edits elsewhere).
+``first:last`` and writes only their entries, so that threads can share the work. Kernels are plain
+loops over arrays, without BLAS, ``np.linalg`` or closures: each compiles in a tenth of a second.
+They call only kernels of this file (numba's cache misses edits elsewhere).
 """
 
 import math
@@ -12,12 +12,12 @@ import numba
 import numpy as np
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
-# On sums of products only: reordering them is harmless, assuming away NaN would not be.
+# For sums of products only: they may be reordered, but NaN must not be ruled out.
 _SUMS = {"reassoc", "contract"}
 
 
 def _jit(**options):
-    """``numba.njit`` with a cache where the folder can be written, without one elsewhere."""
+    """Apply ``numba.njit``, with a cache where the folder is writable."""
 
     def decorate(function):
         try:
@@ -29,14 +29,14 @@ def _jit(**options):
 
 
 def thread_count():
-    """Return the threads a kernel may use: the ``NUMBA_NUM_THREADS`` that joblib also sets."""
+    """Return the number of threads for kernels: ``NUMBA_NUM_THREADS``, which joblib also sets."""
     return numba.config.NUMBA_NUM_THREADS
 
 
 def group_rows(codes, n_groups):
-    """Return each row's place when rows are grouped by code, and where each group starts.
+    """Return each row's position when rows are grouped by code, and where each group starts.
 
-    Rows of one group keep their order.
+    The order within groups is kept.
     """
     indptr = np.concatenate([[0], np.bincount(codes, minlength=n_groups).cumsum()])
     place = np.empty(len(codes), np.intp)
@@ -46,7 +46,7 @@ def group_rows(codes, n_groups):
 
 @_jit()
 def _place_rows(codes, free, place):
-    """Give each row the next free place of its group."""
+    """Write each row's position: the next free one of its group."""
     for i in range(codes.shape[0]):
         place[i] = free[codes[i]]
         free[codes[i]] += 1
@@ -66,7 +66,7 @@ def column_sums(X, weight, out, first, last):
 def scatter_centered(X, place, center, out, first, last):
     """Write ``X[i] - center`` to ``out[place[i]]``, for the rows ``first:last`` of X.
 
-    Reading in order and writing anywhere takes half the time of the reverse.
+    Sequential reads with scattered writes take half the time of the reverse.
     """
     for i in range(first, last):
         target = place[i]
@@ -78,9 +78,9 @@ def scatter_centered(X, place, center, out, first, last):
 def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
     """Write the two-pass moments of the rows ``start[t]:stop[t]``: mean, weight, centered Gram.
 
-    The mean is taken about the first of the rows: what is constant centers to exact zeros. The
-    Gram is summed in registers, two by two entries at a time, over as many centered rows as
-    ``columns`` (d + 1, strip) has room for; its last row is not used.
+    The mean is computed relative to the first row, so that constant features center to exact
+    zeros. The Gram is summed in registers, two by two entries at a time, over strips of centered
+    rows in the workspace ``columns`` (d + 1, strip), whose last row is not used.
     """
     d, strip = X.shape[1], columns.shape[1]
     for t in range(first, last):
@@ -124,7 +124,7 @@ def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
 
 @_jit(fastmath=_SUMS)
 def predict_rows(X, codes, W, intercept, out, first, last):
-    """Write ``x . w_t + level_t``, t the code of each row, for the rows ``first:last``."""
+    """Write ``x . w_t + intercept_t``, t the code of each row, for the rows ``first:last``."""
     for i in range(first, last):
         t = codes[i]
         z = 0.0
@@ -163,8 +163,8 @@ def square_norms(X, s, indptr, out, first, last):
 def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
     """Complete the blocks, ``H_b += h_b delta_b'``, and factor ``H_b + alpha_b I = U_b' U_b``.
 
-    A pivot is judged against its own diagonal entry, which scaling the columns does not change;
-    blocks with one below ``suspicious`` times that are flagged in ``failed``.
+    Blocks with a pivot below ``suspicious`` times its diagonal entry, a ratio independent of the
+    scale of the columns, are flagged in ``failed``.
     """
     d = H.shape[1]
     for b in range(first, last):
@@ -176,7 +176,7 @@ def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
         failed[b] = False
         for k in range(d):
             diagonal = U[b, k, k]
-            odd = k % 4  # four rows at a time: a fourth of the traffic on the row they change
+            odd = k % 4  # four rows at a time: a quarter of the memory traffic
             for i in range(odd):
                 f0 = U[b, i, k]
                 for j in range(k, d):
@@ -197,11 +197,11 @@ def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
 
 @_jit(fastmath=_SUMS)
 def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
-    """Sum up what the factored blocks leave for the center.
+    """Sum the factored blocks' contributions to the system of the center.
 
-    S (d + 1, d + 1) gains ``gain_b M_b^-1 [H_b, h_b]``, ``M_b = U_b' U_b``, in its upper d rows
-    and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` in its corner. B (d, m) is room to work in, zero
-    behind its first d + 1 columns: m is what vector instructions like.
+    Adds ``gain_b M_b^-1 [H_b, h_b]``, ``M_b = U_b' U_b``, to the upper d rows of S (d + 1, d + 1)
+    and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` to its corner. B (d, m) is workspace, zero after
+    its first d + 1 columns, with m padded for vector instructions.
     """
     d, m = B.shape
     for b in range(first, last):
@@ -290,14 +290,14 @@ def _denoise(Z, j, bound, W):
     """Write one column of ``total_variation``.
 
     The direct algorithm of L. Condat (2013), A direct algorithm for 1-D total variation denoising,
-    IEEE Signal Processing Letters 20: a segment grows while one value suits it, between the lowest
-    and the highest that the dual variable, within +-bound, allows.
+    IEEE Signal Processing Letters 20: a segment grows while some value keeps the dual variable
+    within +-bound; ``low`` and ``high`` bracket that value.
     """
     n = Z.shape[0]
-    start, k, below, above = 0, 0, 0, 0  # last places where the value could go down or up
+    start, k, below, above = 0, 0, 0, 0  # last positions where the value could go down or up
     low, high, dual_low, dual_high = Z[0, j] - bound, Z[0, j] + bound, bound, -bound
     while True:
-        last, value, down = -1, 0.0, False  # of a segment that ends, by a step down
+        last, value, down = -1, 0.0, False  # a finished segment
         if k < n - 1:
             ahead = Z[k + 1, j]
             if ahead + dual_low < low - bound:
@@ -327,7 +327,7 @@ def _denoise(Z, j, bound, W):
             break
         start = last + 1
         if k == n - 1:
-            # the other bound of what remains stays as it is
+            # the other bound of the remaining rows is unchanged
             if down:
                 low, dual_low = Z[start, j], bound
                 dual_high = Z[start, j] + bound - high

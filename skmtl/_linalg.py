@@ -1,4 +1,4 @@
-"""Symmetric systems that may lack full rank, whatever the units of their columns."""
+"""Symmetric systems that may be rank-deficient, independent of the scale of their columns."""
 
 import numpy as np
 from scipy import linalg
@@ -6,23 +6,22 @@ from scipy import linalg
 from skmtl._threads import in_chunks
 
 _EPS = np.finfo(np.float64).eps
-# Share of a column that the columns before it leave unexplained, below which rank is looked into:
-# noise grows in the pivots behind the first that should be zero.
+# Relative squared pivot below which the rank is computed by eigenvalues: after the first pivot that
+# should be zero, rounding errors grow.
 SUSPICIOUS = 1e-8
 
 
 class SymmetricSolver:
     """Solve ``A x = b``, A positive semidefinite and b in its range, by Cholesky.
 
-    Where A lacks full rank, x is the solution of smallest norm. Rank is judged after scaling the
-    columns of A to a unit diagonal, so that units do not matter; the norm is that of x itself.
+    If A is rank-deficient, x is the solution of smallest norm. The rank is that of A scaled to a
+    unit diagonal, so that units do not matter; the norm is that of the unscaled x.
 
     Parameters
     ----------
     A : ndarray of shape (d, d)
     null_space : callable, optional
-        Returns an orthonormal basis of the null space of an A that is the result of a longer
-        computation and no longer tells.
+        Returns an orthonormal basis of the null space, where rounding errors in A hide it.
 
     Attributes
     ----------
@@ -38,7 +37,7 @@ class SymmetricSolver:
         if smallest <= (SUSPICIOUS if null_space is None else 1e-2):
             self.null = null_space_of(A) if null_space is None else null_space()
             if self.null.shape[1]:
-                # A direction A does not see gets a curvature of its own, b has no part in it.
+                # Directions of the null space get unit curvature; b is orthogonal to them.
                 direction, _ = linalg.qr(self._scale[:, None] * self.null, mode="economic")
                 factor, smallest = _cholesky(scaled + direction @ direction.T)
                 self._direction = direction
@@ -68,7 +67,7 @@ class SymmetricSolver:
 def row_space(X):
     """Return an orthonormal basis of the space that the rows of X span, (d, rank), rank >= 1.
 
-    By singular vectors: in a basis by QR some columns of parts of X would be nothing but rounding.
+    By singular vectors: QR would give parts of X columns of rounding errors only.
     """
     _, values, basis = linalg.svd(X, full_matrices=False)
     rank = np.count_nonzero(values > max(X.shape) * _EPS * values[0])
@@ -76,14 +75,14 @@ def row_space(X):
 
 
 def row_spectrum(A):
-    """Return the eigenvalues (r,) and eigenvectors (m, r) of AA' that are not zero."""
+    """Return the nonzero eigenvalues (r,) of AA' and their eigenvectors (m, r)."""
     values, vectors = linalg.eigh(A @ A.T)
     keep = values > 8 * len(values) * _EPS * values[-1]
     return values[keep], vectors[:, keep]
 
 
 def bordered(matrix, border, corner):
-    """Return symmetric matrices with one more row and column; all may have leading axes."""
+    """Return symmetric matrices with one more row and column; leading axes are allowed."""
     d = matrix.shape[-1]
     result = np.empty((*matrix.shape[:-2], d + 1, d + 1))
     result[..., :-1, :-1], result[..., -1, -1] = matrix, corner
@@ -92,7 +91,7 @@ def bordered(matrix, border, corner):
 
 
 def outer(weight, left, right):
-    """Return the products ``weight left right'`` of B numbers and vectors, (B, d, k)."""
+    """Return the products ``weight left right'`` for each of B entries, (B, d, k)."""
     return weight[:, None, None] * left[:, :, None] * right[:, None, :]
 
 
@@ -111,7 +110,7 @@ def _unit_diagonal(A):
 def _cholesky(A):
     """Return the lower factor and its smallest squared pivot, 0 where there is none.
 
-    By numpy: scipy brings a second BLAS, whose threads wait for those of numpy's products.
+    By numpy: scipy has a BLAS of its own, whose threads contend with those of numpy.
     """
     try:
         factor = np.linalg.cholesky(A)
@@ -121,9 +120,9 @@ def _cholesky(A):
 
 
 def _shifted_cholesky(A):
-    """Return the factor of A, moved up by as little as makes it numerically definite.
+    """Return the factor of A plus the smallest shift that makes it numerically definite.
 
-    Only for A at the edge of double precision; the caller's refinement takes the shift out.
+    Only for A definite up to rounding; the caller corrects the shift by iterative refinement.
     """
     shift = len(A) * _EPS
     smallest = 0.0
@@ -134,7 +133,7 @@ def _shifted_cholesky(A):
 
 
 def cholesky_of(A):
-    """Return the lower factor of A, of unit diagonal, which may be at the edge of definite."""
+    """Return the lower factor of A, which has a unit diagonal and is definite up to rounding."""
     factor, smallest = _cholesky(A)
     return factor if smallest > 0 else _shifted_cholesky(A)
 

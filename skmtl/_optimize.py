@@ -1,23 +1,23 @@
-"""Where to stop on the way of a Newton step through kinks of the gradient."""
+"""Exact line search for semismooth Newton steps."""
 
 _TRIALS = 40
-_ENOUGH = 0.5  # share of the first slope that may be left, of either sign
+_ENOUGH = 0.5  # tolerance of the slope, relative to the first one
 
 
 def stationary_share(slope_at, slope):
-    """Return a share of a step at which the slope of a convex function is about zero.
+    """Return the share of a step at which the slope of a convex function is about zero.
 
     Parameters
     ----------
     slope_at : callable
-        The slope along the step at any share of it, continuous and not decreasing.
+        The slope at a share of the step, continuous and not decreasing.
     slope : float
-        That at the start, negative.
+        The slope at the start, negative.
 
     Returns
     -------
     float
-        At most 1; 0 where there is no descent, or where the slope jumps: that is rounding.
+        At most 1; 0 without descent, or where the slope jumps because of rounding.
     """
     if not slope < 0:
         return 0.0
@@ -30,7 +30,7 @@ def stationary_share(slope_at, slope):
             low, low_slope = share, ahead
         else:
             high, high_slope = share, ahead
-        # Behind a kink the slope is steep: neither end of the bracket may stay for ever.
+        # The slope changes abruptly: both ends of the bracket have to move.
         secant = low_slope / (low_slope - high_slope)
         share = low + (high - low) * min(max(secant, 0.1), 0.9)
     return 0.0

@@ -14,23 +14,23 @@ from threadpoolctl import ThreadpoolController
 
 from skmtl._kernels import thread_count
 
-_WORTH_A_THREAD = 20_000_000  # multiplications, some milliseconds: threads take one to start
-_WORTH_BLAS = 2**31  # multiplications, a tenth of a second
-_here = threading.local()  # whether this thread works on a chunk
+_WORTH_A_THREAD = 20_000_000  # multiplications: some milliseconds; starting a thread takes one
+_WORTH_BLAS = 2**31  # multiplications: a tenth of a second
+_here = threading.local()  # busy: whether this thread works on a chunk
 
 
 def in_chunks(function, size, work):
     """Call ``function(first, last)`` on chunks that cover ``range(size)``; return the results.
 
-    ``work`` is the number of multiplications in all: small work stays in this thread, and so does
-    what a chunk of other work calls for.
+    ``work`` is the total number of multiplications. Small work and nested calls run in the calling
+    thread.
     """
     threads = min(thread_count(), size, 1 + work // _WORTH_A_THREAD)
     if threads <= 1 or getattr(_here, "busy", False):
         return [function(0, size)]
 
     def chunk(first, last):
-        _here.busy = True  # threads of the pool, which end with it
+        _here.busy = True  # never reset: the pool's threads end with it
         return function(first, last)
 
     n_chunks = min(4 * threads, size)  # more chunks than threads: tasks differ in size
@@ -40,36 +40,35 @@ def in_chunks(function, size, work):
 
 
 def one_blas_thread():
-    """Return a context in which BLAS keeps to one thread.
+    """Return a context in which BLAS uses one thread.
 
-    Its threads and ours would wait for each other, and for small products they wait longer than
-    they work.
+    Its threads contend with ours, and for small products waiting costs more than they gain.
     """
     return _held
 
 
 def blas_threads_for(work):
-    """Return a context in which BLAS takes its threads for much work, and one for less.
+    """Return a context in which BLAS uses all its threads for large work only, else one.
 
-    ``work`` is the number of multiplications in all. Factors of some hundred columns are many small
-    steps; numpy and scipy each bring a BLAS with threads of its own, and where something else
-    runs on the machine, all wait for the slowest of them at every step.
+    ``work`` is the total number of multiplications. Factoring some hundred columns takes many
+    small steps, and numpy and scipy each have a BLAS with threads of its own: on a busy machine,
+    every step waits for the slowest thread.
     """
     return one_blas_thread() if work < _WORTH_BLAS else nullcontext()
 
 
 class _HeldAtOne:
-    """BLAS at one thread as long as any thread is in here; the last one out gives it back.
+    """Limit BLAS to one thread until the last thread leaves the context.
 
-    What BLAS is told holds for the whole process. The contexts of threadpoolctl remember what each
-    thread found on its way in: where two overlap, the second would leave BLAS at one for ever.
+    The limit holds for the whole process. Contexts of threadpoolctl restore the count found on
+    entry: if two overlap in time, the second would leave BLAS at one thread for good.
     """
 
     def __init__(self):
         self.forget()
 
     def forget(self):
-        """Start anew: in a process that was forked, other threads are gone."""
+        """Reset the state: in a forked process the other threads are gone."""
         self._lock, self._inside, self._before = threading.Lock(), 0, []
 
     def __enter__(self):
@@ -89,7 +88,7 @@ class _HeldAtOne:
 
 
 def _tell(library, count):
-    """Set the threads of a library; threadpoolctl 3.8 lets one thread do that until released."""
+    """Set the thread count of a library; threadpoolctl 3.8 reserves that to one thread."""
     release = getattr(library, "clear_controlling_thread", lambda force: None)
     release(force=True)
     library.set_num_threads(count)
@@ -98,7 +97,7 @@ def _tell(library, count):
 
 @cache
 def _blas():
-    """Return the controllers of BLAS libraries: numpy and scipy bring one each."""
+    """Return the controllers of BLAS libraries: numpy and scipy have one each."""
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 

@@ -1,4 +1,4 @@
-"""Problem = TaskData + Loss + Penalty: objective, gradient and the certificate of optimality."""
+"""Problem = TaskData + Loss + Penalty: objective, gradient and relative KKT residual."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from skmtl.penalties import Coefficients
 
 
 class Evaluation(NamedTuple):
-    """Everything that one pass over the data tells about some coefficients."""
+    """Objective, relative KKT residual, gradient and loss sums at some coefficients."""
 
     objective: float
     optimality: float
@@ -41,8 +41,8 @@ class Problem:
     def evaluate(self, coefficients, split=None):
         """Return the ``Evaluation`` at some coefficients; one pass over the data.
 
-        ``split`` is how the penalty sees them, where it has several terms or parts: what it claims
-        is checked.
+        ``split`` holds the parts, copies and subgradients of a penalty with several terms or
+        parts; it is verified.
         """
         W, intercept = coefficients.W, coefficients.intercept
         sums = self.data.loss_sums(self.loss, W, intercept)
@@ -62,7 +62,7 @@ class Problem:
         )
 
     def gradient(self, coefficients, G, R):
-        """Return the gradient in each part, given that of the loss in W and the levels."""
+        """Return the gradient in each part, given that of the loss in W and the intercepts."""
         penalty, free = self.penalty.gradient(coefficients), self.penalty.free()
         return Coefficients(
             free.V * (G + penalty.V),
@@ -72,27 +72,26 @@ class Problem:
         )
 
     def _optimality(self, gradient, sums):
-        """Return the relative KKT residual: the largest entry of the gradient in natural units.
+        """Return the relative KKT residual: the largest entry of the scaled gradient.
 
-        Where a penalty has kinks, the gradient is what they leave of it. The unit of an entry is
-        the square root of its own curvature (squared norm of the feature in the task, plus the
-        strength of the penalty) times the norm of the loss gradients in that task, the residuals:
-        it follows every change of units of features and target. Of the center, what counts is the
-        gradient left when the tasks follow it, and its curvature then: two springs in a row,
-        ``1 / (1 / data + 1 / penalty)``.
+        For a non-smooth penalty it is the residual of its optimality condition. Each entry is
+        divided by the square root of its curvature (squared norm of the feature in the task plus
+        penalty weight) times the norm of the task's residuals (loss gradients), so that units of
+        features and target do not matter. The center's gradient and curvature are those after
+        elimination of the deviations: the Schur complement ``data * penalty / (data + penalty)``.
         """
-        # Far below the residuals of the null model, rounding takes over.
+        # Residuals far below those of the null model are rounding errors.
         share = self.data.totals / self.data.totals.sum()
         squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
         if not self.penalty.quadratic:
-            # Kinks weigh tasks against each other: one that is fitted exactly is judged like all.
+            # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
             squares = np.maximum(squares, squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
         units = self._units
         parts = [
             _largest(gradient.V, units.V * residual[:, None]),
             _largest(gradient.q, units.q * residual),
-            # where nothing tells of the center, all of it is right
+            # entries of the center without curvature are not identified: any value is optimal
             _largest(np.where(units.w > 0, gradient.w, 0.0), units.w * overall),
             _largest(np.where(units.c > 0, gradient.c, 0.0), units.c * overall),
         ]
@@ -100,12 +99,12 @@ class Problem:
 
     @cached_property
     def _units(self):
-        """Roots of the curvature of each part, as ``Coefficients``."""
+        """Square roots of the curvature of each part, as ``Coefficients``."""
         penalty, free = self.penalty.curvature(), self.penalty.free()
         features = self.loss.curvature_bound * self.data.square_norms
         weight = self.loss.curvature_bound * self.data.totals
         if not self.penalty.quadratic:
-            # What a task has no rows to tell of, kinks tie to others all the same.
+            # Features without data in a task: the penalty still couples them to other tasks.
             features = np.where(features > 0, features, features.mean(axis=0))
         return Coefficients(
             np.sqrt(features + penalty.V),
@@ -116,14 +115,14 @@ class Problem:
 
 
 def _following(data, penalty, free):
-    """Return the curvature that is left of the data's where a free part follows the center."""
+    """Return the data's curvature in the center, Schur complement where the deviations are free."""
     total = data + penalty
     follows = np.divide(data * penalty, total, out=np.zeros_like(total), where=total > 0)
     return np.where(free > 0, follows, data)
 
 
 def _largest(entries, units):
-    """Return the largest entry in its unit; what has no unit and is zero counts as zero."""
+    """Return the largest ``|entry| / unit``, with 0 / 0 = 0."""
     entries = np.abs(entries)
     units = np.broadcast_to(units, entries.shape)
     ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)

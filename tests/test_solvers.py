@@ -145,7 +145,7 @@ def test_objections(name):
     assert objection(problem) is None
     other = Problem(problem.data, SquaredLoss(), OtherPenalty())
     assert objection(other) == (
-        None if name == "admm" else "it takes the couplings of the other models only"
+        None if name == "admm" else "it supports quadratic penalties only"
     )
 
 

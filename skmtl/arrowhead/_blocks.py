@@ -1,13 +1,12 @@
-"""The small system of each task, factored once and solved often.
+"""The linear system of each task, factored once and solved often.
 
-After its own level is eliminated, task t sees the quadratic
+After elimination of its intercept, the deviation v of task t minimizes
 
     1/2 v' M v - p' v,   M = A'A + alpha I,   A = [sqrt(weight) (x - mean); sqrt(kappa) delta']
 
-The last row is what the penalty on levels leaves of the task's mean: delta is the mean of its
-features, kappa = n alpha_intercept / (n + alpha_intercept) the weight that ties it to the common
-level, and h = kappa delta couples v to that level. Tasks with equal rows and equal strengths form
-one group and share a factor.
+Here delta is the mean of the task's features, kappa = n alpha_intercept / (n + alpha_intercept) the
+weight of the penalty on its intercept after the elimination, and h = kappa delta couples v to the
+common intercept. Tasks with equal rows and equal alpha form one group and share a factor.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +20,7 @@ from skmtl._threads import in_chunks
 from skmtl.data import SMALL
 
 _SIDES = ("left", "right")
-_CHUNK = 2**20  # numbers in a chunk of blocks that are summed and forgotten
+_CHUNK = 2**20  # numbers in a chunk of blocks that are summed but not kept
 
 
 class Groups(NamedTuple):
@@ -30,9 +29,9 @@ class Groups(NamedTuple):
     Attributes
     ----------
     block : the block of the data
-    scale : what multiplies the block's moments
-    alpha : strength of the coupling
-    gain : alpha times the number of tasks: what the group weighs in the system of the center
+    scale : factor of the block's moments
+    alpha : penalty weight of the deviations
+    gain : alpha times the number of tasks, the group's weight in the system of the center
     size : number of tasks
     of_task : ndarray of shape (T,), the group of each task
     """
@@ -56,7 +55,7 @@ class Groups(NamedTuple):
         else:
             keys, of_task, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         block, scale, alpha = keys.T
-        # Where no task is tied to the center, it is the limit of a vanishing tie.
+        # With alpha = 0 for all tasks, the center is the limit of a vanishing alpha.
         tie = alpha if alpha.any() else np.ones_like(alpha)
         return cls(block.astype(np.intp), scale, alpha, tie * count, count, of_task.ravel())
 
@@ -74,23 +73,23 @@ class Groups(NamedTuple):
 
 
 class Blocks(ABC):
-    """The systems of some groups of tasks.
+    """Systems of some groups of tasks.
 
     Attributes
     ----------
     delta : ndarray of shape (B, d)
-        Mean of the group's features.
+        Means of the features.
     total : ndarray of shape (B,)
-        Weight of one task of the group.
+        Weight of one task of each group.
     """
 
     def __init__(self, data, groups, alpha_intercept):
         self.groups, self.alpha_intercept = groups, alpha_intercept
-        self.take(data)
+        self.set_weights(data)
 
     @abstractmethod
-    def take(self, data):
-        """Take up data: at first, or the same with other weights."""
+    def set_weights(self, data):
+        """Store the data with their weights; called again when the weights change."""
 
     @property
     def kappa(self):
@@ -99,15 +98,15 @@ class Blocks(ABC):
 
     @property
     def h(self):
-        """Coupling to the common level, (B, d)."""
+        """Coupling of the deviations to the common intercept, (B, d)."""
         return self.kappa[:, None] * self.delta
 
     @abstractmethod
     def factor(self, *, reduce):
-        """Factor the blocks; with ``reduce``, sum up the system of the center on the way."""
+        """Factor the blocks; with ``reduce``, also sum the system of the center."""
 
     def center_system(self):
-        """Return the blocks' share S (d + 1, d + 1) of the system of the center (w, c).
+        """Return the contribution S (d + 1, d + 1) to the system of the center (w, c).
 
         Sums over groups of ``gain M^-1 [A'A, h]`` in the upper d rows and of
         ``count (kappa - h' M^-1 h)`` in the corner; the rest of the last row is zero.
@@ -116,14 +115,14 @@ class Blocks(ABC):
 
     @abstractmethod
     def support(self):
-        """Return the sum of ``[A, u]'[A, u]`` over the tasks tied to the center, (d + 1, d + 1).
+        """Return the sum of ``[A, u]'[A, u]`` over the groups with gain > 0, (d + 1, d + 1).
 
-        S has its null space, but for rounding. A task that is not tied counts in the corner, with
-        what it says about the common level.
+        Up to rounding, S has the same null space. Other groups add to the corner the Schur
+        complement of the common intercept.
         """
 
     def right_hand_side(self, x, P, V):
-        """Return the pull of the tasks on the center, (d,), at ``x = M^-1 (P - alpha V)``."""
+        """Return the right-hand side of the center, (d,), at ``x = M^-1 (P - alpha V)``."""
         tie = (self.groups.gain / self.groups.size)[self.groups.of_task]
         return tie @ (x + V)
 
@@ -133,21 +132,21 @@ class Blocks(ABC):
 
     @abstractmethod
     def response(self, w, c):
-        """Return ``M^-1 (A'A w + h c)`` for each task: how deviations yield to the center."""
+        """Return ``M^-1 (A'A w + h c)`` for each task: minus the deviations' step for (w, c)."""
 
 
 def parallel(a, b):
-    """Return ``ab / (a + b)``, the strength of two springs in a row; b in [0, inf]."""
+    """Return the harmonic sum ``ab / (a + b)``, b in [0, inf]."""
     return a if np.isinf(b) else a * (b / (a + b))
 
 
 class PrimalBlocks(Blocks):
     """Blocks as d x d matrices, for tasks with at least about as many rows as features."""
 
-    _room = _U = None  # tens of megabytes: not to be asked of the system in every Newton step
+    _room = _U = None  # tens of megabytes, reused in every Newton step
 
-    def take(self, data):
-        """Take up data: at first, or the same with other weights."""
+    def set_weights(self, data):
+        """Store the data with their weights; called again when the weights change."""
         groups = self.groups
         blocks, place = np.unique(groups.block, return_inverse=True)
         H, self.delta, total = data.moments(blocks, self._room)
@@ -158,7 +157,7 @@ class PrimalBlocks(Blocks):
         self._H, self.total = H, total
 
     def factor(self, *, reduce):
-        """Factor the blocks; with ``reduce``, sum up the system of the center on the way."""
+        """Factor the blocks; with ``reduce``, also sum the system of the center."""
         groups, h, kappa, H = self.groups, self.h, self.kappa, self._H
         n_blocks, d, _ = H.shape
         work = n_blocks * d**3
@@ -197,7 +196,7 @@ class PrimalBlocks(Blocks):
 
             self._S += sum(in_chunks(part, n_blocks, work))
         if groups.gain.any() and not groups.alpha.any():
-            # M^-1 A'A is the projection on the space that the rows span: known to the last digit.
+            # M^-1 A'A is the projection on the row space: computed without rounding errors.
             self._S[:-1, :-1] = groups.size.sum() * np.eye(d)
             for b, solver in self._solvers.items():
                 self._S[:-1, :-1] -= groups.size[b] * (solver.null @ solver.null.T)
@@ -246,12 +245,12 @@ class DualBlocks(Blocks):
     """Blocks as m x m matrices ``AA' = U diag(l) U'``, for tasks with fewer rows than features.
 
     With ``C = U'A`` the block is ``A'A = C'C``, and ``M^-1 C' = C' diag(1 / (l + alpha))``:
-    deviations never leave the space that the rows span, however small alpha is. The rows A are
-    not kept but taken from the data again.
+    deviations stay in the row space for any alpha. The rows A are not stored but read from the
+    data again.
     """
 
-    def take(self, data):
-        """Take up data: at first, or the same with other weights."""
+    def set_weights(self, data):
+        """Store the data with their weights; called again when the weights change."""
         self.data, groups = data, self.groups
         self.delta = np.empty((len(groups.block), data.n_features))
         self.total = np.empty(len(groups.block))
@@ -260,7 +259,7 @@ class DualBlocks(Blocks):
         self.total *= groups.scale
 
     def _rows(self, g):
-        """Return ``[A, u]`` of a group, u the column by which the common level enters."""
+        """Return ``[A, u]`` of a group, u the column of the common intercept."""
         rows, _, _ = self.data.block_rows(self.groups.block[g])
         root = np.sqrt(self.kappa[g])
         A = np.zeros((len(rows) + 1, rows.shape[1] + 1))
@@ -275,7 +274,7 @@ class DualBlocks(Blocks):
             yield C[:, :-1], C[:, -1], values, self.groups.alpha[g]
 
     def factor(self, *, reduce):
-        """Factor the blocks; with ``reduce``, sum up the system of the center on the way."""
+        """Factor the blocks; with ``reduce``, also sum the system of the center."""
         groups, d = self.groups, self.data.n_features
         self._eigen = [row_spectrum(self._rows(g)[:, :-1]) for g in range(len(groups.block))]
         self._S = np.zeros((d + 1, d + 1))
@@ -286,10 +285,10 @@ class DualBlocks(Blocks):
         for g, (C, u, values, alpha) in enumerate(self._spectra()):
             root = np.sqrt(groups.gain[g] / (values + alpha))
             waiting.append(root[:, None] * np.column_stack([C, u]))
-            # kappa - h' M^-1 h = kappa - u'u + alpha u' (l + alpha)^-1 u, the last part below
+            # kappa - h' M^-1 h = kappa - u'u + alpha u' (l + alpha)^-1 u, the last term below
             self._S[-1, -1] -= groups.size[g] * (u @ u)
             if sum(map(len, waiting)) > 2048 or g == len(groups.block) - 1:
-                rows = np.vstack(waiting)  # many tasks to a product
+                rows = np.vstack(waiting)  # many tasks per product
                 self._S += rows.T @ rows
                 waiting = []
 
@@ -315,16 +314,16 @@ class DualBlocks(Blocks):
 
 
 class PooledBlocks(Blocks):
-    """Blocks of tasks that cannot leave the center: their sum is all that is kept."""
+    """Blocks of tasks with infinite alpha, without deviations: only their sum is stored."""
 
-    def take(self, data):
-        """Take up data: at first, or the same with other weights."""
+    def set_weights(self, data):
+        """Store the data with their weights; called again when the weights change."""
         self.data = data
         self.delta = np.empty((len(self.groups.block), data.n_features))
         self.total = np.empty(len(self.groups.block))
 
     def factor(self, *, reduce):
-        """Sum up the system of the center."""
+        """Sum the system of the center."""
         groups, d = self.groups, self.data.n_features
         self._S = np.zeros((d + 1, d + 1))
         step = max(1, _CHUNK // d**2)
@@ -343,7 +342,7 @@ class PooledBlocks(Blocks):
         return bordered(self._S[:-1, :-1], self._S[:-1, -1], self._S[-1, -1])
 
     def right_hand_side(self, x, P, V):
-        """Return the pull of the tasks on the center, (d,)."""
+        """Return the right-hand side of the center, (d,)."""
         return P.sum(axis=0)
 
     def solve(self, P, V):
@@ -351,5 +350,5 @@ class PooledBlocks(Blocks):
         return np.zeros_like(P)
 
     def response(self, w, c):
-        """Return zeros: these tasks have no deviations to move."""
+        """Return zeros: these tasks have no deviations."""
         return np.zeros((len(self.groups.of_task), len(w)))

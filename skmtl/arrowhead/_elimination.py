@@ -1,4 +1,4 @@
-"""Exact steps by block elimination."""
+"""Exact Newton steps by block elimination."""
 
 import numpy as np
 from scipy import linalg
@@ -12,12 +12,12 @@ from skmtl.penalties import Coefficients
 class Elimination:
     """Eliminate the deviations of each task, solve for the center, substitute back.
 
-    Serves ``1/2 sum_i weight_i (x_i . w_t(i) + level_t(i))^2 + penalty``, the quadratic part of a
-    Newton step. The tasks leave for the center (w, c) the system of generalized least squares
+    Solves for ``1/2 sum_i weight_i (x_i . w_t(i) + intercept_t(i))^2 + penalty``, the quadratic
+    part of a Newton step. The center (w, c) solves a generalized least squares system with matrix
 
         S = sum_t [A_t, u_t]' (I + A_t A_t' / alpha_t)^-1 [A_t, u_t] + diag(alpha_shared, 0)
 
-    of which each term is ``alpha_t M_t^-1 A_t'A_t`` in d x d blocks (``_blocks.PrimalBlocks``) or
+    Each term is ``alpha_t M_t^-1 A_t'A_t`` in d x d blocks (``_blocks.PrimalBlocks``) or
     ``alpha_t A_t' K_t^-1 A_t`` in n_t x n_t blocks (``DualBlocks``), whichever is smaller.
 
     Parameters
@@ -29,7 +29,7 @@ class Elimination:
     Attributes
     ----------
     follows : bool
-        Whether no task is tied to the center, which then follows them.
+        Whether alpha is zero for all tasks: the center is then computed from the tasks.
 
     References
     ----------
@@ -49,10 +49,10 @@ class Elimination:
         self._total = np.empty(data.n_tasks)
         self._factor()
 
-    def take(self, data):
-        """Take up the same data with other weights."""
+    def set_weights(self, data):
+        """Store the same data with other weights and factor again."""
         for blocks, _ in self._parts:
-            blocks.take(data)
+            blocks.set_weights(data)
         self._factor()
 
     def _factor(self):
@@ -69,15 +69,15 @@ class Elimination:
         self._set_up_center(S)
 
     def _set_up_center(self, S):
-        """Eliminate the common level from the system of the center, and factor the rest."""
+        """Eliminate the common intercept from the system of the center, and factor the rest."""
         penalty = self._penalty
         ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
-        # Where no task is tied to the center, the center follows them and they do not follow it.
+        # With alpha = 0 the center is computed from the tasks and does not change their solution.
         self.follows, self._yield = not penalty.alpha.any(), None
         if penalty.fixed_intercept or not self._kappa.any():
             self._cc, self._wc = np.inf, np.zeros_like(self._wc)
         elif self.follows and self._cc <= 1e-10 * self._kappa.sum():
-            # Nor do the data tell its level: all tasks can follow that too. Both are the least
+            # The common intercept is not identified either: center and intercept minimize the
             # squares of the deviations.
             self._yield = np.zeros((len(self._kappa), len(self._wc)))
             for blocks, tasks in self._parts:
@@ -95,7 +95,7 @@ class Elimination:
             self._center = SymmetricSolver(ww, self._null_space)
 
     def _null_space(self):
-        """Return the null space that the center's system has in theory: where no row tells."""
+        """Return the exact null space of the center's system: directions that no row identifies."""
         support = sum(blocks.support() for blocks, _ in self._parts)
         if np.isinf(self._cc) or (self.follows and self._yield is None):
             return null_space_of(support[:-1, :-1])
@@ -103,13 +103,13 @@ class Elimination:
 
     @property
     def intercept_follows(self):
-        """Whether the common level follows the tasks."""
+        """Whether the common intercept is computed from the tasks."""
         return self._yield is not None
 
     def step(self, coefficients, G, R):
         """Return the coefficients after a step, given the loss gradient at them, (T, d), (T,)."""
         penalty, (V, q, w, c) = self._penalty, coefficients
-        # The tasks' levels, eliminated: the data alone would move each deviation q to `wish`.
+        # Eliminate the tasks' intercepts; `unpenalized` is q where its penalty is zero.
         unpenalized = q - R / self._total
         P = (self._kappa * unpenalized + R)[:, None] * self._delta - G
         dV = np.empty_like(V)
@@ -146,9 +146,9 @@ class Elimination:
 
 
 def block_kinds(data, groups):
-    """Return which groups are solved as which kind of block, a dict of masks."""
+    """Return the groups (a mask) that each kind of block solves, a dict."""
     d, rows = min(len(data.X), data.n_features), data.block_sizes[groups.block] + 1
     pooled = np.isinf(groups.alpha)
-    # alpha = 0 has no dual, and small d x d blocks go through compiled loops.
+    # The dual requires alpha > 0, and small d x d blocks use compiled loops.
     dual = ~pooled & (groups.alpha > 0) & (d > SMALL) & (2 * rows <= d)
     return {PooledBlocks: pooled, DualBlocks: dual, PrimalBlocks: ~pooled & ~dual}

@@ -1,4 +1,4 @@
-"""Solvers: a Problem in, a Solution out; they know no estimator."""
+"""Solvers: compute the Solution of a Problem, independent of the estimators."""
 
 from typing import Any
 

@@ -12,15 +12,15 @@ from skmtl.solvers._copies import Copies
 from skmtl.solvers._multipliers import Multipliers
 from skmtl.solvers._spectral import quadratic_model
 
-_ROUND = 100  # iterations after which the problem is asked, whatever the residuals
+_ROUND = 100  # iterations in a round, after which the problem is evaluated
 _PATIENCE = 20  # rounds without progress
-_SLOW = 500  # iterations that would be slower than Newton steps
+_SLOW = 500  # remaining iterations above which Newton steps are faster
 _NEWTON = 50  # Newton steps in a round
 _FIRST = 1e-2  # accuracy of the first round where the model is not the loss
-_SHARE = 1e-4  # accuracy over optimality, as long as the rounds get on
-_DESCENT = 1e-6  # share of the objective by which a round of Newton's method gets on
-_ROUNDING = 1e-15  # accuracy beyond which nothing is to be had
-_EXHAUSTED = 1e-12  # residuals from which on no progress means rounding
+_SHARE = 1e-4  # accuracy over optimality, while the rounds make progress
+_DESCENT = 1e-6  # relative decrease of the objective that counts as progress
+_ROUNDING = 1e-15  # smallest accuracy
+_EXHAUSTED = 1e-12  # residuals below which a lack of progress is rounding
 
 
 class ADMMSolver:
@@ -33,18 +33,18 @@ class ADMMSolver:
         Z_ij <- argmin g_ij(Z_ij) - <U_ij, Z_ij> + rho/2 ||P_j - Z_ij||^2_M
         U_ij <- U_ij + rho M (P_j - Z_ij)
 
-    with P over-relaxed, and a metric M made of the curvatures of the data as far as the terms
-    allow, which takes out units of features and sizes of tasks. rho balances the relative
-    residuals, by factors that tend to 1 fast enough for convergence. The model is the loss where
-    that is quadratic; elsewhere it is made anew at every round, as in Newton's method, and a line
-    search guards the step.
+    with P over-relaxed. The metric M holds the curvatures of the data, as far as the terms allow,
+    so that units of features and sizes of tasks do not matter. rho balances the relative
+    residuals, by factors that tend to 1 fast enough for convergence. A quadratic loss is its own
+    model; for another, the model is updated in every round, as in Newton's method, with a line
+    search.
 
     Parameters
     ----------
     problem : Problem
     max_iter : int
     tol : float
-        Relative KKT residual at which to stop, as the problem computes it.
+        Relative KKT residual (``Problem.evaluate``) at which to stop.
 
     References
     ----------
@@ -58,7 +58,7 @@ class ADMMSolver:
 
     advice = "scale the features, raise max_iter or tol, or use a larger alpha"
 
-    watch = None  # as of the other solvers
+    watch = None  # see NewtonSolver
 
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
@@ -68,19 +68,19 @@ class ADMMSolver:
 
     @classmethod
     def objection(cls, problem):
-        """Return why this solver cannot take the problem, or None."""
+        """Return why this solver does not support the problem, or None."""
         penalty = problem.penalty
         if penalty.quadratic and (penalty.star().alpha == 0).any():
-            return "alpha=0 leaves coefficients open that only solver='direct' can settle"
+            return "alpha=0 leaves coefficients unidentified, which requires solver='direct'"
         return None
 
     @classmethod
     def gains_from_start(cls, problem):
-        """Return True: every iteration does."""
+        """Return True: a good start saves iterations."""
         return True
 
     def solve(self, start, split=None):
-        """Return the ``Solution`` reached from ``start``, and its ``Split`` where it has one."""
+        """Return the ``Solution`` reached from ``start`` and, if given, its ``Split``."""
         problem, best, history, stalled, slow = self.problem, None, [], 0, 0
         point, evaluation = start, problem.evaluate(start, split)
         check_finite(evaluation)
@@ -105,7 +105,7 @@ class ADMMSolver:
                 A, gradient = self._augmented(point), self._joined(*evaluation.sums[2:4])
                 linear = model.product(A) - gradient
                 copies = copies or self._copies(A, gradient, split)
-                copies.take(metric, linear)
+                copies.set_model(metric, linear)
             accuracy = self._accuracy(evaluation, copies, accuracy, slow)
             self._round(copies, model, linear, accuracy)
             target, before = self._point(copies), point
@@ -124,7 +124,7 @@ class ADMMSolver:
         )
 
     def _simplest(self, point, evaluation, split):
-        """Return the solution, or the one with nothing that norms penalize, if it is one too."""
+        """Return the solution with all norm-penalized parts zero if that is optimal too."""
         penalty = self.problem.penalty
         bare = None if penalty.quadratic or split is None else penalty.bare(split)
         if bare is None:
@@ -137,7 +137,7 @@ class ADMMSolver:
         return point, evaluation, split
 
     def _copies(self, A, gradient, split):
-        """Return the ``Copies`` to start with."""
+        """Return the initial ``Copies``."""
         copies = Copies(self.problem.penalty.terms, A, gradient, self._has_intercept)
         if split:
             for j, part in enumerate(split.copies):
@@ -147,9 +147,10 @@ class ADMMSolver:
         return copies
 
     def _round(self, copies, model, linear, accuracy):
-        """Iterate until the residuals are at most ``accuracy``, or for some time.
+        """Iterate until the residuals are at most ``accuracy``, at most one round.
 
-        Newton steps take over where ADMM promises to be slow, and go on as long as they get there.
+        Newton steps follow if ADMM is predicted to be slow, and in later rounds while they reach
+        the accuracy.
         """
         limit = self.max_iter - self.n_iter
         if not self._by_newton:
@@ -177,7 +178,7 @@ class ADMMSolver:
         return quadratic_model(problem, derivative, data, metric), metric
 
     def _accuracy(self, evaluation, copies, last, slow):
-        """Return how far to go before the problem is asked again, as a relative residual."""
+        """Return the relative residual at which to evaluate the problem again."""
         if last is None:
             return self.tol if self._quadratic else _FIRST
         if copies.lacking(last):
@@ -186,7 +187,7 @@ class ADMMSolver:
             return max(
                 _ROUNDING, last * min(max(0.5 * self.tol / evaluation.optimality, 1e-2), 0.5)
             )
-        # About as fast as Newton's method converges, and no faster where it is far or slow.
+        # Match the convergence of Newton's method; less accurate where that is far or slow.
         far = evaluation.optimality if np.isfinite(evaluation.optimality) else 1.0
         enough = _SHARE * far * 0.1**slow
         return min(last, max(0.1 * last, enough))
@@ -198,7 +199,7 @@ class ADMMSolver:
         return self._joined(point.W, point.intercept)
 
     def _point(self, copies):
-        """Return the coefficients that the penalty's own copies are, and their ``Split``."""
+        """Return the coefficients, computed from the copies, and their ``Split``."""
         penalty, has_intercept = self.problem.penalty, self._has_intercept
         own = [[Z[..., :-1] if has_intercept else Z for Z in part] for part in copies.Z]
         duals = [[U[..., :-1] if has_intercept else U for U in part] for part in copies.U]
@@ -207,13 +208,13 @@ class ADMMSolver:
         intercept = copies.Z[0][0][..., -1] if has_intercept else np.zeros(W.shape[:-1])
         point = penalty.coefficients(np.ascontiguousarray(W), intercept)
         if self._unseen is not None:
-            # What moves all tasks and no prediction, nothing holds: the smallest center.
+            # Canonicalize what is not identified: the center of smallest norm.
             point = point._replace(w=point.w - (point.w @ self._unseen) @ self._unseen.T)
         return point, Split(parts, own, duals)
 
     @cached_property
     def _unseen(self):
-        """Orthonormal basis of what the data leave open of a center without penalty, or None."""
+        """Orthonormal basis of the null space of an unpenalized center, or None."""
         penalty, X = self.problem.penalty, self.problem.data.X
         if not penalty.free().w or penalty.curvature().w > 0:
             return None
@@ -223,7 +224,7 @@ class ADMMSolver:
     def _search(self, start, target):
         """Return point, split and evaluation on the line from start to target.
 
-        That is the first of a halving series that descends as the slope promises, else the start.
+        Backtracks by halves until the Armijo condition holds; returns the start if it never does.
         """
         (point, split, evaluation), (end, end_split) = start, target
         problem, penalty = self.problem, self.problem.penalty

@@ -1,4 +1,4 @@
-"""The loop that all Newton-type solvers share."""
+"""The loop shared by all Newton-type solvers."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ import numpy as np
 
 from skmtl.penalties import Coefficients, Split
 
-_MIN_STEP = 1e-10  # share of a step below which it leads nowhere
+_MIN_STEP = 1e-10  # smallest share of a step in the line search
 _FAR = 0.01  # optimality above which steps may be prolonged
-# Growth of coefficients by a last step, far above that of a solution that is finite.
+# Relative growth of coefficients in the last step that indicates divergence.
 _RUNAWAY = 1e-3
-_EXTEND = 0.3  # share of the slope left behind a step that makes it worth a longer one
+_EXTEND = 0.3  # remaining share of the slope above which a step is prolonged
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Solution:
     ----------
     coefficients : Coefficients
     objective, optimality : float
-        The problem's own figures at these coefficients.
+        As computed by the problem at these coefficients.
     n_iter : int
         Newton steps, or iterations of the inner solver where there is one.
     converged : bool
@@ -30,13 +30,13 @@ class Solution:
     history : list of dict
         One entry per step: n_iter, objective, optimality.
     last_step : Coefficients or None
-        What the last step added, where there was one.
+        The last step, if there was one.
     exhausted : bool
-        Whether the solver stopped because the objective, which is at least zero, is next to it.
+        Whether the solver stopped because the objective is zero up to rounding.
     split : Split or None
-        How the penalty sees the coefficients, where it has been split from the loss.
+        Parts, copies and subgradients of the penalty, from solvers that split it.
     stopped : bool
-        Whether the solver stopped because it was asked to.
+        Whether a callback stopped the solver.
     """
 
     coefficients: Coefficients
@@ -52,11 +52,11 @@ class Solution:
 
 
 class NewtonSolver(ABC):
-    """Newton steps until the problem certifies the solution.
+    """Iterate Newton steps until the relative KKT residual is at most ``tol``.
 
-    For a quadratic problem the first step is the solution and any further one is iterative
-    refinement; for another, a step is shortened until the objective decreases. A subclass sets up
-    its linear system, once or for every curvature, and solves it in ``step``.
+    For a quadratic problem the first step gives the solution and further ones are iterative
+    refinement; otherwise a line search follows each step. A subclass sets up its linear system,
+    once or for every curvature, and solves it in ``step``.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ class NewtonSolver(ABC):
     Attributes
     ----------
     advice : str
-        What to try where the solver did not converge.
+        What to try if the solver did not converge.
     rtol : float
-        Relative residual to which the next step is solved, where it is not exact.
+        Relative residual of the next step's linear system, if solved iteratively.
     """
 
     advice = "scale the features, or raise alpha or tol"
-    watch = None  # called before a step, returns what is called after it and may ask to stop
+    watch = None  # called before a step; returns a function called after it, True to stop
 
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
@@ -83,9 +83,9 @@ class NewtonSolver(ABC):
 
     @classmethod
     def objection(cls, problem):
-        """Return why this solver cannot take the problem, or None."""
+        """Return why this solver does not support the problem, or None."""
         if not problem.penalty.quadratic:
-            return "it takes the couplings of the other models only"
+            return "it supports quadratic penalties only"
         return None
 
     @classmethod
@@ -95,7 +95,7 @@ class NewtonSolver(ABC):
 
     @abstractmethod
     def setup(self, evaluation):
-        """Prepare the linear system, of the curvature at an evaluation."""
+        """Prepare the linear system, with the curvature at an evaluation."""
 
     @abstractmethod
     def step(self, coefficients, evaluation):
@@ -149,11 +149,11 @@ class NewtonSolver(ABC):
         )
 
     def _progress(self, evaluation, best):
-        """Return whether an evaluation is a reason to go on.
+        """Return whether an evaluation improves on the best one.
 
-        The unit of the gradient, the residuals, may shrink as fast as it does: then the objective
-        tells. What is left to a quadratic problem after its first step is rounding; elsewhere small
-        tasks may be on their way while large ones fill the objective.
+        The residuals that scale the gradient may shrink as fast as the gradient: then the objective
+        decides. For a quadratic problem small decreases after the first step are rounding;
+        otherwise they may come from small tasks whose share in the objective is small.
         """
         least = 0.5 if self._quadratic else 1e-12
         return (
@@ -162,17 +162,17 @@ class NewtonSolver(ABC):
         )
 
     def _exhausted(self, evaluation):
-        """Return whether the objective, which is at least zero, is next to it."""
+        """Return whether the objective is zero up to rounding."""
         nothing = 1e-14 * self.problem.data.totals.sum()
         return not self._quadratic and evaluation.objective <= nothing
 
     def _forcing(self, history):
-        """Return how exactly the next step is worth solving for, as a relative residual."""
+        """Return the relative residual to which to solve the next step."""
         optimality = history[-1]["optimality"]
         if self._quadratic:
             return min(0.1, 0.1 * self.tol / optimality)
-        # Eisenstat and Walker (1996), choice 2: as much better as the last step was; after a step
-        # that was none, better than that one.
+        # Eisenstat and Walker (1996), choice 2: the squared reduction of the last step; after a
+        # step without reduction, a tenth of the last tolerance.
         shrunk = 0.1
         if len(history) > 1:
             ratio = optimality / history[-2]["optimality"]
@@ -180,7 +180,7 @@ class NewtonSolver(ABC):
         return min(0.1, max(shrunk, 1e-2 * self.tol / optimality))
 
     def _search(self, start, evaluation, target):
-        """Return the point, and its evaluation, to go to on the line from start to target."""
+        """Return the next point on the line from start to target, and its evaluation."""
         whole = target.plus(start.times(-1.0))
         slope = evaluation.gradient.dot(whole)
         rounding = 1e-13 * abs(evaluation.objective)
@@ -196,8 +196,8 @@ class NewtonSolver(ABC):
             return start, evaluation
         left = result.gradient.dot(whole) / slope if share == 1 and slope < 0 else 0.0
         if left > _EXTEND and result.optimality > _FAR:
-            # Losses flatten on the way: go on to where the slope would vanish if it fell evenly.
-            # Near the solution, what has converged would overshoot for what has not.
+            # The loss flattens along the step: extrapolate to where a linear slope would vanish.
+            # Not near the solution, where converged coefficients would overshoot.
             farther = start.plus(whole.times(min(1 / (1 - left), 2.0)))
             beyond = self.problem.evaluate(farther)
             if beyond.objective < result.objective:
@@ -206,7 +206,7 @@ class NewtonSolver(ABC):
 
 
 def check_finite(evaluation):
-    """Refuse a start without an objective."""
+    """Raise ValueError if the objective at the start is not finite."""
     if not np.isfinite(evaluation.objective):
         raise ValueError(
             f"The objective is {evaluation.objective} before the first step: values of y, X "
@@ -215,18 +215,18 @@ def check_finite(evaluation):
 
 
 def runs_away(solution, max_iter, tol):
-    """Return in which tasks the coefficients were still growing when a solver stopped, (T,)."""
+    """Return the tasks whose coefficients were still growing when a solver stopped, (T,) bool."""
     n_tasks = solution.coefficients.W.shape[-2]
     if solution.last_step is None or solution.n_iter >= max_iter:
         return np.zeros(n_tasks, dtype=bool)
     if solution.exhausted:
         return np.ones(n_tasks, dtype=bool)
-    # The last step of a Newton method squares the residual of the one before.
+    # Newton's method converges quadratically: near a finite solution the last step is small.
     return _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(tol))
 
 
 def _growth(solution):
-    """Return by what share the last step made the coefficients of each task larger, (T,)."""
+    """Return the norm of each task's last step relative to its coefficients, (T,)."""
     W, step = (
         np.square(part.W).sum(axis=-1) for part in (solution.coefficients, solution.last_step)
     )

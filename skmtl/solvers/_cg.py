@@ -8,28 +8,28 @@ from skmtl.solvers._base import NewtonSolver
 
 
 class ConjugateGradientSolver(NewtonSolver):
-    """Solve for center and deviations together, with products of X and vectors only.
+    """Solve for center and deviations jointly, by products of X and vectors.
 
     Memory is a few times that of the coefficients, (T + 1)(d + 1) numbers. The preconditioner is
-    the diagonal, except that a center without a penalty keeps its own units: where the data leave
-    it open, the iterates stay with the solution of smallest norm.
+    the diagonal, constant over the features of an unpenalized center: where that is not
+    identified, the iterates then converge to the solution of smallest norm.
     """
 
     advice = "use solver='direct' if memory allows, increase max_iter, or scale the features"
 
     @classmethod
     def gains_from_start(cls, problem):
-        """Return True: every iteration does."""
+        """Return True: a good start saves iterations."""
         return True
 
     @classmethod
     def objection(cls, problem):
-        """Return why this solver cannot take the problem, or None."""
+        """Return why this solver does not support the problem, or None."""
         reason = super().objection(problem)
         if reason is not None:
             return reason
         if (problem.penalty.star().alpha == 0).any():
-            return "alpha=0 leaves coefficients open that only solver='direct' can settle"
+            return "alpha=0 leaves coefficients unidentified, which requires solver='direct'"
         return None
 
     def setup(self, evaluation):
@@ -41,7 +41,7 @@ class ConjugateGradientSolver(NewtonSolver):
         self._derivative = evaluation.sums.derivative
         if self._derivative is not None:
             curvature = loss.curvature(self._derivative)
-            # One for all classes: what is the same in all of them, the data do not see.
+            # The same for all classes: the mean over classes is not identified by the data.
             data = data.curved(curvature.mean(axis=0) if loss.outputs else curvature)
         curvature = data.square_norms
         center = curvature.sum(axis=0)

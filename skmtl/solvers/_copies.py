@@ -1,13 +1,13 @@
-"""The copies of the coefficients that the terms of a penalty act on."""
+"""Copies of the coefficients, one per term of a penalty."""
 
 import numpy as np
 
 from skmtl._metric import geometric_mean
 
 _RELAXATION = 1.6
-_CHECK = 5  # iterations between looks at the residuals
-_LEAST = 1e-4  # size of the subgradients, as a share of the model's linear part
-_STEEP = 3.0  # ratio of the residuals from which rho follows them
+_CHECK = 5  # iterations between computations of the residuals
+_LEAST = 1e-4  # smallest dual scale, as a share of the model's linear part
+_STEEP = 3.0  # ratio of the residuals above which rho is changed
 
 
 class Copies:
@@ -18,11 +18,11 @@ class Copies:
     terms : list of list of Term
         Those of a `Penalty`.
     A : ndarray of shape (..., T, d + 1)
-        Where to start.
+        The start.
     gradient : ndarray of the shape of A
-        That of the loss at the start, which the subgradients take up.
-    has_level : bool
-        Whether the last column is the level.
+        Gradient of the loss at the start, which the subgradients balance.
+    has_intercept : bool
+        Whether the last column is the intercept.
     """
 
     def __init__(self, terms, A, gradient, has_intercept):
@@ -30,7 +30,7 @@ class Copies:
         zero = np.zeros_like(A)
         self.Z = [[A if i == 0 else zero for _ in part] for i, part in enumerate(terms)]
         self.U = [[gradient / -len(part) for _ in part] for part in terms]
-        if has_intercept:  # which is the first term's
+        if has_intercept:  # penalized by the first term of the first part
             for i, part in enumerate(self.U):
                 for j, U in enumerate(part):
                     U[..., -1] = 0.0 if i or j else -gradient[..., -1]
@@ -40,10 +40,10 @@ class Copies:
         shares = np.array([1.0 / len(part) for part in terms])
         self._effective, self._shares = 1.0 / shares.sum(), shares / shares.sum()
 
-    def take(self, metric, linear):
-        """Take up another metric, and the linear part of the model."""
+    def set_model(self, metric, linear):
+        """Store the metric and the linear part of a model."""
         self.metric, self._root = metric, np.sqrt(metric)
-        self._least_pull = _LEAST * self.norm([linear], -1)
+        self._least_dual_scale = _LEAST * self.norm([linear], -1)
         own = metric[:, :-1] if self._has_intercept else metric
         self._steps = [
             [1.0 / geometric_mean(own, term.prox_scaling) for term in part] for part in self._terms
@@ -56,7 +56,7 @@ class Copies:
         return {name: float(value) for name, value in named.items()}
 
     def iterate(self, model, linear, accuracy, limit):
-        """Iterate until both relative residuals are at most ``accuracy``; return how often."""
+        """Iterate until both relative residuals are at most ``accuracy``; return the count."""
         M, P = self.metric, [part[0] for part in self.Z]
         total, next_change = sum(P[1:], P[0]), 10
         for iteration in range(1, limit + 1):
@@ -86,7 +86,7 @@ class Copies:
         return iteration
 
     def lacking(self, accuracy):
-        """Return about how many more iterations the last ones promise, for this accuracy."""
+        """Estimate the iterations still needed for this accuracy from the last rate."""
         now = max(self.primal, self.dual)
         if now <= accuracy:
             return 0.0
@@ -99,7 +99,7 @@ class Copies:
                 self.Z[j][i], self.U[j][i] = self.prox(j, i, relaxed, self.U[j][i])
 
     def prox(self, part, number, P, U):
-        """Return the copy of term ``number`` of a part nearest to P, and its subgradient."""
+        """Return the copy of term ``number`` of a part, the prox at P, and its subgradient."""
         M = self.rho * self.metric
         V = P + U / M
         Z = self._joined(self._terms[part][number].prox(*self._arguments(part, number, V)))
@@ -107,7 +107,7 @@ class Copies:
 
     @property
     def smooth(self):
-        """Whether all terms have derivatives of their prox."""
+        """Whether the prox of every term has a derivative."""
         return all(
             term.derivative(*self._arguments(j, i, self.Z[j][i])) is not None
             for j, part in enumerate(self._terms)
@@ -136,12 +136,12 @@ class Copies:
         W, intercept = pair
         return np.concatenate([W, intercept[..., None]], axis=-1) if self._has_intercept else W
 
-    def pull(self, U):
-        """Return the size of subgradients; what they have to balance at least counts a little."""
-        return max(self.norm((u for part in U for u in part), -1), self._least_pull) or 1.0
+    def dual_scale(self, U):
+        """Return the norm of the subgradients, at least a share of that of the linear part."""
+        return max(self.norm((u for part in U for u in part), -1), self._least_dual_scale) or 1.0
 
     def norm(self, arrays, sign):
-        """Return the norm of some arrays, in M where ``sign`` is 1 and in its inverse where -1."""
+        """Return the norm of some arrays, in M for ``sign`` 1 and in its inverse for -1."""
         root = self._root if sign > 0 else 1.0 / self._root
         return np.sqrt(sum(np.square(A * root).sum() for A in arrays))
 
@@ -153,10 +153,10 @@ class Copies:
         size = max(self.norm(own, 1), self.norm(Z, 1))
         change = self.rho * self.norm((z - o for z, o in zip(Z, old, strict=True)), 1)
         self.primal = gap / size if size else float(gap > 0)
-        self.dual = change / self.pull(self.U)
+        self.dual = change / self.dual_scale(self.U)
 
     def _balance(self):
-        """Change rho by the ratio of the residuals, ever less."""
+        """Change rho by the ratio of the residuals, by factors that tend to 1."""
         ratio = np.sqrt(max(self.primal, 1e-16) / max(self.dual, 1e-16))
         self._changes += 1
         most = 1.0 + 1e4 / self._changes**2

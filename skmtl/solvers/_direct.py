@@ -15,13 +15,12 @@ from skmtl.solvers._memory import memory_limit
 
 
 class DirectSolver(NewtonSolver):
-    """Newton steps that are exact, by ``Elimination``, or as good as needed.
+    """Compute Newton steps by ``Elimination``, exactly or to the accuracy needed.
 
-    Where a row has one prediction the elimination of the tasks gives the step. Where it has K,
-    their curvatures are tied to each other: every class is eliminated by itself, and conjugate
-    gradients add what ties the classes (``JointSystem``), as they do for the links of a graph
-    (``GraphSystem``). With fewer rows than features in all, everything happens
-    in the space the rows span.
+    With one prediction per row the elimination of the tasks gives the step. With K, whose
+    curvatures are coupled, each class is eliminated separately as the preconditioner of conjugate
+    gradients (``JointSystem``); the same holds for coupling along a graph (``GraphSystem``). With
+    fewer rows than features in total, all is computed in the row space.
     """
 
     def __init__(self, problem, max_iter, tol):
@@ -31,7 +30,7 @@ class DirectSolver(NewtonSolver):
 
     @classmethod
     def objection(cls, problem):
-        """Return why this solver cannot take the problem, or None."""
+        """Return why this solver does not support the problem, or None."""
         reason = super().objection(problem)
         if reason is not None:
             return reason
@@ -39,13 +38,13 @@ class DirectSolver(NewtonSolver):
         if needed > limit:
             return (
                 f"its blocks would need about {needed / 2**30:.1f} GiB of memory, more than the "
-                f"{limit / 2**30:.1f} GiB that it may take"
+                f"limit of {limit / 2**30:.1f} GiB"
             )
         return None
 
     @cached_property
     def _basis(self):
-        """Orthonormal basis of the space that the rows span, or None if it may be all."""
+        """Orthonormal basis of the row space, or None with at least as many rows as features."""
         X = self.problem.data.X
         return row_space(X) if len(X) < X.shape[1] else None
 
@@ -72,7 +71,7 @@ class DirectSolver(NewtonSolver):
         if self._system is None:
             self._system = Elimination(data, problem.penalty)
         else:
-            self._system.take(data)
+            self._system.set_weights(data)
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
@@ -82,7 +81,7 @@ class DirectSolver(NewtonSolver):
             return self._system.step(coefficients, G, R)
         V, w = coefficients.V @ basis, coefficients.w @ basis
         moved = self._system.step(coefficients._replace(V=V, w=w), G @ basis, R)
-        # A center that is held may lie outside of what the rows span.
+        # A fixed center may lie outside the row space.
         w = coefficients.w if self.problem.penalty.fixed_center else moved.w @ basis.T
         return moved._replace(V=moved.V @ basis.T, w=w)
 

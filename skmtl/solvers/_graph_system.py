@@ -8,10 +8,10 @@ from skmtl.solvers._joint import JointSystem
 
 
 class GraphSystem(JointSystem):
-    """Conjugate gradients, preconditioned with the tasks' blocks around a center.
+    """Solve by conjugate gradients, preconditioned with the tasks' blocks around a center.
 
-    A star whose links are as strong as all those of a task together takes the place of the graph:
-    its ``Elimination`` is exact where all pairs are linked, and takes out the blocks elsewhere.
+    The preconditioner is the ``Elimination`` for a star that replaces the graph, each link of
+    which has the summed weight of a task's links: exact for a complete graph, else block-diagonal.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class GraphSystem(JointSystem):
     """
 
     def set_up(self, derivative, rtol):
-        """Take the curvature at these derivatives; solve to the relative residual ``rtol``."""
+        """Store the curvature at these derivatives, and the relative residual ``rtol`` of steps."""
         self._derivative, self._rtol = derivative, rtol
         data, loss = self._problem.data, self._problem.loss
         curved = [data]

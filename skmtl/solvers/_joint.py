@@ -10,12 +10,12 @@ from skmtl.penalties import Coefficients
 
 
 class JointSystem:
-    """Eliminate the tasks class by class, and tie the classes by conjugate gradients.
+    """Solve for all classes by conjugate gradients, preconditioned by one elimination per class.
 
-    The softmax couples the classes of a row by its curvature diag(p) - pp'. Its diagonal leaves
-    K independent systems, each an ``Elimination``; they precondition the whole one. Adding the
-    same to all classes changes no probability: steps sum to zero over the classes, which also
-    keeps conjugate gradients out of directions that only the penalty sees.
+    The curvature diag(p) - pp' of the softmax couples the classes of a row. Its diagonal gives K
+    independent systems, each an ``Elimination``, that precondition the whole one. Adding the same
+    to all classes changes no probability: steps sum to zero over the classes, which keeps
+    conjugate gradients out of the null space of the loss.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class JointSystem:
 
     def __init__(self, problem):
         self._problem = problem
-        self._eliminations = self._centering = None  # one per class, of a curvature some steps old
+        self._eliminations = self._centering = None  # one per class, of this or an earlier step
         self._n_iter = 0  # of the last step
         self._present, self._components = problem.data.present, None
         if self._present is not None:
@@ -35,11 +35,11 @@ class JointSystem:
             self._components = connected_components(linked, directed=False)[1]
 
     def set_up(self, derivative, rtol):
-        """Take the curvature at these derivatives; solve to the relative residual ``rtol``."""
+        """Store the curvature at these derivatives, and the relative residual ``rtol`` of steps."""
         self._derivative, self._rtol = derivative, rtol
         data = self._problem.data
-        # To factor the blocks anew costs about as much as d / 8 iterations: as long as they are
-        # fewer, systems of an older curvature precondition well enough.
+        # Factoring the blocks costs about d / 8 iterations: while a step takes fewer, keep the
+        # preconditioner of an older curvature.
         if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 8:
             return
         curvature = self._problem.loss.curvature(derivative)
@@ -49,8 +49,8 @@ class JointSystem:
         distinct = [Elimination(part, penalty) for part in curved]
         repeats = len(derivative) // len(distinct)
         if distinct[0].follows and not penalty.fixed_center:
-            # Where the center follows the tasks it is found last: what the data do not see would
-            # pile up in conjugate gradients.
+            # A center that is computed from the tasks comes last: its null space would add up in
+            # conjugate gradients.
             self._centering = distinct * repeats
             fixed_intercept = penalty.fixed_intercept or any(
                 part.intercept_follows for part in distinct
@@ -73,7 +73,7 @@ class JointSystem:
                 problem.loss, self._derivative, direction.W, direction.intercept
             )
             curvature = direction.dot(problem.gradient(direction, *product))
-            if not curvature > 0:  # rounding, in a direction that the data do not see
+            if not curvature > 0:  # rounding, in the null space
                 break
             length = size / curvature
             point = point.plus(direction.times(length))
@@ -89,7 +89,7 @@ class JointSystem:
         return self._apart(self._eliminations, point, G, R)
 
     def _apart(self, eliminations, point, G, R):
-        """Return the step that every class would take by itself."""
+        """Return the steps of the eliminations, one class at a time."""
         steps = [
             elimination.step(Coefficients(*parts), G_k, R_k)
             for elimination, G_k, R_k, *parts in zip(eliminations, G, R, *point, strict=True)
@@ -98,7 +98,7 @@ class JointSystem:
         return self._balanced(moved.plus(point.times(-1.0)))
 
     def _balanced(self, step):
-        """Return the step without what it adds to all classes of a task, or of the center."""
+        """Return the step minus its mean over the classes of a task, or of the center."""
         if self._present is None:
             return Coefficients(*(part - part.mean(axis=0) for part in step))
         V, q, w, c = (part.copy() for part in step)

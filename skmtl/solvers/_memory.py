@@ -1,4 +1,4 @@
-"""What a solver may take of the machine."""
+"""Memory available to solvers."""
 
 import os
 from pathlib import Path

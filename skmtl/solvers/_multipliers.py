@@ -8,7 +8,7 @@ from skmtl._optimize import stationary_share
 
 _CG_ITER = 300
 _CG_RTOL = 1e-6
-_WHOLE = 600  # size of a system that is factored where conjugate gradients fail
+_WHOLE = 600  # largest system that is factored if conjugate gradients fail
 _DAMPING = 0.01  # of a Newton step, as a share of the metric, far from the solution
 _ROUNDING = 1e-12  # relative residual below which a Newton step is noise
 _STEEPER = 5.0  # factor of rho
@@ -18,10 +18,10 @@ _STEEPEST = 1e4  # rho over that of ADMM, at most
 class Multipliers:
     """Minimize the augmented Lagrangian of ``Copies`` over the coefficients jointly.
 
-    Where ADMM goes through loss and penalty in turn, here the copies are eliminated: what is left
-    of each is smooth, with a second derivative ``rho M (I - J)``, J that of the prox. Newton steps
-    on it, by conjugate gradients with the tasks' own blocks as preconditioner, do not mind ill
-    conditioning. They pay where ADMM is slow and near the solution, where few are needed.
+    Eliminating the copies leaves the Moreau envelope of each term, with second derivative
+    ``rho M (I - J)``, J the derivative of the prox. Semismooth Newton steps, by conjugate gradients
+    preconditioned with the tasks' blocks, are robust to ill conditioning. They are used where ADMM
+    is slow, and near the solution, where few are needed.
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ class Multipliers:
         self._whole = False
 
     def run(self, accuracy, limit):
-        """Go on until both relative residuals are at most ``accuracy``; return the steps taken."""
+        """Iterate until both relative residuals are at most ``accuracy``; return the step count."""
         copies, mild = self._copies, self._copies.rho
         copies.rho, last_gap = copies.steep_rho or mild, np.inf
         P = np.array([part[0] for part in copies.Z])
         for count in range(1, limit + 1):  # noqa: B007
             gradient, Z, U, gap, size = self._evaluate(P)
-            pull = copies.pull(U)
-            rest = copies.norm(gradient, -1) / pull
-            enough = min(0.1 * copies.rho * gap / pull, 1e-2)
+            scale = copies.dual_scale(U)
+            rest = copies.norm(gradient, -1) / scale
+            enough = min(0.1 * copies.rho * gap / scale, 1e-2)
             if rest <= max(enough, 0.1 * accuracy, _ROUNDING):
                 copies.Z, copies.U = Z, U
                 copies.primal, copies.dual = gap / (size or 1.0), rest
@@ -74,7 +74,7 @@ class Multipliers:
         return count
 
     def _evaluate(self, P):
-        """Return gradient, copies, subgradients, the gap between P and copies, and their size."""
+        """Return gradient, copies, subgradients, norm of P minus copies, and norm of the copies."""
         copies = self._copies
         loss = self._model.product(P.sum(axis=0)) - self._linear
         pairs = [
@@ -88,7 +88,7 @@ class Multipliers:
         return gradient, Z, U, gap, copies.norm((z for part in Z for z in part), 1)
 
     def _newton(self, P, gradient, share, damping):
-        """Return the Newton step, solved to a tenth of ``share``."""
+        """Return the Newton step, to the relative residual ``share / 10``."""
         copies = self._copies
         M = copies.rho * copies.metric
         parts = [
@@ -122,7 +122,7 @@ class Multipliers:
         return step.reshape(P.shape)
 
     def _solved(self, product, gradient):
-        """Return the solution by a factor of the whole system, column by column."""
+        """Return the solution by factoring the whole system, formed column by column."""
         A = np.array([product(unit) for unit in np.eye(gradient.size)])
         step = SymmetricSolver(0.5 * (A + A.T)).solve(-gradient.ravel())
         return step.reshape(gradient.shape)

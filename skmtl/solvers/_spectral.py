@@ -1,4 +1,4 @@
-"""The quadratic model of a loss, in the eigenvectors of every task's block."""
+"""Quadratic models of a loss, in the eigenvectors of every task's block or matrix-free."""
 
 from functools import cached_property
 from itertools import combinations, product
@@ -16,18 +16,18 @@ _DENSE = 256
 
 
 class SpectralModel:
-    """``1/2 A'HA - <P, A>`` of augmented coefficients A (T, d + 1), the level behind the features.
+    """Model ``1/2 A'HA - <P, A>`` in augmented coefficients A (T, d + 1), the intercept last.
 
-    Every block is factored once, ``M^-1/2 H M^-1/2 = Q diag(e) Q'`` with as many eigenvectors as
-    the task has rows, at most: ``H + rho M`` then is solved for any rho by two products. Tasks
-    with equal rows share a factor.
+    Every block is factored once, ``M^-1/2 H M^-1/2 = Q diag(e) Q'``, with at most one more
+    eigenvector than the task has rows; ``H + rho M`` is then solved for any rho by two products.
+    Tasks with equal rows share a factor.
 
     Parameters
     ----------
     data : TaskData
         Features, and the curvatures as weights.
     metric : ndarray of shape (T, d + 1) or (T, d)
-        The diagonal M; without levels they are not there.
+        The diagonal M; (T, d) without intercepts.
     """
 
     def __init__(self, data, metric):
@@ -76,7 +76,7 @@ class SpectralModel:
         return out
 
     def solve(self, right, rho, start=None, accuracy=None):
-        """Return ``(H + rho M)^-1 right``; exact, wherever it starts."""
+        """Return ``(H + rho M)^-1 right``, exactly; ``start`` and ``accuracy`` are ignored."""
         scaled = self._flat(right) / self._root
         solution = self._apply(scaled, lambda e: 1.0 / (e + rho), 1.0 / rho)
         return self._shaped(solution / self._root)
@@ -86,9 +86,9 @@ class SpectralModel:
         return self._shaped(self._root * self._apply(self._root * self._flat(A), _same, 0.0))
 
     def preconditioner(self, blocks, rho, damping):
-        """Return what is near the inverse of ``H + rho M sum (I - J)``, J with these blocks.
+        """Return an approximate inverse of ``H + rho M sum (I - J)``, J with these blocks.
 
-        ``blocks`` has for each part and term those for the coefficients and for the levels.
+        ``blocks`` holds, for each part and term, those of the coefficients and of the intercepts.
         """
         H = self._blocks
         if H is None:
@@ -120,7 +120,7 @@ class SpectralModel:
 
     @cached_property
     def _blocks(self):
-        """H (T, D, D), or None where tasks share factors or it would be large."""
+        """H (T, D, D), or None if tasks share factors or D is large."""
         T, D = self._root.shape
         if any(place is not None for _, place, _, _ in self._parts) or D > _DENSE:
             return None
@@ -131,10 +131,10 @@ class SpectralModel:
 
 
 class JointModel(SpectralModel):
-    """The same where a row has K predictions: A is (K, T, d + 1), and blocks hold all classes.
+    """Model K predictions per row: A is (K, T, d + 1), and each block holds all classes.
 
-    The curvature ``diag(p) - pp'`` of the softmax is a sum over pairs of classes k < l of
-    ``p_k p_l (e_k - e_l)(e_k - e_l)'``: a Gram for each.
+    The curvature ``diag(p) - pp'`` of the softmax is the sum over pairs of classes k < l of
+    ``p_k p_l (e_k - e_l)(e_k - e_l)'``: one Gram per pair.
 
     Parameters
     ----------
@@ -202,12 +202,12 @@ def _full(data, groups, root):
 
 
 def _gram(data, blocks, n_columns):
-    """Return the Gram of each block, with a column of ones if there is one more, (B, D, D)."""
+    """Return the Gram of each block, with a column of ones if D = d + 1, (B, D, D)."""
     return data.moments(blocks).gram(intercept=n_columns > data.n_features)
 
 
 def _eigen(A, root):
-    """Return the eigenvectors and eigenvalues of blocks A (B, D, D), scaled by 1 / root (B, D)."""
+    """Return the eigenvectors and eigenvalues of blocks A (B, D, D), scaled by 1 / root."""
     A /= root[:, :, None]
     A /= root[:, None, :]
     values, Q = stacked_eigh(A)
@@ -215,7 +215,7 @@ def _eigen(A, root):
 
 
 def _thin(data, groups, root):
-    """Return the eigenvectors (B, D, r) of blocks of few rows, r the most of them, and (B, r)."""
+    """Return the eigenvectors (B, D, r), eigenvalues (B, r) of blocks of rank at most r."""
     parts = zip(groups.block, groups.scale, root, strict=True)
     blocks = [_few_rows(data, *part) for part in parts]
     rank = max(len(e) for _, e in blocks)
@@ -239,13 +239,13 @@ def _few_rows(data, block, scale, root):
 
 
 class MatrixFreeModel:
-    """The same model by products of X and vectors, where blocks would not fit or classes are tied.
+    """The same model by products of X and vectors, where blocks do not fit into memory.
 
     Parameters
     ----------
     problem : Problem
     derivative : ndarray or None
-        That of the `LossSums` where the curvature is taken.
+        That of the `LossSums` at which the curvature is evaluated.
     metric : ndarray of shape (T, d + 1) or (T, d)
     """
 
@@ -255,7 +255,7 @@ class MatrixFreeModel:
         self._problem, self._derivative, self._root = problem, derivative, np.sqrt(metric)
 
     def preconditioner(self, blocks, rho, damping):
-        """Return the metric's inverse."""
+        """Return the scaled inverse of the metric, a function."""
         return lambda r: r / ((1.0 + rho) * self._root**2)
 
     def product(self, A):
@@ -268,7 +268,7 @@ class MatrixFreeModel:
         return np.concatenate([G, R[..., None]], axis=-1) if A.shape[-1] > d else G
 
     def solve(self, right, rho, start, accuracy):
-        """Return ``(H + rho M)^-1 right`` to a relative accuracy, from a start, by CG."""
+        """Return ``(H + rho M)^-1 right`` by CG from ``start``, to a relative accuracy."""
         shape = right.shape
 
         def product(x):
@@ -287,9 +287,9 @@ class MatrixFreeModel:
 
 
 def quadratic_model(problem, derivative, data, metric):
-    """Return the model of a problem's loss: in eigenvectors where they fit into memory.
+    """Return the model of a problem's loss, in eigenvectors if they fit into memory.
 
-    ``data`` are the problem's, weighted by its curvatures where ``derivative`` is.
+    ``data`` are the problem's, weighted by the curvatures unless ``derivative`` is None.
     """
     n_columns, outputs = metric.shape[1], problem.loss.outputs
     if outputs:
