@@ -50,7 +50,7 @@ def test_a_task_with_one_class_stays_near_the_center(n_classes, solver):
     X, y = draw((40, 8, 60, 30), n_classes=n_classes)
     y[X[:, 0] == 1] = 0
     model = MeanRegularizedClassifier(20.0, task_column=0, solver=solver)
-    message = r"Only one class was seen in task 1: .*rest on the shared model"
+    message = r"Only one class was seen in task 1: .*towards those of the shared model"
     with pytest.warns(UserWarning, match=message):
         model.fit(X, y)
     own = X[X[:, 0] == 1]
@@ -77,7 +77,7 @@ def test_free_intercepts_of_one_class_are_named_and_finite(seed, size, n_classes
     model = SharedL2Classifier(task_column=0, solver=solver)
     messages = messages_of(model, X, y)
     assert len(messages) == 1, messages  # the only thing that is wrong
-    assert "Only one class was seen in task 1: free intercepts leave" in messages[0]
+    assert "Only one class was seen in task 1: unpenalized intercepts set" in messages[0]
     assert "MeanRegularizedClassifier" in messages[0]
     assert model.optimality_ <= model.tol
     assert np.isfinite(model.coef_).all()
@@ -136,7 +136,7 @@ def test_separable_tasks_are_named(seed, quasi, n_classes):
         X[at, 1], y[at] = cuts[0], [0, 1]
     messages = messages_of(SharedL2Classifier(0.0, task_column=0), X, y)
     assert len(messages) == 1, messages
-    assert "The features separate classes of task 1, and nothing penalizes" in messages[0]
+    assert "The features separate classes of task 1, and no penalty keeps" in messages[0]
     model = SharedL2Classifier(0.0, task_column=0)
     messages_of(model, X, y)
     assert np.isfinite(model.coef_).all()
@@ -153,7 +153,7 @@ def test_separable_in_all_tasks_at_once(n_classes):
     for model in [PooledClassifier(0.0), MeanRegularizedClassifier(0.0, alpha_intercept=0.0)]:
         messages = messages_of(model.set_params(task_column=0), X, y)
         assert len(messages) == 1, messages
-        assert "The features separate classes of tasks 0, 1, and nothing" in messages[0]
+        assert "The features separate classes of tasks 0, 1, and no penalty" in messages[0]
         assert np.isfinite(model.coef_).all()
         assert model.score(X, y) == 1
 

@@ -141,5 +141,5 @@ def test_classifier_as_an_estimator():
     search = GridSearchCV(clone(model), {"alpha": [1.0, "auto"]}, cv=folds)
     search.fit(rows.long, rows.y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    with pytest.raises(ValueError, match="takes two classes, and the data have 3"):
+    with pytest.raises(ValueError, match="requires two classes, and the data have 3"):
         fit_classes(Rows(rows.X, rows.y + (rows.X[:, 0] > 1), rows.codes), **AUTO)

@@ -82,7 +82,7 @@ def test_what_the_data_cannot_tell():
         MeanRegularizedRegressor("auto").fit(rows.X, rows.y)
     with pytest.raises(ValueError, match="each of the 59 tasks has one row"):
         fit(Rows(rows.X[:59], rows.y[:59], np.arange(59)), **AUTO)
-    with pytest.raises(ValueError, match="fit_intercept=False: there are no levels"):
+    with pytest.raises(ValueError, match="fit_intercept=False: there are no intercepts"):
         fit(rows, alpha_intercept="auto", fit_intercept=False)
     with pytest.raises(ValueError, match="leaves nothing to estimate variances from"):
         fit(Rows(rows.X[:4], rows.y[:4], np.array([0, 0, 1, 1])), **AUTO)

@@ -1,4 +1,4 @@
-"""Where the strength of a norm begins to leave nothing."""
+"""Smallest penalty weight at which the minimizer of a norm is zero."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,23 +14,23 @@ from skmtl.solvers import SOLVERS
 
 _TOL = 1e-12
 _MAX_ITER = 10_000
-_GOOD = 1e-6  # optimality that is not for rounding's sake above the tolerance
+_GOOD = 1e-6  # largest optimality that rounding errors explain
 
 
 def alpha_max(
     estimator: Estimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Return the smallest ``alpha`` at which the penalty of an estimator leaves nothing.
+    """Return the smallest ``alpha`` at which the penalized part of the coefficients is zero.
 
-    There and beyond, what the penalty is a norm of is zero: all coefficients (`L1`, `L21`,
-    `TaskL2`, `TraceNorm`), or all differences between tasks (`RobustMean`, `NetworkLasso`,
-    `TemporalFused`). A grid for a search goes from it downwards:
+    That part is all coefficients (`L1`, `L21`, `TaskL2`, `TraceNorm`), or all differences between
+    tasks (`RobustMean`, `NetworkLasso`, `TemporalFused`); it is zero for larger ``alpha`` too. A
+    grid for a search goes from it downwards:
     ``alpha_max(model, X, y) * np.geomspace(1, 1e-3, 20)``.
 
     Parameters
     ----------
     estimator : ADMMRegressor or ADMMClassifier
-        Whatever its ``alpha`` is. Ridge terms beside a norm of all coefficients do not matter.
+        Its ``alpha`` is ignored. Ridge terms added to a norm of all coefficients do not matter.
     X : dataframe or array-like of shape (n_samples, n_features)
         As in ``fit``.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
@@ -41,14 +41,14 @@ def alpha_max(
     Returns
     -------
     float
-        The dual norm of the gradient of the loss, at the fit without what the norm penalizes.
+        Dual norm of the gradient of the loss, at the fit whose penalized part is zero.
 
     Raises
     ------
     TypeError
         If the estimator has no penalty to choose.
     ValueError
-        If the penalty is no norm, or one of differences beside a ridge.
+        If the penalty is not a norm, or is a norm of differences plus a ridge.
 
     Examples
     --------
@@ -72,16 +72,16 @@ def alpha_max(
 
 
 def _alpha_max(model, problem):
-    """Return the strength for a problem of the model."""
+    """Return the penalty weight for a problem of the model."""
     penalty = problem.penalty
     kinds = [norm.null_set for norm in penalty.norms()]
     if None in kinds:
         hard, name = penalty.hard(), "admm"
     else:
         shared = 0.0 if "pooled" in kinds else np.inf
-        tied = np.full(problem.data.n_tasks, np.inf)
+        alpha = np.full(problem.data.n_tasks, np.inf)
         intercepts = penalty.alpha_intercept if model.fit_intercept else np.inf
-        hard, name = MeanCoupling(tied, shared, intercepts, penalty.fixed_intercept), "direct"
+        hard, name = MeanCoupling(alpha, shared, intercepts, penalty.fixed_intercept), "direct"
     null_set = Problem(problem.data, problem.loss, hard)
     data = problem.data
     start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
@@ -90,7 +90,7 @@ def _alpha_max(model, problem):
     result = penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
         raise ValueError(
-            f"There is no alpha_max of {model.penalty!r} on these data: a strength is 0, or the "
-            "fit without what it penalizes has no finite solution (separable classes)."
+            f"There is no alpha_max of {model.penalty!r} on these data: a penalty weight is "
+            "0, or the fit at alpha=inf has no finite solution (separable classes)."
         )
     return result

@@ -1,4 +1,4 @@
-"""One ``fit`` for all linear models."""
+"""Fit, predict and adapt: what all linear models share."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -36,19 +36,19 @@ _STRIP = 2**16  # rows predicted at a time
 
 
 class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
-    """Base of the linear models: reads the data, solves the problem, keeps the attributes.
+    """Base of the linear models: read the data, solve the problem, store the attributes.
 
-    A model is two hooks: ``_loss`` and ``_penalty``.
+    A model defines two hooks, ``_loss`` and ``_penalty``.
     """
 
     _has_center = True
-    _alternative: str  # a model of the same kind that has a center, for messages
+    _alternative: str  # a model of the same kind with a center, for messages
     _by_task: tuple[str, ...] = ("coef_", "intercept_", "task_counts_", "task_weight_")
-    _progress = None  # what callbacks are told, while fit runs
-    _split = None  # how the penalty saw the last solution, for a warm start
-    _strengths = None  # what the data told of "auto" in the last fit
+    _progress = None  # progress reported to callbacks, while fit runs
+    _split = None  # copies of the last solution in the penalty terms, for a warm start
+    _penalty_weights = None  # estimated for "auto" in the last fit
     # parameters that cannot change after fit
-    _settled: tuple[str, ...] = ("task_column", "fit_intercept")
+    _frozen: tuple[str, ...] = ("task_column", "fit_intercept")
 
     @abstractmethod
     def _loss(self, rows):
@@ -60,15 +60,15 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _read_target(self, y, X, *, wide):
-        """Return the target, checked."""
+        """Return the validated target."""
 
     def _encode(self, rows, *, reset):
-        """Return the rows with the target that the loss takes, and their weights with it."""
+        """Return the rows with the target encoded for the loss, and their weights."""
         return rows
 
     @abstractmethod
     def _target_offset(self, y):
-        """Return what to subtract from the target before fitting; the levels take it up."""
+        """Return the offset subtracted from the target before fitting; intercepts absorb it."""
 
     @reporting_fit
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -79,8 +79,8 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         X : dataframe or array-like of shape (n_samples, n_features)
             Features and, in the long form, the column of task labels.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target; two-dimensional in the wide form, where a regressor takes NaN for what was not
-            observed, and a classifier a complete indicator of 0 and 1.
+            Target; two-dimensional in the wide form, where a regressor accepts NaN for missing
+            values, and a classifier requires a complete indicator of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; rows of weight zero count as absent.
 
@@ -96,16 +96,18 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return self
 
     def _keep_fit(self, fit, found):
-        """Keep a ``Fit`` and what was found with it as attributes; warn of what it leaves open."""
+        """Store a ``Fit`` and the attributes found with it; warn if it is not well determined."""
         rows, problem, offset, solution = fit.rows, fit.problem, fit.offset, fit.solution
         self._warn_of_convergence(fit.solver, solution)
-        self._warn(solution, problem, rows)  # as an error, it leaves the last fit as it was
+        self._warn(
+            solution, problem, rows
+        )  # before storing: raised as an error, it keeps the last fit
         self._split = solution.split if self.warm_start else None
-        self._strengths = fit.strengths
+        self._penalty_weights = fit.penalty_weights
         center = problem.data.center
         self._wide, self._feature_mean = rows.y.ndim == 2, center
         self._mean_total = rows.totals.mean()
-        self._fitted_with = {name: getattr(self, name) for name in self._settled}
+        self._fitted_with = {name: getattr(self, name) for name in self._frozen}
         self._keep_target(rows)
         self.tasks_, self.task_counts_ = rows.tasks, rows.counts
         self._keep_weights(rows, found)
@@ -117,25 +119,25 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         self._keep(solution, problem)
 
     def _fit_once(self, rows, task_weight=None, center=None, last=None):
-        """Return the ``Fit`` of the rows; nothing is kept, and nothing warned of.
+        """Return the ``Fit`` of the rows, without storing or warning.
 
-        ``task_weight`` (T,) and ``center`` (d,) take the place of the model's own; ``last`` is a
-        fit of the same rows to start from.
+        ``task_weight`` (T,) and ``center`` (d,) replace the model's own; ``last`` is a fit of the
+        same rows to start from.
         """
         rows, problem, offset = self._prepare(rows, task_weight=task_weight, center=center)
-        problem, strengths = self._find_strengths(rows, problem, last)
+        problem, penalty_weights = self._estimate_penalty_weights(rows, problem, last)
         name = self._choose_solver(problem)
         start, split = self._start(name, problem, rows, offset, last)
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
-        fit = partial(Fit, rows, problem, offset, solver, strengths=strengths)
+        fit = partial(Fit, rows, problem, offset, solver, penalty_weights=penalty_weights)
         if self._progress is not None:
             watch(self, solver, fit)
         return fit(solver.solve(start, split))
 
     def _fit_again(self, last, start, tol):
-        """Return the ``Fit`` of the rows of the last one with the strengths of now.
+        """Return the ``Fit`` of the rows of the last one with the current penalty weights.
 
-        That starts from some coefficients; ``tol`` takes the place of the model's own.
+        It starts from the coefficients ``start``; ``tol`` replaces the model's own.
         """
         problem = last.problem.with_penalty(self._penalty(last.rows.tasks))
         name, split = self._choose_solver(problem), last.solution.split
@@ -161,7 +163,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return start, split
 
     def _keep_weights(self, rows, found):
-        """Keep the weights of the tasks, and what was found with them, a dict of attributes."""
+        """Store the task weights, and the attributes found with them, a dict."""
         for name in ADAPTED:
             self.__dict__.pop(name, None)
         self.task_weight_ = rows.task_weight
@@ -169,18 +171,18 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             setattr(self, name, value)
 
     def _keep_coefficients(self, solution, problem, offset):
-        """Keep the coefficients of the tasks and their intercepts, in the units of the data."""
+        """Store the coefficients and intercepts of the tasks, in the units of the data."""
         W, outputs = solution.coefficients.W, problem.loss.outputs
         intercept = self._predicted_intercept(solution.coefficients, problem)
         self.coef_ = _swapped(W, outputs)
         self.intercept_ = _swapped(intercept + offset - W @ problem.data.center, outputs)
 
     def _public(self, part, problem):
-        """Return (K, T, ...) as users see it, (T, K, ...)."""
+        """Return (K, T, ...) in the layout of public attributes, (T, K, ...)."""
         return _swapped(part, problem.loss.outputs)
 
     def _keep_target(self, rows):
-        """Keep what the target was found to be."""
+        """Store attributes of the target, such as the classes."""
 
     def _raw_prediction(self, X):
         """Return x . w + b with each row's own task: (n,), (n, K) or, in the wide form, (n, T)."""
@@ -201,7 +203,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
                 raise ValueError(message)
             if self.handle_unknown == "warn":
                 warn(f"{message} Now the shared model is used.")
-            # Code -1 finds the center behind the last task.
+            # Code -1 indexes the center, appended after the last task.
             coef = np.concatenate([coef, self.shared_coef_[None]])
             intercept = np.concatenate([intercept, np.asarray(self.shared_intercept_)[None]])
         z = np.empty((len(X), *intercept.shape[1:]))
@@ -213,11 +215,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return z
 
     def _prediction_intercept(self):
-        """Return the intercepts that predictions are made with."""
+        """Return the intercepts used in predictions."""
         return self.intercept_
 
     def _remedies(self):
-        """Return what a user can do about tasks that fit did not see."""
+        """Return the remedies for tasks that are not in fit, for messages."""
         remedies = []
         if self._has_center:
             remedies.append("handle_unknown='shared' to predict them by the shared model")
@@ -226,7 +228,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return remedies or [f"a model with a shared part, such as {self._alternative}"]
 
     def _adapt(self, X, y, sample_weight):
-        """Return a copy with the tasks of these rows fitted given the center."""
+        """Return a copy with the tasks of these rows fitted at the fixed center."""
         check_is_fitted(self)
         if self.task_column is None:
             raise ValueError(
@@ -238,8 +240,8 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         for name in ("alpha", "task_weight"):
             if np.ndim(getattr(self, name)) > 0:
                 raise ValueError(
-                    f"{name} is an array in the order of the tasks of fit, which says nothing "
-                    "about others. To adapt, set it to a number or to a dict with every label."
+                    f"{name} is an array in the order of the tasks of fit and has no entries for "
+                    "others. To adapt, set it to a number or to a dict with every label."
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
         with blas_threads_for(rows.work):
@@ -263,20 +265,20 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return adapted
 
     def _fit_held(self, rows, task_weight=None):
-        """Return the ``Fit`` of the rows given the center of the last fit."""
+        """Return the ``Fit`` of the rows with the center fixed at that of the last fit."""
         rows, problem, offset = self._prepare(rows, task_weight=task_weight, fitted=True)
         problem = problem.with_penalty(problem.penalty.hold_center())
         center = self._feature_mean
         intercept = self.shared_intercept_ + self.shared_coef_ @ center
         start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
         start = start._replace(w=self.shared_coef_, c=np.asarray(intercept - offset))
-        # Copies of the coefficients know nothing of a center that is held.
+        # ADMM does not support a fixed center.
         name = "direct" if self.solver == "admm" else self._choose_solver(problem)
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
         return Fit(rows, problem, offset, solver, solver.solve(start))
 
     def _check_parameters(self):
-        """Refuse parameters that no data could make right."""
+        """Raise on parameters that are invalid for any data."""
         choices = ["error", "shared", "warn"]
         if self.handle_unknown not in choices:
             raise ValueError(
@@ -302,7 +304,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"tol must be a number between 0 and 1, got {self.tol!r}.")
 
     def _check_unchanged(self):
-        """Refuse a model whose parameters no longer say what it was fitted with."""
+        """Raise if parameters have changed that must stay as they were in fit."""
         for name, fitted in self._fitted_with.items():
             if getattr(self, name) != fitted:
                 raise ValueError(
@@ -310,10 +312,10 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
                 )
 
     def _prepare(self, rows, *, task_weight=None, center=None, fitted=False):
-        """Return the rows, the problem they pose and the offset taken off the target.
+        """Return the rows, their problem and the offset subtracted from the target.
 
-        ``task_weight`` and ``center`` take the place of the model's weights and of the weighted
-        mean. ``fitted`` takes that mean, and what else the data tell, from the last fit.
+        ``task_weight`` and ``center`` replace the model's weights and the weighted feature mean.
+        ``fitted`` reuses that mean, and all else estimated from the data, from the last fit.
         """
         given = task_weight is not None
         task_weight = read_task_weights(task_weight if given else self.task_weight, rows.tasks)
@@ -333,28 +335,28 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         data = rows.task_data(task_weight, offset, center, self._class_mask(rows, penalty))
         return rows, Problem(data, self._loss(rows), penalty), offset
 
-    def _find_strengths(self, rows, problem, last):
-        """Return the problem with the strengths that the data tell, and these, None without any.
+    def _estimate_penalty_weights(self, rows, problem, last):
+        """Return the problem with estimated penalty weights, and these, or None without "auto".
 
-        ``last`` is a fit of the same rows, or None. Nothing is kept: they travel with the ``Fit``.
+        ``last`` is a fit of the same rows, or None. They are stored in the ``Fit`` only.
         """
         return problem, None
 
     def _class_mask(self, rows, penalty):
-        """Return what rules out classes, added to the levels of the tasks, or None."""
+        """Return the class mask, added to the centered intercepts of the tasks, or None."""
         return
 
     def _predicted_intercept(self, point, problem):
-        """Return the levels that the model predicts with, of the solution found."""
+        """Return the centered intercepts used in predictions, of the solution."""
         return point.intercept
 
     def _last_solution(self, problem, rows, offset, default):
-        """Return the last solution, where it is one of the same tasks, features and classes."""
+        """Return the last solution if it has the same tasks, features and classes."""
         data, penalty = problem.data, problem.penalty
         if not hasattr(self, "coef_") or not self._same_target(rows):
             return default
         outputs = problem.loss.outputs
-        own = self.task_counts_ > 0  # others are latent
+        own = self.task_counts_ > 0  # the others are latent
         coef, intercept = self.coef_[own], self.intercept_[own]
         if coef.shape != _swapped(default.V, outputs).shape or not np.array_equal(
             self.tasks_[own], rows.tasks
@@ -362,7 +364,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             return default
         w, c = default.w, default.c
         if self._has_center and penalty.alpha_shared > 0:
-            w = self.shared_coef_  # without a penalty it must not bring what the data leave open
+            w = self.shared_coef_  # unpenalized: its part in the null space would persist
         if self._has_center:
             c = self.shared_intercept_ + self.shared_coef_ @ data.center - offset
         intercept = intercept + coef @ data.center - offset
@@ -371,11 +373,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return penalty.project(Coefficients(V, q, w, np.asarray(c)))
 
     def _same_target(self, rows):
-        """Return whether the target is of the kind of the last fit."""
+        """Return whether the target has the classes of the last fit."""
         return True
 
     def _choose_solver(self, problem):
-        """Return the name of the solver asked for, or of the first that takes the problem."""
+        """Return the solver requested, or with "auto" the first that supports the problem."""
         reasons = []
         for name in SOLVERS if self.solver == "auto" else [self.solver]:
             reason = SOLVERS[name].objection(problem)
@@ -385,10 +387,10 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         raise ValueError(f"No solver can take this problem. {'; '.join(reasons)}.")
 
     def _warn(self, solution, problem, rows):
-        """Warn of what the rows leave open."""
+        """Warn where the solution is not well determined by the rows."""
 
     def _warn_of_convergence(self, solver, solution):
-        """Warn where the tolerance was not reached."""
+        """Warn if the tolerance was not reached."""
         if not (solution.converged or solution.exhausted or solution.stopped):
             name = next(name for name, kind in SOLVERS.items() if isinstance(solver, kind))
             warn(
@@ -405,5 +407,5 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
 
 
 def _swapped(part, outputs):
-    """Return (K, T, ...) as (T, K, ...), and the reverse, where there are K outputs."""
+    """Swap (K, T, ...) and (T, K, ...) if there are K outputs."""
     return np.ascontiguousarray(part.swapaxes(0, 1)) if outputs else part

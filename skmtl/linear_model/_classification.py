@@ -1,4 +1,4 @@
-"""What the classifiers share: classes, probabilities, and warnings about them."""
+"""Base of the classifiers: classes, probabilities, and warnings about them."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,16 +12,16 @@ from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.losses import LogisticLoss, MultinomialLoss
 from skmtl.solvers import runs_away
 
-_RULED_OUT = 36.0  # log-odds of a probability of 2e-16, that of classes ruled out
+_RULED_OUT = 36.0  # log-odds of the probability of excluded classes, 2e-16
 
 
 class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
     """Base of the classifiers: one log-odds for two classes, a softmax for more."""
 
     _alternative = "MeanRegularizedClassifier"
-    _coercive_parameter = "alpha"  # what keeps coefficients finite, for messages
+    _coercive_parameter = "alpha"  # the parameter that makes the objective coercive, for messages
     _by_task = (*LinearMultiTaskModel._by_task, "task_classes_")
-    _settled = ("task_column", "fit_intercept", "task_classes")
+    _frozen = ("task_column", "fit_intercept", "task_classes")
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict the most probable class, with each row's own task.
@@ -60,7 +60,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return softmax(z, axis=1) if z.ndim == 2 else np.column_stack([expit(-z), expit(z)])
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
-        """Return the logarithm of ``predict_proba``, exact also where that is next to zero.
+        """Return the logarithm of ``predict_proba``, accurate also near zero.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         -------
         ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_tasks)
             With two classes the log-odds of the second, one column per task in the wide form;
-            with more, one column per class. Classes that are ruled out are 36 below the others, a
+            with more, one column per class. Excluded classes are 36 below the others, a
             probability of 2e-16.
         """
         return self._log_odds(X)
@@ -123,7 +123,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return rows.of_classes(classes, codes, class_weight)
 
     def _rules_out(self, penalty):
-        """Return whether classes that a task lacks are ruled out there."""
+        """Return whether classes that are absent from a task are excluded there."""
         return self.task_classes == "seen" or penalty.alpha_intercept == 0
 
     def _class_mask(self, rows, penalty):
@@ -137,8 +137,8 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         intercept, class_mask = point.intercept, problem.data.class_mask
         if self.task_classes == "seen" or class_mask is None:
             return intercept
-        # Free levels of classes that a task lacks have their optimum at infinity: far enough
-        # below the others that no row that was fitted sees the difference.
+        # Unpenalized intercepts of classes absent from a task diverge. A finite value replaces
+        # them, low enough that probabilities of all fitted rows stay the same.
         reach = np.abs(point.W) @ np.abs(problem.data.X).max(axis=0)
         if intercept.ndim == 1:
             return np.where(
@@ -152,11 +152,11 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return self.intercept_ if class_mask is None else self.intercept_ + class_mask.T
 
     def _probability_scores(self, X):
-        """Return what probabilities are made of, which are zero only in ``"seen"``."""
+        """Return the scores of probabilities; only ``"seen"`` allows probability zero."""
         return self._raw_prediction(X) if self.task_classes == "seen" else self._log_odds(X)
 
     def _log_odds(self, X):
-        """Return ``_raw_prediction``, finite also for classes that are ruled out."""
+        """Return ``_raw_prediction``, finite also for excluded classes."""
         z = self._raw_prediction(X)
         if self._wide or z.ndim == 1:
             return np.where(np.isinf(z), np.sign(z) * _RULED_OUT, z)
@@ -184,26 +184,27 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         separated &= runs_away(solution, self.max_iter, self.tol)
         if separated.any():
             warn(
-                f"The features separate classes of {_named(rows.tasks[separated])}, and nothing "
-                "penalizes coefficients that grow without bound: they were stopped on the way, "
-                f"and their size means nothing. Raise {self._coercive_parameter}."
+                f"The features separate classes of {_named(rows.tasks[separated])}, and no penalty "
+                "keeps their coefficients finite: they were stopped while growing, and their size "
+                f"is arbitrary. Raise {self._coercive_parameter}."
             )
 
     def _warn_of_single_classes(self, rows, penalty):
         single = rows.has_class.sum(axis=1) == 1
         if np.isinf(penalty.alpha_intercept):
-            single &= np.ravel(penalty.free().V) > 0  # others have nothing of their own
+            single &= np.ravel(penalty.free().V) > 0  # the others have no coefficients of their own
         if not single.any():
             return
         if self.task_classes == "seen":
             fate = "with task_classes='seen' it is always predicted there"
         elif penalty.alpha_intercept == 0:
             fate = (
-                "free intercepts leave other classes no chance there. A model with a center and "
-                f"alpha_intercept > 0, such as {self._alternative}, learns it from the other tasks"
+                "unpenalized intercepts set the probability of other classes to zero there. A "
+                f"model with a center and alpha_intercept > 0, such as {self._alternative}, "
+                "estimates it from the other tasks"
             )
         elif self._has_center and (penalty.alpha[single] > 0).all():
-            fate = "probabilities there rest on the shared model, to which the penalty draws them"
+            fate = "the penalty shrinks probabilities there towards those of the shared model"
         else:
             fate = "only the penalty keeps probabilities there from 0 and 1"
         warn(f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.")
@@ -215,10 +216,10 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
 
 
 def class_mask_of(has_class):
-    """Return what rules out the classes that tasks did not see (T, K), added to their levels.
+    """Return the class mask, added to centered intercepts, of the classes of each task (T, K).
 
-    That is -inf for each of more than two classes, (K, T), and -inf or inf for the second or the
-    first of two, (T,); None where there is nothing to rule out.
+    With more than two classes it is (K, T), -inf for each absent class; with two it is (T,), -inf
+    if the second is absent and inf if the first is. None if no class is absent.
     """
     if has_class.all():
         return None

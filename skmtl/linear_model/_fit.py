@@ -1,4 +1,4 @@
-"""One solution, with what it is a solution of."""
+"""A solution with its problem."""
 
 from typing import NamedTuple
 
@@ -8,17 +8,17 @@ from skmtl.solvers import NewtonSolver, Solution
 
 
 class Fit(NamedTuple):
-    """One solution of the rows with given task weights, which are those of ``rows``."""
+    """Store the solution of a problem, with the rows and their task weights."""
 
     rows: NamedTuple
     problem: Problem
     offset: float
     solver: NewtonSolver
     solution: Solution
-    strengths: tuple | None = None  # those that the data told
+    penalty_weights: tuple | None = None  # estimated for "auto"
 
     def moved_to(self, center):
-        """Return the coefficients of the same predictions where the features are centered there."""
+        """Return the coefficients of the same predictions for features centered at ``center``."""
         V, q, w, c = self.solution.coefficients
         shift = center - self.problem.data.center
         if not shift.any():
@@ -27,10 +27,10 @@ class Fit(NamedTuple):
         return self.problem.penalty.project(moved)
 
     def evaluation(self):
-        """Return the ``Evaluation`` of the solution, by the problem and not by the solver."""
+        """Return the ``Evaluation`` of the solution by the problem, not by the solver."""
         return self.problem.evaluate(self.solution.coefficients, self.solution.split)
 
     def null_losses(self):
-        """Return the weighted loss of each task (T,) where all coefficients are zero."""
+        """Return the weighted loss of each task (T,) at zero coefficients."""
         zeros = self.solution.coefficients.times(0.0)
         return self.problem.data.loss_sums(self.problem.loss, zeros.V, zeros.q).value

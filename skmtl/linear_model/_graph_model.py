@@ -1,4 +1,4 @@
-"""What the regressor and the classifier on graphs share."""
+"""Base of the regressor and the classifier on graphs."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from skmtl.tuning import ADAPTED_BY_TASK
 
 
 class GraphModel(LinearMultiTaskModel):
-    """A model whose tasks are coupled along a graph, latent tasks among them."""
+    """Base of models whose tasks, latent ones included, are coupled along a graph."""
 
     _has_center = False
     _coercive_parameter = "alpha_shared"
@@ -48,7 +48,7 @@ class GraphModel(LinearMultiTaskModel):
             self._add_latent(solution.coefficients, problem, offset)
 
     def _add_latent(self, point, problem, offset):
-        """Add the tasks without rows, as far as the graph names them."""
+        """Add the tasks without rows that the graph names."""
         nodes, W, intercept = problem.penalty.latent(point.W, point.intercept)
         labels = np.empty(len(nodes), dtype=object)
         labels[:] = [self._nodes[node] for node in nodes]
@@ -69,13 +69,14 @@ class GraphModel(LinearMultiTaskModel):
 
 
 def _smallest(point, problem):
-    """Return the coefficients without what neither rows nor penalty tell, nor levels make up for.
+    """Remove from the coefficients the null space of loss and penalty.
 
-    That moves all tasks alike whose coefficients are linked, and their levels with them.
+    These are directions in which predictions are constant once intercepts absorb the change. Tasks
+    with linked coefficients share one direction.
     """
     of_W, of_intercept = problem.penalty.components()
     W, q = point.W, point.q.copy()
-    # where levels alone are linked, each task has open directions of its own
+    # if only intercepts are linked, each task has null directions of its own
     component, open_part = of_W, _open_alike
     if problem.penalty.alpha_link == 0 and problem.penalty.alpha_intercept > 0:
         component, open_part = of_intercept, _open_apart
@@ -88,14 +89,14 @@ def _smallest(point, problem):
 
 
 def _open_alike(W, problem, tasks):
-    """Return what is open of W where all tasks move alike, and the shifts of their levels."""
+    """Return the part of W in the null space common to all tasks, and the intercept shifts."""
     data, penalty = problem.data, problem.penalty
     block, place = np.unique(data.block[tasks], return_inverse=True)
     H, mean, total = data.moments(block)
     if penalty.fixed_intercept:
         middle = np.zeros_like(mean)
     elif penalty.alpha_intercept == 0:
-        middle = mean  # each level follows by itself
+        middle = mean  # each intercept absorbs its own shift
     else:
         middle = np.broadcast_to(total @ mean / total.sum(), mean.shape)
     own = mean - middle
@@ -105,10 +106,10 @@ def _open_alike(W, problem, tasks):
 
 
 def _open_apart(W, problem, tasks):
-    """Return what is open of W where each task moves by itself, and the one shift of all levels.
+    """Return the part of W in the null space of each task, and the common intercept shift.
 
-    Within a task's open directions, the level follows one, ``reach``, and the others change no
-    prediction. What the first amount to is the shift at which the rest of W is smallest.
+    In the null space of a task, the intercept has to compensate along ``reach`` only; the
+    orthogonal directions change no prediction. The shift minimizes the norm of the remaining W.
     """
     block, place = np.unique(problem.data.block[tasks], return_inverse=True)
     H, mean, _ = problem.data.moments(block)
@@ -127,13 +128,14 @@ def _open_apart(W, problem, tasks):
 
 
 def _all_pairs(n_tasks, alpha, shared, alpha_intercept, held):
-    """Return the coupling to a center that links of all pairs by 1 / T amount to.
+    """Return the coupling to a center that is equivalent to links 1 / T between all pairs.
 
-    With ``W_t = mean + V_t`` they are ``alpha/2 sum ||V_t||^2``, to which ``shared`` adds itself
-    and ``T shared/2 ||mean||^2``; a center of strength b leaves ``T a b / (T a + b)`` of it.
+    With ``W_t = mean + V_t`` the links are ``alpha/2 sum ||V_t||^2``; ``shared`` adds
+    ``shared/2 sum ||V_t||^2 + T shared/2 ||mean||^2``. Minimized over the center, with penalty
+    weights a on the tasks and b on the center, the weight of the mean is ``T a b / (T a + b)``.
     """
     center = 0.0
     if shared > 0:
         center = n_tasks * shared * (1.0 + shared / alpha) if alpha > 0 else np.inf
-    tie = np.full(n_tasks, alpha + shared)
-    return MeanCoupling(tie, center, alpha_intercept, fixed_intercept=held)
+    deviation = np.full(n_tasks, alpha + shared)
+    return MeanCoupling(deviation, center, alpha_intercept, fixed_intercept=held)

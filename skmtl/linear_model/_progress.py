@@ -1,4 +1,4 @@
-"""What callbacks are told of a fit: every step of its solver, and the model as of then."""
+"""Report each iteration of a solver, and the model at it, to callbacks."""
 
 import copy
 import warnings
@@ -10,7 +10,7 @@ from skmtl.solvers import Solution
 
 @contextmanager
 def reporting(model, X, y, sample_weight):
-    """Tell the callbacks of a model that its fit begins and ends, and of what is in between."""
+    """Report the start, the parts and the end of a fit to the callbacks of a model."""
     progress = Progress(model, X, y, sample_weight)
     model._progress = progress if progress.watched else None
     try:
@@ -21,7 +21,7 @@ def reporting(model, X, y, sample_weight):
 
 
 def watch(model, solver, fit):
-    """Let callbacks follow a solver, and stop it.
+    """Report the iterations of a solver to callbacks, which can stop it.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def watch(model, solver, fit):
 
 
 def _fitted(model, fit):
-    """Return the attributes of the model, had it been fitted so far, a dict."""
+    """Return the attributes, a dict, of the model with this fit."""
     other = copy.copy(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""What the regressor and the classifier with penalties of one's own share."""
+"""Base of the regressor and the classifier with a penalty of choice."""
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -9,7 +9,7 @@ from skmtl.penalties import PENALTIES, Decomposed, StructuredPenalty, TaskPenalt
 
 
 class StructuredModel(LinearMultiTaskModel):
-    """A model whose penalty is a parameter, and which keeps what the penalty has found."""
+    """Base of models whose penalty is a parameter; they store its estimated structure."""
 
     _has_center = False
     _coercive_parameter = "alpha, or add a penalty such as Ridge(1e-3)"

@@ -1,4 +1,4 @@
-"""What is estimated from the data beside the coefficients: penalty weights and task weights."""
+"""Penalty weights and task weights estimated from the data."""
 
 from skmtl.tuning._adaptive import ADAPTED, ADAPTED_BY_TASK, fit_adaptive, fit_held
 from skmtl.tuning._laplace import LaplaceEvidence, central_differences

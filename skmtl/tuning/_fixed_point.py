@@ -1,19 +1,19 @@
-"""Fixed points of maps whose plain iteration converges, but slowly."""
+"""Acceleration of slowly convergent fixed-point iterations."""
 
 import numpy as np
 
 _DEPTH = 5  # differences remembered
-_GROWTH = 2.0  # of the residual, from which on an accelerated step counts as failed
-_FARTHEST = 3.0  # entry of an accelerated step beyond the plain one
+_GROWTH = 2.0  # of the residual, above which an accelerated step is rejected
+_FARTHEST = 3.0  # largest entry of the accelerated minus the plain step
 
 
 class AndersonAcceleration:
-    """Points at which to evaluate a map g, so that ``g(x) = x`` is found in few evaluations.
+    """Propose the points at which to evaluate a map g to solve ``g(x) = x``.
 
-    The next point is the combination of the images so far, with weights of sum 1, of which the
-    same combination of the residuals ``g(x) - x`` is smallest. Where the residual has grown by it,
-    the differences are forgotten and the plain step from the best point is taken: what the plain
-    iteration finds is found.
+    The next point is the combination of the last images, with weights of sum 1 that minimize the
+    norm of the combined residuals ``g(x) - x``. If the residual grows, the history is dropped and
+    the next point is the image of the best one, a plain step: a convergent plain iteration stays
+    convergent.
 
     References
     ----------
@@ -26,7 +26,7 @@ class AndersonAcceleration:
         self._best = np.inf, None  # norm of the residual, and the image
 
     def next(self, x, image):
-        """Return the next point, given one and its image, all (T,)."""
+        """Return the next point, given a point and its image, all (T,)."""
         residual = image - x
         size = np.linalg.norm(residual)
         if len(self._images) > 1 and size > _GROWTH * self._best[0]:

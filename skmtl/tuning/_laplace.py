@@ -12,11 +12,11 @@ _STEP = 1e-3  # of central differences, in log alpha
 
 
 class LaplaceEvidence:
-    """Minus twice the log evidence of strengths, the integral over all coefficients.
+    """Compute minus twice the log evidence of penalty weights, integrated over the coefficients.
 
     The deviations v_t ~ N(0, I / alpha_t), q_t ~ N(0, 1 / alpha_intercept) and the center
-    w ~ N(0, I / alpha_shared), flat where that is 0, with a flat c, are integrated out about
-    their mode. With f the objective at the mode, ``H`` its Hessian and ``P`` that of the penalty,
+    w ~ N(0, I / alpha_shared), flat if that is 0, and a flat c are integrated out about their
+    mode. With f the objective at the mode, ``H`` its Hessian and ``P`` that of the penalty,
     in all coordinates that are not flat, of which there are p::
 
         log evidence = -f + 1/2 log|P| - 1/2 log|H| + p/2 log(2 pi)
@@ -32,8 +32,8 @@ class LaplaceEvidence:
         ``solve(problem, start)`` returns the ``Solution``.
     start : Coefficients
 
-    Levels that are free and see one class only are at infinity whatever the strengths: they have no
-    part in the evidence.
+    Unpenalized intercepts of tasks with one class diverge at any penalty weight: they are left out
+    of the evidence.
 
     References
     ----------
@@ -46,16 +46,16 @@ class LaplaceEvidence:
         self._problem, self._solve, self._start = problem, solve, start
 
     def objection(self, max_iter, tol):
-        """Return why the evidence is improper whatever the strengths, or None.
+        """Return why the evidence is improper at any penalty weight, or None.
 
-        A flat center has a mode unless one model of all tasks separates the classes.
+        With a flat center there is no mode if one model of all tasks separates the classes.
         """
         data, penalty = self._problem.data, self._problem.penalty
         free_intercepts = penalty.alpha_intercept == 0 and not penalty.fixed_intercept
         if free_intercepts and data.class_mask is not None and np.isinf(data.class_mask).all():
             return (
-                "every task has one class only, and alpha_intercept=0 leaves the levels free. Set "
-                "alpha_intercept to a positive number"
+                "every task has one class only, and alpha_intercept=0 leaves intercepts "
+                "unpenalized. Set alpha_intercept to a positive number"
             )
         if penalty.alpha_shared > 0:
             return None
@@ -67,7 +67,7 @@ class LaplaceEvidence:
         problem = Problem(data, self._problem.loss, pooled)
         solution = self._solve(problem, pooled.project(self._start))
         slope = problem.evaluate(solution.coefficients).sums.derivative
-        # The derivative is below 1/2 where a row is on the side of its class.
+        # The derivative is below 1/2 in size if a row is classified correctly.
         if (np.abs(slope) < 0.5).all() or runs_away(solution, max_iter, tol).any():
             return (
                 "one model of all tasks separates the classes, and with alpha_shared=0 nothing "
@@ -94,7 +94,7 @@ class LaplaceEvidence:
 
 
 def central_differences(value, x):
-    """Return the derivatives of a function of x (k,); those of infinite entries are zero."""
+    """Return central differences of a function of x (k,), zero for infinite entries."""
     gradient = np.zeros(len(x))
     for j in np.flatnonzero(np.isfinite(x)):
         step = _STEP * np.eye(len(x))[j]

@@ -1,4 +1,4 @@
-"""How the mean losses of the tasks answer to the weights of all tasks."""
+"""Derivatives of the mean losses of the tasks in the weights of all tasks."""
 
 import numpy as np
 
@@ -9,49 +9,49 @@ from skmtl.problem import Problem
 from skmtl.solvers import ConjugateGradientSolver, DirectSolver
 from skmtl.tuning._task_systems import Full, dense, diagonal_and_root
 
-MOST = 1000  # tasks, where the response is an array (T, T)
-_PAIRS = 20  # steps remembered
-_RTOL = 1e-6  # to which conjugate gradients solve, where they do
+MOST = 1000  # largest number of tasks for a dense response (T, T)
+_PAIRS = 20  # pairs of steps and falls stored
+_RTOL = 1e-6  # tolerance of conjugate gradients
 
 
 def response_objection(problem):
-    """Return why the response of the losses of a problem is not to be had, or None."""
+    """Return why the response of the losses cannot be computed, or None."""
     T = problem.data.n_tasks
     if T <= MOST or _has_center(problem):
         return None
     return (
-        "along a task_graph, of more than two classes and under penalties with kinks, the losses "
-        f"of all tasks answer to all weights in one dense system, here of {T} tasks, and the limit "
-        f"is {MOST}"
+        "with a task_graph, more than two classes or a non-smooth penalty, the derivatives of the "
+        f"losses in the task weights are one dense system, here of {T} tasks, and the limit is "
+        f"{MOST}"
     )
 
 
 def _has_center(problem):
-    """Return whether tasks are tied by a center only, that is, their response has low rank."""
+    """Return whether a center alone couples the tasks: their response has low rank."""
     return isinstance(problem.penalty, MeanCoupling) and not problem.loss.outputs
 
 
 class LossResponse:
-    """Second derivatives of the smallest weighted loss plus penalty in the shares of the weight.
+    """Compute second derivatives of the minimal weighted loss plus penalty in the weight shares.
 
     With F the objective at shares lambda, its Hessian F'' in the coefficients and ``J_t`` the
     gradient of the mean loss of task t, a share moves the coefficients by ``-N F''^-1 J_s`` and the
-    losses by ``-N J_t' F''^-1 J_s``. A penalty with kinks has no F''; a ridge takes its place, as
-    strong as the penalty pulls on each coefficient, and what earlier steps have shown is added by
-    the updates of Broyden, Fletcher, Goldfarb and Shanno.
+    losses by ``-N J_t' F''^-1 J_s``. A non-smooth penalty has no F''; it is replaced by a ridge
+    with the same gradient at each coefficient, corrected by BFGS updates (Broyden, Fletcher,
+    Goldfarb and Shanno) with earlier steps.
     """
 
     def __init__(self):
         self._pairs = []
 
     def remember(self, step, fall):
-        """Take up how the losses fell by a step of the shares, both (T,)."""
+        """Store a step of the shares and the fall of the losses by it, both (T,)."""
         self._pairs = [*self._pairs, (step, fall)][-_PAIRS:]
 
     def curvature(self, fit, share, tasks):
         """Return minus the derivative of the mean losses in the shares of some tasks, a mask.
 
-        As ``Full``, or as ``LowRank`` where the center ties the tasks.
+        The result is a ``Full``, or a ``LowRank`` matrix if only a center couples the tasks.
         """
         problem, evaluation = fit.problem, fit.evaluation()
         # N times the gradients of the mean losses
@@ -62,16 +62,16 @@ class LossResponse:
                 return Full(_by_steps(problem, evaluation, G, R, np.flatnonzero(tasks)) / total)
             parts = _around_center(problem, evaluation, penalty, penalty.alpha, G, R)
             return diagonal_and_root(*parts).take(tasks).times(1.0 / total)
-        W, pull = fit.solution.coefficients.W, evaluation.sums.G
+        W, gradient = fit.solution.coefficients.W, evaluation.sums.G
         held = MeanCoupling(
-            _of_tasks(W, pull), np.inf, penalty.alpha_intercept, penalty.fixed_intercept
+            _of_tasks(W, gradient), np.inf, penalty.alpha_intercept, penalty.fixed_intercept
         )
         if problem.loss.outputs:
             surrogate = Problem(problem.data, problem.loss, held)
             B = _by_steps(surrogate, evaluation, G, R, np.arange(len(share))) / total
         else:
             B = (
-                dense(*_around_center(problem, evaluation, held, _of_entries(W, pull), G, R))
+                dense(*_around_center(problem, evaluation, held, _of_entries(W, gradient), G, R))
                 / total
             )
         for step, fall in self._pairs:
@@ -80,7 +80,7 @@ class LossResponse:
 
 
 def _around_center(problem, evaluation, penalty, alpha, G, R):
-    """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, as own and root."""
+    """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, as ``own`` and ``root``."""
     data = problem.data
     if evaluation.sums.derivative is not None:
         data = data.curved(problem.loss.curvature(evaluation.sums.derivative))
@@ -91,7 +91,7 @@ def _around_center(problem, evaluation, penalty, alpha, G, R):
 
 
 def _by_steps(problem, evaluation, G, R, tasks):
-    """Return ``u_s' F''^-1 u_t`` for the gradients u of some tasks, by a Newton step for each."""
+    """Return ``u_s' F''^-1 u_t`` for the gradients u of some tasks, by one Newton step each."""
     kind = DirectSolver if DirectSolver.objection(problem) is None else ConjugateGradientSolver
     solver = kind(problem, 10**9, _RTOL)
     solver.rtol = _RTOL
@@ -111,27 +111,27 @@ def _by_steps(problem, evaluation, G, R, tasks):
     return 0.5 * (B + B.T)
 
 
-def _of_entries(W, pull):
-    """Return the ridge on each coefficient (T, d) that pulls on it as the penalty does."""
-    push = np.maximum(-pull * W, 0.0)
+def _of_entries(W, gradient):
+    """Return the ridge weight of each coefficient (T, d) with the gradient of the penalty."""
+    push = np.maximum(-gradient * W, 0.0)
     alpha = np.divide(push, W**2, out=np.full_like(W, np.inf), where=W != 0)
     gone = np.isinf(alpha).all(axis=1)
     finite = np.where(np.isinf(alpha), 0.0, alpha)
     return np.where(np.isinf(alpha) & ~gone[:, None], 1e12 * (1.0 + finite.max()), alpha)
 
 
-def _of_tasks(W, pull):
-    """Return the ridge on each task (T,) that pulls on it as the penalty does."""
+def _of_tasks(W, gradient):
+    """Return the ridge weight of each task (T,) with the gradient norm of the penalty."""
 
     def norms(part):
         return np.sqrt(np.moveaxis(part**2, -2, 0).reshape(part.shape[-2], -1).sum(axis=1))
 
     size = norms(W)
-    return np.divide(norms(pull), size, out=np.full_like(size, np.inf), where=size > 0)
+    return np.divide(norms(gradient), size, out=np.full_like(size, np.inf), where=size > 0)
 
 
 def _updated(B, step, fall):
-    """Return B after a BFGS update by which it takes the step to the fall."""
+    """Return B after a BFGS update, such that ``B @ step`` is the fall."""
     Bs, curved = B @ step, float(step @ fall)
     own = float(step @ Bs)
     if not (curved > 1e-8 * np.linalg.norm(step) * np.linalg.norm(fall) and own > 0):

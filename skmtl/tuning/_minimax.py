@@ -1,4 +1,4 @@
-"""Task weights of the worst case: no task is left with a larger loss than it must have."""
+"""Task weights that minimize the largest mean loss of a task."""
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -10,28 +10,27 @@ from skmtl.tuning._simplex import maximize_on_simplex
 
 _TOL = 1e-6  # relative duality gap
 _MAX_FITS = 100
-_NOTHING = 1e-16  # share of the largest loss of the null model, at which losses are rounding
-_FLOOR = 1e-9  # smallest share of all weight, times T: the task stays in the data
-_ENOUGH, _ROUNDING = 1e-4, 1e-12  # of Armijo's rule
+_NOTHING = 1e-16  # share of the largest null loss, below which losses are rounding errors
+_FLOOR = 1e-9  # smallest share of all weight, times T: positive, so no task is dropped
+_ENOUGH, _ROUNDING = 1e-4, 1e-12  # constants of Armijo's rule
 
 
 def minimax_weights(model, rows):
-    """Return the ``Fit`` of least largest loss, and what was found: a dict of attributes.
+    """Return the ``Fit`` that minimizes the largest task loss, and a dict of attributes.
 
     With N the weight of all rows and ``lbar_t`` the mean loss of task t, the problem
 
         min over models of  N max_t lbar_t + penalty
 
-    is the maximum over shares lambda (T,), at least 0 and of sum 1, of
+    equals the maximum over shares lambda (T,), nonnegative and of sum 1, of
 
         g(lambda) = min over models of  sum_t lambda_t N lbar_t + penalty,
 
     a fit with task weights ``a_t = lambda_t N / n_t``. g is concave and its gradient is
     ``N lbar_t`` at that fit. It is maximized by Newton's method on the simplex (sequential
     quadratic programming) with the second derivatives of `LossResponse`. The difference
-    ``N max_t lbar_t - sum_t lambda_t N lbar_t`` is how far the fit can be from the minimum. Levels
-    are penalized at the mean of the features that unit task weights give, so that the penalty is
-    the same at all lambda.
+    ``N max_t lbar_t - sum_t lambda_t N lbar_t`` is the duality gap. Intercepts are centered at the
+    feature mean of unit task weights, so that the penalty is the same at all lambda.
 
     References
     ----------
@@ -44,7 +43,7 @@ def minimax_weights(model, rows):
         raise ValueError(
             f"task_weight='minimax' cannot be used here: {reason}. Use task_weight='balanced', or "
             "a Pooled, SharedL2 or MeanRegularized model (a classifier: of two classes), which "
-            "takes any number of tasks."
+            "supports any number of tasks."
         )
     best, tol = state, max(_TOL, model.tol)
     response = LossResponse()
@@ -68,22 +67,22 @@ def minimax_weights(model, rows):
     if best.gap > tol and not state.fit.solution.stopped:
         warn(
             f"task_weight='minimax' stopped after {n_fits} fits at a relative duality gap of "
-            f"{best.gap:.1e}, asked for {tol:.0e}: the largest loss of a task may be larger than "
-            "it must be by that share. Lower tol, so that fits are exact enough, raise alpha, or "
-            "scale the features.",
+            f"{best.gap:.1e}, asked for {tol:.0e}: the largest loss of a task may exceed its "
+            "minimum by that share. Lower tol, so that fits are more exact, raise alpha, or scale "
+            "the features.",
             ConvergenceWarning,
         )
     return best.fit, {"task_loss_": best.losses, "minimax_gap_": best.gap}
 
 
 class _State:
-    """The fit at some shares of the weight, by default those of weights 1.
+    """Fit at given shares of the weight, by default those of weights 1.
 
     Attributes
     ----------
     share : ndarray of shape (T,), lambda
     losses : ndarray of shape (T,), the mean losses
-    gap : float, the duality gap relative to the largest loss, 0 where all losses are rounding
+    gap : float, the duality gap relative to the largest loss, 0 if all losses are rounding errors
     value : float, g
     """
 
@@ -116,7 +115,7 @@ class _State:
 
 
 def relative_gap(losses, share):
-    """Return ``1 - sum_t share_t losses_t / max_t losses_t``, 0 where all losses are 0."""
+    """Return ``1 - sum_t share_t losses_t / max_t losses_t``, 0 if all losses are 0."""
     worst = losses.max()
     return float((worst - share @ losses) / worst) if worst > 0 else 0.0
 
@@ -131,7 +130,7 @@ def _search(state, target, n_fits):
         needed = _ENOUGH * length * slope - _ROUNDING * abs(state.value)
         if new.value >= state.value + needed or new.gap < 0.5 * state.gap:
             return new, n_fits
-        # To where the slope would vanish if it fell evenly.
+        # To the zero of the slope, interpolated linearly.
         there = state.total * float(new.losses @ whole)
         shorter = slope / (slope - there) if there < 0 else 0.5
         length *= min(max(shorter, 0.05), 0.7)

@@ -1,4 +1,4 @@
-"""Task weights in proportion to 1 / noise variance, which is estimated with the model."""
+"""Task weights proportional to 1 / noise variance, estimated together with the model."""
 
 from typing import NamedTuple
 
@@ -9,20 +9,20 @@ from skmtl._warn import warn
 from skmtl.arrowhead import degrees_objection, degrees_of_freedom
 from skmtl.tuning._fixed_point import AndersonAcceleration
 
-_PRIOR = 1.0  # degrees of freedom that the pooled variance counts for in each task's own
-_TOL = 1e-6  # change of the logarithm of a noise variance at which they have settled
+_PRIOR = 1.0  # degrees of freedom of the prior, the pooled variance, in each task
+_TOL = 1e-6  # change of the log noise variances at convergence
 _MAX_FITS = 100
-_NOTHING = 1e-8  # share of the rows, or of the squares of y, below which nothing is left to noise
+_NOTHING = 1e-8  # share of the rows, or of the squares of y, below which a fit is exact
 
 
 def _refuse(problem):
-    """Refuse problems whose tasks have no noise levels, or none that can be computed."""
+    """Raise if noise variances are not defined or cannot be computed."""
     reason, advice = (
         degrees_objection(problem.data, problem.penalty),
         "task_weight='minimax' or 'balanced'",
     )
     if problem.loss.constant_curvature is None:
-        reason = "noise levels belong to regression, and this is a classifier"
+        reason = "noise variances are defined for regression, and this is a classifier"
     elif not problem.penalty.quadratic:
         advice += (
             ", or one of PooledRegressor, SharedL2Regressor, MeanRegularizedRegressor and "
@@ -35,35 +35,35 @@ def _refuse(problem):
 
 
 class Noise(NamedTuple):
-    """What is common to the noise of tasks: the variance of weight 1, and the pooled one."""
+    """Store the noise variance of weight 1, and the pooled noise variance."""
 
     unit: float
     pooled: float
 
 
 class NoiseWeights:
-    """Alternate between coefficients and the noise variance of each task.
+    """Alternate between fits and estimates of the noise variance of each task.
 
     Given weights ``a_t = s2 / sigma_t^2`` the model is fitted; given the model, with n_t the weight
-    of the task's rows and df_t the degrees of freedom that it spends on them,
+    of the task's rows and df_t its degrees of freedom,
 
         sigma_t^2 = (SSE_t + nu pooled) / (n_t - df_t + nu),   nu = 1.
 
     In the random-coefficient model the expectation of SSE_t is ``(n_t - df_t) sigma_t^2``: the
-    fixed point is that of restricted maximum likelihood, but for the prior of nu degrees of
-    freedom, which decides where a task is fitted exactly. ``pooled`` is the geometric mean of the
-    sigma_t^2, each with the weight ``n_t - df_t``: an arithmetic mean would follow the noisiest
-    tasks, a harmonic one could fall to zero with a single task that has no noise. ``s2`` makes
-    ``sum_t n_t a_t`` the sum of the n_t, so that alpha keeps its meaning. The fixed point is found
-    by `AndersonAcceleration` of the logarithms.
+    fixed point is that of restricted maximum likelihood, up to the prior of nu degrees of freedom,
+    which dominates if a task is fitted exactly. ``pooled`` is the geometric mean of the sigma_t^2
+    with weights ``n_t - df_t``: an arithmetic mean is dominated by the noisiest tasks, a harmonic
+    one is zero if one task has no noise. ``s2`` makes ``sum_t n_t a_t`` the sum of the n_t, so
+    that the scale of alpha stays the same. The fixed point is found by `AndersonAcceleration` of
+    the logarithms.
 
     Parameters
     ----------
     model : estimator
     fit : callable
-        Returns the ``Fit`` of rows, of ``task_weight`` (T,) if given.
+        Returns the ``Fit`` of rows, with ``task_weight`` (T,) if given.
     noise : Noise, optional
-        What is common to the tasks, where it is known; else found with them.
+        Variances common to the tasks, if known; else estimated.
 
     References
     ----------
@@ -78,8 +78,8 @@ class NoiseWeights:
     def __init__(self, model, fit, noise=None):
         self._model, self._fit, self._noise = model, fit, noise
 
-    def settle(self, rows):
-        """Return the ``Fit`` at which the variances stay as they are, and the attributes."""
+    def solve(self, rows):
+        """Return the ``Fit`` at the fixed point of the variances, and the attributes."""
         model, ones = self._model, np.ones(len(rows.tasks))
         problem = model._prepare(rows, task_weight=ones, fitted=self._noise is not None)[1]
         _refuse(problem)
@@ -92,7 +92,7 @@ class NoiseWeights:
             change = np.abs(np.log(variance) - logs).max()
             if (n_fits > 1 and change <= _TOL) or fit.solution.stopped:
                 break
-            # The weights of the first fit are equal and no estimate: it starts the iteration.
+            # The equal weights of the first fit are no iterate: acceleration starts after it.
             logs = np.log(variance) if n_fits == 1 else acceleration.next(logs, np.log(variance))
             weight = self._weights(np.exp(logs), fit.rows.totals)
             more = {"last": fit} if self._noise is None else {}
@@ -107,12 +107,12 @@ class NoiseWeights:
         return fit, {"noise_variance_": variance} | ({} if self._noise else {"_noise": noise})
 
     def _weights(self, variance, n):
-        """Return the weights (T,) of variances: those in the unit of fit, where it is known."""
+        """Return the weights (T,) of variances, relative to the unit of fit if known."""
         unit = _unit(variance, n) if self._noise is None else self._noise.unit
         return unit / variance
 
     def _estimate(self, fit):
-        """Return the variances (T,) and the ``Noise``, None where no task can tell its own."""
+        """Return the variances (T,) and the ``Noise``, None if the fit is exact."""
         problem, n = fit.problem, fit.rows.totals
         to_squares = 2.0 / fit.rows.task_weight
         squares = to_squares * fit.evaluation().sums.value
@@ -139,15 +139,15 @@ class NoiseWeights:
 
 
 def _unit(variance, n):
-    """Return the variance of weight 1 of which the weights of n rows sum to that of the n."""
+    """Return the variance of weight 1, at which the weights of the n rows sum to that of n."""
     return n.sum() / (n / variance).sum()
 
 
 def _pooled_variance(squares, left):
-    """Return the geometric mean of the shrunk variances, with their degrees of freedom as weights.
+    """Return the geometric mean of the shrunk variances, weighted by their degrees of freedom.
 
     Newton's method for ``u = mean log((SSE + nu e^u) / (left + nu))``: the difference of the two
-    sides is concave and increasing, so that the steps converge from below after the first.
+    sides is concave and increasing, so that iterates converge from below after the first step.
     """
     share = left / left.sum()
     u = np.log(squares.sum() / left.sum())

@@ -1,35 +1,35 @@
-"""The strengths that minimize a criterion, among them the limits inf."""
+"""Minimization of a criterion over penalty weights, the limits inf included."""
 
 from itertools import product
 
 import numpy as np
 from scipy import optimize
 
-# Offsets of a coarse grid, in powers of ten about a typical value: criteria in a ratio of
-# variances may have several minima.
+# Offsets of a coarse grid, in powers of ten about a typical value: the criteria may have several
+# local minima.
 _GRIDS = {1: (-4, -3, -2, -1, 0, 1, 2, 3, 4), 2: (-3.0, -1.5, 0.0, 1.5, 3.0)}
-_TIE = 1e-8  # a limit is taken where no finite strength is better than this
-_CLOSE = 1e-3  # difference of values below which more digits may decide
+_TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
+_CLOSE = 1e-3  # difference of values below which minima are refined
 
 
 def minimize(criterion, typical, lower, upper, *, polish):
-    """Return the logarithms (k,) at which the criterion is least; inf is one that is tried.
+    """Return the logarithms (k,) that minimize the criterion, inf included.
 
     Parameters
     ----------
     criterion : callable
-        ``criterion(x, gradient=False)`` is the value at x (k,), of which entries may be inf; with
-        ``gradient`` it is the value and its derivatives, those of entries that are inf unused.
+        ``criterion(x, gradient=False)`` is the value at x (k,), whose entries may be inf; with
+        ``gradient`` it is the value and its derivatives, where those of inf entries are unused.
     typical, lower, upper : ndarray of shape (k,)
-        Center of the grid, and bounds of what is finite.
+        Center of the grid, and bounds of the finite entries.
     polish : bool
-        Whether derivatives are exact, so that their root is worth finding to the last digits.
+        Whether derivatives are exact enough to refine the minimum by their root.
     """
     axes = [
         [*np.clip(t + np.log(10.0) * np.array(_GRIDS[len(typical)]), a, b), np.inf]
         for t, a, b in zip(typical, lower, upper, strict=True)
     ]
-    faces = {}  # the best point for each choice of what is infinite
+    faces = {}  # the best point for each set of infinite entries
     for point in product(*axes):
         value = criterion(np.array(point))
         face = tuple(np.isfinite(point))
@@ -50,7 +50,7 @@ def minimize(criterion, typical, lower, upper, *, polish):
 
 
 class _Face:
-    """The criterion in what is finite, from a point at which the rest is inf."""
+    """Restrict the criterion to the finite entries of a point, the others fixed at inf."""
 
     def __init__(self, criterion, point, face, lower, upper):
         self._criterion, self._point, self._free = criterion, point, np.array(face)
@@ -72,8 +72,8 @@ class _Face:
         return self._criterion(self._whole(x)), self._whole(x)
 
     def descend(self, gtol):
-        """Return the minimum and where it is."""
-        # In pure numpy, unlike L-BFGS-B: the threads of scipy's own BLAS wait for those of numpy's.
+        """Return the minimum and the minimizer."""
+        # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with numpy's.
         x = optimize.minimize(
             self._value_and_gradient,
             self._point[self._free],
@@ -84,9 +84,9 @@ class _Face:
         return self._at(x)
 
     def polish(self):
-        """Return the same, from near the minimum, to the last digits.
+        """Return the same from a nearby point, with the minimizer to full precision.
 
-        The value is flat where it is least: its derivatives know the place to more digits.
+        The value is flat at the minimum: a root of the derivatives has more digits.
         """
         x = self._point[self._free]
         if self._inside(x).all():

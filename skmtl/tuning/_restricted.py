@@ -1,28 +1,28 @@
-"""Restricted likelihood of the random-coefficient model, and the strengths that maximize it."""
+"""Restricted likelihood of the random-coefficient model."""
 
 import numpy as np
 
 from skmtl.tuning._marginal import MarginalModel, segment_sums
 
-_FLOOR = 1e-30  # least share of the squares of y that is left to the noise
-_ROUNDING = 1e-26  # share that the errors of rounding leave
+_FLOOR = 1e-30  # least share of the squares of y in sigma2
+_ROUNDING = 1e-26  # share of the squares of y that is rounding error
 _TINY = np.finfo(np.float64).tiny
 
 
 class RestrictedLikelihood:
-    """Minus twice the restricted log-likelihood, with the noise variance profiled out.
+    """Compute minus twice the restricted log-likelihood, with the noise variance profiled out.
 
     The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centered features, with
     v_t ~ N(0, sigma2 / alpha_t I), q_t ~ N(0, sigma2 / alpha_intercept), e_i ~ N(0, sigma2),
-    and w ~ N(0, sigma2 / alpha_shared I), or flat where that is 0; c is flat. Weights count rows: N
-    is their sum, and a row of weight 2 is the row twice. With ``sigma2 V`` the covariance of y and
-    p the rank of what is flat, X::
+    and w ~ N(0, sigma2 / alpha_shared I), or flat if that is 0; c is flat. Weights count rows: N is
+    their sum, and weight 2 repeats a row. With ``sigma2 V`` the covariance of y and p the rank of
+    the design X of the flat coefficients::
 
         -2 l_R = (N - p) (1 + log(2 pi sigma2)) + log|V| + log|X' V^-1 X|,
         sigma2 = (y - X beta)' V^-1 (y - X beta) / (N - p)
 
-    which is twice the objective at its minimum over N - p. The constant is that of lme4 and nlme:
-    columns of X are not scaled; where they depend on each other, those behind are left out.
+    where sigma2 is twice the minimum of the objective over N - p. The constant is that of lme4 and
+    nlme: columns of X are not scaled, and those that depend on earlier ones are left out.
 
     Parameters
     ----------
@@ -66,7 +66,9 @@ class RestrictedLikelihood:
         self._start = np.cumsum(self._size) - self._size
         self._task = np.repeat(np.arange(T), self._size)
         intercept = self._mean - np.einsum("tj,tj->t", W, model.delta[groups.of_task])
-        self._within = data.loss_sums(loss, W, intercept).squares.sum()  # what no thin row explains
+        self._within = data.loss_sums(
+            loss, W, intercept
+        ).squares.sum()  # not explained by the thin rows
         self._mean = self._mean[self._order]
         self._null = null.squares.sum()
         self._total = data.totals.sum()
@@ -80,15 +82,15 @@ class RestrictedLikelihood:
         """Return N - p."""
         return self._total - self._model.fixed(theta, phi).flat
 
-    def ratios(self, strengths):
+    def ratios(self, weights):
         """Return theta and phi of a dict of alpha, a number or (T,), and alpha_intercept."""
-        alpha = strengths["alpha"]
+        alpha = weights["alpha"]
         alpha = self._model.groups.alpha if np.ndim(alpha) else np.float64(alpha)
         with np.errstate(divide="ignore", over="ignore"):
-            return 1.0 / alpha, 1.0 / np.float64(strengths["alpha_intercept"])
+            return 1.0 / alpha, 1.0 / np.float64(weights["alpha_intercept"])
 
     def exact(self, theta, phi):
-        """Return whether nothing is left to sigma2 but rounding."""
+        """Return whether sigma2 is zero up to rounding errors."""
         freedom, sigma2 = self.degrees_of_freedom(theta, phi), self.evaluate(theta, phi)[1]
         return sigma2 * freedom <= _ROUNDING * self._null + 2 * _TINY
 
@@ -101,9 +103,11 @@ class RestrictedLikelihood:
         model, row, task, group = self._model, self._row, self._task, self._group
         fixed = model.fixed(theta, phi)
         root, n_root = np.sqrt(model.l), np.sqrt(model.n)
-        # The mean row given the thin rows, as they stand.
-        seen = segment_sums((root * model.g * fixed.pull)[row] * self._z, self._start, self._size)
-        mean = n_root[group] * (self._mean - seen)
+        # The mean row, conditional on the thin rows.
+        conditional = segment_sums(
+            (root * model.g * fixed.pull)[row] * self._z, self._start, self._size
+        )
+        mean = n_root[group] * (self._mean - conditional)
         right = fixed.E.T @ (fixed.share * np.bincount(group, mean, len(model.n)))
         right[:-1] += (root * fixed.omega * np.bincount(row, self._z, len(root))) @ model.U
         beta = np.zeros(len(right))

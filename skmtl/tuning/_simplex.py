@@ -1,4 +1,4 @@
-"""A concave quadratic on the simplex."""
+"""Maximization of a concave quadratic on the simplex."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ _MAX_ITER = 60
 
 
 def maximize_on_simplex(gradient, curvature, origin, floor):
-    """Return x, at least ``floor`` and of the sum of the origin, where a quadratic is largest.
+    """Return x, at least ``floor`` and with the sum of the origin, that maximizes a quadratic.
 
-    That is ``gradient . (x - origin) - 1/2 (x - origin)' curvature (x - origin)``, by a
+    It is ``gradient . (x - origin) - 1/2 (x - origin)' curvature (x - origin)``, by a
     primal-dual interior point method (Mehrotra's predictor and corrector).
 
     Parameters
@@ -47,7 +47,7 @@ def maximize_on_simplex(gradient, curvature, origin, floor):
 
 
 class _System:
-    """Newton's equations of (z, s, y) at one point, factored once for both directions.
+    """Solve Newton's equations of (z, s, y) at one point, factored once for both directions.
 
     s is eliminated, and y by the Schur complement of ``A = B + diag(s / z)`` for the sum of z.
     """
@@ -58,7 +58,7 @@ class _System:
         self._of_ones = self._solve(np.ones(len(z)))
 
     def direction(self, dual, products):
-        """Return the step of (z, s, y) that takes the dual residual to 0, ``z s`` down by some."""
+        """Return the step of (z, s, y) for a dual residual and a reduction of ``z s``."""
         z, s, ones = self._z, self._s, self._of_ones
         dz = self._solve(-dual - products / z)
         dy = (dz.sum() - (1.0 - z.sum())) / ones.sum()
@@ -67,6 +67,6 @@ class _System:
 
 
 def _reach(part, step):
-    """Return how far a step may go, at most 1, before a part is zero."""
+    """Return the step length, at most 1, at which an entry of a part becomes zero."""
     down = step < 0
     return min(1.0, float(np.min(-part[down] / step[down], initial=1.0 / 0.995)))

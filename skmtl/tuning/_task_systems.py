@@ -1,11 +1,11 @@
-"""Positive semidefinite matrices of the tasks, and systems with more on their diagonal."""
+"""Positive semidefinite matrices of the tasks, and linear systems with a diagonal added."""
 
 import numpy as np
 from scipy import linalg
 
 
 def diagonal_and_root(own, root):
-    """Return ``diag(own) + root root'``, own (T,) and root (T, k), in the form solved faster."""
+    """Return ``diag(own) + root root'``, own (T,) and root (T, k), in the faster form."""
     return LowRank(own, root) if root.shape[1] < len(own) // 2 else Full(dense(own, root))
 
 
@@ -17,7 +17,7 @@ def dense(own, root):
 
 
 class Full:
-    """Any matrix B (T, T): a solve takes a Cholesky factorization of T^3 / 3 multiplications."""
+    """Dense matrix B (T, T): Cholesky factorization, T^3 / 3 multiplications."""
 
     def __init__(self, B):
         self._B = B
@@ -35,7 +35,7 @@ class Full:
 
     def solver(self, diagonal):
         """Return a function that solves ``(B + diag(diagonal)) x = b``, the diagonal above 0."""
-        # A unit diagonal: at the end of an interior point method it spans all magnitudes.
+        # Scaled to a unit diagonal, which spans many magnitudes late in an interior point method.
         scale = 1.0 / np.sqrt(np.diag(self._B) + diagonal)
         A = self._B * scale
         A *= scale[:, None]
@@ -48,7 +48,7 @@ class Full:
 
 
 class LowRank:
-    """``diag(own) + root root'``: a solve takes T k^2 multiplications, by Woodbury's identity."""
+    """Matrix ``diag(own) + root root'``: Woodbury's identity, T k^2 multiplications."""
 
     def __init__(self, own, root):
         self._own, self._root = own, root
@@ -82,8 +82,7 @@ class LowRank:
 def _factor(A):
     """Return the Cholesky factor of a matrix of unit diagonal, for ``cho_solve``.
 
-    It is moved up by its rounding; by more where B is known to few digits and not quite
-    semidefinite.
+    The diagonal is raised by the rounding error, or by more if errors of B make it indefinite.
     """
     shift = len(A) * np.finfo(np.float64).eps
     while True:
