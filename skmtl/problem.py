@@ -67,8 +67,8 @@ class Problem:
         return Coefficients(
             free.V * (G + penalty.V),
             free.q * (R + penalty.q),
-            free.w * (G.sum(axis=-2) + penalty.w),
-            free.c * R.sum(axis=-1),
+            free.w * (G.sum(axis=1) + penalty.w),
+            free.c * R.sum(axis=1),
         )
 
     def _optimality(self, gradient, sums):

@@ -310,8 +310,9 @@ LOSSES = {
 @pytest.mark.parametrize("scale", [0.0, 1.0, 8.0])
 def test_derivatives_of_losses(loss, targets, scale):
     rng, n, h = np.random.default_rng(0), 60, 1e-3
-    y, z = targets(rng, n), scale * rng.normal(size=(*loss.outputs, n))
-    if loss.outputs:  # half of the rows are barred from a class
+    y, z = targets(rng, n), scale * rng.normal(size=(loss.n_outputs, n))
+    K = loss.n_outputs
+    if K > 1:  # half of the rows are barred from a class
         z[(y[::2] + 1) % 4, np.arange(0, n, 2)] = -np.inf
     value, derivative = loss.evaluate(y, z)
     assert value.shape == (n,)
@@ -322,17 +323,17 @@ def test_derivatives_of_losses(loss, targets, scale):
         return (8 * near - far) / (12 * h)
 
     step = rng.normal(size=z.shape)
-    along = (derivative * step).reshape(-1, n).sum(axis=0)
+    along = (derivative * step).sum(axis=0)
     assert_allclose(along, slope(lambda z: loss.evaluate(y, z)[0], step), rtol=0, atol=1e-9)
     product = loss.curvature_product(y, derivative, step)
     change = slope(lambda z: loss.evaluate(y, z)[1], step)
     assert_allclose(product, change, rtol=0, atol=1e-9)
     curvature = loss.curvature(derivative)
     assert curvature.max() <= loss.curvature_bound * (1 + 1e-15)
-    for k in range(len(curvature) if loss.outputs else 1):
-        unit = np.ones(n) if not loss.outputs else np.eye(4)[:, [k]] * np.ones(n)
-        diagonal = (unit * loss.curvature_product(y, derivative, unit)).reshape(-1, n).sum(axis=0)
-        assert_allclose(np.atleast_2d(curvature)[k], diagonal, rtol=0, atol=1e-15)
+    for k in range(K):
+        unit = np.eye(K)[:, [k]] * np.ones(n)
+        diagonal = (unit * loss.curvature_product(y, derivative, unit)).sum(axis=0)
+        assert_allclose(curvature[k], diagonal, rtol=0, atol=1e-15)
 
 
 EXTREMES = [-np.inf, -800.0, -700.0, -40.0, -36.5, -1.0, -1e-9, 0.0, 3.0, 37.0, 700.0, 800.0]
@@ -350,13 +351,13 @@ def exact_softmax(z, own):
 
 def test_logistic_loss_keeps_its_digits():
     y, z = np.repeat([-1.0, 1.0], len(EXTREMES) - 1), np.tile(EXTREMES[1:], 2)
-    value, derivative = LogisticLoss().evaluate(y, z)
+    value, (derivative,) = LogisticLoss().evaluate(y, z[None])
     for i, margin in enumerate((y * z).tolist()):
         expected, slope = exact_softmax([margin, 0.0], 0)
         assert_allclose(value[i], expected, rtol=1e-14, atol=5e-324)
         assert_allclose(derivative[i], y[i] * slope[0], rtol=1e-14, atol=5e-324)
-    bound = LogisticLoss().evaluate(np.array([1.0, -1.0]), np.array([np.inf, -np.inf]))
-    assert_array_equal(bound, 0)  # a task of one class, barred from the other
+    bound = LogisticLoss().evaluate(np.array([1.0, -1.0]), np.array([[np.inf, -np.inf]]))
+    assert_array_equal(np.ravel(bound), 0)  # a task of one class, barred from the other
 
 
 def test_multinomial_loss_keeps_its_digits():

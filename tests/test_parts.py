@@ -34,11 +34,17 @@ def test_gradient_by_finite_differences(params):
     problem, rng = make_problem(**params), np.random.default_rng(0)
     free = problem.penalty.free()
     point = problem.penalty.project(
-        Coefficients(rng.normal(size=(4, 3)), rng.normal(size=4), rng.normal(size=3), 0.7)
+        Coefficients(
+            rng.normal(size=(1, 4, 3)),
+            rng.normal(size=(1, 4)),
+            rng.normal(size=(1, 3)),
+            np.array([0.7]),
+        )
     )
     gradient = problem.evaluate(point).gradient
     for _ in range(8):
-        parts = (rng.normal(size=(4, 3)), rng.normal(size=4), rng.normal(size=3), rng.normal())
+        shapes = (1, 4, 3), (1, 4), (1, 3), 1
+        parts = (rng.normal(size=shape) for shape in shapes)
         step = Coefficients(*(f * p for f, p in zip(free, parts, strict=True)))
 
         def along(h, step=step):
@@ -50,15 +56,17 @@ def test_gradient_by_finite_differences(params):
 
 
 def test_coefficients():
-    V, q, w = np.arange(6.0).reshape(2, 3), np.array([1.0, -1.0]), np.array([10.0, 20.0, 30.0])
-    point = Coefficients(V, q, w, 5.0)
-    assert_array_equal(point.W, [[10, 21, 32], [13, 24, 35]])
-    assert_array_equal(point.intercept, [6, 4])
+    V, q, w = np.arange(6.0).reshape(1, 2, 3), np.array([[1.0, -1.0]]), np.array([[10.0, 20, 30]])
+    point = Coefficients(V, q, w, np.array([5.0]))
+    assert_array_equal(point.W, [[[10, 21, 32], [13, 24, 35]]])
+    assert_array_equal(point.intercept, [[6, 4]])
+    assert_array_equal(Coefficients.stack([point.of_output(0)]).W, point.W)
     assert_array_equal(point.plus(point).W, 2 * point.W)
     penalty = MeanCoupling(np.array([2.0, 3.0]), 0.5, 4.0)
     expected = 0.5 * (2 * 5 + 3 * 50) + 0.25 * 1400 + 2 * 2
     assert_allclose(penalty.value(point), expected)
-    assert_allclose(penalty.take([1]).value(Coefficients(V[1:], q[1:], w, 5.0)), 75 + 350 + 2)
+    second = Coefficients(V[:, 1:], q[:, 1:], w, np.array([5.0]))
+    assert_allclose(penalty.take([1]).value(second), 75 + 350 + 2)
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e5])
@@ -70,9 +78,9 @@ def test_optimality_knows_no_units(factor):
         X, y, units = rows.X * [s, 1, 1 / s], rows.y / s, np.array([s, 1, 1 / s])
         data = LongData(X, y, weight, rows.codes, 4, X.mean(axis=0))
         problem = Problem(data, SquaredLoss(), MeanCoupling(np.zeros(4), 0.0, 2.0))
-        point = Coefficients(*np.random.default_rng(0).normal(size=(4, 4, 3)))
-        V, q, w = point.V / units / s, point.q[:, 0] / s, point.w[0] / units / s
-        residuals.append(problem.evaluate(Coefficients(V, q, w, point.c[0, 0] / s)).optimality)
+        V, q, w, c = np.random.default_rng(0).normal(size=(4, 1, 4, 3))
+        V, q, w, c = V / units / s, q[..., 0] / s, w[:, 0] / units / s, c[:, 0, 0] / s
+        residuals.append(problem.evaluate(Coefficients(V, q, w, c)).optimality)
     assert residuals[0] > 0.01
     assert_allclose(*residuals, rtol=1e-9)
 

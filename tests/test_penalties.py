@@ -305,7 +305,7 @@ def test_ridges_have_no_terms_of_their_own_beside_others():
         bound = StructuredPenalty(penalty.bind(tasks), 1.5, 1.0)
         assert len(bound.terms[0]) == count
         W = np.random.default_rng(0).normal(size=(3, 4))
-        point = bound.coefficients(W, np.zeros(3))
+        point = bound.coefficients(W[None], np.zeros((1, 3)))
         assert_allclose(bound.value(point), 1.5 * penalty.value(W), rtol=1e-14)
     both = L1(np.inf) + Ridge(np.inf)
     assert not both.prox(np.ones((2, 3))).any()

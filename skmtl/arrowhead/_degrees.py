@@ -6,7 +6,7 @@ of the derivatives of the predictions of task t in their own targets.
 
 import numpy as np
 
-from skmtl._linalg import SymmetricSolver, row_space
+from skmtl._linalg import SymmetricSolver
 from skmtl.arrowhead._inverse import Arrowhead
 from skmtl.penalties import Coefficients, GraphCoupling
 
@@ -17,7 +17,7 @@ def degrees_objection(data, penalty):
     """Return why the degrees of freedom under a penalty are not to be had, or None."""
     if not penalty.quadratic:
         return "penalties with kinks have no degrees of freedom in closed form"
-    size = data.n_tasks * (min(len(data.X), data.n_features) + 1)
+    size = data.n_tasks * (min(data.n_rows, data.n_features) + 1)
     if isinstance(penalty, GraphCoupling) and size > MOST_UNKNOWNS:
         return (
             f"along a task_graph the degrees of freedom take one dense system, here of {size} "
@@ -28,8 +28,7 @@ def degrees_objection(data, penalty):
 
 def degrees_of_freedom(data, penalty):
     """Return df_t (T,) of a squared loss with a ``MeanCoupling`` or ``GraphCoupling``."""
-    if len(data.X) < data.n_features:  # deviations stay in the space that the rows span
-        data = data.with_features(data.X @ row_space(data.X))
+    data = data.rotated
     if isinstance(penalty, GraphCoupling):
         return _along_graph(data, penalty)
     return Arrowhead(data, penalty, penalty.alpha).degrees()
@@ -55,8 +54,8 @@ def graph_degrees(H, intercept, penalty):
     penalty : GraphCoupling
     """
     T, size = len(H), len(intercept)
-    units = Coefficients(np.eye(T), np.eye(T), np.zeros(T), 0.0)
-    K, k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
+    units = Coefficients(np.eye(T)[None], np.eye(T), np.zeros((1, T)), np.zeros(T))
+    (K,), k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
     system = np.zeros((T, size, T, size))
     for j in range(size):
         system[:, j, :, j] = k if intercept[j] else K

@@ -146,8 +146,8 @@ class Elimination:
 
 
 def block_kinds(data, groups):
-    """Return the groups (a mask) that each kind of block solves, a dict."""
-    d, rows = min(len(data.X), data.n_features), data.block_sizes[groups.block] + 1
+    """Return which groups are solved as which kind of block, a dict of masks."""
+    d, rows = min(data.n_rows, data.n_features), data.block_sizes[groups.block] + 1
     pooled = np.isinf(groups.alpha)
     # The dual requires alpha > 0, and small d x d blocks use compiled loops.
     dual = ~pooled & (groups.alpha > 0) & (d > SMALL) & (2 * rows <= d)

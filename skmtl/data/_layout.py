@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._linalg import bordered, outer
+from skmtl._linalg import bordered, null_space_of, outer, row_space
 from skmtl._threads import in_chunks
 
 # Lower bound of curvatures, so that no row drops out where its loss is flat.
@@ -17,9 +17,9 @@ FLAT = 1e-16
 class LossSums(NamedTuple):
     """Weighted sums of a loss over the rows of each task, and its pointwise derivatives.
 
-    ``value`` (T,): the loss; ``squares`` (T,): its squared pointwise derivatives; ``G`` (T, d)
-    and ``R`` (T,): its gradient in the task's coefficients and centered intercept;
-    ``derivative``: its unweighted pointwise derivatives, or None for a constant curvature.
+    ``value`` (T,): the loss; ``squares`` (T,): its squared pointwise derivatives; ``G``
+    (K, T, d) and ``R`` (K, T): its gradient in the coefficients and intercepts; ``derivative``: its
+    pointwise derivatives, without weights, or None where the loss has a constant curvature.
     """
 
     value: np.ndarray
@@ -73,20 +73,19 @@ def read_only(X):
 class TaskData(ABC):
     """Rows of T tasks with targets and weights; see ``skmtl.data`` for the layouts.
 
-    Predictions, coefficients and gradients have a leading axis of K where the loss takes K
-    predictions per row: (K, T, d) for (T, d) and so on.
+    Predictions, coefficients and gradients have a leading axis of K, the predictions per row of
+    the loss: coefficients are (K, T, d), intercepts (K, T) and predictions (K, n).
 
     Attributes
     ----------
-    X : ndarray of shape (n, d), centered
-    y : ndarray, targets in the order of the layout
+    y : ndarray, targets in the data's own layout
     center : ndarray of shape (d,)
     block : ndarray of shape (T,)
         Block of each task.
     scale : ndarray of shape (T,)
-        Factor of the block's moments (the task weight in the wide form).
-    class_mask : ndarray of the shape of the intercepts, or None
-        Added to the intercepts: -inf or inf where it excludes a class, else 0.
+        Weight that multiplies the block's moments (the task weight in the wide form).
+    class_mask : ndarray of shape (K, T) or None
+        Added to the intercepts: -inf or inf where it rules out a class, else 0.
     """
 
     X: np.ndarray
@@ -94,13 +93,38 @@ class TaskData(ABC):
 
     @property
     def present(self):
-        """Mask of the intercepts with a finite class mask, or None if all are."""
+        """Mask (K, T) of the intercepts that affect the loss, or None if all do."""
         return None if self.class_mask is None else np.isfinite(self.class_mask)
+
+    @property
+    def n_rows(self):
+        """Number of rows n."""
+        return len(self.X)
 
     @property
     def n_features(self):
         """Number of features d."""
         return self.X.shape[1]
+
+    @cached_property
+    def row_basis(self):
+        """Orthonormal basis (d, r) of the row space of X where n < d, else None."""
+        return row_space(self.X) if self.n_rows < self.n_features else None
+
+    @cached_property
+    def rotated(self):
+        """The same data in the coordinates of ``row_basis``; itself where that is None."""
+        basis = self.row_basis
+        return self if basis is None else self._like(X=self.X @ basis, row_basis=None)
+
+    @property
+    def largest(self):
+        """Largest absolute value of each centered feature, (d,)."""
+        return np.abs(self.X).max(axis=0)
+
+    def null_space(self):
+        """Return an orthonormal basis of the null space of X, (d, k)."""
+        return null_space_of(self.X.T @ self.X)
 
     @property
     def n_tasks(self):
@@ -109,11 +133,11 @@ class TaskData(ABC):
 
     @abstractmethod
     def loss_sums(self, loss, W, intercept):
-        """Compute the ``LossSums`` at coefficients W (T, d) and centered intercepts (T,)."""
+        """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
 
     @abstractmethod
     def curvature_product(self, loss, derivative, W, intercept):
-        """Compute the Hessian of the loss times (W, intercept): (T, d) and (T,).
+        """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T).
 
         ``derivative`` is that of the ``LossSums`` at the same point.
         """
@@ -141,14 +165,10 @@ class TaskData(ABC):
     def _block(self, b):
         """Return the rows and weights of block b."""
 
-    def with_features(self, X):
-        """Return the same data on other (centered) features."""
-        return self._like(X=X)
-
     def _like(self, **parts):
         """Return a copy with other parts and without cached results."""
         other = object.__new__(type(self))
-        computed = {"square_norms", "totals", "_base", "_only"}
+        computed = {"square_norms", "totals", "rotated", "_base", "_only"}
         other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in computed} | parts
         return other
 

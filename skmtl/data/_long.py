@@ -29,9 +29,9 @@ class LongData(TaskData):
     n_tasks : int
     center : ndarray of shape (d,)
         Subtracted from the features.
-    class_mask : ndarray of shape (K, T), or (T,) for two classes, or None
-        Added to the intercepts: -inf for the classes that a task does not have, +inf for the
-        second of two if it does not have the first, else 0.
+    class_mask : ndarray of shape (K, T) or None
+        Added to the intercepts: -inf for the classes that a task does not have, +inf for the second
+        of two where it does not have the first, else 0.
     """
 
     def __init__(self, X, y, weight, codes, n_tasks, center, class_mask=None):
@@ -66,14 +66,14 @@ class LongData(TaskData):
         return self._like(weight=self.weight * np.maximum(curvature, FLAT))
 
     def _predict(self, W, intercept):
-        """Compute the predictions, (n,) or (K, n)."""
-        z = np.empty((*intercept.shape[:-1], len(self.X)))
-        if z.ndim == 2 and self._in_products:
+        """Compute the predictions, (K, n)."""
+        z = np.empty((len(W), len(self.X)))
+        if len(z) > 1 and self._in_products:
             for t, rows in self._slices():
                 z[:, rows] = W[:, t] @ self.X[rows].T
                 z[:, rows] += intercept[:, t, None]
             return z
-        for parts in _outputs(W, intercept, z):
+        for parts in zip(W, intercept, z, strict=True):
             in_chunks(
                 lambda first, last, parts=parts: _kernels.predict_rows(
                     self.X, self.codes, *parts, first, last
@@ -84,14 +84,14 @@ class LongData(TaskData):
         return z
 
     def _adjoint(self, g):
-        """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, g of shape (n,) or (K, n)."""
-        G = np.empty((*g.shape[:-1], self.n_tasks, self.n_features))
+        """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
+        G = np.empty((len(g), self.n_tasks, self.n_features))
         R = np.empty(G.shape[:-1])
-        if g.ndim == 2 and self._in_products:
+        if len(g) > 1 and self._in_products:
             for t, rows in self._slices():
                 G[:, t] = g[:, rows] @ self.X[rows]
             return G, self._task_sums(g)
-        for g_k, *sums in _outputs(g, G, R):
+        for g_k, *sums in zip(g, G, R, strict=True):
             in_chunks(
                 lambda first, last, g_k=g_k, sums=sums: _kernels.adjoint_rows(
                     self.X, g_k, self.indptr, *sums, first, last
@@ -114,7 +114,7 @@ class LongData(TaskData):
         return np.add.reduceat(values, self.indptr[:-1], axis=-1)
 
     def loss_sums(self, loss, W, intercept):
-        """Compute the ``LossSums`` at coefficients W (T, d) and centered intercepts (T,)."""
+        """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
         z = self._predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
@@ -126,13 +126,12 @@ class LongData(TaskData):
         def write(first, last):
             for top in range(first, last, strip):
                 rows = slice(top, min(top + strip, last))
-                loss_value, gradient = loss.evaluate(self.y[rows], z[..., rows])
+                loss_value, gradient = loss.evaluate(self.y[rows], z[:, rows])
                 np.multiply(self.weight[rows], loss_value, out=value[rows])
-                np.multiply(self.weight[rows], gradient, out=weighted[..., rows])
-                square = weighted[..., rows] * gradient
-                squares[rows] = square if square.ndim == 1 else square.sum(axis=0)
+                np.multiply(self.weight[rows], gradient, out=weighted[:, rows])
+                np.einsum("ki,ki->i", weighted[:, rows], gradient, out=squares[rows])
                 if derivative is not None:
-                    derivative[..., rows] = gradient
+                    derivative[:, rows] = gradient
 
         in_chunks(write, len(self.X), 40 * z.size)
         return LossSums(
@@ -140,7 +139,7 @@ class LongData(TaskData):
         )
 
     def curvature_product(self, loss, derivative, W, intercept):
-        """Compute the Hessian of the loss times (W, intercept): (T, d) and (T,)."""
+        """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""
         z = self._predict(W, intercept)
         return self._adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
 
@@ -185,8 +184,3 @@ class LongData(TaskData):
 
         in_chunks(write, len(blocks), int((stop - start).sum()) * d * d)
         return result
-
-
-def _outputs(*arrays):
-    """Yield the arrays of each of the K predictions, or the arrays themselves without that axis."""
-    return zip(*arrays, strict=True) if arrays[-1].ndim == 2 else [arrays]

@@ -21,8 +21,8 @@ class WideData(TaskData):
     observed : bool ndarray of shape (n, T), or None if all labels are observed
     center : ndarray of shape (d,)
         Subtracted from the features.
-    class_mask : ndarray of shape (T,) or None
-        Added to the intercepts: +-inf for tasks with only one of two classes, else 0.
+    class_mask : ndarray of shape (1, T) or None
+        Added to the intercepts: +-inf for tasks that have one of two classes only, else 0.
     """
 
     _base = None  # cache of _expanded
@@ -67,16 +67,20 @@ class WideData(TaskData):
         return values * (self.weight[rows, tasks] if own else self.weight[rows, None])
 
     def _predict(self, W, intercept, rows, tasks):
-        return self.X[rows] @ W[tasks].T + intercept[tasks]
+        """Compute the predictions of some rows and tasks, (1, m, t)."""
+        return (self.X[rows] @ W[tasks].T + intercept[tasks])[None]
 
     def loss_sums(self, loss, W, intercept):
-        """Compute the ``LossSums`` at coefficients W (T, d) and centered intercepts (T,)."""
+        """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
-        few = len(self.X) < self.n_features  # the Gram matrix would be larger than X
+        (W,), (intercept,) = W, intercept
+        few = len(self.X) < self.n_features  # a Gram would be larger than the data
         if loss.constant_curvature is None or self.observed is not None or few:
-            return self._summed(loss, W, intercept)
-        return self._expanded(loss, W, intercept)
+            sums = self._summed(loss, W, intercept)
+        else:
+            sums = self._expanded(loss, W, intercept)
+        return sums._replace(G=sums.G[None], R=sums.R[None])
 
     def _expanded(self, loss, W, intercept):
         """Compute the ``LossSums`` of a quadratic loss by its expansion about the mean of y.
@@ -105,16 +109,16 @@ class WideData(TaskData):
         )
 
     def _summed(self, loss, W, intercept):
-        """Compute the ``LossSums``, tile by tile."""
-        derivative = None if loss.constant_curvature is not None else np.empty(self.y.shape)
+        """Compute the ``LossSums``, summed over the data tile by tile."""
+        derivative = None if loss.constant_curvature is not None else np.empty((1, *self.y.shape))
         value, squares, R = np.zeros((3, self.n_tasks))
         sums = LossSums(value, squares, np.zeros_like(W), R, derivative)
         moving = W.any()
         for rows, tasks in self._tiles():
-            z = self._predict(W, intercept, rows, tasks) if moving else intercept[tasks]
-            value, gradient = loss.evaluate(self.y[rows, tasks], z)
+            z = self._predict(W, intercept, rows, tasks) if moving else intercept[None, None, tasks]
+            value, (gradient,) = loss.evaluate(self.y[rows, tasks], z)
             if derivative is not None:
-                derivative[rows, tasks] = gradient
+                derivative[0, rows, tasks] = gradient
             weighted = self._weigh(gradient, rows, tasks)
             sums.value[tasks] += self._weigh(value, rows, tasks).sum(axis=0)
             sums.squares[tasks] += np.einsum("it,it->t", weighted, gradient)
@@ -124,17 +128,18 @@ class WideData(TaskData):
         return sums
 
     def curvature_product(self, loss, derivative, W, intercept):
-        """Compute the Hessian of the loss times (W, intercept): (T, d) and (T,)."""
+        """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""
+        (W,), (intercept,) = W, intercept
         G, R = np.zeros_like(W), np.zeros(self.n_tasks)
         for rows, tasks in self._tiles():
             z = self._predict(W, intercept, rows, tasks)
-            slope = None if derivative is None else derivative[rows, tasks]
-            product = loss.curvature_product(self.y[rows, tasks], slope, z)
+            slope = None if derivative is None else derivative[:, rows, tasks]
+            (product,) = loss.curvature_product(self.y[rows, tasks], slope, z)
             weighted = self._weigh(product, rows, tasks)
             G[tasks] += weighted.T @ self.X[rows]
             R[tasks] += weighted.sum(axis=0)
         self._scale(G, R)
-        return G, R
+        return G[None], R[None]
 
     def _scale(self, *sums):
         """Multiply per-task sums by the task weights, in place."""

@@ -56,7 +56,7 @@ def effective_dof(
     model, problem, place = _posed(estimator, X, y, sample_weight)
     _check_size(problem)
     result = np.zeros(len(model.tasks_))
-    if problem.loss.outputs:
+    if problem.loss.n_outputs > 1:
         H = _blocks(model, problem)
         kind = _along_graph if isinstance(problem.penalty, GraphCoupling) else _around_center
         result[place] = kind(H, problem)
@@ -152,8 +152,7 @@ def _posed(estimator, X, y, sample_weight):
 
 def _check_size(problem):
     """Refuse systems along a graph that are too large to be solved as one."""
-    outputs = problem.loss.outputs[0] if problem.loss.outputs else 1
-    size = problem.data.n_tasks * outputs * (problem.data.n_features + 1)
+    size = problem.data.n_tasks * problem.loss.n_outputs * (problem.data.n_features + 1)
     if isinstance(problem.penalty, GraphCoupling) and size > MOST_UNKNOWNS:
         raise ValueError(
             f"Along a task_graph this takes one dense system, here of {size} unknowns; the limit "
@@ -162,13 +161,13 @@ def _check_size(problem):
 
 
 def _point(model, problem):
-    """Return the coefficients and levels of the solution, (K, T, d) and (K, T), or (T, d)."""
+    """Return the coefficients and levels of the solution, (K, T, d) and (K, T)."""
     kept = np.flatnonzero(model.task_counts_ > 0)  # others are latent
     W, b = model.coef_[kept], model.intercept_[kept]
     intercept = b + W @ problem.data.center
-    if problem.loss.outputs:
+    if problem.loss.n_outputs > 1:
         return np.ascontiguousarray(W.swapaxes(0, 1)), np.ascontiguousarray(intercept.T)
-    return W, intercept
+    return W[None], intercept[None]
 
 
 def _curved(model, problem):
@@ -176,7 +175,7 @@ def _curved(model, problem):
     if problem.loss.constant_curvature is not None:
         return problem.data
     sums = problem.data.loss_sums(problem.loss, *_point(model, problem))
-    return problem.data.curved(problem.loss.curvature(sums.derivative))
+    return problem.data.curved(problem.loss.curvature(sums.derivative)[0])
 
 
 def _blocks(model, problem):
@@ -184,7 +183,7 @@ def _blocks(model, problem):
 
     That is (T, d + 1, d + 1), or (T, K (d + 1), K (d + 1)) with K classes, class after class.
     """
-    data, K = problem.data, problem.loss.outputs[0] if problem.loss.outputs else 1
+    data, K = problem.data, problem.loss.n_outputs
     T, m = data.n_tasks, data.n_features + 1
     if K == 1:
         data = _curved(model, problem)
@@ -212,8 +211,11 @@ def _ties(problem, size):
     penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
     ties, shares = np.empty((T, d + 1)), np.ones((T, d + 1))
     if isinstance(penalty, GraphCoupling):
-        curvature, center = penalty.curvature(), Coefficients.zeros(T, 1)._replace(w=np.ones(1))
-        strength, ones = curvature.V[:, 0], penalty.gradient(center).V[:, 0]
+        curvature, center = (
+            penalty.curvature(),
+            Coefficients.zeros(T, 1)._replace(w=np.ones((1, 1))),
+        )
+        strength, ones = curvature.V[:, 0], penalty.gradient(center).V[0, :, 0]
         ties[:, :-1], ties[:, -1] = curvature.V, curvature.q
         share = np.divide(strength - ones, strength, out=np.zeros(T), where=strength > 0)
         shares[:, :-1] = share[:, None]

@@ -84,7 +84,7 @@ def _alpha_max(model, problem):
         hard, name = MeanCoupling(alpha, shared, intercepts, penalty.fixed_intercept), "direct"
     null_set = Problem(problem.data, problem.loss, hard)
     data = problem.data
-    start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
+    start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.n_outputs)
     solution = SOLVERS[name](null_set, _MAX_ITER, _TOL).solve(start)
     G = null_set.evaluate(solution.coefficients).sums.G
     result = penalty.dual_norm(-G)

@@ -219,10 +219,10 @@ class LaplaceStrengths(AutomaticStrengths):
     def _maximize(self, names, problem):
         """Return the ``PenaltyWeights`` that maximize the evidence."""
         which = " and ".join(f"{name}={AUTO!r}" for name in names)
-        if problem.loss.outputs:
+        if problem.loss.n_outputs > 1:
             raise ValueError(
-                f"{which} requires two classes, and the data have {problem.loss.outputs[0]}. Set "
-                "it to a number, by cross-validation."
+                f"{which} takes two classes, and the data have {problem.loss.n_outputs}. Set it "
+                "to a number, by cross-validation."
             )
         data, T = problem.data, problem.data.n_tasks
 
@@ -286,7 +286,7 @@ def _warn_of_free_center(names, problem):
 def _check_scale(problem):
     """Raise if squares overflow, before a search on inf and nan."""
     data = problem.data
-    zeros = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.outputs)
+    zeros = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.n_outputs)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         check_finite(problem.evaluate(zeros))
         if not np.isfinite(data.square_norms).all():

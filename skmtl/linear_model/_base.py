@@ -27,6 +27,7 @@ from skmtl.data import (
 )
 from skmtl.linear_model._fit import Fit
 from skmtl.linear_model._progress import reporting, watch
+from skmtl.linear_model._shapes import from_users, to_users
 from skmtl.penalties import Coefficients
 from skmtl.problem import Problem
 from skmtl.solvers import SOLVERS
@@ -114,8 +115,10 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         self._keep_coefficients(solution, problem, offset)
         if self._has_center:
             point = solution.coefficients
-            self.shared_coef_ = point.w
-            self.shared_intercept_ = (point.c + offset - point.w @ center)[()]
+            shared = point.c + offset - point.w @ center
+            several = len(shared) > 1
+            self.shared_coef_ = point.w if several else point.w[0]
+            self.shared_intercept_ = shared if several else shared[0]
         self._keep(solution, problem)
 
     def _fit_once(self, rows, task_weight=None, center=None, last=None):
@@ -150,7 +153,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     def _start(self, name, problem, rows, offset, last):
         """Return the coefficients to start from, and their split or None."""
         data, split = problem.data, None
-        start = Coefficients.zeros(len(rows.tasks), len(data.center), problem.loss.outputs)
+        start = Coefficients.zeros(len(rows.tasks), len(data.center), problem.loss.n_outputs)
         if last is not None:
             return last.moved_to(data.center), last.solution.split
         if self.warm_start and SOLVERS[name].gains_from_start(problem):
@@ -171,15 +174,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             setattr(self, name, value)
 
     def _keep_coefficients(self, solution, problem, offset):
-        """Store the coefficients and intercepts of the tasks, in the units of the data."""
-        W, outputs = solution.coefficients.W, problem.loss.outputs
+        """Keep the coefficients of the tasks and their intercepts, in the units of the data."""
+        W = solution.coefficients.W
         intercept = self._predicted_intercept(solution.coefficients, problem)
-        self.coef_ = _swapped(W, outputs)
-        self.intercept_ = _swapped(intercept + offset - W @ problem.data.center, outputs)
-
-    def _public(self, part, problem):
-        """Return (K, T, ...) in the layout of public attributes, (T, K, ...)."""
-        return _swapped(part, problem.loss.outputs)
+        self.coef_ = to_users(W)
+        self.intercept_ = to_users(intercept + offset - W @ problem.data.center)
 
     def _keep_target(self, rows):
         """Store attributes of the target, such as the classes."""
@@ -270,9 +269,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         problem = problem.with_penalty(problem.penalty.hold_center())
         center = self._feature_mean
         intercept = self.shared_intercept_ + self.shared_coef_ @ center
-        start = Coefficients.zeros(len(rows.tasks), len(center), problem.loss.outputs)
-        start = start._replace(w=self.shared_coef_, c=np.asarray(intercept - offset))
-        # ADMM does not support a fixed center.
+        K = problem.loss.n_outputs
+        start = Coefficients.zeros(len(rows.tasks), len(center), K)
+        w, c = self.shared_coef_.reshape(K, -1), np.reshape(intercept - offset, K)
+        start = start._replace(w=w, c=c)
+        # Copies of the coefficients know nothing of a center that is held.
         name = "direct" if self.solver == "admm" else self._choose_solver(problem)
         solver = SOLVERS[name](problem, self.max_iter, self.tol)
         return Fit(rows, problem, offset, solver, solver.solve(start))
@@ -355,22 +356,25 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         data, penalty = problem.data, problem.penalty
         if not hasattr(self, "coef_") or not self._same_target(rows):
             return default
-        outputs = problem.loss.outputs
-        own = self.task_counts_ > 0  # the others are latent
+        K = problem.loss.n_outputs
+        own = self.task_counts_ > 0  # others are latent
         coef, intercept = self.coef_[own], self.intercept_[own]
-        if coef.shape != _swapped(default.V, outputs).shape or not np.array_equal(
+        if coef.shape != to_users(default.V).shape or not np.array_equal(
             self.tasks_[own], rows.tasks
         ):
             return default
         w, c = default.w, default.c
         if self._has_center and penalty.alpha_shared > 0:
-            w = self.shared_coef_  # unpenalized: its part in the null space would persist
+            w = self.shared_coef_.reshape(
+                K, -1
+            )  # without a penalty it must not bring what the data leave open
         if self._has_center:
             c = self.shared_intercept_ + self.shared_coef_ @ data.center - offset
+            c = np.reshape(c, K)
         intercept = intercept + coef @ data.center - offset
-        W, intercept = _swapped(coef, outputs), _swapped(intercept, outputs)
-        V, q = W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1)
-        return penalty.project(Coefficients(V, q, w, np.asarray(c)))
+        W, intercept = from_users(coef, K), from_users(intercept, K)
+        V, q = W - w[:, None], intercept - c[:, None]
+        return penalty.project(Coefficients(V, q, w, c))
 
     def _same_target(self, rows):
         """Return whether the target has the classes of the last fit."""
@@ -404,8 +408,3 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_iter_ = max(1, solution.n_iter)
         self.objective_, self.optimality_ = solution.objective, solution.optimality
         self.history_ = solution.history
-
-
-def _swapped(part, outputs):
-    """Swap (K, T, ...) and (T, K, ...) if there are K outputs."""
-    return np.ascontiguousarray(part.swapaxes(0, 1)) if outputs else part

@@ -9,6 +9,7 @@ from skmtl._typing import Array
 from skmtl._warn import warn
 from skmtl.data import encode_classes, listed, read_class_labels, read_class_weights
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._shapes import to_users
 from skmtl.losses import LogisticLoss, MultinomialLoss
 from skmtl.solvers import runs_away
 
@@ -137,10 +138,10 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         intercept, class_mask = point.intercept, problem.data.class_mask
         if self.task_classes == "seen" or class_mask is None:
             return intercept
-        # Unpenalized intercepts of classes absent from a task diverge. A finite value replaces
-        # them, low enough that probabilities of all fitted rows stay the same.
-        reach = np.abs(point.W) @ np.abs(problem.data.X).max(axis=0)
-        if intercept.ndim == 1:
+        # Free levels of classes that a task lacks have their optimum at infinity: far enough
+        # below the others that no row that was fitted sees the difference.
+        reach = np.abs(point.W) @ problem.data.largest
+        if len(intercept) == 1:
             return np.where(
                 np.isinf(class_mask), np.sign(class_mask) * (_RULED_OUT + reach), intercept
             )
@@ -149,7 +150,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
 
     def _prediction_intercept(self):
         class_mask = class_mask_of(self.task_classes_) if self._ruled_out else None
-        return self.intercept_ if class_mask is None else self.intercept_ + class_mask.T
+        return self.intercept_ if class_mask is None else self.intercept_ + to_users(class_mask)
 
     def _probability_scores(self, X):
         """Return the scores of probabilities; only ``"seen"`` allows probability zero."""
@@ -218,14 +219,16 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
 def class_mask_of(has_class):
     """Return the class mask, added to centered intercepts, of the classes of each task (T, K).
 
-    With more than two classes it is (K, T), -inf for each absent class; with two it is (T,), -inf
-    if the second is absent and inf if the first is. None if no class is absent.
+    That is -inf for each of more than two classes, (K, T), and -inf or inf for the second or the
+    first of two, (1, T); None where there is nothing to rule out.
     """
     if has_class.all():
         return None
     if has_class.shape[1] > 2:
         return np.where(has_class.T, 0.0, -np.inf)
-    return np.where(has_class[:, 0], 0.0, np.inf) + np.where(has_class[:, 1], 0.0, -np.inf)
+    return np.where(has_class[None, :, 0], 0.0, np.inf) + np.where(
+        has_class[None, :, 1], 0.0, -np.inf
+    )
 
 
 def _named(tasks):

@@ -7,6 +7,7 @@ import numpy as np
 from skmtl._linalg import null_space_of
 from skmtl.data import check_alpha, factorize, merge_labels
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._shapes import to_users
 from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
 from skmtl.tuning import ADAPTED_BY_TASK
 
@@ -53,8 +54,8 @@ class GraphModel(LinearMultiTaskModel):
         labels = np.empty(len(nodes), dtype=object)
         labels[:] = [self._nodes[node] for node in nodes]
         added = {
-            "coef_": self._public(W, problem),
-            "intercept_": self._public(intercept + offset - W @ problem.data.center, problem),
+            "coef_": to_users(W),
+            "intercept_": to_users(intercept + offset - W @ problem.data.center),
             "task_counts_": np.zeros(len(labels), dtype=self.task_counts_.dtype),
         }
         for name, value in (("task_weight_", 0.0), *dict.fromkeys(ADAPTED_BY_TASK, np.nan).items()):
@@ -85,7 +86,7 @@ def _smallest(point, problem):
         moved, shift = open_part(W[..., tasks, :], problem, tasks)
         W[..., tasks, :] -= moved
         q[..., tasks] += shift
-    return point._replace(V=W - np.expand_dims(point.w, -2), q=q)
+    return point._replace(V=W - point.w[:, None], q=q)
 
 
 def _open_alike(W, problem, tasks):

@@ -5,6 +5,7 @@ from sklearn.utils import Bunch
 
 from skmtl.data import check_alpha
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._shapes import to_users
 from skmtl.penalties import PENALTIES, Decomposed, StructuredPenalty, TaskPenalty
 
 
@@ -43,6 +44,6 @@ class StructuredModel(LinearMultiTaskModel):
         decomposed = isinstance(penalty.penalty, Decomposed)
         self.structure_ = [Bunch(**part) for part in found] if decomposed else Bunch(**found[0])
         if decomposed:
-            self.parts_ = [self._public(part, problem) for part in split.parts]
+            self.parts_ = [to_users(part) for part in split.parts]
         elif hasattr(self, "parts_"):
             del self.parts_

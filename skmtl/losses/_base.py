@@ -6,20 +6,20 @@ from abc import ABC, abstractmethod
 class Loss(ABC):
     """A smooth convex function of the raw predictions z of n rows, at their targets y.
 
-    With one prediction per row all arrays are (n,). With K predictions, z and derivatives in z are
-    (K, n), targets and losses (n,). The caller applies sample weights.
+    A row has K predictions: z and derivatives in z are (K, n), targets and losses (n,). Where K is
+    1, targets may have any shape. Weights are applied by the caller.
 
     Attributes
     ----------
-    outputs : tuple
-        Leading axis of z: () or (K,).
+    n_outputs : int
+        Predictions of a row, K.
     constant_curvature : float or None
         The second derivative in z if it is constant.
     curvature_bound : float
         Upper bound of the second derivative in each z.
     """
 
-    outputs: tuple[int, ...] = ()
+    n_outputs: int = 1
     constant_curvature: float | None = None
     curvature_bound: float
 
@@ -31,7 +31,7 @@ class Loss(ABC):
         ----------
         y : ndarray of shape (n,)
             Targets.
-        z : ndarray of shape (n,) or (K, n)
+        z : ndarray of shape (K, n)
             Raw predictions.
 
         Returns
@@ -48,8 +48,8 @@ class Loss(ABC):
 
         Parameters
         ----------
-        derivative : ndarray of shape (n,) or (K, n)
-            First derivative, as returned by ``evaluate``.
+        derivative : ndarray of shape (K, n)
+            The first, as ``evaluate`` gave it.
 
         Returns
         -------
@@ -65,8 +65,8 @@ class Loss(ABC):
         ----------
         y : ndarray of shape (n,)
             Targets.
-        derivative : ndarray of shape (n,) or (K, n)
-            First derivative, as returned by ``evaluate``.
+        derivative : ndarray of shape (K, n)
+            The first, as ``evaluate`` gave it.
         z : ndarray of its shape
             The direction.
 

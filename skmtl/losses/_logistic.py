@@ -16,14 +16,14 @@ class LogisticLoss(Loss):
 
     def evaluate(self, y, z):
         """Return the loss and its first derivative in z, two new arrays."""
-        margin = y * z
+        margin = y * z[0]
         small = np.exp(-np.abs(margin))
         value = np.log1p(small)
         value -= np.minimum(margin, 0.0)
         derivative = np.exp(-np.maximum(margin, 0.0))
         derivative /= 1.0 + small
         derivative *= -y
-        return value, derivative
+        return value, derivative[None]
 
     def curvature(self, derivative):
         """Return the second derivative in z."""

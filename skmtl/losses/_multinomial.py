@@ -21,7 +21,7 @@ class MultinomialLoss(Loss):
     curvature_bound = 0.25  # of the diagonal
 
     def __init__(self, n_classes):
-        self.outputs = (n_classes,)
+        self.n_outputs = n_classes
 
     def evaluate(self, y, z):
         """Return the loss (n,) and its first derivative in z (K, n), two new arrays."""

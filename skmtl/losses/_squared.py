@@ -14,7 +14,7 @@ class SquaredLoss(Loss):
     def evaluate(self, y, z):
         """Return the loss and its first derivative in z, two new arrays."""
         residual = z - y
-        return 0.5 * residual * residual, residual
+        return 0.5 * residual[0] * residual[0], residual
 
     def curvature(self, derivative):
         """Return ones."""

@@ -72,7 +72,7 @@ def long_moments(X, y, weight, codes, n_tasks, part, n_parts):
     total = np.bincount(place, weight)
     ymean = np.bincount(place, weight * y) / total
     data = LongData(X, y, weight, place, len(cell), np.zeros(d))
-    sums = data.loss_sums(SquaredLoss(), np.zeros((len(cell), d)), ymean)
+    sums = data.loss_sums(SquaredLoss(), np.zeros((1, len(cell), d)), ymean[None])
     H, mean, _ = data.moments(np.arange(len(cell)))
     result = TaskMoments(
         np.zeros((n_parts * n_tasks, d, d)),
@@ -82,7 +82,7 @@ def long_moments(X, y, weight, codes, n_tasks, part, n_parts):
         np.zeros((n_parts * n_tasks, 1)),
     )
     # about the means of the targets, so that it does not matter where features are counted from
-    found = H, mean, total, -sums.G[:, None], ymean[:, None]
+    found = H, mean, total, -sums.G[0][:, None], ymean[:, None]
     for whole, own in zip(result, found, strict=True):
         whole[cell] = own
     return TaskMoments(*(a.reshape(n_parts, n_tasks, *a.shape[1:]) for a in result))

@@ -10,42 +10,51 @@ import numpy as np
 class Coefficients(NamedTuple):
     """Coefficients of T tasks as a center and the tasks' deviations from it.
 
-    Task t predicts ``x . (w + V_t) + c + q_t`` at the centered features x; ``c + q_t`` is its
-    centered intercept. Deviations are stored apart from the center, to keep their digits where a
-    large penalty makes them small. With K predictions per row, every part has a leading axis of K.
+    Task t predicts ``x . (w + V_t) + c + q_t`` at the centered features x. A strong coupling makes
+    the deviations small; kept apart from the center they keep all their digits. A row has K
+    predictions: one, or one per class.
 
     Attributes
     ----------
-    V : ndarray of shape (T, d)
+    V : ndarray of shape (K, T, d)
         Deviations of the coefficients.
-    q : ndarray of shape (T,)
-        Deviations of the centered intercepts.
-    w : ndarray of shape (d,)
+    q : ndarray of shape (K, T)
+        Deviations of the intercepts.
+    w : ndarray of shape (K, d)
         Center of the coefficients.
-    c : float
-        Center of the centered intercepts.
+    c : ndarray of shape (K,)
+        Center of the intercepts.
     """
 
     V: np.ndarray
     q: np.ndarray
     w: np.ndarray
-    c: float
+    c: np.ndarray
 
     @classmethod
-    def zeros(cls, n_tasks, n_features, outputs=()):
-        """Return zeros; ``outputs`` is (K,) with K predictions per row."""
+    def zeros(cls, n_tasks, n_features, n_outputs=1):
+        """Return the origin."""
         shapes = (n_tasks, n_features), (n_tasks,), (n_features,), ()
-        return cls(*(np.zeros((*outputs, *shape)) for shape in shapes))
+        return cls(*(np.zeros((n_outputs, *shape)) for shape in shapes))
+
+    @classmethod
+    def stack(cls, outputs):
+        """Return the coefficients of K predictions, given those of each, as `of_output` has."""
+        return cls(*map(np.array, zip(*outputs, strict=True)))
+
+    def of_output(self, k):
+        """Return the parts of prediction k: (T, d), (T,), (d,) and a float."""
+        return Coefficients(*(part[k] for part in self))
 
     @property
     def W(self):
-        """Coefficients of the tasks, (T, d)."""
-        return np.expand_dims(self.w, -2) + self.V
+        """Coefficients of the tasks, (K, T, d)."""
+        return self.w[:, None] + self.V
 
     @property
     def intercept(self):
-        """Centered intercepts of the tasks, (T,): predictions at the mean of the features."""
-        return np.expand_dims(self.c, -1) + self.q
+        """Centered intercepts of the tasks, (K, T): predictions at the mean of the features."""
+        return self.c[:, None] + self.q
 
     def plus(self, step):
         """Return the sum, part by part."""

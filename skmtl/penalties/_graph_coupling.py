@@ -118,7 +118,7 @@ class GraphCoupling(Penalty):
         """Return the gradient in each part; that of the center sums over tasks."""
         (K, ones), (k, _) = self._forms
         V, q, w, c = coefficients
-        pull = K @ V + ones[:, None] * np.expand_dims(w, -2)
+        pull = K @ V + ones[:, None] * w[:, None]
         return Coefficients(pull, q @ k, ones @ V + ones.sum() * w, np.zeros_like(c))
 
     def curvature(self):
@@ -176,7 +176,7 @@ class GraphCoupling(Penalty):
     def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
         w, c = W.mean(axis=-2), intercept.mean(axis=-1)
-        point = Coefficients(W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1), w, c)
+        point = Coefficients(W - w[:, None], intercept - c[:, None], w, c)
         return self.project(point)
 
     def star(self):

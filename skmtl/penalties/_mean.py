@@ -89,13 +89,11 @@ class MeanCoupling(Penalty):
             return coefficients
         q, c = coefficients.q, coefficients.c
         if present is None:
-            shift = q.mean(axis=-1)
-        elif q.ndim == 1:
-            shift = (present * q).sum() / max(1, present.sum())
+            shift = q.mean(axis=1)
         else:
-            q = _nearest(q, present)
-            shift = (present * q).sum(axis=-1) / np.maximum(1, present.sum(axis=-1))
-        q = q - np.expand_dims(shift, -1)
+            q = q if len(q) == 1 else _nearest(q, present)
+            shift = (present * q).sum(axis=1) / np.maximum(1, present.sum(axis=1))
+        q = q - shift[:, None]
         return coefficients._replace(q=q if present is None else present * q, c=c + shift)
 
     @property
@@ -121,7 +119,7 @@ class MeanCoupling(Penalty):
         """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
         w = weighted_center(W, self.alpha[:, None], self.alpha_shared)
         c = intercept.mean(axis=-1) * (not self.fixed_intercept)
-        V, q = W - np.expand_dims(w, -2), intercept - np.expand_dims(c, -1)
+        V, q = W - w[:, None], intercept - c[:, None]
         return self.project(Coefficients(V, q, w, c))
 
     def hold_center(self):

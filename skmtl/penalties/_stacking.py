@@ -4,25 +4,21 @@ import numpy as np
 
 
 def stacked(term, W):
-    """Return coefficients (K, T, d) as one matrix, stacked along ``term.class_axis``."""
-    if W.ndim == 2:
-        return W
+    """Return coefficients (K, T, d) as one matrix: of more features or tasks, as the term says."""
     if term.class_axis == "tasks":
         return W.reshape(-1, W.shape[-1])
     return np.ascontiguousarray(W.swapaxes(0, 1)).reshape(W.shape[1], -1)
 
 
 def unstacked(term, W, shape):
-    """Return the coefficients of this shape from stacked W, the inverse of `stacked`."""
-    if len(shape) == 2 or term.class_axis == "tasks":
+    """Return the coefficients of this shape that `stacked` makes W of."""
+    if term.class_axis == "tasks":
         return W.reshape(shape)
     return np.ascontiguousarray(W.reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
 
 
 def stacked_step(term, step, shape):
-    """Return a step (1 or T, 1 or d), stacked as coefficients of this shape are."""
-    if len(shape) == 2:
-        return step
+    """Return a step (1 or T, 1 or d) for coefficients of this shape when they are stacked."""
     axis = 1 if term.class_axis == "features" else 0
     return np.concatenate([step] * shape[0], axis) if step.shape[axis] > 1 else step
 
@@ -30,8 +26,8 @@ def stacked_step(term, step, shape):
 def stacked_structure(term, W, tasks):
     """Return the structure of a term; arrays (K d,) become (K, d), or masks (d,) of any class."""
     found = term.structure(stacked(term, W), tasks)
-    if W.ndim == 3 and term.class_axis == "features":
-        K, _, d = W.shape
+    K, _, d = W.shape
+    if K > 1 and term.class_axis == "features":
         for name, value in found.items():
             if np.shape(value)[-1:] == (K * d,):
                 value = value.reshape(*value.shape[:-1], K, d)
@@ -40,17 +36,15 @@ def stacked_structure(term, W, tasks):
 
 
 def in_rows(entries):
-    """Return entries (K, T, d) as (T, K d), one row per task; (T, d) unchanged."""
-    if entries.ndim == 2:
-        return entries
+    """Return entries (K, T, d) with those of a task in a row, (T, K d)."""
     return entries.swapaxes(0, 1).reshape(entries.shape[1], -1)
 
 
 def by_task(term, blocks, shape):
-    """Return blocks of stacked coefficients as one block per task, (T, Kd[, Kd])."""
-    if len(shape) == 2 or term.class_axis == "features":
-        return blocks
+    """Return blocks of stacked coefficients with all classes of a task in one, (T, Kd[, Kd])."""
     K, T, d = shape
+    if K == 1 or term.class_axis == "features":
+        return blocks
     if blocks.ndim == 2:
         return in_rows(blocks.reshape(shape))
     whole = np.zeros((T, K, d, K, d))

@@ -193,8 +193,8 @@ class StructuredPenalty(Penalty):
     def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
         c = intercept.mean(axis=-1) * (not self.fixed_intercept)
-        q = (intercept - np.expand_dims(c, -1)) * self.free().q
-        return Coefficients(W, q, np.zeros(W.shape[:-2] + W.shape[-1:]), c)
+        q = (intercept - c[:, None]) * self.free().q
+        return Coefficients(W, q, np.zeros((len(W), W.shape[-1])), c)
 
     def structure(self, split, tasks):
         """Return the structure of each part, a list of dicts."""

@@ -4,7 +4,6 @@ from functools import cached_property
 
 import numpy as np
 
-from skmtl._linalg import null_space_of
 from skmtl._metric import common_axes, floored
 from skmtl.penalties import Split
 from skmtl.solvers._base import Solution, check_finite
@@ -166,10 +165,9 @@ class ADMMSolver:
     def _model(self, evaluation):
         """Return the quadratic model of the loss, without its linear part, and the metric."""
         problem, derivative = self.problem, evaluation.sums.derivative
-        data, outputs = problem.data, problem.loss.outputs
+        data = problem.data
         if derivative is not None:
-            curvature = problem.loss.curvature(derivative)
-            data = data.curved(curvature.mean(axis=0) if outputs else curvature)
+            data = data.curved(problem.loss.curvature(derivative).mean(axis=0))
         metric = self._joined(floored(data.square_norms), floored(data.totals[:, None])[:, 0])
         d = data.n_features
         axes = common_axes(term.prox_scaling for part in problem.penalty.terms for term in part)
@@ -214,11 +212,11 @@ class ADMMSolver:
 
     @cached_property
     def _unseen(self):
-        """Orthonormal basis of the null space of an unpenalized center, or None."""
-        penalty, X = self.problem.penalty, self.problem.data.X
+        """Orthonormal basis of what the data leave open of a center without penalty, or None."""
+        penalty = self.problem.penalty
         if not penalty.free().w or penalty.curvature().w > 0:
             return None
-        null = null_space_of(X.T @ X)
+        null = self.problem.data.null_space()
         return null if null.size else None
 
     def _search(self, start, target):

@@ -215,8 +215,8 @@ def check_finite(evaluation):
 
 
 def runs_away(solution, max_iter, tol):
-    """Return the tasks whose coefficients were still growing when a solver stopped, (T,) bool."""
-    n_tasks = solution.coefficients.W.shape[-2]
+    """Return in which tasks the coefficients were still growing when a solver stopped, (T,)."""
+    n_tasks = solution.coefficients.V.shape[1]
     if solution.last_step is None or solution.n_iter >= max_iter:
         return np.zeros(n_tasks, dtype=bool)
     if solution.exhausted:
@@ -228,8 +228,6 @@ def runs_away(solution, max_iter, tol):
 def _growth(solution):
     """Return the norm of each task's last step relative to its coefficients, (T,)."""
     W, step = (
-        np.square(part.W).sum(axis=-1) for part in (solution.coefficients, solution.last_step)
+        np.square(part.W).sum(axis=(0, 2)) for part in (solution.coefficients, solution.last_step)
     )
-    if W.ndim == 2:
-        W, step = W.sum(axis=0), step.sum(axis=0)
     return np.sqrt(np.divide(step, W, out=np.zeros_like(W), where=W > 0))

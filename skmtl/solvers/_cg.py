@@ -41,8 +41,8 @@ class ConjugateGradientSolver(NewtonSolver):
         self._derivative = evaluation.sums.derivative
         if self._derivative is not None:
             curvature = loss.curvature(self._derivative)
-            # The same for all classes: the mean over classes is not identified by the data.
-            data = data.curved(curvature.mean(axis=0) if loss.outputs else curvature)
+            # One for all classes: what is the same in all of them, the data do not see.
+            data = data.curved(curvature.mean(axis=0))
         curvature = data.square_norms
         center = curvature.sum(axis=0)
         if strength.w == 0:
@@ -93,5 +93,5 @@ class ConjugateGradientSolver(NewtonSolver):
         G, R = self.problem.data.curvature_product(
             self.problem.loss, self._derivative, parts.W, parts.intercept
         )
-        gradient = self._pack(Coefficients(G, R, G.sum(axis=-2), R.sum(axis=-1)))
+        gradient = self._pack(Coefficients(G, R, G.sum(axis=1), R.sum(axis=1)))
         return self._free * (gradient + self._pack(self.problem.penalty.gradient(parts)))

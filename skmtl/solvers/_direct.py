@@ -1,12 +1,7 @@
 """Newton steps by block elimination."""
 
-from functools import cached_property
-
-import numpy as np
-
-from skmtl._linalg import row_space
 from skmtl.arrowhead import DualBlocks, Elimination, Groups, PrimalBlocks, block_kinds
-from skmtl.penalties import GraphCoupling
+from skmtl.penalties import Coefficients, GraphCoupling
 from skmtl.problem import Problem
 from skmtl.solvers._base import NewtonSolver
 from skmtl.solvers._graph_system import GraphSystem
@@ -42,32 +37,17 @@ class DirectSolver(NewtonSolver):
             )
         return None
 
-    @cached_property
-    def _basis(self):
-        """Orthonormal basis of the row space, or None with at least as many rows as features."""
-        X = self.problem.data.X
-        return row_space(X) if len(X) < X.shape[1] else None
-
-    @cached_property
-    def _rotated(self):
-        """The problem in coordinates of the basis."""
-        problem = self.problem
-        if self._basis is None:
-            return problem
-        data = problem.data.with_features(problem.data.X @ self._basis)
-        return Problem(data, problem.loss, problem.penalty)
-
     def setup(self, evaluation):
         """Factor the blocks of all tasks and the system of the center."""
-        problem, derivative = self._rotated, evaluation.sums.derivative
-        if problem.loss.outputs or self._on_graph:
+        problem, derivative = self.problem, evaluation.sums.derivative
+        data = problem.data.rotated
+        if problem.loss.n_outputs > 1 or self._on_graph:
             kind = GraphSystem if self._on_graph else JointSystem
-            self._system = self._system or kind(problem)
+            self._system = self._system or kind(Problem(data, problem.loss, problem.penalty))
             self._system.set_up(derivative, self.rtol)
             return
-        data = problem.data
         if derivative is not None:
-            data = data.curved(problem.loss.curvature(derivative))
+            data = data.curved(problem.loss.curvature(derivative)[0])
         if self._system is None:
             self._system = Elimination(data, problem.penalty)
         else:
@@ -76,20 +56,25 @@ class DirectSolver(NewtonSolver):
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
         self.n_iter += 1
-        G, R, basis = evaluation.sums.G, evaluation.sums.R, self._basis
+        G, R, basis = evaluation.sums.G, evaluation.sums.R, self.problem.data.row_basis
         if basis is None:
-            return self._system.step(coefficients, G, R)
+            return self._step(coefficients, G, R)
         V, w = coefficients.V @ basis, coefficients.w @ basis
-        moved = self._system.step(coefficients._replace(V=V, w=w), G @ basis, R)
-        # A fixed center may lie outside the row space.
+        moved = self._step(coefficients._replace(V=V, w=w), G @ basis, R)
+        # A center that is held may lie outside of what the rows span.
         w = coefficients.w if self.problem.penalty.fixed_center else moved.w @ basis.T
         return moved._replace(V=moved.V @ basis.T, w=w)
+
+    def _step(self, point, G, R):
+        if self.problem.loss.n_outputs > 1 or self._on_graph:
+            return self._system.step(point, G, R)
+        return Coefficients.stack([self._system.step(point.of_output(0), G[0], R[0])])
 
 
 def _memory(problem):
     """Return about how many bytes the blocks and the system of the center take."""
     data = problem.data
-    d = min(len(data.X), data.n_features)
+    d = min(data.n_rows, data.n_features)
     groups = Groups.of(data, problem.penalty.star().alpha)
     masks = block_kinds(data, groups)
     if problem.loss.constant_curvature is None:  # every task has curvatures of its own
@@ -99,4 +84,4 @@ def _memory(problem):
         rows = data.block_sizes[groups.block]
     dual = rows[masks[DualBlocks]] + 1.0
     systems = 16 * masks[PrimalBlocks].sum() * d**2 + 8 * (dual @ dual) + 48 * d**2
-    return systems * int(np.prod(problem.loss.outputs))
+    return systems * problem.loss.n_outputs

@@ -1,7 +1,5 @@
 """Newton steps where tasks are coupled along a graph."""
 
-import numpy as np
-
 from skmtl.arrowhead import Elimination
 from skmtl.penalties import Coefficients
 from skmtl.solvers._joint import JointSystem
@@ -22,19 +20,15 @@ class GraphSystem(JointSystem):
     def set_up(self, derivative, rtol):
         """Store the curvature at these derivatives, and the relative residual ``rtol`` of steps."""
         self._derivative, self._rtol = derivative, rtol
-        data, loss = self._problem.data, self._problem.loss
-        curved = [data]
+        data, curved = self._problem.data, [self._problem.data]
         if derivative is not None:
-            curvature = loss.curvature(derivative)
-            curved = [data.curved(h) for h in (curvature if loss.outputs else [curvature])]
+            curved = [data.curved(h) for h in self._problem.loss.curvature(derivative)]
         star = self._problem.penalty.star()
         self._eliminations = [Elimination(part, star) for part in curved]
 
     def _precondition(self, point, G, R):
-        gradient, outputs = self._problem.gradient(point, G, R), self._problem.loss.outputs
-        V, q = (gradient.V, gradient.q) if outputs else (gradient.V[None], gradient.q[None])
-        origin = Coefficients.zeros(*V.shape[1:])
+        V, q, _, _ = self._problem.gradient(point, G, R)
+        origin = Coefficients.zeros(*V.shape[1:]).of_output(0)
         steps = [e.step(origin, *own) for e, *own in zip(self._eliminations, V, q, strict=True)]
-        if outputs:
-            return self._balanced(Coefficients(*map(np.array, zip(*steps, strict=True))))
-        return self._problem.penalty.project(Coefficients(*map(np.asarray, steps[0])))
+        ahead = Coefficients.stack(steps)
+        return self._balanced(ahead) if len(V) > 1 else self._problem.penalty.project(ahead)

@@ -91,11 +91,10 @@ class JointSystem:
     def _apart(self, eliminations, point, G, R):
         """Return the steps of the eliminations, one class at a time."""
         steps = [
-            elimination.step(Coefficients(*parts), G_k, R_k)
-            for elimination, G_k, R_k, *parts in zip(eliminations, G, R, *point, strict=True)
+            elimination.step(point.of_output(k), G[k], R[k])
+            for k, elimination in enumerate(eliminations)
         ]
-        moved = Coefficients(*map(np.array, zip(*steps, strict=True)))
-        return self._balanced(moved.plus(point.times(-1.0)))
+        return self._balanced(Coefficients.stack(steps).plus(point.times(-1.0)))
 
     def _balanced(self, step):
         """Return the step minus its mean over the classes of a task, or of the center."""

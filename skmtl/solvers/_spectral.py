@@ -30,6 +30,8 @@ class SpectralModel:
         The diagonal M; (T, d) without intercepts.
     """
 
+    _n_outputs = 1
+
     def __init__(self, data, metric):
         self._root, self._parts = np.sqrt(metric), []
         self._levels = np.arange(data.n_features, metric.shape[1])
@@ -49,12 +51,12 @@ class SpectralModel:
             self._parts.append((tasks, place, Q, e))
 
     def _flat(self, A):
-        """Return coefficients (..., T, d + 1) with a row for each task, (T, D)."""
-        return A
+        """Return coefficients (K, T, d + 1) with a row for each task, (T, D)."""
+        return np.ascontiguousarray(A.swapaxes(0, 1)).reshape(len(self._root), -1)
 
     def _shaped(self, A):
         """Undo ``_flat``."""
-        return A
+        return np.ascontiguousarray(A.reshape(len(A), self._n_outputs, -1).swapaxes(0, 1))
 
     def _apply(self, A, function, rest):
         """Return ``(Q f(e) Q' + rest (I - QQ')) A`` for A (T, D)."""
@@ -146,7 +148,7 @@ class JointModel(SpectralModel):
 
     def __init__(self, data, metric, probabilities):
         (T, D), K = metric.shape, len(probabilities)
-        self._shape = T, K, D
+        self._n_outputs = K
         self._root = np.tile(np.sqrt(metric), (1, K))
         self._levels = (D * np.arange(K)[:, None] + np.arange(data.n_features, D)).ravel()
         H = np.zeros((T, K, D, K, D))
@@ -156,12 +158,6 @@ class JointModel(SpectralModel):
             for (k, a), (m, b) in product(ends, ends):
                 H[:, k, :, m] += a * b * A
         self._parts = [(np.arange(T), None, *_eigen(H.reshape(T, K * D, K * D), self._root))]
-
-    def _flat(self, A):
-        return np.ascontiguousarray(A.swapaxes(0, 1)).reshape(len(self._root), -1)
-
-    def _shaped(self, A):
-        return np.ascontiguousarray(A.reshape(self._shape).swapaxes(0, 1))
 
 
 def _same(e):
@@ -291,9 +287,9 @@ def quadratic_model(problem, derivative, data, metric):
 
     ``data`` are the problem's, weighted by the curvatures unless ``derivative`` is None.
     """
-    n_columns, outputs = metric.shape[1], problem.loss.outputs
-    if outputs:
-        size = outputs[0] * n_columns
+    n_columns, n_outputs = metric.shape[1], problem.loss.n_outputs
+    if n_outputs > 1:
+        size = n_outputs * n_columns
         if size <= _DENSE and 48 * len(metric) * size**2 <= memory_limit():
             return JointModel(
                 problem.data, metric, problem.loss.probabilities(problem.data.y, derivative)

@@ -83,13 +83,13 @@ class LaplaceEvidence:
         solution = self._solve(problem, penalty.project(self._start))
         self._start = solution.coefficients
         derivative = problem.evaluate(solution.coefficients).sums.derivative
-        model = MarginalModel(data.curved(loss.curvature(derivative)), penalty)
+        model = MarginalModel(data.curved(loss.curvature(derivative)[0]), penalty)
         with np.errstate(divide="ignore", over="ignore"):
             theta, phi = 1.0 / model.groups.alpha, 1.0 / np.float64(alpha_intercept)
         fixed = model.fixed(theta, phi)
         value = 2 * solution.objective + fixed.log_det - fixed.flat * np.log(2 * np.pi)
         if np.isinf(phi) and data.class_mask is not None:
-            value -= np.log(model.n[np.isinf(data.class_mask)] / (2 * np.pi)).sum()
+            value -= np.log(model.n[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
         return value
 
 

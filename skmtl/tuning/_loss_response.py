@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skmtl._linalg import row_space
 from skmtl.arrowhead import Arrowhead
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.problem import Problem
@@ -27,8 +26,8 @@ def response_objection(problem):
 
 
 def _has_center(problem):
-    """Return whether a center alone couples the tasks: their response has low rank."""
-    return isinstance(problem.penalty, MeanCoupling) and not problem.loss.outputs
+    """Return whether tasks are tied by a center only, that is, their response has low rank."""
+    return isinstance(problem.penalty, MeanCoupling) and problem.loss.n_outputs == 1
 
 
 class LossResponse:
@@ -60,18 +59,22 @@ class LossResponse:
         if penalty.quadratic:
             if not _has_center(problem):
                 return Full(_by_steps(problem, evaluation, G, R, np.flatnonzero(tasks)) / total)
-            parts = _around_center(problem, evaluation, penalty, penalty.alpha, G, R)
+            parts = _around_center(problem, evaluation, penalty, penalty.alpha, G[0], R[0])
             return diagonal_and_root(*parts).take(tasks).times(1.0 / total)
         W, gradient = fit.solution.coefficients.W, evaluation.sums.G
         held = MeanCoupling(
             _of_tasks(W, gradient), np.inf, penalty.alpha_intercept, penalty.fixed_intercept
         )
-        if problem.loss.outputs:
+        if problem.loss.n_outputs > 1:
             surrogate = Problem(problem.data, problem.loss, held)
             B = _by_steps(surrogate, evaluation, G, R, np.arange(len(share))) / total
         else:
             B = (
-                dense(*_around_center(problem, evaluation, held, _of_entries(W, gradient), G, R))
+                dense(
+                    *_around_center(
+                        problem, evaluation, held, _of_entries(W[0], pull[0]), G[0], R[0]
+                    )
+                )
                 / total
             )
         for step, fall in self._pairs:
@@ -83,10 +86,9 @@ def _around_center(problem, evaluation, penalty, alpha, G, R):
     """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, as ``own`` and ``root``."""
     data = problem.data
     if evaluation.sums.derivative is not None:
-        data = data.curved(problem.loss.curvature(evaluation.sums.derivative))
-    if len(data.X) < data.n_features and alpha.ndim == 1:
-        basis = row_space(data.X)
-        data, G = data.with_features(data.X @ basis), G @ basis
+        data = data.curved(problem.loss.curvature(evaluation.sums.derivative)[0])
+    if data.row_basis is not None and alpha.ndim == 1:
+        data, G = data.rotated, G @ data.row_basis
     return Arrowhead(data, penalty, alpha).products(G, R)
 
 
@@ -96,18 +98,18 @@ def _by_steps(problem, evaluation, G, R, tasks):
     solver = kind(problem, 10**9, _RTOL)
     solver.rtol = _RTOL
     solver.setup(evaluation)
-    origin = Coefficients.zeros(*G.shape[-2:], problem.loss.outputs)
+    origin = Coefficients.zeros(*G.shape[1:], len(G))
     B = np.empty((len(tasks), len(tasks)))
     for row, task in zip(B, tasks, strict=True):
         own = np.zeros_like(G), np.zeros_like(R)
-        own[0][..., task, :], own[1][..., task] = G[..., task, :], R[..., task]
+        own[0][:, task], own[1][:, task] = G[:, task], R[:, task]
         asked = evaluation._replace(
             gradient=problem.gradient(origin, *own),
             sums=evaluation.sums._replace(G=own[0], R=own[1]),
         )
         moved = solver.step(origin, asked)
-        falls = -np.einsum("...tj,...tj->...t", G, moved.W) - R * moved.intercept
-        row[:] = falls.reshape(-1, G.shape[-2]).sum(axis=0)[tasks]
+        falls = np.einsum("ktj,ktj->t", G, moved.W) + (R * moved.intercept).sum(axis=0)
+        row[:] = -falls[tasks]
     return 0.5 * (B + B.T)
 
 
@@ -124,7 +126,7 @@ def _of_tasks(W, gradient):
     """Return the ridge weight of each task (T,) with the gradient norm of the penalty."""
 
     def norms(part):
-        return np.sqrt(np.moveaxis(part**2, -2, 0).reshape(part.shape[-2], -1).sum(axis=1))
+        return np.sqrt((part**2).sum(axis=(0, 2)))
 
     size = norms(W)
     return np.divide(norms(gradient), size, out=np.full_like(size, np.inf), where=size > 0)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._linalg import row_space, row_spectrum
+from skmtl._linalg import row_spectrum
 from skmtl.arrowhead import Groups
 
 _EPS = np.finfo(np.float64).eps
@@ -84,8 +84,7 @@ class MarginalModel:
     """
 
     def __init__(self, data, penalty):
-        if len(data.X) < data.n_features:
-            data = data.with_features(data.X @ row_space(data.X))
+        data = data.rotated
         self.data, self.groups = data, Groups.of(data, penalty.alpha)
         self._alpha_shared = penalty.alpha_shared
         groups, scale = self.groups, self.groups.scale

@@ -41,14 +41,14 @@ class RestrictedLikelihood:
         penalty = problem.penalty
         self._alpha_shared = 0.0 if penalty.fixed_center else penalty.alpha_shared
         T, W = data.n_tasks, np.zeros((data.n_tasks, data.n_features))
-        null = data.loss_sums(loss, W, np.zeros(T))
+        null = data.loss_sums(loss, W[None], np.zeros((1, T)))
         if null.squares.sum() <= 1e4 * _TINY and data.y.any():
             raise ValueError(
                 f"The squares of y sum to {null.squares.sum():.1e}, and such numbers have few "
                 "digits: values of y or the weights are too small for their squares. Scale them."
             )
-        self._mean = -null.R / data.totals
-        covariance = -data.loss_sums(loss, W, self._mean).G
+        self._mean = -null.R[0] / data.totals
+        covariance = -data.loss_sums(loss, W[None], self._mean[None]).G[0]
         # Thin responses z = P'y of each task, in the order of groups.
         tasks, rows, z = [], [], []
         for g, members in enumerate(groups.members()):
@@ -67,8 +67,8 @@ class RestrictedLikelihood:
         self._task = np.repeat(np.arange(T), self._size)
         intercept = self._mean - np.einsum("tj,tj->t", W, model.delta[groups.of_task])
         self._within = data.loss_sums(
-            loss, W, intercept
-        ).squares.sum()  # not explained by the thin rows
+            loss, W[None], intercept[None]
+        ).squares.sum()  # what no thin row explains
         self._mean = self._mean[self._order]
         self._null = null.squares.sum()
         self._total = data.totals.sum()
