@@ -32,6 +32,11 @@ class Problem:
         self.data, self.loss, self.penalty = data, loss, penalty
         self._null_squares = None
 
+    def origin(self):
+        """Return ``Coefficients`` of zeros."""
+        data = self.data
+        return Coefficients.zeros(data.n_tasks, data.n_features, self.loss.n_outputs)
+
     def with_penalty(self, penalty):
         """Return the same problem with another penalty."""
         other = Problem(self.data, self.loss, penalty)

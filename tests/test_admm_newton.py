@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import ADMMClassifier, ADMMRegressor, GraphRegularizedClassifier, alpha_max
+from skmtl import ADMMClassifier, ADMMRegressor, alpha_max
 from skmtl.datasets import make_multitask_classification, make_multitask_regression
 from skmtl.penalties import (
     L1,
@@ -124,15 +124,4 @@ def test_without_memory_for_blocks(monkeypatch, penalty, n_classes, slow):
 def test_newton_steps_where_tasks_share_a_factor(monkeypatch, fit_intercept):
     model, X, y = problem(0, wide=True)
     model.set_params(penalty="l21", alpha=0.3 * alpha_max(model, X, y), fit_intercept=fit_intercept)
-    assert_same_solution(monkeypatch, model, X, y, [(_admm, "_SLOW", -1.0)])
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("chain", [None, [(0, 1), (1, 2), (2, 3)]], ids=["center", "graph"])
-def test_newton_steps_of_couplings(monkeypatch, chain, n_classes):
-    """A quadratic coupling by ADMM: its derivative is a term of the system too."""
-    _, X, y = problem(n_classes)
-    model = GraphRegularizedClassifier(
-        2.0, task_graph=chain, alpha_shared=0.1, task_column=0, solver="admm"
-    )
     assert_same_solution(monkeypatch, model, X, y, [(_admm, "_SLOW", -1.0)])

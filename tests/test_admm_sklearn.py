@@ -1,4 +1,4 @@
-"""ADMM against the direct solver, and its estimators inside scikit-learn's tools."""
+"""The estimators with a penalty of choice inside scikit-learn's tools."""
 
 import pickle
 
@@ -15,10 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from skmtl import (
     ADMMClassifier,
     ADMMRegressor,
-    GraphRegularizedClassifier,
     GraphRegularizedRegressor,
     MeanRegularizedRegressor,
-    SharedL2Regressor,
     alpha_max,
 )
 from skmtl.model_selection import TaskKFold
@@ -36,85 +34,10 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.pipeline import make_task_pipeline
-from tests import _classification, _problems
-from tests._problems import TASK_WEIGHT, assert_same_model, make_rows, make_wide
+from tests import _classification
+from tests._problems import assert_same_model, make_rows
 
 EDGES = [(0, 1), (1, 2, 0.5), (2, 3)]
-REGRESSORS = {k: m for k, m in _problems.MODELS.items() if not k.endswith("-mixed")} | {
-    "separate-inf": SharedL2Regressor([np.inf, 1.0, 0.2, 2.0]),
-    "mean-inf": MeanRegularizedRegressor([np.inf, 1.0, 0.3, 30.0], alpha_shared=0.1),
-    "graph": GraphRegularizedRegressor(1.5, task_graph=EDGES),
-    "graph-all": GraphRegularizedRegressor(1.5, alpha_shared=0.2, alpha_intercept=0.0),
-    "graph-no-intercept": GraphRegularizedRegressor(9.0, task_graph=EDGES, fit_intercept=False),
-}
-CLASSIFIERS = _classification.CLASSIFIERS | {
-    "graph": GraphRegularizedClassifier(1.5, task_graph=EDGES),
-    "graph-levels": GraphRegularizedClassifier(30.0, task_graph=EDGES, alpha_intercept=0.0),
-    "graph-no-intercept": GraphRegularizedClassifier(9.0, task_graph=EDGES, fit_intercept=False),
-}
-regressors = pytest.mark.parametrize("model", REGRESSORS.values(), ids=REGRESSORS)
-classifiers = pytest.mark.parametrize("model", CLASSIFIERS.values(), ids=CLASSIFIERS)
-
-
-def check_against_direct(model, X, y, weight=None, **params):
-    model = clone(model).set_params(**params)
-    direct = clone(model).set_params(solver="direct", tol=1e-10).fit(X, y, weight)
-    admm = clone(model).set_params(solver="admm", max_iter=10_000).fit(X, y, weight)
-    centered = [m.intercept_ for m in (admm, direct)]
-    if direct.intercept_.ndim == 2:  # the same in all classes changes nothing
-        centered = [b - b.mean(axis=1, keepdims=True) for b in centered]
-    scale = max(np.abs(direct.coef_).max(), 1e-300)
-    assert_allclose(admm.coef_, direct.coef_, rtol=0, atol=1e-6 * scale)
-    assert_allclose(*centered, rtol=0, atol=1e-6 * np.abs(centered[1]).max())
-    if hasattr(direct, "shared_coef_"):
-        assert_allclose(admm.shared_coef_, direct.shared_coef_, rtol=0, atol=1e-6 * scale)
-    assert_allclose(admm.objective_, direct.objective_, rtol=1e-9)
-    assert admm.optimality_ <= admm.tol
-    assert admm.n_iter_ > 1
-
-
-# ADMM is the direct solver ----------------------------------------------------------------------
-
-
-@regressors
-def test_regressors_in_long_form(model):
-    rows, weight, _ = _problems.weighted_rows()
-    params = {"task_column": 0, "task_weight": TASK_WEIGHT}
-    check_against_direct(model, rows.long, rows.y, weight, **params)
-
-
-@regressors
-@pytest.mark.parametrize("missing", [0.0, 0.3])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_regressors_in_wide_form(model, missing, weighted):
-    X, Y = make_wide(missing=missing)
-    weight = np.random.default_rng(0).uniform(0.2, 3, len(X)) if weighted else None
-    params = {"task_weight": [2.0, 0.5, 1.0, 3.0]} if weighted else {}
-    check_against_direct(model, X, Y, weight, **params)
-
-
-@regressors
-def test_regressors_of_fewer_rows_than_features(model):
-    rows = make_rows((3, 5, 2, 4), d=12)
-    if "alpha_shared" in model.get_params() and model.alpha_shared == 0:
-        model = clone(model).set_params(alpha_shared=0.1)
-    check_against_direct(model, rows.long, rows.y, task_column=0)
-
-
-@classifiers
-@pytest.mark.parametrize("K", [2, 3])
-def test_classifiers_in_long_form(model, K):
-    rows, weight, _ = _classification.weighted_rows(K)
-    params = {"task_column": 0, "task_weight": TASK_WEIGHT, "class_weight": {0: 2.0, 1: 1.0, 2: 1}}
-    if K == 2:
-        del params["class_weight"][2]
-    check_against_direct(model, rows.long, rows.y, weight, **params)
-
-
-@classifiers
-def test_classifiers_in_wide_form(model):
-    check_against_direct(model, *_classification.make_indicator())
-
 
 # Estimators with a penalty to choose ------------------------------------------------------------
 
@@ -370,7 +293,7 @@ WRONG = [
     ({"alpha": [1.0] * 4}, ValueError, r"alpha must be a number"),
     ({"alpha_intercept": np.nan}, ValueError, r"alpha_intercept must be .*got nan"),
     ({"handle_unknown": "shared"}, ValueError, r"has no shared model.*handle_unknown='shared'"),
-    ({"solver": "direct"}, ValueError, r"solver='direct': it takes the couplings"),
+    ({"solver": "direct"}, ValueError, r"solver must be 'auto' or one of \['admm'\], got 'direct'"),
     ({"max_iter": 0}, ValueError, r"max_iter must be an integer of at least 1"),
 ]
 

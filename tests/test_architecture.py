@@ -29,6 +29,7 @@ ORDER = [
     "problem",
     "arrowhead",
     "solvers",
+    "fitting",
     "tuning",
     "linear_model",
     "_scores",

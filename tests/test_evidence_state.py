@@ -18,7 +18,9 @@ from tests.test_evidence_classifier import fit_classes, simulate_classes
 
 
 def state(model):
-    return {name: np.copy(value) for name, value in vars(model).items() if name != "history_"}
+    attributes = vars(model) | vars(model)["_reference"]._asdict()
+    unlike = "history_", "_reference", "noise"
+    return {name: np.copy(value) for name, value in attributes.items() if name not in unlike}
 
 
 def new_rows(T):

@@ -21,7 +21,7 @@ CHAIN = [(0, 1), (1, 2), (2, 3), (3, 4)]
 TREE = [(0, "A"), (1, "A", 2.0), (2, "B"), (3, "B", 0.5), (4, "B"), ("A", "root"), ("B", "root")]
 TREE_NODES = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, "A": 5, "B": 6, "root": 7}
 kinds = pytest.mark.parametrize("K", [None, 2, 3], ids=["squared", "logistic", "softmax"])
-every_solver = pytest.mark.parametrize("solver", ["direct", "cg", "admm"])
+every_solver = pytest.mark.parametrize("solver", ["direct", "cg"])
 
 
 def make_rows(K):
@@ -183,7 +183,12 @@ def test_classes_are_centered(solver, shared):
 def test_fewer_rows_than_features_and_tasks_of_one_row(shared, solver):
     rows = _problems.make_rows((1, 3, 1, 6, 4), d=20)
     fitted = model(None, task_graph=CHAIN, alpha_shared=shared, solver=solver)
-    Reference(rows, GRAPHS["chain"], shared=shared).check(fitted.fit(rows.long, rows.y))
+    reference = Reference(rows, GRAPHS["chain"], shared=shared)
+    fitted.fit(rows.long, rows.y)
+    if shared > 0:
+        reference.check(fitted)
+    else:  # the solution is not unique, the minimum is
+        assert_allclose(fitted.objective_, reference.evaluate(reference.solve())[0], atol=1e-10)
 
 
 @kinds
@@ -329,7 +334,7 @@ LABELS = {"ints": lambda t: t, "strings": lambda t: f"t{t}", "other order": lamb
 @kinds
 @pytest.mark.parametrize(
     ("labels", "solver"),
-    [("ints", "direct"), ("strings", "direct"), ("other order", "cg"), ("strings", "admm")],
+    [("ints", "direct"), ("strings", "direct"), ("other order", "cg")],
 )
 def test_parents_in_a_tree_are_unknowns(K, labels, solver):
     rows, name = make_rows(K), LABELS[labels]

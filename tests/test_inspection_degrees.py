@@ -132,7 +132,7 @@ def test_degrees_of_classifiers_are_derivatives_of_probabilities(model, n_classe
 
 def moves_of_the_center(model, X, y):
     """Mean share of a move of the center that the tasks follow, refitted given it: (T,)."""
-    d, middle = model.coef_.shape[1], model._feature_mean
+    d, middle = model.coef_.shape[1], model._reference.center
     base, shares = model.adapt(X, y), []
     for j in range(d + 1):
         moved = copy.deepcopy(model)
@@ -231,7 +231,7 @@ def test_errors():
     rows = make_rows()
     X, y = rows.long, rows.y
     model = ADMMRegressor("l21", task_column=0).fit(X, y)
-    with pytest.raises(TypeError, match="kinks"):
+    with pytest.raises(TypeError, match="non-smooth"):
         effective_dof(model, X, y)
     few = X[:, 0] < 3
     model = MeanRegularizedRegressor(task_column=0).fit(X[few], y[few])

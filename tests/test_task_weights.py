@@ -20,6 +20,8 @@ from skmtl import (
 )
 from skmtl.arrowhead import degrees_of_freedom
 from skmtl.data import read_rows
+from skmtl.fitting import pose
+from skmtl.linear_model import spec_of
 from skmtl.tuning import _minimax, _noise
 from skmtl.tuning._fixed_point import AndersonAcceleration
 from tests._problems import (
@@ -39,7 +41,7 @@ CHAIN = [(0, 1, 2.0), (1, 2), (2, 3, 0.5)]
 
 def problem_of(model, X, y, sample_weight=None):
     """The Problem that fit would pose."""
-    return model._prepare(read_rows(model, X, y, sample_weight, reset=True))[1]
+    return pose(spec_of(model), read_rows(model, X, y, sample_weight, reset=True)).problem
 
 
 def dense_degrees(A, P, weight, codes):

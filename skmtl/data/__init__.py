@@ -9,8 +9,8 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 *block*; moments are computed per block.
 """
 
-from skmtl.data._arrays import read_target, read_X, take_rows
-from skmtl.data._classes import encode_classes, read_class_labels, read_class_weights
+from skmtl.data._arrays import mean_target, read_X, take_rows
+from skmtl.data._classes import class_mask_of
 from skmtl.data._labels import (
     encode_tasks,
     factorize,
@@ -27,7 +27,7 @@ from skmtl.data._parameters import (
     read_per_task,
     read_task_weights,
 )
-from skmtl.data._rows import read_rows
+from skmtl.data._rows import encode_targets, read_rows
 from skmtl.data._text import listed
 from skmtl.data._wide import WideData
 
@@ -40,18 +40,17 @@ __all__ = [
     "WideData",
     "adaptive_weights",
     "check_alpha",
-    "encode_classes",
+    "class_mask_of",
+    "encode_targets",
     "encode_tasks",
     "factorize",
     "is_balanced",
     "listed",
+    "mean_target",
     "merge_labels",
     "read_X",
-    "read_class_labels",
-    "read_class_weights",
     "read_per_task",
     "read_rows",
-    "read_target",
     "read_task_weights",
     "split_task_column",
     "take_rows",

@@ -73,6 +73,12 @@ def read_target(estimator, y, X, *, wide):
     return y
 
 
+def mean_target(y):
+    """Return the mean of the targets, a float, over those that are observed."""
+    mean = y.mean()
+    return float(np.nanmean(y) if np.isnan(mean) else mean)
+
+
 def check_observed(counts):
     """Raise if a task of the wide form has no label, given the number of labels per task."""
     empty = np.flatnonzero(counts == 0).tolist()

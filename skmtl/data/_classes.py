@@ -100,3 +100,24 @@ def read_class_weights(class_weight, classes, totals):
 
 def _is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def class_mask_of(has_class):
+    """Return what excludes the classes that tasks do not have, added to their intercepts.
+
+    Parameters
+    ----------
+    has_class : bool ndarray of shape (T, K)
+
+    Returns
+    -------
+    ndarray of shape (K, T) or None
+        -inf for each class that a task does not have; for two classes of shape (1, T), -inf for
+        the second and inf for the first. None where no class is excluded.
+    """
+    if has_class.all():
+        return None
+    if has_class.shape[1] > 2:
+        return np.where(has_class.T, 0.0, -np.inf)
+    first, second = has_class.T[:, None]
+    return np.where(first, 0.0, np.inf) + np.where(second, 0.0, -np.inf)

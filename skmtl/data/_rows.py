@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import is_classifier
 
-from skmtl.data._arrays import check_observed, read_sample_weight, read_X
+from skmtl.data._arrays import check_observed, read_sample_weight, read_target, read_X
+from skmtl.data._classes import encode_classes, read_class_labels, read_class_weights
 from skmtl.data._labels import factorize
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
@@ -100,7 +102,8 @@ class Rows(NamedTuple):
 def read_rows(estimator, X, y, sample_weight, *, reset):
     """Read the arguments of ``fit``; drop rows of weight zero."""
     X, labels = read_X(estimator, X, reset=reset)
-    y = estimator._read_target(y, X, wide=labels is None)
+    read = read_class_labels if is_classifier(estimator) else read_target
+    y = read(estimator, y, X, wide=labels is None)
     weight = read_sample_weight(sample_weight, X)
     if not weight.all():
         present = weight > 0
@@ -126,3 +129,30 @@ def _read_wide(X, y, weight):
     counts = observed.sum(axis=0)
     check_observed(counts)
     return Rows(X, y, weight, None, observed, tasks, counts, weight @ observed)
+
+
+def encode_targets(rows, name, class_weight, classes=None, weights=None):
+    """Return rows of a classifier with the targets that losses take.
+
+    Parameters
+    ----------
+    rows : Rows
+    name : str
+        Class of the estimator, for messages.
+    class_weight : None, "balanced" or dict
+        As of the estimators.
+    classes, weights : ndarray of shape (K,), optional
+        Classes and class weights of an earlier fit, which replace those of the rows.
+    """
+    classes, codes = encode_classes(rows.y.ravel(), classes)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{name} needs samples of at least 2 classes in the data, but the data contain only "
+            f"one class: {classes.tolist()[0]!r}."
+        )
+    codes = codes.reshape(rows.y.shape)
+    if weights is None:
+        weight = rows.weight if codes.ndim == 1 else rows.weight[:, None]
+        totals = np.bincount(codes.ravel(), np.broadcast_to(weight, codes.shape).ravel())
+        weights = read_class_weights(class_weight, classes, totals)
+    return rows.of_classes(classes, codes, weights)

@@ -6,8 +6,8 @@ from numpy.typing import ArrayLike
 from skmtl._linalg import SymmetricSolver
 from skmtl._typing import Array, Estimator
 from skmtl.arrowhead import MOST_UNKNOWNS, degrees_of_freedom, graph_degrees
-from skmtl.data import adaptive_weights, encode_tasks, read_rows
 from skmtl.inspection._fitted import fitted_model, transformed
+from skmtl.linear_model import fitted_problem
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 
 
@@ -131,21 +131,11 @@ def _posed(estimator, X, y, sample_weight):
     """Return the model, the problem it solved and where its tasks stand in ``tasks_``."""
     model, before = fitted_model(estimator)
     X = transformed(before, X)
-    rows = read_rows(model, X, y, sample_weight, reset=False)
-    weight = model.task_weight_ if adaptive_weights(model.task_weight) else None  # found by fit
-    rows, problem, _ = model._prepare(rows, task_weight=weight, fitted=True)
+    problem, place = fitted_problem(model, X, y, sample_weight)
     if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
         raise TypeError(
-            f"{type(model).__name__} has penalties with kinks, and no degrees of freedom in closed "
+            f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "
             "form. Pass a Pooled, SharedL2, MeanRegularized or GraphRegularized model."
-        )
-    column = model.task_column
-    place = np.arange(len(rows.tasks))
-    if len(model.tasks_) != len(rows.tasks) or column is not None:
-        place = encode_tasks(rows.tasks, model.tasks_, column)
-    if (place < 0).any():
-        raise ValueError(
-            "X has tasks that the model was not fitted to. Pass the X, y and sample_weight of fit."
         )
     return model, problem, place
 

@@ -1,5 +1,6 @@
 """Linear multi-task models."""
 
+from skmtl.linear_model._access import fitted_problem, set_fit, spec_of
 from skmtl.linear_model._admm import ADMMClassifier, ADMMRegressor
 from skmtl.linear_model._alpha_max import alpha_max
 from skmtl.linear_model._base import LinearMultiTaskModel
@@ -28,4 +29,7 @@ __all__ = [
     "SharedL2Classifier",
     "SharedL2Regressor",
     "alpha_max",
+    "fitted_problem",
+    "set_fit",
+    "spec_of",
 ]

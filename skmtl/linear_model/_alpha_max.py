@@ -7,9 +7,9 @@ from sklearn.base import clone
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
 from skmtl.data import read_rows
+from skmtl.fitting import pose
 from skmtl.linear_model._structured_model import StructuredModel
-from skmtl.penalties import Coefficients, MeanCoupling
-from skmtl.problem import Problem
+from skmtl.penalties import MeanCoupling
 from skmtl.solvers import SOLVERS
 
 _TOL = 1e-12
@@ -65,32 +65,31 @@ def alpha_max(
             "Of a pipeline, pass the last step and the features as it gets them."
         )
     model = clone(estimator).set_params(alpha=1.0)
-    model._check_parameters()
+    spec = model._spec()
     rows = read_rows(model, X, y, sample_weight, reset=True)
     with blas_threads_for(rows.work):
-        return _alpha_max(model, model._prepare(rows)[1])
+        return _alpha_max(model, pose(spec, rows).problem)
 
 
 def _alpha_max(model, problem):
-    """Return the penalty weight for a problem of the model."""
+    """Return the alpha for a problem of the model."""
     penalty = problem.penalty
     kinds = [norm.null_set for norm in penalty.norms()]
     if None in kinds:
         hard, name = penalty.hard(), "admm"
     else:
         shared = 0.0 if "pooled" in kinds else np.inf
-        alpha = np.full(problem.data.n_tasks, np.inf)
-        intercepts = penalty.alpha_intercept if model.fit_intercept else np.inf
-        hard, name = MeanCoupling(alpha, shared, intercepts, penalty.fixed_intercept), "direct"
-    null_set = Problem(problem.data, problem.loss, hard)
-    data = problem.data
-    start = Coefficients.zeros(data.n_tasks, data.n_features, problem.loss.n_outputs)
-    solution = SOLVERS[name](null_set, _MAX_ITER, _TOL).solve(start)
-    G = null_set.evaluate(solution.coefficients).sums.G
+        pooled = np.full(problem.data.n_tasks, np.inf)
+        alpha_intercept = penalty.alpha_intercept if model.fit_intercept else np.inf
+        hard = MeanCoupling(pooled, shared, alpha_intercept, penalty.fixed_intercept)
+        name = "direct"
+    null_problem = problem.with_penalty(hard)
+    solution = SOLVERS[name](null_problem, _MAX_ITER, _TOL).solve(problem.origin())
+    G = null_problem.evaluate(solution.coefficients).sums.G
     result = penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
         raise ValueError(
-            f"There is no alpha_max of {model.penalty!r} on these data: a penalty weight is "
-            "0, or the fit at alpha=inf has no finite solution (separable classes)."
+            f"There is no alpha_max of {model.penalty!r} on these data: an alpha is 0, or the "
+            "fit without what it penalizes has no finite solution (separable classes)."
         )
     return result

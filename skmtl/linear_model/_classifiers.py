@@ -14,12 +14,12 @@ from skmtl._typing import (
     TaskColumn,
     TaskWeight,
 )
-from skmtl.linear_model._automatic import LaplaceStrengths
+from skmtl.linear_model._adapt import adapted
+from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._classification import MultiTaskClassifier
-from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
 
 
-class PooledClassifier(MultiTaskClassifier):
+class PooledClassifier(PooledModel, MultiTaskClassifier):
     """One logistic regression for all tasks: hard sharing.
 
     Minimizes, over w, the levels c_t and their center c::
@@ -145,11 +145,8 @@ class PooledClassifier(MultiTaskClassifier):
         self.tol = tol
         self.warm_start = warm_start
 
-    def _penalty(self, tasks):
-        return pooled_coupling(self, tasks)
 
-
-class SharedL2Classifier(MultiTaskClassifier):
+class SharedL2Classifier(SharedL2Model, MultiTaskClassifier):
     """A logistic regression per task, each with its own strength: no sharing but of alpha.
 
     Minimizes, over all w_t and b_t::
@@ -210,8 +207,6 @@ n_iter_, history_, n_features_in_, feature_names_in_
     (2, 2)
     """
 
-    _has_center = False
-
     def __init__(
         self,
         alpha: PerTask = 1.0,
@@ -239,11 +234,8 @@ n_iter_, history_, n_features_in_, feature_names_in_
         self.tol = tol
         self.warm_start = warm_start
 
-    def _penalty(self, tasks):
-        return separate_coupling(self, tasks)
 
-
-class MeanRegularizedClassifier(LaplaceStrengths, MultiTaskClassifier):
+class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     """A logistic regression per task, each drawn to a common center that is learned with them.
 
     Minimizes, over all w_t and levels c_t and over their center (w, c)::
@@ -370,9 +362,6 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         self.tol = tol
         self.warm_start = warm_start
 
-    def _penalty(self, tasks):
-        return mean_coupling(self, tasks)
-
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit tasks from new rows given the center, and leave all others as they are.
 
@@ -396,4 +385,4 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
             A new fitted estimator; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_``
             are those of the problem of the new rows.
         """
-        return self._adapt(X, y, sample_weight)
+        return adapted(self, X, y, sample_weight)

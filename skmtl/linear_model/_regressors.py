@@ -7,11 +7,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmtl._typing import Array, HandleUnknown, PerTask, Solver, TaskColumn, TaskWeight
-from skmtl.data import read_target
-from skmtl.linear_model._automatic import RestrictedStrengths
+from skmtl.linear_model._adapt import adapted
 from skmtl.linear_model._base import LinearMultiTaskModel
-from skmtl.linear_model._couplings import mean_coupling, pooled_coupling, separate_coupling
-from skmtl.losses import SquaredLoss
+from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
@@ -34,23 +32,13 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         """
         return self._raw_prediction(X)
 
-    def _loss(self, rows):
-        return SquaredLoss()
-
-    def _read_target(self, y, X, *, wide):
-        return read_target(self, y, X, wide=wide)
-
-    def _target_offset(self, y):
-        mean = y.mean()
-        return float(np.nanmean(y) if np.isnan(mean) else mean)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = self.task_column is None
         return tags
 
 
-class PooledRegressor(Regressor):
+class PooledRegressor(PooledModel, Regressor):
     """One ridge regression for all tasks: hard sharing.
 
     Minimizes, over w, the levels c_t and their center c::
@@ -162,11 +150,8 @@ class PooledRegressor(Regressor):
         self.tol = tol
         self.warm_start = warm_start
 
-    def _penalty(self, tasks):
-        return pooled_coupling(self, tasks)
 
-
-class SharedL2Regressor(Regressor):
+class SharedL2Regressor(SharedL2Model, Regressor):
     """A ridge regression per task, each with its own strength: no sharing but of alpha.
 
     Minimizes, over all w_t and b_t::
@@ -219,8 +204,6 @@ n_features_in_, feature_names_in_
     (85, 2)
     """
 
-    _has_center = False
-
     def __init__(
         self,
         alpha: PerTask = 1.0,
@@ -244,11 +227,8 @@ n_features_in_, feature_names_in_
         self.tol = tol
         self.warm_start = warm_start
 
-    def _penalty(self, tasks):
-        return separate_coupling(self, tasks)
 
-
-class MeanRegularizedRegressor(RestrictedStrengths, Regressor):
+class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     """A ridge regression per task, each drawn to a common center that is learned with them.
 
     Minimizes, over all w_t and levels c_t and over their center (w, c)::
@@ -367,9 +347,6 @@ history_, n_features_in_, feature_names_in_
         self.tol = tol
         self.warm_start = warm_start
 
-    def _penalty(self, tasks):
-        return mean_coupling(self, tasks)
-
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit tasks from new rows given the center, and leave all others as they are.
 
@@ -393,4 +370,4 @@ history_, n_features_in_, feature_names_in_
             A new fitted estimator; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_``
             are those of the problem of the new rows.
         """
-        return self._adapt(X, y, sample_weight)
+        return adapted(self, X, y, sample_weight)

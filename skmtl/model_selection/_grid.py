@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.base import clone
 
 from skmtl.data import read_rows
-from skmtl.linear_model import ADMMClassifier, ADMMRegressor, alpha_max
+from skmtl.fitting import pose
+from skmtl.linear_model import ADMMClassifier, ADMMRegressor, alpha_max, spec_of
 
 _BELOW_MAX = 1e-3
 _CURVATURES = 1e-4, 1e3  # of a feature in a task, the least and the largest alpha
@@ -48,6 +49,6 @@ def _curvature(estimator, X, y, sample_weight):
     """Return the mean curvature of the loss in a feature of a task."""
     model = clone(estimator)
     rows = read_rows(model, X, y, sample_weight, reset=True)
-    _, problem, _ = model._prepare(rows)
+    problem = pose(spec_of(model), rows).problem
     mean = problem.loss.curvature_bound * problem.data.square_norms.mean()
     return float(mean) if mean > 0 else 1.0

@@ -11,7 +11,12 @@ from sklearn.base import clone
 from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
 from skmtl.data import adaptive_weights, is_balanced, read_rows, read_task_weights
-from skmtl.linear_model import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from skmtl.linear_model import (
+    MeanRegularizedRegressor,
+    PooledRegressor,
+    SharedL2Regressor,
+    spec_of,
+)
 from skmtl.model_selection._leave_one_out import NothingLeftError, left_out
 from skmtl.model_selection._moments import long_moments, wide_moments
 from skmtl.model_selection._scoring import Scores, many_scores, take
@@ -64,7 +69,7 @@ class RidgeSearch:
         if sample_weight is not None and not np.all(sample_weight):
             return None
         model = clone(estimator)
-        model._check_parameters()
+        spec_of(model)  # checks the parameters
         rows = read_rows(model, X, y, sample_weight, reset=True)
         n_tasks, d = len(rows.tasks), min(rows.X.shape)
         uneven = rows.codes is None and (rows.observed is not None or model.task_weight is not None)
@@ -76,7 +81,7 @@ class RidgeSearch:
                 setattr(model, name, value)
             if isinstance(getattr(model, "alpha_intercept", None), str):
                 return None
-            penalty = model._penalty(rows.tasks)
+            penalty = spec_of(model).penalty(rows.tasks)
             alpha = penalty.alpha[0]
             if alpha == 0 or (penalty.alpha != alpha).any():
                 return None

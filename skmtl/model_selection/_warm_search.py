@@ -7,7 +7,8 @@ from sklearn.base import clone
 
 from skmtl._threads import blas_threads_for
 from skmtl.data import adaptive_weights, factorize, read_rows, split_task_column
-from skmtl.linear_model import LinearMultiTaskModel
+from skmtl.fitting import pose, refit, solve
+from skmtl.linear_model import LinearMultiTaskModel, set_fit, spec_of
 from skmtl.model_selection._scoring import Scores, score_model, take
 
 _TOL = 1e-6  # of fits that are only to be scored
@@ -81,7 +82,7 @@ class _Path:
     """
 
     def __init__(self, model, X, y, sample_weight):
-        model._check_parameters()
+        spec_of(model)  # checks the parameters
         self._model, self._fit, self._knots = model, None, []
         self._rows = read_rows(model, X, y, sample_weight, reset=True)
 
@@ -91,19 +92,19 @@ class _Path:
         return (
             isinstance(model, LinearMultiTaskModel)
             and not adaptive_weights(model.task_weight)
-            and not isinstance(getattr(model, "alpha_intercept", None), str)
+            and "alpha_intercept" not in spec_of(model).auto
         )
 
     def fit(self):
         """Fit the model with the alpha of now."""
         model, last = self._model, self._fit
         with blas_threads_for(self._rows.work):
+            spec = spec_of(model)
             if last is None or len(last.rows.tasks) < len(self._rows.tasks):
-                model._check_parameters()
-                self._fit = model._fit_once(self._rows)
+                self._fit = solve(spec, pose(spec, self._rows))
             else:
-                self._fit = model._fit_again(last, self._start(), max(model.tol, _TOL))
-        model._keep_fit(self._fit, {})
+                self._fit = refit(spec, last, self._start(), max(model.tol, _TOL))
+        set_fit(model, self._fit)
         if self._fit.problem.penalty.quadratic and 0 < model.alpha < np.inf:
             at = np.log(model.alpha)
             others = [knot for knot in self._knots if knot[0] != at]

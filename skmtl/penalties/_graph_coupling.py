@@ -26,6 +26,8 @@ class GraphCoupling(Penalty):
         Symmetric weights A of all nodes.
     observed : ndarray of shape (T,)
         The nodes that are tasks of the problem.
+    labels : tuple of length N
+        Labels of all nodes.
     alpha_link, alpha_shared, alpha_intercept : float, finite
         Penalty weights of the links, of all coefficients and of the links of intercepts.
     fixed_intercept : bool
@@ -41,6 +43,7 @@ class GraphCoupling(Penalty):
 
     weights: np.ndarray
     observed: np.ndarray
+    labels: tuple
     alpha_link: float
     alpha_shared: float
     alpha_intercept: float
@@ -83,10 +86,15 @@ class GraphCoupling(Penalty):
         """Return the linear map from tasks to latent nodes, (N - T, T)."""
         return -self._inverse(A) @ A[np.ix_(self._latent, self.observed)]
 
+    @property
+    def latent_labels(self):
+        """Labels of the nodes without rows, a list."""
+        return [self.labels[node] for node in self._latent]
+
     def latent(self, W, intercept):
-        """Return the latent nodes, their coefficients and intercepts, given those of the tasks."""
+        """Return the coefficients and intercepts of the nodes without rows, given the tasks'."""
         of_W, of_intercept = (self._follow(A) for A, _ in self._links)
-        return self._latent, of_W @ W, intercept @ of_intercept.T
+        return of_W @ W, intercept @ of_intercept.T
 
     def components(self):
         """Return the connected component of each task for coefficients and intercepts, two (T,).

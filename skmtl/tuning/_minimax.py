@@ -15,8 +15,8 @@ _FLOOR = 1e-9  # smallest share of all weight, times T: positive, so no task is 
 _ENOUGH, _ROUNDING = 1e-4, 1e-12  # constants of Armijo's rule
 
 
-def minimax_weights(model, rows):
-    """Return the ``Fit`` that minimizes the largest task loss, and a dict of attributes.
+def minimax_fit(spec, rows, fit):
+    """Return the ``Fit`` of least largest mean loss of a task.
 
     With N the weight of all rows and ``lbar_t`` the mean loss of task t, the problem
 
@@ -37,7 +37,7 @@ def minimax_weights(model, rows):
     N. Mehta, D. Lee, A. Gray (2012). Minimax multi-task learning and a generalized
     loss-compositional paradigm for MTL. NIPS 25.
     """
-    state = _State(model, rows)
+    state = _State(fit, len(rows.tasks))
     reason = response_objection(state.fit.problem)
     if reason is not None:
         raise ValueError(
@@ -45,7 +45,7 @@ def minimax_weights(model, rows):
             "a Pooled, SharedL2 or MeanRegularized model (a classifier: of two classes), which "
             "supports any number of tasks."
         )
-    best, tol = state, max(_TOL, model.tol)
+    best, tol = state, max(_TOL, spec.tol)
     response = LossResponse()
     n_fits = 1
     while best.gap > tol and n_fits < _MAX_FITS and not state.fit.solution.stopped:
@@ -72,7 +72,8 @@ def minimax_weights(model, rows):
             "the features.",
             ConvergenceWarning,
         )
-    return best.fit, {"task_loss_": best.losses, "minimax_gap_": best.gap}
+    found = {**best.fit.found, "task_loss_": best.losses, "minimax_gap_": best.gap}
+    return best.fit._replace(found=found)
 
 
 class _State:
@@ -86,16 +87,15 @@ class _State:
     value : float, g
     """
 
-    def __init__(self, model, rows, share=None, last=None):
-        weight, center = np.ones(len(rows.tasks)), None
+    def __init__(self, fit, n_tasks, share=None, last=None):
+        weight, center = np.ones(n_tasks), None
         if last is not None:
             totals, center = last.fit.rows.totals, last.fit.problem.data.center
             weight = share * totals.sum() / totals
         start = None if last is None else last.fit
-        self._model, self._rows = model, rows
-        self.fit = fit = model._fit_once(rows, weight, center, start)
+        self._again, self.share = fit, share
+        self.fit = fit = fit(task_weight=weight, center=center, last=start)
         self.value = fit.solution.objective
-        self.share = share
         if share is None:
             self.share = fit.rows.totals / fit.rows.totals.sum()
         weight = fit.rows.task_weight * fit.rows.totals
@@ -106,7 +106,7 @@ class _State:
 
     def at(self, share):
         """Return the state at other shares."""
-        return _State(self._model, self._rows, share, self)
+        return _State(self._again, len(share), share, self)
 
     @property
     def total(self):

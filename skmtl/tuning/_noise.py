@@ -41,29 +41,35 @@ class Noise(NamedTuple):
     pooled: float
 
 
-class NoiseWeights:
-    """Alternate between fits and estimates of the noise variance of each task.
+def noise_weighted_fit(posed, fit, noise=None):
+    """Alternate between the coefficients and the noise variance of each task.
 
     Given weights ``a_t = s2 / sigma_t^2`` the model is fitted; given the model, with n_t the weight
-    of the task's rows and df_t its degrees of freedom,
+    of the rows of a task and df_t its effective degrees of freedom,
 
         sigma_t^2 = (SSE_t + nu pooled) / (n_t - df_t + nu),   nu = 1.
 
     In the random-coefficient model the expectation of SSE_t is ``(n_t - df_t) sigma_t^2``: the
-    fixed point is that of restricted maximum likelihood, up to the prior of nu degrees of freedom,
-    which dominates if a task is fitted exactly. ``pooled`` is the geometric mean of the sigma_t^2
-    with weights ``n_t - df_t``: an arithmetic mean is dominated by the noisiest tasks, a harmonic
-    one is zero if one task has no noise. ``s2`` makes ``sum_t n_t a_t`` the sum of the n_t, so
-    that the scale of alpha stays the same. The fixed point is found by `AndersonAcceleration` of
-    the logarithms.
+    fixed point is that of restricted maximum likelihood, but for the prior of nu degrees of
+    freedom, which matters where a task is fitted exactly. ``pooled`` is the geometric mean of the
+    sigma_t^2, each with the weight ``n_t - df_t``: an arithmetic mean would follow the noisiest
+    tasks, a harmonic one could fall to zero with a single task without noise. ``s2`` makes
+    ``sum_t n_t a_t`` the sum of the n_t, so that alpha keeps its meaning. The fixed point is found
+    by `AndersonAcceleration` of the logarithms.
 
     Parameters
     ----------
-    model : estimator
+    posed : Posed
+        The problem with task weights 1.
     fit : callable
-        Returns the ``Fit`` of rows, with ``task_weight`` (T,) if given.
+        Returns the ``Fit`` for given ``task_weight`` (T,); without ``noise`` also from ``last``.
     noise : Noise, optional
-        Variances common to the tasks, if known; else estimated.
+        Quantities common to the tasks, of an earlier fit; else estimated.
+
+    Returns
+    -------
+    Fit
+        With ``noise_variance_`` among its attributes.
 
     References
     ----------
@@ -74,68 +80,58 @@ class NoiseWeights:
     related problems. Journal of the American Statistical Association 72.
     https://doi.org/10.1080/01621459.1977.10480998
     """
+    _refuse(posed.problem)
+    weight = np.ones(posed.problem.data.n_tasks)
+    logs, acceleration, more = np.zeros(len(weight)), AndersonAcceleration(), {}
+    for n_fits in range(1, _MAX_FITS + 1):
+        result = fit(task_weight=weight, **more)
+        variance, estimate = _estimate(result, noise)
+        if estimate is None:
+            break
+        change = np.abs(np.log(variance) - logs).max()
+        if (n_fits > 1 and change <= _TOL) or result.solution.stopped:
+            break
+        # The first fit has equal weights, which are no estimates: it starts the iteration.
+        logs = np.log(variance) if n_fits == 1 else acceleration.next(logs, np.log(variance))
+        unit = noise.unit if noise else _unit(np.exp(logs), result.rows.totals)
+        weight = unit / np.exp(logs)
+        more = {} if noise else {"last": result}
+    else:
+        warn(
+            f"The noise variances of task_weight='uncertainty' still change by {change:.1e} "
+            f"(relative) after {_MAX_FITS} fits, asked for {_TOL:.0e}. Raise alpha, so that fewer "
+            "rows are fitted exactly, or pass weights as numbers: task_weight_ of this fit is a "
+            "start.",
+            ConvergenceWarning,
+        )
+    found = {**result.found, "noise_variance_": variance}
+    return result._replace(found=found, noise=noise or estimate)
 
-    def __init__(self, model, fit, noise=None):
-        self._model, self._fit, self._noise = model, fit, noise
 
-    def solve(self, rows):
-        """Return the ``Fit`` at the fixed point of the variances, and the attributes."""
-        model, ones = self._model, np.ones(len(rows.tasks))
-        problem = model._prepare(rows, task_weight=ones, fitted=self._noise is not None)[1]
-        _refuse(problem)
-        logs, weight, acceleration, more = np.zeros(len(ones)), ones, AndersonAcceleration(), {}
-        for n_fits in range(1, _MAX_FITS + 1):
-            fit = self._fit(rows, task_weight=weight, **more)
-            variance, noise = self._estimate(fit)
-            if noise is None:
-                return fit, {"noise_variance_": variance}
-            change = np.abs(np.log(variance) - logs).max()
-            if (n_fits > 1 and change <= _TOL) or fit.solution.stopped:
-                break
-            # The equal weights of the first fit are no iterate: acceleration starts after it.
-            logs = np.log(variance) if n_fits == 1 else acceleration.next(logs, np.log(variance))
-            weight = self._weights(np.exp(logs), fit.rows.totals)
-            more = {"last": fit} if self._noise is None else {}
-        else:
-            warn(
-                f"The noise variances of task_weight='uncertainty' still change by "
-                f"{change:.1e} (relative) after {_MAX_FITS} fits, asked for "
-                f"{_TOL:.0e}. Raise alpha, so that fewer rows are fitted exactly, or pass weights "
-                "as numbers: task_weight_ of this fit is a start.",
-                ConvergenceWarning,
-            )
-        return fit, {"noise_variance_": variance} | ({} if self._noise else {"_noise": noise})
-
-    def _weights(self, variance, n):
-        """Return the weights (T,) of variances, relative to the unit of fit if known."""
-        unit = _unit(variance, n) if self._noise is None else self._noise.unit
-        return unit / variance
-
-    def _estimate(self, fit):
-        """Return the variances (T,) and the ``Noise``, None if the fit is exact."""
-        problem, n = fit.problem, fit.rows.totals
-        to_squares = 2.0 / fit.rows.task_weight
-        squares = to_squares * fit.evaluation().sums.value
-        left = np.maximum(n - degrees_of_freedom(problem.data, problem.penalty), 0.0)
-        if self._noise is not None:
-            return self._shrunk(squares, left, self._noise.pooled), self._noise
-        null = to_squares * fit.null_losses()
-        if left.sum() <= _NOTHING * n.sum() or squares.sum() <= _NOTHING**2 * null.sum():
-            self._warn_of_exact_fit(squares, left)
-            return np.zeros(len(n)), None
-        variance = self._shrunk(squares, left, _pooled_variance(squares, left))
-        return variance, Noise(_unit(variance, n), _pooled_variance(squares, left))
-
-    @staticmethod
-    def _shrunk(squares, left, pooled):
-        return (squares + _PRIOR * pooled) / (left + _PRIOR)
-
-    def _warn_of_exact_fit(self, squares, left):
+def _estimate(fit, noise):
+    """Return the variances (T,) and the ``Noise``, None where no noise can be estimated."""
+    problem, n = fit.problem, fit.rows.totals
+    to_squares = 2.0 / fit.rows.task_weight
+    squares = to_squares * fit.evaluation().sums.value
+    left = np.maximum(n - degrees_of_freedom(problem.data, problem.penalty), 0.0)
+    if noise is not None:
+        return _shrunk(squares, left, noise.pooled), noise
+    null = to_squares * fit.null_losses()
+    if left.sum() <= _NOTHING * n.sum() or squares.sum() <= _NOTHING**2 * null.sum():
         warn(
             f"task_weight='uncertainty' finds no noise: the squared errors sum to "
             f"{squares.sum():.1e} and the fit leaves {left.sum():.1e} degrees of freedom. All "
             "tasks weigh 1. Raise alpha; sample_weight should count rows, and not be far below 1."
         )
+        return np.zeros(len(n)), None
+    pooled = _pooled_variance(squares, left)
+    variance = _shrunk(squares, left, pooled)
+    return variance, Noise(_unit(variance, n), pooled)
+
+
+def _shrunk(squares, left, pooled):
+    """Return variances shrunk towards the pooled one, (T,)."""
+    return (squares + _PRIOR * pooled) / (left + _PRIOR)
 
 
 def _unit(variance, n):

@@ -1,0 +1,280 @@
+"""What a fit is, without an estimator: a specification, the problem it poses, its solution."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmtl.data import class_mask_of, encode_targets, is_balanced, mean_target, read_task_weights
+from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
+from skmtl.penalties import Coefficients, Penalty
+from skmtl.problem import Problem
+from skmtl.solvers import SOLVERS, Solution
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Specification of a model: everything but the data.
+
+    Attributes
+    ----------
+    name : str
+        Class of the estimator, for messages.
+    classifier : bool
+        Whether the targets are classes.
+    penalty : callable
+        Takes the sorted task labels and returns the ``Penalty`` of these tasks; the weights named
+        in ``auto`` are 1.0 there.
+    auto : tuple of str
+        Penalty weights to estimate from the data: "alpha", "alpha_intercept".
+    fit_intercept, task_weight, class_weight, task_classes, solver, max_iter, tol
+        Parameters of the estimator.
+    """
+
+    name: str
+    classifier: bool
+    penalty: Callable[[Any], Penalty]
+    auto: tuple[str, ...] = ()
+    fit_intercept: bool = True
+    task_weight: Any = None
+    class_weight: Any = None
+    task_classes: str = "union"
+    solver: str = "auto"
+    max_iter: int = 1000
+    tol: float = 1e-8
+
+
+class Reference(NamedTuple):
+    """Quantities of a fit that define problems on other rows (``adapt``, inspection).
+
+    Attributes
+    ----------
+    center : ndarray of shape (d,)
+        Mean of the features.
+    mean_total : float
+        Mean weight of a task.
+    classes, class_weight : ndarray of shape (K,) or None
+    estimated : dict
+        Penalty weights that were estimated.
+    noise : Noise or None
+        Noise variances common to all tasks.
+    """
+
+    center: np.ndarray
+    mean_total: float
+    classes: np.ndarray | None
+    class_weight: np.ndarray | None
+    estimated: Mapping[str, Any]
+    noise: Any
+
+
+class Posed(NamedTuple):
+    """A problem with the rows that pose it.
+
+    Attributes
+    ----------
+    rows : Rows
+        With the targets that the loss takes and the task weights used.
+    problem : Problem
+    offset : float
+        Number subtracted from the targets.
+    estimated : dict
+        Penalty weights that were estimated.
+    found : dict
+        Attributes of the estimator that were estimated with them.
+    """
+
+    rows: Any
+    problem: Problem
+    offset: float
+    estimated: Mapping[str, Any] = {}
+    found: Mapping[str, Any] = {}
+
+    def with_penalty(self, penalty):
+        """Return the same with another penalty."""
+        return self._replace(problem=self.problem.with_penalty(penalty))
+
+
+class Fit(NamedTuple):
+    """A solution, with the problem that it solves.
+
+    Attributes
+    ----------
+    posed : Posed
+    solver : type
+        Class of the solver.
+    solution : Solution
+    found : dict
+        Attributes of the estimator beside the coefficients.
+    noise : Noise or None
+    """
+
+    posed: Posed
+    solver: type
+    solution: Solution
+    found: Mapping[str, Any] = {}
+    noise: Any = None
+
+    @property
+    def rows(self):
+        """The rows of the problem."""
+        return self.posed.rows
+
+    @property
+    def problem(self):
+        """The problem."""
+        return self.posed.problem
+
+    @property
+    def reference(self):
+        """The ``Reference`` for problems on other rows."""
+        rows, center, mean = self.rows, self.problem.data.center, self.rows.totals.mean()
+        estimated = self.posed.estimated
+        return Reference(center, mean, rows.classes, rows.class_weight, estimated, self.noise)
+
+    def moved_to(self, center):
+        """Return the coefficients of the same predictions for features centered elsewhere."""
+        V, q, w, c = self.solution.coefficients
+        shift = center - self.problem.data.center
+        if not shift.any():
+            return self.solution.coefficients
+        return self.problem.penalty.project(Coefficients(V, q + V @ shift, w, c + w @ shift))
+
+    def evaluation(self):
+        """Return the ``Evaluation`` of the solution, by the problem and not by the solver."""
+        return self.problem.evaluate(self.solution.coefficients, self.solution.split)
+
+    def null_losses(self):
+        """Return the weighted loss of each task (T,) where all coefficients are zero."""
+        zeros = self.problem.origin()
+        return self.problem.data.loss_sums(self.problem.loss, zeros.V, zeros.q).value
+
+
+def pose(spec, rows, *, reference=None, task_weight=None, center=None):
+    """Return the ``Posed`` problem of some rows.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : Rows
+    reference : Reference, optional
+        Fit that provides the feature mean, the classes and the estimated penalty weights.
+    task_weight : ndarray of shape (T,), optional
+        Replaces the task weights of ``spec``.
+    center : ndarray of shape (d,), optional
+        Replaces the weighted mean of the features.
+    """
+    given = task_weight is not None
+    weights = read_task_weights(task_weight if given else spec.task_weight, rows.tasks)
+    penalty = spec.penalty(rows.tasks)
+    if not weights.all():
+        present = np.flatnonzero(weights)
+        rows, weights, penalty = rows.take(present), weights[present], penalty.take(present)
+    if spec.classifier:
+        known = (None, None) if reference is None else (reference.classes, reference.class_weight)
+        rows = encode_targets(rows, spec.name, spec.class_weight, *known)
+    if not given and is_balanced(spec.task_weight):  # N / (T n_t)
+        mean_total = rows.totals.mean() if reference is None else reference.mean_total
+        weights = mean_total / rows.totals
+    rows = rows._replace(task_weight=weights)
+    offset = mean_target(rows.y) if spec.fit_intercept and not spec.classifier else 0.0
+    if not spec.fit_intercept:
+        center = np.zeros(rows.X.shape[1])
+    elif reference is not None:
+        center = reference.center
+    excluded = spec.classifier and excludes_classes(spec.task_classes, penalty)
+    mask = class_mask_of(rows.has_class) if excluded else None
+    data = rows.task_data(weights, offset, center, mask)
+    posed = Posed(rows, Problem(data, loss_of(rows.classes), penalty), offset)
+    return posed if reference is None else with_estimates(posed, spec.auto, reference.estimated)
+
+
+def excludes_classes(task_classes, penalty):
+    """Return whether the classes that a task does not have are excluded there."""
+    return task_classes == "seen" or penalty.alpha_intercept == 0
+
+
+def loss_of(classes):
+    """Return the loss of a regression (None), of two classes, or of more."""
+    if classes is None:
+        return SquaredLoss()
+    return LogisticLoss() if len(classes) == 2 else MultinomialLoss(len(classes))
+
+
+def with_estimates(posed, names, estimated, found=None):
+    """Return a problem with estimated penalty weights in place of those that are "auto".
+
+    Parameters
+    ----------
+    posed : Posed
+    names : tuple of str
+        Names of the penalty weights that are "auto".
+    estimated : dict
+        The estimate for each name.
+    found : dict, optional
+        Attributes of the estimator that were estimated with them.
+    """
+    if not names:
+        return posed
+    if any(name not in estimated for name in names):
+        raise ValueError(f"{' and '.join(names)} became 'auto' after fit. Fit again.")
+    weights = {name: estimated[name] for name in names}
+    values = dict(weights)
+    if "alpha" in values:
+        values["alpha"] = np.full(posed.problem.data.n_tasks, values["alpha"])
+    penalty = replace(posed.problem.penalty, **values)
+    return posed.with_penalty(penalty)._replace(estimated=weights, found=found or {})
+
+
+def choose_solver(spec, problem):
+    """Return the solver asked for, a class, or the first that can solve the problem."""
+    reasons = []
+    for name in SOLVERS if spec.solver == "auto" else [spec.solver]:
+        reason = SOLVERS[name].objection(problem)
+        if reason is None:
+            return SOLVERS[name]
+        reasons.append(f"solver={name!r}: {reason}")
+    raise ValueError(f"No solver can take this problem. {'; '.join(reasons)}.")
+
+
+def solve(spec, posed, *, start=None, watch=None):
+    """Return the ``Fit`` of a problem.
+
+    Parameters
+    ----------
+    spec : Spec
+    posed : Posed
+    start : callable, optional
+        ``start(posed, solver)`` returns the coefficients at which the solver starts, and their
+        ``Split`` or None. Zeros by default.
+    watch : callable, optional
+        ``watch(posed, solver)`` is called before the solver runs.
+    """
+    solver = choose_solver(spec, posed.problem)(posed.problem, spec.max_iter, spec.tol)
+    if watch is not None:
+        watch(posed, solver)
+    at = (posed.problem.origin(), None) if start is None else start(posed, solver)
+    return Fit(posed, type(solver), solver.solve(*at), posed.found)
+
+
+def refit(spec, fit, start, tol):
+    """Return the ``Fit`` of the rows of another fit with the penalty of a spec.
+
+    Parameters
+    ----------
+    spec : Spec
+        Of the model of ``fit`` with other penalty weights.
+    fit : Fit
+    start : Coefficients
+    tol : float
+        Replaces that of ``spec``.
+    """
+    penalty, split = spec.penalty(fit.rows.tasks), fit.solution.split
+    if split and not split.fits(penalty.terms):
+        split = None
+    return solve(
+        replace(spec, tol=tol),
+        fit.posed.with_penalty(penalty),
+        start=lambda *_: (penalty.project(start), split),
+    )

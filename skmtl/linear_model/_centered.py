@@ -1,0 +1,66 @@
+"""Models around a center: what their regressors and classifiers have in common."""
+
+from functools import partial
+
+import numpy as np
+
+from skmtl.data import read_per_task
+from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._parameters import is_auto, mean_coupling
+
+
+class PooledModel(LinearMultiTaskModel):
+    """One w for all tasks: deviations have an infinite penalty weight."""
+
+    def _penalty(self):
+        return partial(
+            mean_coupling,
+            alpha=np.inf,
+            center=self.alpha,
+            name="alpha",
+            alpha_intercept=self.alpha_intercept,
+            fit_intercept=self.fit_intercept,
+        )
+
+
+class SharedL2Model(LinearMultiTaskModel):
+    """Deviations from a center that is fixed at zero, and unpenalized intercepts."""
+
+    _has_center = False
+
+    def _penalty(self):
+        return partial(
+            mean_coupling,
+            alpha=self.alpha,
+            center=np.inf,
+            name="alpha_shared",
+            alpha_intercept=0.0,
+            fit_intercept=self.fit_intercept,
+        )
+
+
+class MeanRegularizedModel(LinearMultiTaskModel):
+    """Deviations from a center that is found with them; penalty weights may be "auto"."""
+
+    def _penalty(self):
+        return partial(
+            mean_coupling,
+            alpha=self.alpha,
+            center=self.alpha_shared,
+            name="alpha_shared",
+            alpha_intercept=self.alpha_intercept,
+            fit_intercept=self.fit_intercept,
+        )
+
+    def _auto(self):
+        names = "alpha", "alpha_intercept"
+        return tuple(name for name in names if is_auto(getattr(self, name)))
+
+    def _set_solution_attributes(self, fit):
+        super()._set_solution_attributes(fit)
+        alpha = fit.problem.penalty.alpha
+        if isinstance(self.alpha, dict):  # after adapt the fit has some of the tasks only
+            alpha = read_per_task(self.alpha, "alpha", self.tasks_)
+        elif np.ndim(self.alpha) == 0:
+            alpha = float(alpha[0])
+        self.alpha_, self.alpha_intercept_ = alpha, float(fit.problem.penalty.alpha_intercept)

@@ -1,0 +1,83 @@
+"""Parameters of the estimators that no data could make right, and penalties made of them."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from skmtl.data import check_alpha, read_per_task
+from skmtl.penalties import MeanCoupling
+
+AUTO = "auto"  # a penalty weight to estimate from the data
+
+
+def check_parameters(model):
+    """Raise if a parameter has no valid value."""
+    choices = ["error", "shared", "warn"]
+    if model.handle_unknown not in choices:
+        raise ValueError(f"handle_unknown must be one of {choices}, got {model.handle_unknown!r}.")
+    if model.handle_unknown != "error" and not model._has_center:
+        raise ValueError(
+            f"{type(model).__name__} has no shared model to predict unknown tasks with, got "
+            f"handle_unknown={model.handle_unknown!r}. Use handle_unknown='error', or a model "
+            f"with a center such as {model._alternative}."
+        )
+    if model.solver not in ("auto", *model._solvers):
+        raise ValueError(
+            f"solver must be 'auto' or one of {list(model._solvers)}, got {model.solver!r}."
+        )
+    for name in ("fit_intercept", "warm_start"):
+        if not isinstance(getattr(model, name), bool | np.bool_):
+            raise ValueError(f"{name} must be True or False, got {getattr(model, name)!r}.")
+    whole = isinstance(model.max_iter, Integral) and not isinstance(model.max_iter, bool)
+    if not whole or model.max_iter < 1:
+        raise ValueError(f"max_iter must be an integer of at least 1, got {model.max_iter!r}.")
+    if not isinstance(model.tol, Real) or not 0 < model.tol < 1:
+        raise ValueError(f"tol must be a number between 0 and 1, got {model.tol!r}.")
+    classes = getattr(model, "task_classes", "union")
+    if classes not in ("union", "seen"):
+        raise ValueError(f"task_classes must be 'union' or 'seen', got {classes!r}.")
+    if is_auto(getattr(model, "alpha_intercept", None)) and not model.fit_intercept:
+        raise ValueError(
+            "alpha_intercept='auto' with fit_intercept=False: there are no intercepts whose "
+            "variance could be estimated. Set alpha_intercept to a number, or fit_intercept to "
+            "True."
+        )
+
+
+def check_unchanged(model):
+    """Raise if a parameter that defines the fitted attributes has changed since fit."""
+    for name, fitted in model._fitted_with.items():
+        if getattr(model, name) != fitted:
+            raise ValueError(
+                f"{name} was {fitted!r} in fit and is {getattr(model, name)!r} now. Fit again."
+            )
+
+
+def is_auto(alpha):
+    """Return whether a penalty weight is "auto"."""
+    return isinstance(alpha, str) and alpha == AUTO
+
+
+def mean_coupling(tasks, *, alpha, center, name, alpha_intercept, fit_intercept):
+    """Return the ``MeanCoupling`` of tasks with these labels.
+
+    Parameters
+    ----------
+    tasks : ndarray of shape (T,)
+    alpha : float, array-like or dict
+        Penalty weight of the deviations from the center.
+    center : float
+        Penalty weight of the center.
+    name : str
+        Name of that parameter, for messages.
+    alpha_intercept : float
+    fit_intercept : bool
+    """
+    alpha, alpha_intercept = (1.0 if is_auto(a) else a for a in (alpha, alpha_intercept))
+    return MeanCoupling(
+        read_per_task(alpha, "alpha", tasks),
+        check_alpha(center, name),
+        # without an intercept all centered intercepts stay zero
+        check_alpha(alpha_intercept, "alpha_intercept") if fit_intercept else np.inf,
+        fixed_intercept=not fit_intercept,
+    )

@@ -1,0 +1,87 @@
+"""The fit of a model, with task weights and penalty weights that are estimated on the way."""
+
+from functools import partial
+
+import numpy as np
+
+from skmtl.data import adaptive_weights
+from skmtl.fitting import pose, solve
+from skmtl.penalties import Coefficients
+from skmtl.tuning._minimax import minimax_fit
+from skmtl.tuning._noise import noise_weighted_fit
+from skmtl.tuning._penalty_weights import with_penalty_weights
+
+ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
+ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
+VARIANCES = "sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_", "log_evidence_"
+
+
+def fit(spec, rows, *, start=None, watch=None):
+    """Return the ``Fit`` of a spec on some rows.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : Rows
+    start, watch : callable, optional
+        As of ``skmtl.fitting.solve``.
+    """
+    kind = adaptive_weights(spec.task_weight)
+    once = partial(_fit_once, spec, rows, start, watch)
+    if kind == "minimax":
+        return minimax_fit(spec, rows, once)
+    if kind == "uncertainty":
+        return noise_weighted_fit(pose(spec, rows, task_weight=np.ones(len(rows.tasks))), once)
+    return once()
+
+
+def _fit_once(spec, rows, start, watch, *, task_weight=None, center=None, last=None):
+    """Return the ``Fit`` with given task weights, by default those of the spec.
+
+    ``last`` is a fit of the same rows, at whose solution the solver starts.
+    """
+    posed = pose(spec, rows, task_weight=task_weight, center=center)
+    posed = with_penalty_weights(spec, posed, last)
+    if last is not None:
+        at = last.moved_to(posed.problem.data.center), last.solution.split
+        start = lambda *_: at  # noqa: E731
+    return solve(spec, posed, start=start, watch=watch)
+
+
+def fit_given_center(spec, rows, reference, shared):
+    """Return the ``Fit`` of tasks around the center of an earlier fit, which stays fixed.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : Rows
+    reference : Reference
+        Of the earlier fit.
+    shared : tuple of ndarray, (K, d) and (K,)
+        Its center: coefficients and centered intercept.
+    """
+    kind = adaptive_weights(spec.task_weight)
+    if kind == "minimax":
+        raise ValueError(
+            "task_weight='minimax' compares the tasks of one fit and is not defined for others. "
+            "To adapt, set task_weight to None (weight 1) or to a dict with every label."
+        )
+    once = partial(_fit_given_center, spec, rows, reference, shared)
+    if kind != "uncertainty":
+        return once()
+    if reference.noise is None:
+        raise ValueError(
+            "task_weight is 'uncertainty' now, but noise variances were not estimated in fit. "
+            "Fit again."
+        )
+    ones = np.ones(len(rows.tasks))
+    posed = pose(spec, rows, reference=reference, task_weight=ones)
+    return noise_weighted_fit(posed, once, reference.noise)
+
+
+def _fit_given_center(spec, rows, reference, shared, *, task_weight=None):
+    posed = pose(spec, rows, reference=reference, task_weight=task_weight)
+    posed = posed.with_penalty(posed.problem.penalty.hold_center())
+    zeros, (w, c) = posed.problem.origin(), shared
+    start = Coefficients(zeros.V, zeros.q, w, c - posed.offset)
+    return solve(spec, posed, start=lambda *_: (start, None))
