@@ -43,12 +43,14 @@ class MeanRegularizedModel(LinearMultiTaskModel):
     """Deviations from a center that is found with them; penalty weights may be "auto"."""
 
     def _penalty(self):
+        weights = self.alpha, self.alpha_intercept
+        alpha, alpha_intercept = (1.0 if is_auto(weight) else weight for weight in weights)
         return partial(
             mean_coupling,
-            alpha=self.alpha,
+            alpha=alpha,
             center=self.alpha_shared,
             name="alpha_shared",
-            alpha_intercept=self.alpha_intercept,
+            alpha_intercept=alpha_intercept,
             fit_intercept=self.fit_intercept,
         )
 

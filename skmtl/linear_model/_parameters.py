@@ -73,7 +73,6 @@ def mean_coupling(tasks, *, alpha, center, name, alpha_intercept, fit_intercept)
     alpha_intercept : float
     fit_intercept : bool
     """
-    alpha, alpha_intercept = (1.0 if is_auto(a) else a for a in (alpha, alpha_intercept))
     return MeanCoupling(
         read_per_task(alpha, "alpha", tasks),
         check_alpha(center, name),
