@@ -284,9 +284,7 @@ def test_wide_form(missing, shape, task_weight):
 
 def test_wide_form_with_more_features_than_rows_and_a_free_center():
     X, Y = make_wide(6, 9, T=5, missing=0.0)
-    with pytest.warns(
-        UserWarning, match="center is not penalized: 9 features fit 6 rows exactly. Set"
-    ):
+    with pytest.warns(UserWarning, match="center unpenalized: 9 features fit 6 rows exactly. Set"):
         model = MeanRegularizedRegressor("auto").fit(X, Y)
     MeanRegularizedRegressor("auto", alpha_shared=1.0).fit(X, Y)  # one that is held: no warning
     Z = X - X.mean(axis=0)

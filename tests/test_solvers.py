@@ -143,9 +143,7 @@ def test_objections(name):
     problem, objection = make_problem(), SOLVERS[name].objection
     assert objection(problem) is None
     other = Problem(problem.data, SquaredLoss(), OtherPenalty())
-    assert objection(other) == (
-        None if name == "admm" else "it supports quadratic penalties only"
-    )
+    assert objection(other) == (None if name == "admm" else "it supports quadratic penalties only")
 
 
 def test_too_little_memory_falls_back_to_cg(monkeypatch):

@@ -29,9 +29,9 @@ def warn_of_separation(model, fit):
     separated &= runs_away(fit.solution, model.max_iter, model.tol)
     if separated.any():
         warn(
-            f"The features separate classes of {_named(tasks[separated])}, and nothing penalizes "
-            "coefficients that grow without bound: they were stopped on the way, and their size "
-            f"means nothing. Raise {model._coercive_parameter}."
+            f"The features separate classes of {_named(tasks[separated])}, and no penalty keeps "
+            "their coefficients finite: they were stopped while growing, and their size is "
+            f"arbitrary. Raise {model._coercive_parameter}."
         )
 
 
@@ -47,11 +47,12 @@ def warn_of_single_classes(model, fit):
         fate = "with task_classes='seen' it is always predicted there"
     elif penalty.alpha_intercept == 0:
         fate = (
-            "free intercepts leave other classes no chance there. A model with a center and "
-            f"alpha_intercept > 0, such as {model._alternative}, learns it from the other tasks"
+            "unpenalized intercepts set the probability of other classes to zero there. A model "
+            f"with a center and alpha_intercept > 0, such as {model._alternative}, estimates it "
+            "from the other tasks"
         )
     elif model._has_center and (penalty.alpha[single] > 0).all():
-        fate = "probabilities there rest on the shared model, to which the penalty shrinks them"
+        fate = "probabilities there are shrunk towards those of the shared model"
     else:
         fate = "only the penalty keeps probabilities there from 0 and 1"
     warn(f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.")

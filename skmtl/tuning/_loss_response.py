@@ -72,7 +72,7 @@ class LossResponse:
             B = (
                 dense(
                     *_around_center(
-                        problem, evaluation, held, _of_entries(W[0], pull[0]), G[0], R[0]
+                        problem, evaluation, held, _of_entries(W[0], gradient[0]), G[0], R[0]
                     )
                 )
                 / total

@@ -132,9 +132,9 @@ def _by_restricted_likelihood(spec, names, problem):
     if likelihood.exact(*likelihood.ratios(pooled)):
         joined = " and ".join(names)
         warn(
-            f"{_which(names)} finds neither noise nor differences between tasks: what tasks share "
-            "fits all rows exactly (a constant y, say), and there is nothing to estimate from. "
-            f"{joined} of inf is taken, at which tasks do not differ."
+            f"{_which(names)} finds neither noise nor differences between tasks: the shared model "
+            "fits all rows exactly (a constant y, say), and variances cannot be estimated. "
+            f"{joined} is set to inf, at which tasks do not differ."
         )
         unknown = {_VARIANCES[name]: np.nan for name in names}
         return pooled, {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
@@ -167,8 +167,8 @@ def _warn_of_free_center(names, problem):
     n, d = problem.data.n_rows, problem.data.n_features
     if problem.penalty.alpha_shared == 0 and n <= d:
         warn(
-            f"{_which(names)} estimates how tasks differ, and with alpha_shared=0 their center is "
-            f"not penalized: {d} features fit {n} rows exactly. Set alpha_shared, or search for it "
+            f"{_which(names)} estimates how tasks differ, and alpha_shared=0 leaves the center "
+            f"unpenalized: {d} features fit {n} rows exactly. Set alpha_shared, or search for it "
             "with RegularizationPathCV(..., param_grid={'alpha_shared': ...})."
         )
 
@@ -177,10 +177,10 @@ def _check_freedom(names, left):
     """Raise where no degrees of freedom are left beside the coefficients without penalty."""
     if left < 1:
         raise ValueError(
-            f"{_which(names)}: what is not penalized fits the rows exactly, which leaves nothing "
-            f"to estimate variances from (weights count rows, and {left:.3g} of them are left). "
-            "Set alpha_shared to a positive number, take more rows, or weights that are not far "
-            "below 1."
+            f"{_which(names)}: unpenalized coefficients fit the rows exactly, which leaves nothing "
+            f"to estimate variances from (weights count rows, and {left:.3g} degrees of freedom "
+            "remain). Set alpha_shared to a positive number, use more rows, or weights that are "
+            "not far below 1."
         )
 
 
@@ -194,8 +194,8 @@ def _by_evidence(spec, names, problem):
     """Return the maximizers of the Laplace evidence, a dict, and attributes."""
     if problem.loss.n_outputs > 1:
         raise ValueError(
-            f"{_which(names)} takes two classes, and the data have {problem.loss.n_outputs}. Set "
-            "it to a number, by cross-validation."
+            f"{_which(names)} requires two classes, and the data have {problem.loss.n_outputs}. "
+            "Set it to a number, by cross-validation."
         )
 
     def solve(problem, start):
@@ -230,7 +230,7 @@ def _by_evidence(spec, names, problem):
         found[_VARIANCES[name]] = np.inf
         warn(
             f"{name}='auto': the evidence grows without bound with the variance between tasks, as "
-            f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the least that is tried, is "
-            f"no estimate. Set {name} to a number, by cross-validation."
+            f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
+            f"search, is no estimate. Set {name} to a number, by cross-validation."
         )
     return best, found
