@@ -41,7 +41,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         What ``solver`` may be, beside "auto".
     _by_task : tuple of str
         Fitted attributes with an entry for each task.
-    _settled : tuple of str
+    _frozen : tuple of str
         Parameters that cannot change after fit.
     _split : Split or None
         The last solution as the penalty splits it, for a warm start.
@@ -51,7 +51,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     _alternative: str
     _solvers: tuple[str, ...] = ("direct", "cg")
     _by_task: tuple[str, ...] = ("coef_", "intercept_", "task_counts_", "task_weight_")
-    _settled: tuple[str, ...] = ("task_column", "fit_intercept")
+    _frozen: tuple[str, ...] = ("task_column", "fit_intercept")
     _split = None
 
     @abstractmethod
@@ -114,7 +114,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         rows, solution = fit.rows, fit.solution
         self._split = solution.split if self.warm_start else None
         self._wide, self._reference = rows.y.ndim == 2, fit.reference
-        self._fitted_with = {name: getattr(self, name) for name in self._settled}
+        self._fitted_with = {name: getattr(self, name) for name in self._frozen}
         for name in VARIANCES:
             self.__dict__.pop(name, None)
         self.tasks_ = rows.tasks
