@@ -8,62 +8,63 @@ from skmtl.penalties import TaskPenalty
 
 
 class ADMMRegressor(StructuredModel, Regressor):
-    """Linear regressions of many tasks, coupled by a penalty of your choice.
+    """Linear regression for each task, with a joint penalty of choice on the coefficients.
 
-    Minimizes, over all w_t and levels c_t, and over their center c::
+    Minimizes, over all w_t, centered intercepts c_t (predictions at xbar) and their center c::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . (x_i - xbar) - c_t(i))^2
             + alpha penalty(W) + alpha_intercept/2 sum_t (c_t - c)^2
 
     with xbar the weighted mean of the features, s_i the sample and a_t the task weights. Norms
-    set features, tasks, differences or singular values exactly to zero; ``structure_`` tells
-    which.
+    set features, tasks, differences or singular values exactly to zero; ``structure_`` lists them.
 
     Parameters
     ----------
     penalty : str or TaskPenalty, default="l21"
-        Penalty on W: an object of ``skmtl.penalties``, a sum or `Decomposed` of such, or the name
-        of one with strength 1: "l1", "l21", "task_l2", "trace_norm", "robust_mean",
+        Penalty on W: an object of ``skmtl.penalties``, a sum or `Decomposed` of these, or the name
+        of one with alpha 1: "l1", "l21", "task_l2", "trace_norm", "robust_mean",
         "network_lasso", "temporal_fused", "ridge", "mean_regularized" or "graph".
     alpha : float, default=1.0
-        Strength that multiplies the penalty, in [0, inf]. From ``skmtl.alpha_max`` on, a norm
-        leaves nothing.
+        Regularization strength, in [0, inf], by which the penalty is multiplied. From
+        ``skmtl.alpha_max`` on, everything that a norm penalizes is zero.
     alpha_intercept : float, default=1.0
-        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered.
+        Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
-        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
+        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error"}, default="error"
-        A task that fit did not see is refused: there is no shared model.
+        How to predict tasks that were not in fit: raise an error (there is no shared model).
     solver : {"auto", "admm"}, default="auto"
-        ADMM either way: the other solvers are for models with a coupling of their own.
+        ADMM in both cases.
     max_iter : int, default=10000
-        Limit of iterations of ADMM and of the Newton steps that finish where it is slow.
+        Maximum number of ADMM iterations, and of Newton steps, which take over if ADMM is slow.
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted; 1e-4 is enough to predict.
+        Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks and features.
+        Whether to start from the last solution if it has the same tasks and features.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     structure_ : Bunch, or list of Bunch
-        What the penalty has found, as its class says: ``selected_features``, ``rank``,
-        ``subspace``, ``outlier_tasks``, ``task_clusters``, ... Of a `Decomposed` penalty one for
-        each part.
+        Structure found by the penalty, as described in its class: ``selected_features``, ``rank``,
+        ``subspace``, ``outlier_tasks``, ``task_clusters``, ... One for each part of a `Decomposed`
+        penalty.
     parts_ : list of ndarray
-        Of a `Decomposed` penalty, its parts; they sum to ``coef_``.
+        Parts of ``coef_``, which is their sum, only with a `Decomposed` penalty.
     history_ : list of dict
         After each round: iterations, objective, optimality, ``primal_residual``,
         ``dual_residual`` (relative) and ``rho``.
-    tasks_, intercept_, task_counts_, objective_, optimality_, n_iter_, n_features_in_, \
-feature_names_in_
+    tasks_, intercept_, task_counts_, task_weight_, task_loss_, minimax_gap_, objective_, \
+optimality_, n_iter_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
 
     References
@@ -111,52 +112,55 @@ feature_names_in_
 
 
 class ADMMClassifier(StructuredModel, MultiTaskClassifier):
-    """Logistic regressions of many tasks, coupled by a penalty of your choice.
+    """Logistic regression for each task, with a joint penalty of choice on the coefficients.
 
-    Minimizes, over all w_t and levels c_t, and over their center c::
+    Minimizes, over all w_t, centered intercepts c_t (log-odds at xbar) and their center c::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . (x_i - xbar) + c_t(i))))
             + alpha penalty(W) + alpha_intercept/2 sum_t (c_t - c)^2
 
     with y_i = +-1, xbar the weighted mean of the features, s_i the sample (times class) and a_t
-    the task weights. More than two classes have a w_t and c_t each, in a softmax; they count as
-    further tasks where a penalty selects features or a subspace (`L21`, `TraceNorm`), and as
-    further features of their task elsewhere.
+    the task weights. More than two classes have a w_t and c_t each, in a softmax. Penalties that
+    select features or a subspace (`L21`, `TraceNorm`) treat them as further tasks, all others as
+    further features of their task.
 
     Parameters
     ----------
     penalty : str or TaskPenalty, default="l21"
-        Penalty on W: an object of ``skmtl.penalties``, a sum or `Decomposed` of such, or the name
-        of one with strength 1: "l1", "l21", "task_l2", "trace_norm", "robust_mean",
+        Penalty on W: an object of ``skmtl.penalties``, a sum or `Decomposed` of these, or the name
+        of one with alpha 1: "l1", "l21", "task_l2", "trace_norm", "robust_mean",
         "network_lasso", "temporal_fused", "ridge", "mean_regularized" or "graph".
     alpha : float, default=1.0
-        Strength that multiplies the penalty, in [0, inf]. From ``skmtl.alpha_max`` on, a norm
-        leaves nothing.
+        Regularization strength, in [0, inf], by which the penalty is multiplied. From
+        ``skmtl.alpha_max`` on, everything that a norm penalizes is zero.
     alpha_intercept : float, default=1.0
-        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of an indicator y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered.
+        Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
-        Which classes a task can have: all that any task has, or only those it has in fit.
+        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
+        fit ("seen"), for tasks with different class sets (digits and letters, say).
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to a positive number.
+        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
+        the rows of all tasks. Dict: from class to positive number.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
-        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
+        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error"}, default="error"
-        A task that fit did not see is refused: there is no shared model.
+        How to predict tasks that were not in fit: raise an error (there is no shared model).
     solver : {"auto", "admm"}, default="auto"
-        ADMM either way: the other solvers are for models with a coupling of their own.
+        ADMM in both cases.
     max_iter : int, default=10000
-        Limit of iterations of ADMM and of the Newton steps that finish where it is slow.
+        Maximum number of ADMM iterations, and of Newton steps, which take over if ADMM is slow.
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted; 1e-4 is enough to predict.
+        Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks and features.
+        Whether to start from the last solution if it has the same tasks, features and classes.
 
     Attributes
     ----------
@@ -164,8 +168,8 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     structure_, parts_, history_
         As in `ADMMRegressor`.
-    classes_, task_classes_, tasks_, intercept_, task_counts_, objective_, optimality_, n_iter_, \
-n_features_in_, feature_names_in_
+    classes_, task_classes_, tasks_, intercept_, task_counts_, task_weight_, task_loss_, \
+minimax_gap_, objective_, optimality_, n_iter_, n_features_in_, feature_names_in_
         As in `PooledClassifier`.
 
     References

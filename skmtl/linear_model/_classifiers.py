@@ -20,9 +20,9 @@ from skmtl.linear_model._classification import MultiTaskClassifier
 
 
 class PooledClassifier(PooledModel, MultiTaskClassifier):
-    """One logistic regression for all tasks: hard sharing.
+    """Logistic regression with the same coefficients for all tasks (hard sharing).
 
-    Minimizes, over w, the levels c_t and their center c::
+    Minimizes, over w, the centered intercepts c_t (the log-odds at xbar) and their center c::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w . (x_i - xbar) + c_t(i))))
             + alpha/2 ||w||^2 + alpha_intercept/2 sum_t (c_t - c)^2
@@ -35,77 +35,76 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength of the penalty on w, in [0, inf].
+        Regularization strength, in [0, inf]. inf fits intercepts only.
     alpha_intercept : float, default=inf
-        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of an indicator y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered.
+        Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
-        Which classes a task can have: all that any task has, or only those it has in fit. With
-        "seen", tasks of different questions (digits beside letters) share what they can.
+        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
+        fit ("seen"), for tasks with different class sets (digits and letters, say).
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to a positive number.
+        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
+        the rows of all tasks. Dict: from class to positive number.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
-        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
+        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        What predict does with a task that fit did not see: refuse it, use the shared model, or
-        use it and warn.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        How Newton steps are solved: "direct" eliminates block by block, with more than two
-        classes as preconditioner of conjugate gradients; "cg" needs no more memory than the data
-        and the coefficients. "auto" takes "direct" where its blocks fit into memory.
-        "admm" is the solver of `ADMMClassifier`, for comparison.
+        How to predict tasks that were not in fit: raise an error, use the shared model, or use it
+        and warn.
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks, with more than two classes to precondition
+        conjugate gradients; "cg" takes no more memory than the data and the coefficients. "auto" is
+        "direct" if its blocks fit into memory.
     max_iter : int, default=1000
-        Limit of Newton steps ("direct") or of conjugate gradient iterations ("cg").
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks, features and
-        classes.
+        Whether to start from the last solution if it has the same tasks, features and classes.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,) or (n_tasks, 2)
         Sorted classes of all tasks; in the wide form [0, 1] for each.
     task_classes_ : ndarray of shape (n_tasks, n_classes), bool
-        Whether a task had rows of a class in fit.
+        Whether the task had rows of the class in fit.
     tasks_ : ndarray of shape (n_tasks,)
         Sorted task labels.
     coef_ : ndarray of shape (n_tasks, n_features) or (n_tasks, n_classes, n_features)
-        Coefficients of the log-odds of the second class, or of each of more than two; here equal
-        for all tasks. The task column has none.
+        Coefficients of the log-odds of the second class, or of each of more than two; equal for
+        all tasks. The task column has none.
     intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_classes)
-        The same at x = 0.
+        Log-odds of each task at x = 0.
     shared_coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
         The coefficients w.
     shared_intercept_ : float or ndarray of shape (n_classes,)
         Log-odds of the shared model at x = 0.
     task_counts_ : ndarray of shape (n_tasks,)
-        Rows of each task.
+        Number of rows of each task.
     task_weight_ : ndarray of shape (n_tasks,)
         Weight a_t of each task.
     task_loss_ : ndarray of shape (n_tasks,)
-        Only with ``task_weight="minimax"``: mean loss of each task.
+        Mean loss of each task, only with ``task_weight="minimax"``.
     minimax_gap_ : float
-        Only with ``task_weight="minimax"``: share of the largest of these by which the duality gap
-        is open.
+        Duality gap relative to the largest mean loss, only with ``task_weight="minimax"``.
     objective_ : float
-        The objective above at the solution.
+        Value of the objective at the solution.
     optimality_ : float
-        Relative KKT residual at the solution, at most ``tol`` unless a warning says otherwise.
+        Relative KKT residual at the solution, at most ``tol`` unless there was a warning.
     n_iter_ : int
-        Newton steps, or conjugate gradient iterations, taken.
+        Number of Newton steps or conjugate gradient iterations.
     history_ : list of dict
         Iterations, objective and optimality after each Newton step.
     n_features_in_ : int
-        Columns of X in fit, the task column counted.
+        Number of columns of X in fit, including the task column.
     feature_names_in_ : ndarray of str
-        Names of the columns of X, where it had names.
+        Names of the columns of X, if it had names.
 
     Examples
     --------
@@ -147,55 +146,54 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
 
 
 class SharedL2Classifier(SharedL2Model, MultiTaskClassifier):
-    """A logistic regression per task, each with its own strength: no sharing but of alpha.
+    """Separate logistic regression for each task, with one alpha or one per task.
 
     Minimizes, over all w_t and b_t::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . x_i + b_t(i)))) + 1/2 sum_t alpha_t ||w_t||^2
 
-    with y_i = +-1; more than two classes have a w_t and b_t each, in a softmax. The baseline that
-    multi-task models have to beat, without a loop over tasks.
+    with y_i = +-1; more than two classes have a w_t and b_t each, in a softmax. The baseline for
+    multi-task models, without a loop over tasks.
 
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
-        Strength of the penalty, in [0, inf], for all tasks or for each: an array in the order of
-        the sorted labels, or a dict from label to number. 0 is maximum likelihood, which
-        separable classes leave without a solution (a warning says so); inf keeps only the level.
+        Regularization strength, in [0, inf]: one for all tasks, or one per task (an array in the
+        order of the sorted labels, or a dict from label to number). 0 is maximum likelihood, which
+        has no solution (and warns) if the classes are separable; inf fits intercepts only.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of an indicator y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether each task has an intercept, which is free: a task with one class gets a large one,
-        and a warning.
+        Whether to fit intercepts. If False, the features are not centered. Intercepts are
+        unpenalized: that of a task with one class is large, with a warning.
     task_classes : {"union", "seen"}, default="union"
-        Which classes a task can have: all that any task has, or only those it has in fit. With
-        "seen", tasks of different questions (digits beside letters) share what they can.
+        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
+        fit ("seen"), for tasks with different class sets (digits and letters, say).
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to a positive number.
+        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
+        the rows of all tasks. Dict: from class to positive number.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
-        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
+        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error"}, default="error"
-        A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        How Newton steps are solved: "direct" eliminates block by block, with more than two
-        classes as preconditioner of conjugate gradients; "cg" needs no more memory than the data
-        and the coefficients. "auto" takes "direct" where its blocks fit into memory.
-        "admm" is the solver of `ADMMClassifier`, for comparison.
+        How to predict tasks that were not in fit: raise an error (there is no shared model).
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks, with more than two classes to precondition
+        conjugate gradients; "cg" takes no more memory than the data and the coefficients. "auto" is
+        "direct" if its blocks fit into memory.
     max_iter : int, default=1000
-        Limit of Newton steps ("direct") or of conjugate gradient iterations ("cg").
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks, features and
-        classes.
+        Whether to start from the last solution if it has the same tasks, features and classes.
 
     Attributes
     ----------
-    classes_, task_classes_, tasks_, coef_, intercept_, task_counts_, objective_, optimality_, \
-n_iter_, history_, n_features_in_, feature_names_in_
+    classes_, task_classes_, tasks_, coef_, intercept_, task_counts_, task_weight_, task_loss_, \
+minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledClassifier`.
 
     Examples
@@ -236,62 +234,59 @@ n_iter_, history_, n_features_in_, feature_names_in_
 
 
 class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
-    """A logistic regression per task, each drawn to a common center that is learned with them.
+    """Logistic regression for each task, shrunk towards a common center that is fitted jointly.
 
-    Minimizes, over all w_t and levels c_t and over their center (w, c)::
+    Minimizes, over all w_t, centered intercepts c_t (log-odds at xbar) and their center (w, c)::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . (x_i - xbar) + c_t(i))))
             + 1/2 sum_t alpha_t ||w_t - w||^2 + alpha_shared/2 ||w||^2
             + alpha_intercept/2 sum_t (c_t - c)^2
 
     with y_i = +-1, xbar the weighted mean of the features, s_i the sample (times class) and a_t
-    the task weights. More than two classes have a w_t, w, c_t and c each, in a softmax: classes
-    that a task lacks come from the center.
+    the task weights. More than two classes have a w_t, w, c_t and c each, in a softmax; for classes
+    without rows in a task, they are those of the center. Adding a constant to a feature changes no
+    prediction.
 
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Strength that draws the tasks to the center, in [0, inf], for all tasks or for each: an
-        array in the order of the sorted labels, or a dict from label to number. 0 gives separate
-        models, inf pooled slopes. "auto", for two classes, takes the one number of the largest
-        evidence, by the Laplace approximation. That finds differences between tasks with few rows
-        smaller than they are.
+        Regularization strength, in [0, inf]: one for all tasks, or one per task (an array in the
+        order of the sorted labels, or a dict from label to number). 0 fits separate models, inf
+        equal slopes. "auto", for two classes, estimates one value by maximizing the Laplace
+        approximation of the evidence, which underestimates differences between tasks with few rows.
     alpha_shared : float, default=1e-3
-        Strength of the penalty on the center; more than 0 keeps it finite where classes are
-        separable.
+        Penalty weight of the center. If positive, the center is finite for separable classes too.
     alpha_intercept : float or "auto", default=1.0
-        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one. A
-        level is the log-odds at xbar, so that adding a constant to a feature changes nothing.
-        "auto" as for ``alpha``.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal. "auto" as for ``alpha``.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of an indicator y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered.
+        Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
-        Which classes a task can have: all that any task has, or only those it has in fit. With
-        "seen", tasks of different questions (digits beside letters) share what they can.
+        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
+        fit ("seen"), for tasks with different class sets (digits and letters, say).
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to a positive number.
+        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
+        the rows of all tasks. Dict: from class to positive number.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
-        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
+        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        What predict does with a task that fit did not see: refuse it, use the shared model, or
-        use it and warn.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        How Newton steps are solved: "direct" eliminates block by block, with more than two
-        classes as preconditioner of conjugate gradients; "cg" needs no more memory than the data
-        and the coefficients. "auto" takes "direct" where its blocks fit into memory.
-        "admm" is the solver of `ADMMClassifier`, for comparison.
+        How to predict tasks that were not in fit: raise an error, use the shared model, or use it
+        and warn.
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks, with more than two classes to precondition
+        conjugate gradients; "cg" takes no more memory than the data and the coefficients. "auto" is
+        "direct" if its blocks fit into memory.
     max_iter : int, default=1000
-        Limit of Newton steps ("direct") or of conjugate gradient iterations ("cg").
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks, features and
-        classes.
+        Whether to start from the last solution if it has the same tasks, features and classes.
 
     Attributes
     ----------
@@ -300,14 +295,15 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     shared_coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
         The center w.
     alpha_, alpha_intercept_ : float
-        The strengths used; ``alpha_`` by task where ``alpha`` is.
+        The values used; ``alpha_`` has one per task if ``alpha`` has.
     tau2_, tau2_intercept_ : float
         With "auto", the variances between tasks, 1 / alpha and 1 / alpha_intercept. inf, with a
-        warning, where the evidence has no maximum: the strength is then the least tried.
+        warning, if the evidence has no maximum: ``alpha_`` is then the smallest value tried.
     log_evidence_ : float
         With "auto", its maximum.
-    classes_, task_classes_, tasks_, intercept_, shared_intercept_, task_counts_, objective_, \
-optimality_, n_iter_, history_, n_features_in_, feature_names_in_
+    classes_, task_classes_, tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, \
+task_loss_, minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, \
+feature_names_in_
         As in `PooledClassifier`.
 
     References
@@ -363,19 +359,17 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         self.warm_start = warm_start
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit tasks from new rows given the center, and leave all others as they are.
+        """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
 
-        A task that is new is added; one that is known is fitted anew, from these rows alone. The
-        center does not move: this is what the model predicts for a task that arrives after
-        training.
+        New tasks are added; tasks of ``fit`` are fitted again from these rows alone.
 
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Features and the column of task labels, as in ``fit``. ``alpha`` and ``task_weight``,
-            where they differ by task, must be dicts that name the tasks.
+            Features and the column of task labels, as in ``fit``. If ``alpha`` or
+            ``task_weight`` differ by task, they must be dicts that contain these tasks.
         y : array-like of shape (n_samples,)
-            Classes, of those that fit saw. Their weights are those of fit.
+            Classes, all of them in ``classes_``. Class weights are those of ``fit``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row.
 
@@ -383,6 +377,6 @@ optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         -------
         MeanRegularizedClassifier
             A new fitted estimator; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_``
-            are those of the problem of the new rows.
+            refer to the new rows.
         """
         return adapted(self, X, y, sample_weight)

@@ -15,62 +15,64 @@ from skmtl.linear_model._regressors import Regressor
 
 
 class GraphRegularizedRegressor(GraphModel, Regressor):
-    """A ridge regression per task, each drawn to its neighbors in a graph.
+    """Ridge regression for each task, shrunk towards its neighbors in a graph.
 
-    Minimizes, over all w_t and levels c_t::
+    Minimizes, over all w_t and centered intercepts c_t (predictions at xbar)::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . (x_i - xbar) - c_t(i))^2
             + alpha/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2
             + alpha_intercept/2 sum_(s<t) A_st (c_s - c_t)^2
 
-    with xbar the weighted mean of the features, s_i the sample and a_t the task weights: regions
-    and their neighbors, months in a row, products in a hierarchy.
+    with xbar the weighted mean of the features, s_i the sample and a_t the task weights.
+    Examples of graphs: neighboring regions, consecutive months, a hierarchy of products.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength along the graph, in [0, inf); inf only without a ``task_graph``.
+        Regularization strength, in [0, inf); inf only without a ``task_graph``.
     task_graph : None, array of shape (n_tasks, n_tasks) or list of tuples, default=None
-        Weights A of the links. None links all pairs by 1 / n_tasks: the mean-regularized model. An
-        array (dense or sparse) is a symmetric adjacency in the order of the sorted labels. Tuples
-        are edges (label, label) or (label, label, weight), in the labels' own type; labels without
-        rows are latent tasks, such as the parents in a tree.
+        Edge weights A. None connects all pairs with weight 1 / n_tasks: the mean-regularized model.
+        An array (dense or sparse) is a symmetric adjacency matrix in the order of the sorted
+        labels. Tuples are edges (label, label) or (label, label, weight), with labels of the same
+        type as in the data; labels without rows are latent tasks, such as the parents in a tree.
     alpha_shared : float, default=0.0
-        Strength of the penalty on all coefficients, in [0, inf).
+        Penalty weight of all coefficients, in [0, inf).
     alpha_intercept : float, default=1.0
-        Strength that draws the levels of linked tasks together: 0 leaves them free; inf, only
-        without a ``task_graph``, makes them one.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal; inf only without a ``task_graph``.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered.
+        Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
-        is estimated with the model; such that the largest mean loss of a task is as small as it
-        can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "uncertainty": proportional to 1 / noise variance, which is estimated jointly.
+        "minimax": the weights that minimize the largest mean loss of a task. Array (n_tasks,), in
+        the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error"}, default="error"
-        A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        "direct" solves with the blocks of the tasks, conjugate gradients adding the links; "cg"
-        needs no more memory than the data and the coefficients. "auto" takes "direct" where its
-        blocks fit into memory.
+        How to predict tasks that were not in fit: raise an error (there is no shared model).
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks, here to precondition conjugate gradients; "cg"
+        takes no more memory than the data and the coefficients. "auto" is "direct" if its blocks
+        fit into memory.
     max_iter : int, default=1000
-        Limit of Newton steps ("direct") or of iterations (others).
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks and features.
+        Whether to start from the last solution if it has the same tasks and features. No effect on
+        "direct".
 
     Attributes
     ----------
     tasks_ : ndarray of shape (n_tasks,)
-        Sorted task labels, in the long form those of latent tasks among them: they can be
-        predicted. Their ``task_counts_`` are 0.
+        Sorted task labels, in the long form including latent tasks, which can be predicted; their
+        ``task_counts_`` are 0.
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
-    intercept_, task_counts_, objective_, optimality_, n_iter_, history_, n_features_in_, \
-feature_names_in_
+    intercept_, task_counts_, task_weight_, noise_variance_, task_loss_, minimax_gap_, \
+objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
 
     References
@@ -120,9 +122,9 @@ feature_names_in_
 
 
 class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
-    """A logistic regression per task, each drawn to its neighbors in a graph.
+    """Logistic regression for each task, shrunk towards its neighbors in a graph.
 
-    Minimizes, over all w_t and levels c_t::
+    Minimizes, over all w_t and centered intercepts c_t (log-odds at xbar)::
 
         sum_i a_t(i) s_i log(1 + exp(-y_i (w_t(i) . (x_i - xbar) + c_t(i))))
             + alpha/2 sum_(s<t) A_st ||w_s - w_t||^2 + alpha_shared/2 sum_t ||w_t||^2
@@ -134,52 +136,54 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength along the graph, in [0, inf); inf only without a ``task_graph``.
+        Regularization strength, in [0, inf); inf only without a ``task_graph``.
     task_graph : None, array of shape (n_tasks, n_tasks) or list of tuples, default=None
-        Weights A of the links. None links all pairs by 1 / n_tasks: the mean-regularized model. An
-        array (dense or sparse) is a symmetric adjacency in the order of the sorted labels. Tuples
-        are edges (label, label) or (label, label, weight), in the labels' own type; labels without
-        rows are latent tasks, such as the parents in a tree.
+        Edge weights A. None connects all pairs with weight 1 / n_tasks: the mean-regularized model.
+        An array (dense or sparse) is a symmetric adjacency matrix in the order of the sorted
+        labels. Tuples are edges (label, label) or (label, label, weight), with labels of the same
+        type as in the data; labels without rows are latent tasks, such as the parents in a tree.
     alpha_shared : float, default=1e-3
-        Strength of the penalty on all coefficients, in [0, inf); more than 0 keeps them
-        finite where classes are separable.
+        Penalty weight of all coefficients, in [0, inf). If positive, they are finite for separable
+        classes too.
     alpha_intercept : float, default=1.0
-        Strength that draws the levels of linked tasks together: 0 leaves them free; inf, only
-        without a ``task_graph``, makes them one.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal; inf only without a ``task_graph``.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of an indicator y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered.
+        Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
-        Which classes a task can have: all that any task has, or only those it has in fit.
+        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
+        fit ("seen"), for tasks with different class sets (digits and letters, say).
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, on top of all other weights: 1, N / (K n_k) over the rows of all
-        tasks, or as given by a dict from class to a positive number.
+        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
+        the rows of all tasks. Dict: from class to positive number.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); such that the largest mean loss of a task
-        is as small as it can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
+        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error"}, default="error"
-        A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        "direct" solves with the blocks of the tasks, conjugate gradients adding the links; "cg"
-        needs no more memory than the data and the coefficients. "auto" takes "direct" where its
-        blocks fit into memory.
+        How to predict tasks that were not in fit: raise an error (there is no shared model).
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks, here to precondition conjugate gradients; "cg"
+        takes no more memory than the data and the coefficients. "auto" is "direct" if its blocks
+        fit into memory.
     max_iter : int, default=1000
-        Limit of Newton steps ("direct") or of iterations (others).
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution, where it has the same tasks and features.
+        Whether to start from the last solution if it has the same tasks, features and classes.
 
     Attributes
     ----------
     tasks_
         As in `GraphRegularizedRegressor`.
-    coef_ : ndarray of shape (N, n_features) or (N, n_classes, n_features)
-        Coefficients of the nodes in the order of ``tasks_``.
-    classes_, task_classes_, intercept_, task_counts_, objective_, optimality_, n_iter_, \
-history_, n_features_in_, feature_names_in_
+    coef_ : ndarray of shape (n_tasks, n_features) or (n_tasks, n_classes, n_features)
+        Coefficients w_t in the order of ``tasks_``. The task column has none.
+    classes_, task_classes_, intercept_, task_counts_, task_weight_, task_loss_, minimax_gap_, \
+objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledClassifier`.
 
     References

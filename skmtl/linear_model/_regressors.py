@@ -13,12 +13,12 @@ from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, Shar
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
-    """What the regressors share: the squared loss and a numeric target."""
+    """Base of the regressors: the squared loss and a numeric target."""
 
     _alternative = "MeanRegularizedRegressor"
 
     def predict(self, X: ArrayLike) -> Array:
-        """Predict with each row's own task.
+        """Predict with the coefficients of each row's task.
 
         Parameters
         ----------
@@ -39,9 +39,9 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
 
 
 class PooledRegressor(PooledModel, Regressor):
-    """One ridge regression for all tasks: hard sharing.
+    """Ridge regression with the same coefficients for all tasks (hard sharing).
 
-    Minimizes, over w, the levels c_t and their center c::
+    Minimizes, over w, the centered intercepts c_t (the predictions at xbar) and their center c::
 
         1/2 sum_i a_t(i) s_i (y_i - w . (x_i - xbar) - c_t(i))^2
             + alpha/2 ||w||^2 + alpha_intercept/2 sum_t (c_t - c)^2
@@ -53,39 +53,40 @@ class PooledRegressor(PooledModel, Regressor):
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength of the penalty on w, in [0, inf].
+        Regularization strength, in [0, inf]. inf fits intercepts only.
     alpha_intercept : float, default=inf
-        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered.
+        Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
-        is estimated with the model; such that the largest mean loss of a task is as small as it
-        can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "uncertainty": proportional to 1 / noise variance, which is estimated jointly.
+        "minimax": the weights that minimize the largest mean loss of a task. Array (n_tasks,), in
+        the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        What predict does with a task that fit did not see: refuse it, use the shared model, or
-        use it and warn.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
-        the coefficients. "auto" takes "direct" where its blocks fit into memory.
-        "admm" is the solver of `ADMMRegressor`, for comparison.
+        How to predict tasks that were not in fit: raise an error, use the shared model, or use it
+        and warn.
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks; "cg" takes no more memory than the data and the
+        coefficients. "auto" is "direct" if its blocks fit into memory.
     max_iter : int, default=1000
-        Limit of steps ("direct") or of conjugate gradient iterations ("cg").
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether "cg" starts from the last solution, where it has the same tasks and features. The
-        steps of "direct" are exact from anywhere.
+        Whether to start from the last solution if it has the same tasks and features. No effect on
+        "direct".
 
     Attributes
     ----------
     tasks_ : ndarray of shape (n_tasks,)
         Sorted task labels.
     coef_ : ndarray of shape (n_tasks, n_features)
-        Coefficients, here with equal rows. The task column has none.
+        Coefficients w in each row. The task column has none.
     intercept_ : ndarray of shape (n_tasks,)
         Prediction of each task at x = 0.
     shared_coef_ : ndarray of shape (n_features,)
@@ -93,28 +94,27 @@ class PooledRegressor(PooledModel, Regressor):
     shared_intercept_ : float
         Prediction of the shared model at x = 0.
     task_counts_ : ndarray of shape (n_tasks,)
-        Rows of each task.
+        Number of rows of each task.
     task_weight_ : ndarray of shape (n_tasks,)
         Weight a_t of each task.
     noise_variance_ : ndarray of shape (n_tasks,)
-        Only with ``task_weight="uncertainty"``: noise variance of each task.
+        Noise variance of each task, only with ``task_weight="uncertainty"``.
     task_loss_ : ndarray of shape (n_tasks,)
-        Only with ``task_weight="minimax"``: mean loss of each task.
+        Mean loss of each task, only with ``task_weight="minimax"``.
     minimax_gap_ : float
-        Only with ``task_weight="minimax"``: share of the largest of these by which the duality gap
-        is open.
+        Duality gap relative to the largest mean loss, only with ``task_weight="minimax"``.
     objective_ : float
-        The objective above at the solution.
+        Value of the objective at the solution.
     optimality_ : float
         Relative KKT residual at the solution.
     n_iter_ : int
-        Steps or iterations taken.
+        Number of Newton steps or conjugate gradient iterations.
     history_ : list of dict
         Iterations, objective and optimality after each step.
     n_features_in_ : int
-        Columns of X in fit, the task column counted.
+        Number of columns of X in fit, including the task column.
     feature_names_in_ : ndarray of str
-        Names of the columns of X, where it had names.
+        Names of the columns of X, if it had names.
 
     Examples
     --------
@@ -152,47 +152,47 @@ class PooledRegressor(PooledModel, Regressor):
 
 
 class SharedL2Regressor(SharedL2Model, Regressor):
-    """A ridge regression per task, each with its own strength: no sharing but of alpha.
+    """Separate ridge regression for each task, with one alpha or one per task.
 
     Minimizes, over all w_t and b_t::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . x_i - b_t(i))^2 + 1/2 sum_t alpha_t ||w_t||^2
 
-    The baseline that multi-task models have to beat, without a loop over tasks.
+    The baseline for multi-task models, without a loop over tasks.
 
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
-        Strength of the penalty, in [0, inf], for all tasks or for each: an array in the order of
-        the sorted labels, or a dict from label to number. 0 is least squares, of minimum norm
-        where the rows leave it open; inf keeps only the level.
+        Regularization strength, in [0, inf]: one for all tasks, or one per task (an array in the
+        order of the sorted labels, or a dict from label to number). 0 is least squares (of minimum
+        norm if not unique), inf fits intercepts only.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether each task has an intercept, which is free.
+        Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
-        is estimated with the model; such that the largest mean loss of a task is as small as it
-        can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "uncertainty": proportional to 1 / noise variance, which is estimated jointly.
+        "minimax": the weights that minimize the largest mean loss of a task. Array (n_tasks,), in
+        the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error"}, default="error"
-        A task that fit did not see is refused: there is no shared model.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
-        the coefficients. "auto" takes "direct" where its blocks fit into memory.
-        "admm" is the solver of `ADMMRegressor`, for comparison.
+        How to predict tasks that were not in fit: raise an error (there is no shared model).
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks; "cg" takes no more memory than the data and the
+        coefficients. "auto" is "direct" if its blocks fit into memory.
     max_iter : int, default=1000
-        Limit of steps ("direct") or of conjugate gradient iterations ("cg").
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether "cg" starts from the last solution, where it has the same tasks and features. The
-        steps of "direct" are exact from anywhere.
+        Whether to start from the last solution if it has the same tasks and features. No effect on
+        "direct".
 
     Attributes
     ----------
-    tasks_, coef_, intercept_, task_counts_, objective_, optimality_, n_iter_, history_, \
-n_features_in_, feature_names_in_
+    tasks_, coef_, intercept_, task_counts_, task_weight_, noise_variance_, task_loss_, \
+minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
 
     Examples
@@ -229,56 +229,54 @@ n_features_in_, feature_names_in_
 
 
 class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
-    """A ridge regression per task, each drawn to a common center that is learned with them.
+    """Ridge regression for each task, shrunk towards a common center that is fitted jointly.
 
-    Minimizes, over all w_t and levels c_t and over their center (w, c)::
+    Minimizes, over all w_t, centered intercepts c_t (predictions at xbar) and their center (w, c)::
 
         1/2 sum_i a_t(i) s_i (y_i - w_t(i) . (x_i - xbar) - c_t(i))^2
             + 1/2 sum_t alpha_t ||w_t - w||^2 + alpha_shared/2 ||w||^2
             + alpha_intercept/2 sum_t (c_t - c)^2
 
-    with xbar the weighted mean of the features, s_i the sample and a_t the task weights. It is
-    the random-coefficient model of mixed-model software with alpha = noise variance / variance
-    between tasks: small tasks borrow much, large ones little.
+    with xbar the weighted mean of the features, s_i the sample and a_t the task weights. Adding a
+    constant to a feature changes no prediction. With alpha = noise variance / variance between
+    tasks, this is the random-coefficient model of mixed-model software: tasks with fewer rows are
+    shrunk more.
 
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Strength that draws the tasks to the center, in [0, inf], for all tasks or for each: an
-        array in the order of the sorted labels, or a dict from label to number. 0 gives separate
-        models, inf pooled slopes. "auto" takes the one number of the largest restricted
-        likelihood: nothing to tune. Features should then be of similar scales.
+        Regularization strength, in [0, inf]: one for all tasks, or one per task (an array in the
+        order of the sorted labels, or a dict from label to number). 0 fits separate models, inf
+        equal slopes. "auto" estimates one value by restricted maximum likelihood, for features of
+        similar scales.
     alpha_shared : float, default=0.0
-        Strength of the penalty on the center. With 0 the center is the one of minimum norm where
-        the data leave it open.
+        Penalty weight of the center. 0 gives the center of minimum norm if it is not identified.
     alpha_intercept : float or "auto", default=1.0
-        Strength that draws the tasks' levels together: 0 leaves them free, inf makes them one. A
-        level is the prediction at xbar, so that adding a constant to a feature changes nothing.
-        "auto" as for ``alpha``.
+        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
+        inf makes them equal. "auto" as for ``alpha``.
     task_column : str or int, default=None
-        Column of X that holds the task labels (long form): its name, or its position. None: one
-        task per column of y (wide form), or a single task.
+        Column of X with the task labels (long form), by name or position. None: one task per column
+        of y (wide form), or a single task.
     fit_intercept : bool, default=True
-        Whether to fit levels. Without, the features are not centered, and a column of ones is a
-        feature like any other.
+        Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss: 1; N / (T n_t); in proportion to 1 / noise variance, which
-        is estimated with the model; such that the largest mean loss of a task is as small as it
-        can be; or as given, an array (n_tasks,) or a dict from label to number.
+        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
+        task t. "uncertainty": proportional to 1 / noise variance, which is estimated jointly.
+        "minimax": the weights that minimize the largest mean loss of a task. Array (n_tasks,), in
+        the order of the sorted labels, or dict from label to number: as given.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        What predict does with a task that fit did not see: refuse it, use the shared model, or
-        use it and warn.
-    solver : {"auto", "direct", "cg", "admm"}, default="auto"
-        "direct" eliminates block by block, exactly; "cg" needs no more memory than the data and
-        the coefficients. "auto" takes "direct" where its blocks fit into memory.
-        "admm" is the solver of `ADMMRegressor`, for comparison.
+        How to predict tasks that were not in fit: raise an error, use the shared model, or use it
+        and warn.
+    solver : {"auto", "direct", "cg"}, default="auto"
+        "direct" eliminates the blocks of the tasks; "cg" takes no more memory than the data and the
+        coefficients. "auto" is "direct" if its blocks fit into memory.
     max_iter : int, default=1000
-        Limit of steps ("direct") or of conjugate gradient iterations ("cg").
+        Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
-        Relative KKT residual at which a solution is accepted.
+        Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether "cg" starts from the last solution, where it has the same tasks and features. The
-        steps of "direct" are exact from anywhere.
+        Whether to start from the last solution if it has the same tasks and features. No effect on
+        "direct".
 
     Attributes
     ----------
@@ -287,16 +285,17 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     shared_coef_ : ndarray of shape (n_features,)
         The center w.
     alpha_, alpha_intercept_ : float
-        The strengths used; ``alpha_`` by task where ``alpha`` is.
+        The values used; ``alpha_`` has one per task if ``alpha`` has.
     sigma2_, tau2_, tau2_intercept_ : float
-        With "auto", the variances of the noise of a row, of the coefficients between tasks
-        (sigma2 / alpha) and of the levels (sigma2 / alpha_intercept). Weights count rows: weight 2
-        is the row twice. Data without noise have strength 0, ``sigma2_`` 0 and a variance of nan;
-        where all tasks are also alike, as with a constant y, the strength is inf.
+        With "auto", the variances of the noise, of the coefficients between tasks (sigma2 / alpha)
+        and of the centered intercepts (sigma2 / alpha_intercept). Weights count rows: weight 2 is
+        the row twice. Without noise, alpha and ``sigma2_`` are 0 and the other variance nan; if
+        the tasks are also equal, as with a constant y, alpha is inf.
     restricted_log_likelihood_ : float
-        With "auto", its maximum, with the constants of R's lme4 and nlme; without noise inf.
-    tasks_, intercept_, shared_intercept_, task_counts_, objective_, optimality_, n_iter_, \
-history_, n_features_in_, feature_names_in_
+        With "auto", its maximum, with the constants of R's lme4 and nlme; inf without noise.
+    tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, noise_variance_, \
+task_loss_, minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, \
+feature_names_in_
         As in `PooledRegressor`.
 
     References
@@ -348,17 +347,15 @@ history_, n_features_in_, feature_names_in_
         self.warm_start = warm_start
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit tasks from new rows given the center, and leave all others as they are.
+        """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
 
-        A task that is new is added; one that is known is fitted anew, from these rows alone. The
-        center does not move: this is what the model predicts for a task that arrives after
-        training.
+        New tasks are added; tasks of ``fit`` are fitted again from these rows alone.
 
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Features and the column of task labels, as in ``fit``. ``alpha`` and ``task_weight``,
-            where they differ by task, must be dicts that name the tasks.
+            Features and the column of task labels, as in ``fit``. If ``alpha`` or
+            ``task_weight`` differ by task, they must be dicts that contain these tasks.
         y : array-like of shape (n_samples,)
             Target.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -368,6 +365,6 @@ history_, n_features_in_, feature_names_in_
         -------
         MeanRegularizedRegressor
             A new fitted estimator; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_``
-            are those of the problem of the new rows.
+            refer to the new rows.
         """
         return adapted(self, X, y, sample_weight)
