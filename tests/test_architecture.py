@@ -40,6 +40,10 @@ ORDER = [
 ]
 
 
+# Private names that belong to Python and scikit-learn.
+FOREIGN = {"_replace", "_asdict", "_getframe", "_init_callback_context"}
+
+
 def part_of(path):
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
@@ -109,3 +113,55 @@ def test_sizes(path):
             first = node.body[0]
             start = first.end_lineno if ast.get_docstring(node) is not None else node.lineno - 1
             assert node.end_lineno - start <= 60, node.name
+
+
+def test_imports_form_no_circle():
+    """Neither those of modules nor those inside functions."""
+    names = {".".join(("skmtl", *p.relative_to(ROOT).with_suffix("").parts)): p for p in FILES}
+    graph = {}
+    for name, path in names.items():
+        found = {target.rpartition(".")[0] for target in imports(path)} | set(imports(path))
+        graph[name.removesuffix(".__init__")] = {target for target in found if target in names}
+    done = set()
+
+    def visit(name, trail):
+        assert name not in trail, " -> ".join([*trail, name])
+        if name not in done:
+            for target in sorted(graph[name]):
+                visit(target, [*trail, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+def private_names(tree):
+    """Yield the names that a file defines, as functions, classes, variables or attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+def test_private_attributes_stay_in_their_folder():
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+    own = {}
+    for path, tree in trees.items():
+        own.setdefault(part_of(path), set()).update(private_names(tree))
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+                mine = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+                if not mine and not node.attr.startswith("__") and node.attr not in FOREIGN:
+                    assert node.attr in own[part_of(path)], f"{path}:{node.lineno} {node.attr}"
+
+
+@every_file
+def test_classes_are_small(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+            assert len(methods) <= 20, node.name

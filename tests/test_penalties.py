@@ -21,7 +21,7 @@ from skmtl.penalties import (
     TemporalFused,
     TraceNorm,
 )
-from skmtl.penalties._ridged import Ridged
+from skmtl.penalties._task_penalty import Ridged
 
 MORE = {
     "mean_regularized-shared": MeanRegularized(0.7, alpha_shared=0.4),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._linalg import bordered, null_space_of, outer, row_space
+from skmtl._linalg import bordered, outer, row_space
 from skmtl._threads import in_chunks
 
 # Lower bound of curvatures, so that no row drops out where its loss is flat.
@@ -121,10 +121,6 @@ class TaskData(ABC):
     def largest(self):
         """Largest absolute value of each centered feature, (d,)."""
         return np.abs(self.X).max(axis=0)
-
-    def null_space(self):
-        """Return an orthonormal basis of the null space of X, (d, k)."""
-        return null_space_of(self.X.T @ self.X)
 
     @property
     def n_tasks(self):

@@ -5,7 +5,6 @@ Users choose a `TaskPenalty`. A ``Problem`` takes a `Penalty`: the coupling of a
 """
 
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term
-from skmtl.penalties._composite import Decomposed, Sum
 from skmtl.penalties._fused import TemporalFused
 from skmtl.penalties._graph import read_graph
 from skmtl.penalties._graph_coupling import GraphCoupling
@@ -17,7 +16,7 @@ from skmtl.penalties._quadratic import Graph, MeanRegularized, Ridge
 from skmtl.penalties._robust import RobustMean
 from skmtl.penalties._sparse import L1, L21, TaskL2
 from skmtl.penalties._structured import StructuredPenalty
-from skmtl.penalties._task_penalty import TaskPenalty
+from skmtl.penalties._task_penalty import Decomposed, Sum, TaskPenalty
 
 PENALTIES = {
     "graph": Graph,

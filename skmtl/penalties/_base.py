@@ -141,7 +141,7 @@ class Penalty(ABC):
         parts = zip(self.free(), coefficients, strict=True)
         return Coefficients(*(free * part for free, part in parts))
 
-    def settle(self, coefficients, present=None):
+    def canonicalize(self, coefficients, present=None):
         """Return the same model with parts that are not identified in canonical form."""
         return coefficients
 
@@ -156,12 +156,3 @@ class Penalty(ABC):
             w=gradient.w - free.w * gradient.V.sum(axis=-2),
             c=gradient.c - free.c * gradient.q.sum(axis=-1),
         )
-
-    @property
-    @abstractmethod
-    def terms(self):
-        """Terms whose sum is the penalty, a list of ``Term`` for each part of W."""
-
-    @abstractmethod
-    def coefficients(self, W, intercept):
-        """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""

@@ -6,10 +6,9 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from skmtl.penalties._base import Coefficients, Penalty, Term
+from skmtl.penalties._base import Coefficients, Penalty
 from skmtl.penalties._graph import laplacian
 from skmtl.penalties._mean import MeanCoupling
-from skmtl.penalties._stacking import in_rows
 
 
 @dataclass(frozen=True)
@@ -153,39 +152,6 @@ class GraphCoupling(Penalty):
         w = _of_all(of_W, np.abs(of_W @ gradient.V), units.V**2, strength.V)
         q, unit = np.abs(gradient.q @ of_intercept.T)[..., None], units.q[:, None] ** 2
         return gradient._replace(w=w, c=_of_all(of_intercept, q, unit, strength.q[:, None])[..., 0])
-
-    @property
-    def terms(self):
-        """The coupling is its only term; see `Penalty`."""
-        (values, U), k = self._eigen, self._forms[1][0]
-
-        def prox(W, intercept, step, intercept_step):
-            W = U @ ((U.T @ W) / (1.0 + values[:, None] * step))
-            if intercept.size:
-                intercept = np.linalg.solve(
-                    np.eye(len(k)) + intercept_step[:, None] * k, intercept.T
-                ).T
-            return W, intercept
-
-        def derivative(W, intercept, step, intercept_step):
-            blocks = in_rows(np.broadcast_to(1.0 / (1.0 + self._strength[:, None] * step), W.shape))
-            intercepts = (
-                1.0 / (1.0 + np.diag(k) * intercept_step) if intercept.size else intercept_step
-            )
-            return lambda D, q: prox(D, q, step, intercept_step), blocks, intercepts
-
-        return [[Term(prox, derivative, "feature")]]
-
-    @cached_property
-    def _eigen(self):
-        values, U = np.linalg.eigh(self._forms[0][0])
-        return np.maximum(values, 0.0), U
-
-    def coefficients(self, W, intercept):
-        """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
-        w, c = W.mean(axis=-2), intercept.mean(axis=-1)
-        point = Coefficients(W - w[:, None], intercept - c[:, None], w, c)
-        return self.project(point)
 
     def star(self):
         """Return a `MeanCoupling` with the same curvature for every task and for a common shift."""

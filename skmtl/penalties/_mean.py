@@ -4,9 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmtl.penalties._base import Coefficients, Penalty, Term
-from skmtl.penalties._center import intercept_prox, mean_prox, weighted_center
-from skmtl.penalties._stacking import in_rows
+from skmtl.penalties._base import Coefficients, Penalty
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class MeanCoupling(Penalty):
             float(not self.fixed_intercept),
         )
 
-    def settle(self, coefficients, present=None):
+    def canonicalize(self, coefficients, present=None):
         """Return the same model with c in canonical form where it is not identified.
 
         With ``alpha_intercept = 0`` c is the limit of a vanishing penalty: the mean of the task
@@ -95,32 +93,6 @@ class MeanCoupling(Penalty):
             shift = (present * q).sum(axis=1) / np.maximum(1, present.sum(axis=1))
         q = q - shift[:, None]
         return coefficients._replace(q=q if present is None else present * q, c=c + shift)
-
-    @property
-    def terms(self):
-        """The coupling is its only term; see `Penalty`."""
-        alpha = self.alpha[:, None]
-
-        def pull(step):
-            return np.where(alpha > 0, alpha * step, 0.0)
-
-        def prox(W, intercept, step, intercept_step):
-            W = mean_prox(W, pull(step), step, self.alpha_shared)
-            return W, intercept_prox(intercept, intercept_step, self.alpha_intercept)
-
-        def derivative(W, intercept, step, intercept_step):
-            blocks = in_rows(np.broadcast_to(1.0 / (1.0 + pull(step)), W.shape))
-            intercepts = 1.0 / (1.0 + _finite(self.alpha_intercept) * intercept_step)
-            return lambda D, q: prox(D, q, step, intercept_step), blocks, intercepts
-
-        return [[Term(prox, derivative, "entry")]]
-
-    def coefficients(self, W, intercept):
-        """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
-        w = weighted_center(W, self.alpha[:, None], self.alpha_shared)
-        c = intercept.mean(axis=-1) * (not self.fixed_intercept)
-        V, q = W - w[:, None], intercept - c[:, None]
-        return self.project(Coefficients(V, q, w, c))
 
     def hold_center(self):
         """Return the penalty with the center (w, c) fixed."""

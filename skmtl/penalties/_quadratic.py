@@ -21,6 +21,7 @@ class Ridge(TaskPenalty):
     """
 
     is_norm = False
+    is_ridge = True
     prox_scaling = "entry"
 
     def __init__(self, alpha: float = 1.0) -> None:

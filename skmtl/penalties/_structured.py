@@ -7,10 +7,8 @@ import numpy as np
 from skmtl._metric import floored, geometric_mean
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term
 from skmtl.penalties._center import intercept_prox
-from skmtl.penalties._composite import Decomposed, Sum, members
-from skmtl.penalties._ridged import with_ridges_inside
 from skmtl.penalties._stacking import by_task, stacked, stacked_step, stacked_structure, unstacked
-from skmtl.penalties._task_penalty import TaskPenalty
+from skmtl.penalties._task_penalty import Decomposed, Sum, TaskPenalty, members, with_ridges_inside
 
 _HUGE = 1e30
 

@@ -1,7 +1,5 @@
 """The alternating direction method of multipliers."""
 
-from functools import cached_property
-
 import numpy as np
 
 from skmtl._metric import common_axes, floored
@@ -68,10 +66,7 @@ class ADMMSolver:
     @classmethod
     def objection(cls, problem):
         """Return why this solver does not support the problem, or None."""
-        penalty = problem.penalty
-        if penalty.quadratic and (penalty.star().alpha == 0).any():
-            return "alpha=0 leaves coefficients unidentified, which requires solver='direct'"
-        return None
+        return "it supports penalties with a prox only" if problem.penalty.quadratic else None
 
     @classmethod
     def gains_from_start(cls, problem):
@@ -125,7 +120,7 @@ class ADMMSolver:
     def _simplest(self, point, evaluation, split):
         """Return the solution with all norm-penalized parts zero if that is optimal too."""
         penalty = self.problem.penalty
-        bare = None if penalty.quadratic or split is None else penalty.bare(split)
+        bare = None if split is None else penalty.bare(split)
         if bare is None:
             return point, evaluation, split
         simple = penalty.coefficients(sum(bare.parts[1:], bare.parts[0]), point.intercept)
@@ -205,19 +200,7 @@ class ADMMSolver:
         W = sum(parts[1:], parts[0])
         intercept = copies.Z[0][0][..., -1] if has_intercept else np.zeros(W.shape[:-1])
         point = penalty.coefficients(np.ascontiguousarray(W), intercept)
-        if self._unseen is not None:
-            # Canonicalize what is not identified: the center of smallest norm.
-            point = point._replace(w=point.w - (point.w @ self._unseen) @ self._unseen.T)
         return point, Split(parts, own, duals)
-
-    @cached_property
-    def _unseen(self):
-        """Orthonormal basis of what the data leave open of a center without penalty, or None."""
-        penalty = self.problem.penalty
-        if not penalty.free().w or penalty.curvature().w > 0:
-            return None
-        null = self.problem.data.null_space()
-        return null if null.size else None
 
     def _search(self, start, target):
         """Return point, split and evaluation on the line from start to target.

@@ -128,7 +128,7 @@ class NewtonSolver(ABC):
             if before is None or not self._quadratic:
                 self.setup(evaluation)
             target, before = self.step(coefficients, evaluation), coefficients
-            target = problem.penalty.settle(target, problem.data.present)
+            target = problem.penalty.canonicalize(target, problem.data.present)
             if self._quadratic:
                 coefficients, evaluation = target, problem.evaluate(target)
             else:
