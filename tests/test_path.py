@@ -48,9 +48,9 @@ def fits(monkeypatch):
     return done
 
 
-def grid_search(model, alphas, X, y, cv, strengths=None, scoring=None, **fit):
+def grid_search(model, alphas, X, y, cv, param_grid=None, scoring=None, **fit):
     """GridSearchCV, of which weights go to the fits and the scores, whatever its version."""
-    grid = {"alpha": alphas, **(strengths or {})}
+    grid = {"alpha": alphas, **(param_grid or {})}
     search = GridSearchCV(model, grid, cv=cv, scoring=scoring, error_score="raise")
     if fit.get("sample_weight") is None:
         return search.fit(X, y, **fit)
@@ -87,13 +87,13 @@ def assert_same_search(ours, theirs, X, rtol=RTOL):
     assert_allclose(ours.predict(X), expected, rtol=0, atol=1e-8 * np.abs(expected).max())
 
 
-def compare(model, X, y, cv, *, alphas=ALPHAS, strengths=None, scoring=None, fit=None, given=None):
+def compare(model, X, y, cv, *, alphas=ALPHAS, param_grid=None, scoring=None, fit=None, given=None):
     """Search both ways; ``given`` is what GridSearchCV gets as cv in place of the same."""
     model, fit = clone(model), fit or {}
-    ours = RegularizationPathCV(model, alphas, strengths=strengths, cv=cv, scoring=scoring)
+    ours = RegularizationPathCV(model, alphas, param_grid=param_grid, cv=cv, scoring=scoring)
     ours.fit(X, y, **fit)
     given = cv if given is None else given
-    theirs = grid_search(model, alphas, X, y, given, strengths, scoring, **fit)
+    theirs = grid_search(model, alphas, X, y, given, param_grid, scoring, **fit)
     assert_same_search(ours, theirs, X)
     if not np.isnan(y).any():
         assert_allclose(ours.score(X, y), theirs.score(X, y), rtol=RTOL)
@@ -260,9 +260,9 @@ GRIDS = {
 def test_strengths(name, wide, fits):
     name, grid = GRIDS[name]
     if wide:
-        ours = compare(WIDE[name], *make_wide(missing=0.0), 3, strengths=grid)
+        ours = compare(WIDE[name], *make_wide(missing=0.0), 3, param_grid=grid)
     else:
-        ours = compare(long_model(name), ROWS.long, ROWS.y, FOLDS, strengths=grid)
+        ours = compare(long_model(name), ROWS.long, ROWS.y, FOLDS, param_grid=grid)
     assert len(ours.cv_results_["params"]) == len(ALPHAS) * np.prod([*map(len, grid.values())])
     assert len(fits) == 1 + 3 * len(ours.cv_results_["params"]) + 1
 

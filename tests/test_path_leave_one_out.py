@@ -201,7 +201,7 @@ def test_strengths():
     """Every combination, in the order of GridSearchCV."""
     model = MeanRegularizedRegressor(task_column=0)
     grid = {"alpha_intercept": [0.0, 3.0, np.inf], "alpha_shared": [0.0, 20.0, np.inf]}
-    search = RegularizationPathCV(model, ALPHAS, strengths=grid).fit(ROWS.long, ROWS.y)
+    search = RegularizationPathCV(model, ALPHAS, param_grid=grid).fit(ROWS.long, ROWS.y)
     params = search.cv_results_["params"]
     theirs = grid_search(model, ALPHAS, ROWS.long, ROWS.y, TaskKFold(2, task_column=0), grid)
     assert params == theirs.cv_results_["params"]

@@ -69,7 +69,7 @@ def test_choice_and_scores_are_those_of_grid_search(name):
     alphas = [0.0, *ALPHAS] if name == "zero" else ALPHAS
     X, y, _ = data(name)
     weight = np.linspace(0.5, 2.0, len(y)) if name in WEIGHTED else None
-    ours = RegularizationPathCV(model, alphas, strengths=strengths, cv=FOLDS, scoring=scoring)
+    ours = RegularizationPathCV(model, alphas, param_grid=strengths, cv=FOLDS, scoring=scoring)
     ours.fit(X, y, sample_weight=weight)
     theirs = grid_search(model, alphas, X, y, FOLDS, strengths, scoring, sample_weight=weight)
     a, b = ours.cv_results_, theirs.cv_results_
@@ -88,13 +88,13 @@ def test_penalties_of_candidates_are_their_own():
     """The grid sets a parameter of the penalty; the estimator passed in keeps its own."""
     model = ADMMRegressor(L1(2.5), task_column=0)
     search = RegularizationPathCV(
-        model, [1.0, 10.0], strengths={"penalty__alpha": [0.5, 4.0]}, cv=FOLDS
+        model, [1.0, 10.0], param_grid={"penalty__alpha": [0.5, 4.0]}, cv=FOLDS
     ).fit(ROWS.long, ROWS.y)
     assert model.penalty.alpha == 2.5
     assert search.best_estimator_.penalty.alpha == search.best_params_["penalty__alpha"]
     # only the product counts
     scores = search.cv_results_["mean_test_score"]
-    search.set_params(alphas=[0.5, 4.0, 5.0, 40.0], strengths=None, refit=False)
+    search.set_params(alphas=[0.5, 4.0, 5.0, 40.0], param_grid=None, refit=False)
     search.set_params(estimator=ADMMRegressor(L1(), task_column=0)).fit(ROWS.long, ROWS.y)
     assert_allclose(scores, search.cv_results_["mean_test_score"], rtol=1e-6)
 
@@ -147,7 +147,7 @@ def test_one_standard_error(name):
     if name == "binary":
         model, grid, (X, y, _) = MeanRegularizedClassifier(task_column=0), {}, data("binary")
     alphas = np.random.default_rng(0).permutation(alphas)
-    plain = RegularizationPathCV(model, alphas, strengths=grid, cv=5).fit(X, y)
+    plain = RegularizationPathCV(model, alphas, param_grid=grid, cv=5).fit(X, y)
     params = plain.cv_results_["params"]
     folds = np.stack([plain.cv_results_[f"split{k}_test_score"] for k in range(5)])
     mean, best = folds.mean(axis=0), folds.mean(axis=0).argmax()

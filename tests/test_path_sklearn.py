@@ -84,14 +84,14 @@ WRONG = {
     "word": ({"alphas": "auto"}, ValueError, "got 'auto'"),
     "bool": ({"alphas": True}, ValueError, "got True"),
     "strength": (
-        {"strengths": {"beta": [1.0]}},
+        {"param_grid": {"beta": [1.0]}},
         ValueError,
         r"'beta'.*MeanRegularizedRegressor are \['alpha', 'alpha_intercept', 'alpha_shared'\]",
     ),
-    "no strength": ({"strengths": {"task_weight": [None]}}, ValueError, "use GridSearchCV"),
-    "alpha twice": ({"strengths": {"alpha": [1.0]}}, ValueError, "Pass its values as alphas"),
-    "empty": ({"strengths": {"alpha_shared": []}}, ValueError, "alpha_shared"),
-    "out of range": ({"strengths": {"alpha_shared": [-1.0]}}, ValueError, r"got -1\.0"),
+    "no strength": ({"param_grid": {"task_weight": [None]}}, ValueError, "use GridSearchCV"),
+    "alpha twice": ({"param_grid": {"alpha": [1.0]}}, ValueError, "Pass its values as alphas"),
+    "empty": ({"param_grid": {"alpha_shared": []}}, ValueError, "alpha_shared"),
+    "out of range": ({"param_grid": {"alpha_shared": [-1.0]}}, ValueError, r"got -1\.0"),
     "pipeline": ({"estimator": make_pipeline(MEAN)}, TypeError, "make the search the last step"),
     "estimator": ({"estimator": 3}, TypeError, r"estimator of skmtl\.linear_model, got 3"),
     "folds": ({"cv": 1}, ValueError, "n_splits must be an integer of at least 2, got 1"),
@@ -130,7 +130,7 @@ def test_wrong_data():
 
 
 def test_clone_repr_pickle_and_parameters():
-    search = RegularizationPathCV(MEAN, [1.0, 5.0], strengths={"alpha_shared": [0.0]}, cv=3)
+    search = RegularizationPathCV(MEAN, [1.0, 5.0], param_grid={"alpha_shared": [0.0]}, cv=3)
     text = "RegularizationPathCV(alphas=[1.0, 5.0], cv=3, estimator=Mean"
     fitted = clone(search).fit(ROWS.long, ROWS.y)
     for copy in (search, clone(search), pickle.loads(pickle.dumps(fitted)), fitted):

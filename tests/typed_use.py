@@ -27,7 +27,7 @@ def use(X: Array, y: Array) -> None:
     search = RegularizationPathCV(
         model,
         alphas=[1.0, 2.0],
-        strengths={"alpha_intercept": [1.0]},
+        param_grid={"alpha_intercept": [1.0]},
         cv=TaskKFold(3, task_column="task"),
         scoring=make_task_scorer("r2", task_column="task", average="worst"),
     )

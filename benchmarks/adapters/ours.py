@@ -130,7 +130,9 @@ def automatic(fold):
     return predictions(kind("auto", alpha_intercept="auto", task_column=column), fold)
 
 
-def searched(regressor, classifier, *, alphas=RIDGE_ALPHAS, strengths=None, penalty=None, tol=None):
+def searched(
+    regressor, classifier, *, alphas=RIDGE_ALPHAS, param_grid=None, penalty=None, tol=None
+):
     """Return a method: `RegularizationPathCV` on the inner folds.
 
     Ridges of the squared loss leave out one row at a time instead, as is the default there; it
@@ -145,7 +147,7 @@ def searched(regressor, classifier, *, alphas=RIDGE_ALPHAS, strengths=None, pena
         if tol is not None:
             model.set_params(tol=tol)
         alone = not fold.classify and penalty is None and fold.smallest > 1
-        scoring, grid, others = None, alphas, dict(strengths or {})
+        scoring, grid, others = None, alphas, dict(param_grid or {})
         if hasattr(model, "alpha_shared") and len(fold.X) < fold.X.shape[1]:
             others["alpha_shared"] = RIDGE_ALPHAS[::4]
         if fold.classify:
@@ -154,7 +156,7 @@ def searched(regressor, classifier, *, alphas=RIDGE_ALPHAS, strengths=None, pena
         search = RegularizationPathCV(
             model,
             grid,
-            strengths=others,
+            param_grid=others,
             cv=None if alone else fold.folds,
             scoring=scoring,
         )
@@ -177,7 +179,7 @@ METHODS = (
         "MeanRegularized, path",
         BOTH,
         TARGETS,
-        searched(MeanRegularizedRegressor, MeanRegularizedClassifier, strengths=LEVELS),
+        searched(MeanRegularizedRegressor, MeanRegularizedClassifier, param_grid=LEVELS),
     ),
     Method(
         "skmtl",
@@ -191,7 +193,7 @@ METHODS = (
         "Pooled, own levels, path",
         ("long",),
         TARGETS,
-        searched(PooledRegressor, PooledClassifier, strengths=LEVELS),
+        searched(PooledRegressor, PooledClassifier, param_grid=LEVELS),
     ),
     Method("skmtl", "ADMM L21, path", BOTH, TARGETS, norm("l21")),
     Method("skmtl", "ADMM TraceNorm, path", BOTH, TARGETS, norm("trace_norm")),

@@ -1,4 +1,4 @@
-"""The choice of strengths by cross-validation."""
+"""The choice of penalty weights by cross-validation."""
 
 import time
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _N_SPLITS = 5
 class RegularizationPathCV(
     BestEstimatorMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
-    """Choose alpha, and other strengths, by cross-validation: fast, and as GridSearchCV would.
+    """Choose alpha, and other penalty weights, by cross-validation: fast, and as GridSearchCV would.
 
     What the fits of a search have in common is computed once. With a squared loss and tasks tied
     to a center (`PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor`), the rows are
@@ -47,8 +47,8 @@ class RegularizationPathCV(
         Values of alpha, or how many to take from the data: from the ``alpha_max`` of a norm down
         to a thousandth of it; else from a ten-thousandth of the mean curvature of the data in a
         feature of a task to a thousand times it.
-    strengths : dict of str to array-like, default=None
-        Other strengths to choose on a grid, such as ``{"alpha_intercept": [1, 10, 100]}`` or
+    param_grid : dict of str to array-like, default=None
+        Other penalty weights to choose on a grid, such as ``{"alpha_intercept": [1, 10, 100]}`` or
         ``{"penalty__alpha": ...}``: names that begin with "alpha", behind any ``__``.
     cv : None, int, splitter or iterable, default=None
         None leaves out one row at a time where there is a formula, and is 5 folds elsewhere: other
@@ -62,7 +62,7 @@ class RegularizationPathCV(
         what was observed.
     one_standard_error : bool, default=False
         Whether to choose the largest alpha whose mean score is within one standard error of the
-        best, given the other strengths of the best, rather than the best.
+        best, given the other penalty weights of the best, rather than the best.
     refit : bool, default=True
         Whether to fit the estimator with the choice on all rows.
 
@@ -124,7 +124,7 @@ class RegularizationPathCV(
         estimator: Estimator,
         alphas: int | ArrayLike = 50,
         *,
-        strengths: Mapping[str, ArrayLike] | None = None,
+        param_grid: Mapping[str, ArrayLike] | None = None,
         cv: Any = None,
         scoring: Any = None,
         one_standard_error: bool = False,
@@ -132,7 +132,7 @@ class RegularizationPathCV(
     ) -> None:
         self.estimator = estimator
         self.alphas = alphas
-        self.strengths = strengths
+        self.param_grid = param_grid
         self.cv = cv
         self.scoring = scoring
         self.one_standard_error = one_standard_error
@@ -146,7 +146,7 @@ class RegularizationPathCV(
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Score all strengths and choose.
+        """Score all penalty weights and choose.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ class RegularizationPathCV(
         y = self._read_target(y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self.alphas_ = alpha_grid(self.alphas, self.estimator, X, y, weight)
-        candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.strengths or {})}))
+        candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.param_grid or {})}))
         found = None
         if self.cv is None:
             found = self._leave_one_out(candidates, X, y, weight, progress)
@@ -283,20 +283,21 @@ class RegularizationPathCV(
                 "RegularizationPathCV takes an estimator of skmtl.linear_model, got "
                 f"{self.estimator!r}. Of a pipeline, make the search the last step."
             )
-        if self.strengths is not None and not isinstance(self.strengths, Mapping):
+        if self.param_grid is not None and not isinstance(self.param_grid, Mapping):
             raise TypeError(
-                f"strengths must be a dict from name to values, got {self.strengths!r}."
+                f"param_grid must be a dict from name to values, got {self.param_grid!r}."
             )
         known = self.estimator.get_params()
-        for name in self.strengths or {}:
+        for name in self.param_grid or {}:
             if name not in known or not name.rpartition("__")[2].startswith("alpha"):
                 named = [n for n in sorted(known) if n.rpartition("__")[2].startswith("alpha")]
                 raise ValueError(
-                    f"strengths has {name!r}, and the strengths of {type(self.estimator).__name__} "
-                    f"are {named}. For other parameters use GridSearchCV."
+                    f"param_grid has {name!r}, and the penalty weights of "
+                    f"{type(self.estimator).__name__} are {named}. For other parameters use "
+                    "GridSearchCV."
                 )
-        if "alpha" in (self.strengths or {}):
-            raise ValueError("strengths has 'alpha'. Pass its values as alphas.")
+        if "alpha" in (self.param_grid or {}):
+            raise ValueError("param_grid has 'alpha'. Pass its values as alphas.")
         if self.one_standard_error and self.cv is None and self.scoring is not None:
             raise ValueError(
                 "one_standard_error needs a score for each row or fold: with leave-one-out leave "
