@@ -31,7 +31,7 @@ _N_SPLITS = 5
 class RegularizationPathCV(
     BestEstimatorMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
-    """Choose alpha, and other penalty weights, by cross-validation: fast, and as GridSearchCV would.
+    """Choose alpha and other penalty weights by cross-validation: fast, and as GridSearchCV would.
 
     What the fits of a search have in common is computed once. With a squared loss and tasks tied
     to a center (`PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor`), the rows are
