@@ -36,7 +36,8 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
         labels. Tuples are edges (label, label) or (label, label, weight), with labels of the same
         type as in the data; labels without rows are latent tasks, such as the parents in a tree.
     alpha_shared : float, default=0.0
-        Penalty weight of all coefficients, in [0, inf).
+        Penalty weight of all coefficients, in [0, inf). If 0, coefficients that rows and graph do
+        not identify are one of the solutions, all of the same objective.
     alpha_intercept : float, default=1.0
         Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
         inf makes them equal; inf only without a ``task_graph``.
