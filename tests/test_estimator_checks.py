@@ -205,6 +205,7 @@ def test_long_form_makes_tasks_that_matter():
     assert np.ptp(LONG_CLASSIFIERS[1].coef_, axis=0).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("SCIPY_ARRAY_API" in os.environ, reason="this is the run inside")
 def test_the_same_with_the_array_api():
     """The switch is read when scipy is imported: a process of its own."""

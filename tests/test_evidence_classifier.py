@@ -88,6 +88,7 @@ def test_evidence_of_a_classifier(alpha_shared, auto, weighted):
             assert_allclose(getattr(model, tau2) * best[name], 1, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_variance_of_a_large_sample():
     """With 300 rows in each of 150 tasks the variances are known almost as if seen themselves.
 

@@ -106,7 +106,7 @@ CLASSIFIERS = {
 }
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("n_classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("model", CLASSIFIERS.values(), ids=CLASSIFIERS)
 def test_degrees_of_classifiers_are_derivatives_of_probabilities(model, n_classes):
     """Every row has every class by some weight, so that its target can move."""

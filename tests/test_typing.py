@@ -51,7 +51,7 @@ def test_public_signatures_are_typed(name):
     "arguments",
     [
         pytest.param(["--strict", str(ROOT / "typed_use.py")], id="as users write"),
-        pytest.param(["-p", "skmtl"], id="inside"),
+        pytest.param(["-p", "skmtl"], id="inside", marks=pytest.mark.slow),
     ],
 )
 def test_a_checker_is_content(arguments, tmp_path):
