@@ -155,7 +155,7 @@ class TaskPenalty(BaseEstimator, ABC):
         Returns
         -------
         float
-            a, in [0, inf].
+            The number a, in [0, inf].
 
         References
         ----------
