@@ -1,4 +1,4 @@
-"""How sphinx builds the documentation: ``sphinx-build -W --keep-going docs build/docs``."""
+"""Configuration of Sphinx: ``sphinx-build -W --keep-going docs build/docs``."""
 
 import inspect
 import re
@@ -25,7 +25,7 @@ templates_path = ["_templates"]
 default_role = "py:obj"
 highlight_language = "none"  # literal blocks are formulas
 
-# Formulas are text and code, so that nothing is fetched from a server: no mathjax, no intersphinx.
+# Formulas are text and code; without mathjax and intersphinx nothing is fetched from a server.
 html_theme = "pydata_sphinx_theme"
 html_title = "skmtl"
 html_static_path = ["_static"]
@@ -94,7 +94,7 @@ PARTS = ("skmtl.losses", "skmtl.penalties", "skmtl.solvers")
 
 
 def methods(path):
-    """Return the methods of a class that skmtl defines; of parts, those of the class itself."""
+    """Return the methods defined in skmtl; for the building blocks, those of the class itself."""
     module, name = path.rsplit(".", 1)
     item = getattr(import_module(module), name)
     names = [] if not inspect.isclass(item) else [n for n in dir(item) if not n.startswith("_")]
@@ -114,7 +114,7 @@ autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
-# What a page of the API must have; methods of parts are described once, by their base class.
+# Checks of the API pages; methods of building blocks are documented in their base class only.
 numpydoc_validation_checks = {
     "GL05", "GL06", "GL07", "GL08", "GL09", "GL10", "SS01", "SS02", "SS03", "SS04", "SS05",
     "PR01", "PR02", "PR03", "PR04", "PR05", "PR06", "PR07", "PR08", "PR09", "PR10",
@@ -149,7 +149,7 @@ def attributes(name):
 
 
 def spell_out(app, what, name, obj, options, lines):
-    """Replace "a_, b_: as in `Other`" by what the other class says of them."""
+    """Replace "a_, b_: as in `Other`" by the entries of the other class."""
     for i in range(len(lines) - 2, -1, -1):
         reference = re.match(r" +As in `(\w+)`\.$", lines[i + 1])
         if what == "class" and reference and re.match(r"\w+_(, \w+_)*$", lines[i]):
@@ -161,7 +161,7 @@ def spell_out(app, what, name, obj, options, lines):
 
 
 def resolve(app, env, node, contnode):
-    """Link a public name that is written without its module."""
+    """Resolve a reference to a public name without its module."""
     path = PUBLIC.get(node.get("reftarget", "").removeprefix("skmtl."))
     if path and node.get("refdomain") == "py" and node["reftarget"] != path:
         domain, source = env.get_domain("py"), node["refdoc"]
@@ -170,7 +170,7 @@ def resolve(app, env, node, contnode):
 
 
 def links(app, page, source):
-    """Turn links that hold in the repository into those of the site."""
+    """Replace links within the repository by links within the site."""
     # The empty line at the end of a block is for doctest.
     source[0] = re.sub(r"(?ms)^(```python\n.*?)\n+```$", r"\1\n```", source[0])
     for name in set(re.findall(r"\]\(api\.md#(\w+)\)", source[0])) & set(PUBLIC):
@@ -183,7 +183,7 @@ def links(app, page, source):
 
 
 def setup(app):
-    """Connect the functions above."""
+    """Connect the event handlers."""
     app.connect("autodoc-process-docstring", spell_out, priority=400)  # before numpydoc
     app.connect("missing-reference", resolve)
     app.connect("source-read", links)

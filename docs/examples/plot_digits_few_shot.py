@@ -1,17 +1,17 @@
 """
-Digits from ten labeled images a task: when sharing helps and when it hurts
-============================================================================
+Digits from ten labeled images per task: when sharing helps and when it hurts
+=============================================================================
 
-Two families of tasks on scikit-learn's handwritten digits, each with ten labeled images a task.
+Two families of tasks on scikit-learn's handwritten digits, each with ten labeled images per task.
 
-*One against the rest*: ten tasks, "is it a 0?" to "is it a 9?". These exclude each other: what
-makes a 3 unmakes a 7. A center of such tasks says nothing, and drawing the tasks to it hurts:
-negative transfer. Cross-validation notices, and leaves the tasks alone.
+*One against the rest*: ten tasks, "is it a 0?" to "is it a 9?". They exclude each other, so that
+their coefficients have no useful center, and shrinking towards it hurts: negative transfer.
+Cross-validation chooses nearly separate models.
 
 *Two scanners*: one reads the digits 0 to 4, the other, which shifts its images by a pixel, 3 to 7,
-two labeled images of each. ``task_classes="seen"`` keeps every task to its own classes, and the
-center passes on what they know of the two that they have in common: as many digits are right as
-with separate models, with better probabilities.
+two labeled images of each. With ``task_classes="seen"`` every task has its own classes only, and
+the two common classes are shrunk towards the center. The accuracy is that of separate models, with
+better probabilities.
 
 The script prints test scores over 20 draws of the labeled images and writes
 ``plot_digits_few_shot.png``.
@@ -34,7 +34,7 @@ DRAWS = 20
 
 
 def long(task, rows):
-    """Return the images as rows behind their task."""
+    """Return X: the task, followed by the pixels."""
     return np.column_stack([np.broadcast_to(task, len(rows)), rows])
 
 
@@ -68,7 +68,7 @@ shared = MeanRegularizedClassifier(task_column=0)
 models = {
     "pooled": PooledClassifier(task_column=0),
     "separate": SharedL2Classifier(task_column=0),
-    "mean-regularized, default strengths": shared,
+    "mean-regularized, default alpha": shared,
     "mean-regularized, cross-validated": GridSearchCV(
         shared,
         {"alpha": [0.1, 1.0, 10.0], "alpha_shared": [1e-3, 1.0, 1e3]},
@@ -95,7 +95,7 @@ CLASSES = range(5), range(3, 8)
 
 
 def scan(rows, task):
-    """Return the images as a scanner sees them: the second shifts them by a pixel."""
+    """Return the images of a scanner: the second shifts them by a pixel."""
     return np.roll(images[rows].reshape(-1, 8, 8), task, axis=2).reshape(-1, 64)
 
 
@@ -137,8 +137,8 @@ for seed in range(DRAWS):
 print_table("Two scanners, alpha = 0.1", ["accuracy", "log-loss"], scores)
 
 # %%
-# What the two tasks look for, at the last draw: the coefficients of every class. A class that a
-# task never saw keeps those of the center; the two that both saw are drawn together.
+# The coefficients of every class at the last draw. Classes not observed in a task have the
+# coefficients of the center; the two common classes are shrunk towards it.
 
 model = models["mean-regularized, seen"]
 rows = {"scanner A": model.coef_[0], "center": model.shared_coef_, "scanner B": model.coef_[1]}
@@ -154,8 +154,8 @@ for line, (name, coef) in zip(panels, rows.items(), strict=True):
         for side in axes.spines.values():
             side.set(color="black" if seen else "0.85", lw=1.5)
     line[0].set_ylabel(name)
-figure.suptitle("Coefficients of each class; gray frames: classes that the task did not see")
+figure.suptitle("Coefficients of each class; gray frames: classes not observed in the task")
 
 path = Path("plot_digits_few_shot.png")
 figure.savefig(path, dpi=110)
-print(f"\nPicture written to {path}")
+print(f"\nFigure written to {path}")

@@ -1,12 +1,12 @@
 """
-Radon in 85 counties: how lines shrink towards the state's
-==========================================================
+Radon in 85 counties: shrinkage towards a shared line
+=====================================================
 
 Radon was measured in 919 houses of Minnesota, in the basement (floor 0) or on the first floor
-(floor 1). Each county is a task: a level and a slope. Some counties have a hundred houses, half
-of them have five or fewer. One line for all counties ignores that counties differ; a line of its
-own for each believes two houses; the mean-regularized model lets each county borrow as much as
-it needs.
+(floor 1). Each county is a task with an intercept and a slope. Some counties have a hundred houses,
+half of them have five or fewer. One line for all counties ignores their differences; a separate
+line per county overfits two houses; the mean-regularized model shrinks each county towards a shared
+line, the more so the fewer houses it has.
 
 The script prints cross-validated errors of the three and writes ``plot_radon.png``.
 """
@@ -27,10 +27,10 @@ X = frame[["county", "floor"]]
 houses = X["county"].value_counts()
 
 # %%
-# Three models, one call each. Separate models are the mean-regularized one with its center held
-# at zero slope and its levels free (``SharedL2Regressor``, but for a county that lost its only
-# house to the test fold: that one is predicted by the mean of the counties' levels). Every model
-# chooses its own strengths inside each training fold.
+# Three models. Separate models are the mean-regularized model with the slope of the center fixed at
+# zero and unpenalized intercepts. This is ``SharedL2Regressor``, except for a county whose only
+# house is in the test fold: it is predicted by the mean of the centered intercepts. The
+# regularization strengths are chosen within each training fold.
 
 common = {"task_column": "county", "handle_unknown": "shared"}
 models = {
@@ -59,10 +59,10 @@ for name, search in searches.items():
     print(f"{name:18s}{overall:12.3f}{county:18.3f}{small:27.3f}")
 
 # %%
-# Left, every county as a point: its level in the basement and its slope, first alone, then after
-# borrowing. Levels shrink towards the state's, most of all in small counties; of slopes,
-# cross-validation keeps one for all: counties differ by their soil, not by their basements. Right,
-# six counties.
+# Left, every county as a point: its intercept (the basement) and its slope, in separate models and
+# in the mean-regularized model. Intercepts are shrunk towards the state's, most of all in small
+# counties. Cross-validation chooses equal slopes: counties differ by their soil, not by their
+# basements. Right, six counties.
 
 fitted = {name: search.fit(X, y).best_estimator_ for name, search in searches.items()}
 separate, shrunk = fitted["separate"], fitted["mean-regularized"]
@@ -89,8 +89,8 @@ for name, model in [("separate", separate), ("mean-regularized", shrunk)]:
         label=name,
     )
 axes.plot(shrunk.shared_intercept_, shrunk.shared_coef_[0], "k*", ms=13, label="state")
-axes.set(xlabel="level in the basement (log pCi/L)", ylabel="slope: first floor - basement")
-axes.set_title("85 counties; area grows with their houses")
+axes.set(xlabel="intercept: basement (log pCi/L)", ylabel="slope: first floor - basement")
+axes.set_title("85 counties; area grows with the number of houses")
 axes.legend(loc="upper left")
 
 panels = right.subplots(2, 3, sharex=True, sharey=True)
@@ -113,4 +113,4 @@ panels[0, 0].legend(fontsize=8)
 
 path = Path("plot_radon.png")
 figure.savefig(path, dpi=110)
-print(f"\nPicture written to {path}")
+print(f"\nFigure written to {path}")

@@ -4,9 +4,9 @@ Radon above the action level: a probability for every county
 
 The US EPA asks owners to act where radon exceeds 4 pCi/L. How likely is that for a house, given
 its county and the floor it was measured on? Each of 85 counties is a task, half of them with five
-houses or fewer, many with no house above the level or none below. A logistic model of its own
-tells such a county that it is certain; one model for all tells every county the same; the
-mean-regularized model lets each borrow what it needs.
+houses or fewer, many with no house above the action level or none below. A separate logistic model
+of such a county has probabilities near 0 or 1; one model for all has the same probability in every
+county; the mean-regularized model shrinks each county towards a shared model.
 
 The script prints cross-validated scores of the three and writes ``plot_radon_action_level.png``.
 """
@@ -25,7 +25,7 @@ from skmtl import MeanRegularizedClassifier, PooledClassifier
 from skmtl.datasets import load_radon
 from skmtl.model_selection import TaskKFold
 
-# Counties with one class are the point here: training folds are full of them.
+# Many counties have one class only in the training folds.
 warnings.filterwarnings("ignore", "Only one class was seen", UserWarning)
 
 frame, log_radon = load_radon(return_X_y=True, as_frame=True)
@@ -35,9 +35,9 @@ few = X["county"].map(houses) <= 5
 print(f"{y.mean():.0%} of {len(y)} houses exceed 4 pCi/L\n")
 
 # %%
-# Separate models are the mean-regularized one with its center held at zero slope and its levels
-# free, so that a county that lost its only house to the test fold still has a prediction. Every
-# model chooses its own strengths inside each training fold, by log-loss.
+# Separate models are the mean-regularized model with the slope of the center fixed at zero and
+# unpenalized intercepts, which also predicts a county whose only house is in the test fold. The
+# regularization strengths are chosen within each training fold, by log-loss.
 
 common = {"task_column": "county", "handle_unknown": "shared"}
 models = {
@@ -61,7 +61,7 @@ probability = {
 print(f"{'':18s}{'log-loss':>10s}{'in counties <= 5':>18s}{'Brier':>8s}{'calibration error':>19s}")
 bins = {}
 for name, p in probability.items():
-    p = np.clip(p, 1e-6, 1 - 1e-6)  # certainty that is wrong costs 14, not infinity
+    p = np.clip(p, 1e-6, 1 - 1e-6)  # a loss of at most 14 per row
     bins[name] = calibration_curve(y, p, n_bins=8, strategy="quantile")
     group = pd.qcut(p, 8, labels=False, duplicates="drop")
     table = pd.DataFrame({"y": y, "p": p, "bin": group}).groupby("bin").agg(["mean", "size"])
@@ -71,10 +71,10 @@ for name, p in probability.items():
     print(f"{name:18s}{scores[0]:10.3f}{scores[1]:18.3f}{scores[2]:8.3f}{scores[3]:19.3f}")
 
 # %%
-# The pooled model is calibrated too, with one probability for each floor, which is of little use
-# to a county. Left, what was predicted against what happened, in eighths of the houses. Right, the
-# probability for a basement in every county: alone, counties jump to 0 and 1; together, the small
-# ones stay near the state's and the large ones go where their houses are.
+# The pooled model is calibrated, too, but does not distinguish counties. Left, predicted
+# probabilities and observed shares, in eighths of the houses. Right, the probability for a basement
+# in every county: in separate models many are near 0 or 1; in the mean-regularized model small
+# counties are near the state's probability, and large ones near the share of their houses.
 
 colors = {"pooled": "0.55", "separate": "tab:orange", "mean-regularized": "tab:blue"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
@@ -101,4 +101,4 @@ right.legend(loc="upper right")
 
 path = Path("plot_radon_action_level.png")
 figure.savefig(path, dpi=110)
-print(f"\nPicture written to {path}")
+print(f"\nFigure written to {path}")

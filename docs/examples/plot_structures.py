@@ -2,20 +2,20 @@
 Which structure do the tasks have? Four truths, six models
 ==========================================================
 
-Tasks can be alike in more than one way: they use the same features, they fall into clusters, all
-but a few share one model, or their models lie in a common subspace. Each way has its penalty:
-`L21`, `NetworkLasso`, `RobustMean`, `TraceNorm`. Here each is the truth once, for 30 tasks of 30
-rows and 20 features, and every model meets every truth.
+Tasks can be related in several ways: they use the same features, they form clusters, all but a few
+have the same coefficients, or their coefficients lie in a common subspace. The penalties for these
+structures are `L21`, `NetworkLasso`, `RobustMean` and `TraceNorm`. Here each structure is simulated
+once, with 30 tasks of 30 rows and 20 features, and all models are fitted to all of them.
 
-The strength that predicts best is weaker than the one that shows the structure best: a norm pays
-for its zeros with a bias on all the rest, and cross-validation would rather keep some noise. So
-the picture has both: the best strength, and the strongest whose cross-validated error is at most a
-quarter above the best.
+The alpha of best prediction is smaller than the one that recovers the structure: norms also shrink
+the nonzero coefficients, so that cross-validation prefers a small alpha, with some noise. The
+figure shows both: the best alpha, and the largest whose cross-validated error is at most a quarter
+above the best.
 
-`RobustMean` has a rival where it is the truth: 26 equal tasks and 4 others are a matrix of rank 5,
-which `TraceNorm` knows how to use.
+On the data of `RobustMean`, `TraceNorm` is a good model, too: the coefficients of 26 equal tasks
+and 4 outliers have rank 5.
 
-The last part asks what the School data are like, if ``fetch_school`` finds them on this machine.
+The last part fits the School data, if ``fetch_school`` finds them on this machine.
 The script prints errors on held-out rows and writes ``plot_structures.png``.
 """
 
@@ -59,13 +59,13 @@ def draw_rows(rng, W, n_rows):
 
 
 # %%
-# The models. `NetworkLasso` is told one thing more than the others: that the tasks lie on a line,
-# say along a river, each linked to the next. Where the clusters begin and end it has to find. (On
-# all pairs of tasks it pulls the clusters together almost as fast as the tasks of a cluster.)
+# The models. `NetworkLasso` has a graph: the tasks lie on a line, say along a river, each linked to
+# the next. The boundaries of the clusters are estimated. (With links between all pairs of tasks, it
+# would merge clusters at almost the same alpha as the tasks within a cluster.)
 
 
 def structured(penalty):
-    """Return a model whose strengths are to be searched; its tolerance is that for predictions."""
+    """Return a model with the penalty and a tolerance that is enough for predictions."""
     return ADMMRegressor(penalty, task_column=0, tol=1e-3)
 
 
@@ -80,7 +80,7 @@ models = {
 
 
 def search(model, X, y):
-    """Return a cross-validated search over the strengths of a model, fitted."""
+    """Return a fitted cross-validated search over the penalty weights of a model."""
     if isinstance(model, ADMMRegressor):
         grid = {"alpha": alpha_max(model, X, y) * np.geomspace(0.6, 0.02, 7)}
     else:
@@ -93,7 +93,7 @@ def search(model, X, y):
 
 
 def strong(searched, X, y):
-    """Return the model with the strongest alpha whose error is at most a quarter above the best."""
+    """Return the model of the largest alpha whose error is at most a quarter above the best."""
     error = -searched.cv_results_["mean_test_score"]
     alphas = np.asarray(searched.cv_results_["param_alpha"], dtype=float)
     strongest = alphas[error <= 1.25 * error.min()].max()
@@ -137,7 +137,7 @@ def describe(structure):
 
 
 def mark(axes, structure):
-    """Mark a structure at the picture of its coefficients."""
+    """Mark a structure at the image of its coefficients."""
     if "selected_features" in structure:
         features = np.flatnonzero(structure.selected_features)
         axes.plot(features, np.full(len(features), -1.3), "kv", ms=4, clip_on=False)
@@ -151,20 +151,20 @@ def mark(axes, structure):
 
 LIMIT = 1.5
 figure, panels = plt.subplots(3, 4, figsize=(11.5, 11), layout="constrained", sharex=True)
-print("\nWhat the matching models find, at the best strength and at the stronger one\n")
+print("\nStructures of the matching models, at the best alpha and at a larger one\n")
 for column, (truth, W, name, best, stronger) in zip(panels.T, found, strict=True):
     words = [describe(model.structure_) for model in (best, stronger)]
     print(f"{truth:17s}{name:14s}{words[0]:>20s}{words[1]:>20s}")
     pictures = [
         (f"truth: {truth}", W),
-        (f"{name}, best strength\n{words[0]}", best.coef_),
-        (f"{name}, stronger\n{words[1]}", stronger.coef_),
+        (f"{name}, best alpha\n{words[0]}", best.coef_),
+        (f"{name}, larger alpha\n{words[1]}", stronger.coef_),
     ]
     for axes, (title, coef) in zip(column, pictures, strict=True):
         image = axes.imshow(coef, cmap="RdBu", vmin=-LIMIT, vmax=LIMIT, aspect="auto")
         axes.set_title(title, fontsize=10, pad=15)
         axes.set(xticks=[0, 5, 10, 15], yticks=[0, 10, 20])
-        axes.autoscale(False)  # the marks are beside the picture
+        axes.autoscale(False)  # the marks are outside of the image
     mark(column[1], best.structure_)
     mark(column[2], stronger.structure_)
     column[-1].set_xlabel("feature")
@@ -174,11 +174,11 @@ figure.colorbar(image, ax=panels, label="coefficient", shrink=0.5, aspect=30, ex
 
 path = Path("plot_structures.png")
 figure.savefig(path, dpi=110)
-print(f"\nPicture written to {path}")
+print(f"\nFigure written to {path}")
 
 # %%
-# School: 139 schools, 27 features of students. Norms depend on the units of the features, so they
-# are standardized. There is no graph of the schools, hence no `NetworkLasso`.
+# School: 139 schools, 27 features of students. Norms depend on the units of the features, which are
+# therefore standardized. `NetworkLasso` is left out, as there is no graph of the schools.
 
 try:
     school = fetch_school(download_if_missing=False)

@@ -1,14 +1,14 @@
 """
-Tuning and judging: how strongly to share, and who gains
-========================================================
+Tuning and inspection: the regularization strength, and which tasks gain
+========================================================================
 
-Thirty tasks of 40 rows; their coefficients vary around a center, and their noise from 0.5 to 3. How
-strongly should they be drawn together? The evidence answers without a single fold, leave-one-out
-and five folds by prediction. Noisy tasks can be weighed down by what the fit itself finds out about
-them. Then two tasks turn out to be of another kind: the report flags them, as those that sharing
-hurts. Weights that follow the noise are no remedy there: what does not fit is taken for noise.
+Thirty tasks of 40 rows; their coefficients vary around a center, and the standard deviation of
+their noise from 0.5 to 3. The regularization strength is chosen by the evidence, which needs no
+folds, by leave-one-out and by five folds. Noisy tasks can get lower weights, from noise variances
+estimated in the fit. Then two tasks are replaced by outliers: the sharing report flags them as
+tasks that lose by sharing. Weights by noise do not help here: they treat the lack of fit as noise.
 
-The script prints strengths and errors on fresh rows and writes ``plot_tuning.png``.
+The script prints alpha and errors on new rows and writes ``plot_tuning.png``.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ T, D, ROWS = 30, 8, 40
 OTHERS = [7, 19]
 
 # %%
-# The tasks: coefficients around a center, noise from 0.5 to 3.
+# The tasks: coefficients around a center, standard deviations of the noise from 0.5 to 3.
 
 rng = np.random.default_rng(0)
 W = rng.standard_normal(D) + 0.4 * rng.standard_normal((T, D))
@@ -38,7 +38,7 @@ noise = np.geomspace(0.5, 3.0, T)[rng.permutation(T)]
 
 
 def excess(model, W):
-    """Return the mean squared error beyond the noise, on fresh rows."""
+    """Return the mean squared error minus the noise variance, on new rows."""
     X, y = draw(W, 1000)
     return np.mean((model.predict(X) - y) ** 2) - np.mean(noise**2)
 
@@ -54,7 +54,7 @@ def draw(W, rows):
 X, y = draw(W, ROWS)
 
 # %%
-# Three ways to a strength, and what they are worth on fresh rows.
+# Three ways to choose alpha, and their errors on new rows.
 
 mean = MeanRegularizedRegressor(task_column=0)
 pooled = RegularizationPathCV(PooledRegressor(task_column=0), cv=5).fit(X, y)
@@ -77,38 +77,38 @@ for name, model, alpha in (
     print(f"{name:28}{alpha:8.2f}{excess(model, W):14.3f}")
 
 # %%
-# Two tasks of another kind, at the strength of the first family.
+# Two outlier tasks, with the alpha chosen above.
 
 W[OTHERS] = 2.0 * rng.standard_normal((len(OTHERS), D))
 X_mixed, y_mixed = draw(W, ROWS)
 family = clone(mean).set_params(**folds.best_params_)
 report = sharing_report(X_mixed, y_mixed, family)
 flagged = np.flatnonzero(np.asarray(report["negative_transfer"]))
-print(f"\ntasks {OTHERS} are of another kind; sharing hurts tasks {flagged.tolist()}")
+print(f"\ntasks {OTHERS} are outliers; sharing hurts tasks {flagged.tolist()}")
 for name, model in (("evidence", auto), ("... weighted by noise", weighted)):
     refit = clone(model).fit(X_mixed, y_mixed)
     print(f"  shared, {name:22}excess error {excess(refit, W):.3f}")
 
 # %%
-# The score over the strengths, the tasks on their way to the center, the noise that was found, and
-# who gains in the mixed family.
+# The score along alpha, the shrinkage of the coefficients, the estimated noise, and the sharing
+# report with the two outliers.
 
 figure, axes = plt.subplots(2, 2, figsize=(11, 8.5), layout="constrained")
 RegularizationPathDisplay.from_estimator(folds, ax=axes[0, 0])
 axes[0, 0].axvline(auto.alpha_, color="tab:green", label=f"evidence: {auto.alpha_:.3g}")
 axes[0, 0].legend(frameon=False, loc="lower left")
-axes[0, 0].set_title("How strongly?")
+axes[0, 0].set_title("Score along alpha")
 
 CoefficientShrinkageDisplay.from_estimator(auto, X, y, features=(0, 1), ax=axes[0, 1])
-axes[0, 1].set_title("What sharing does to two coefficients")
+axes[0, 1].set_title("Shrinkage of two coefficients")
 
 axes[1, 0].plot(noise, np.sqrt(weighted.noise_variance_), "o")
 axes[1, 0].axline((1, 1), (2, 2), color="gray", linewidth=1)
-axes[1, 0].set(xlabel="noise of the task", ylabel="as found", title='task_weight="uncertainty"')
+axes[1, 0].set(xlabel="noise of the task", ylabel="estimate", title='task_weight="uncertainty"')
 
 SharingReportDisplay.from_report(report, ax=axes[1, 1])
-axes[1, 1].set_title("Who gains, with two tasks of another kind")
+axes[1, 1].set_title("Sharing report, with two outliers")
 
 path = Path("plot_tuning.png")
 figure.savefig(path, dpi=110)
-print(f"\nPicture written to {path}")
+print(f"\nFigure written to {path}")
