@@ -9,50 +9,38 @@ from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._parameters import is_auto, mean_coupling
 
 
-class PooledModel(LinearMultiTaskModel):
+class CenteredModel(LinearMultiTaskModel):
+    """Base of the models with a ``MeanCoupling``."""
+
+    def _coupling(self, alpha, center, name, alpha_intercept):
+        """Return the function from task labels to ``mean_coupling``, whose arguments these are."""
+        weights = {"alpha": alpha, "center": center, "alpha_intercept": alpha_intercept}
+        return partial(mean_coupling, name=name, fit_intercept=self.fit_intercept, **weights)
+
+
+class PooledModel(CenteredModel):
     """One w for all tasks: deviations have an infinite penalty weight."""
 
     def _penalty(self):
-        return partial(
-            mean_coupling,
-            alpha=np.inf,
-            center=self.alpha,
-            name="alpha",
-            alpha_intercept=self.alpha_intercept,
-            fit_intercept=self.fit_intercept,
-        )
+        return self._coupling(np.inf, self.alpha, "alpha", self.alpha_intercept)
 
 
-class SharedL2Model(LinearMultiTaskModel):
+class SharedL2Model(CenteredModel):
     """Deviations from a center that is fixed at zero, and unpenalized intercepts."""
 
     _has_center = False
 
     def _penalty(self):
-        return partial(
-            mean_coupling,
-            alpha=self.alpha,
-            center=np.inf,
-            name="alpha_shared",
-            alpha_intercept=0.0,
-            fit_intercept=self.fit_intercept,
-        )
+        return self._coupling(self.alpha, np.inf, "alpha_shared", 0.0)
 
 
-class MeanRegularizedModel(LinearMultiTaskModel):
+class MeanRegularizedModel(CenteredModel):
     """Deviations from a center that is found with them; penalty weights may be "auto"."""
 
     def _penalty(self):
         weights = self.alpha, self.alpha_intercept
         alpha, alpha_intercept = (1.0 if is_auto(weight) else weight for weight in weights)
-        return partial(
-            mean_coupling,
-            alpha=alpha,
-            center=self.alpha_shared,
-            name="alpha_shared",
-            alpha_intercept=alpha_intercept,
-            fit_intercept=self.fit_intercept,
-        )
+        return self._coupling(alpha, self.alpha_shared, "alpha_shared", alpha_intercept)
 
     def _auto(self):
         names = "alpha", "alpha_intercept"
