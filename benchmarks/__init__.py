@@ -1,1 +1,1 @@
-"""Measurements: against other libraries (``python -m benchmarks``), and of the parts alone."""
+"""Comparisons with other libraries (``python -m benchmarks``), and measurements of single parts."""

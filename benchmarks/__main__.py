@@ -1,9 +1,9 @@
 """Compare skmtl with other libraries: ``python -m benchmarks [--quick]``, from the repository.
 
-Two questions: seconds to a given gap of the objective on the same problem, and out-of-sample error
-on the same splits with each library tuned in its own way. The full run writes csv files, tables and
-pictures to ``benchmarks/results`` and goes on where it was cut; ``--quick`` writes to a temporary
-folder and prints the tables.
+Measures the seconds to a given relative gap of the same objective, and the out-of-sample error on
+the same splits with each library tuned as its documentation recommends. The full run writes csv
+files, tables and figures to ``benchmarks/results`` and resumes after an interruption; ``--quick``
+writes to a temporary folder and prints the tables.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.report import write_report
 from benchmarks.store import Store
 
 RESULTS = Path(__file__).parent / "results"
-# Seconds for a solver of a problem, for repeats of a timing, for a method on all its splits.
+# Seconds per solver and problem, for the repeats of a timing, and per method for all splits.
 FULL = {"solver_limit": 8.0, "repeat_budget": 1.0, "method_limit": 25.0, "splits": 5}
 QUICK = {"solver_limit": 1.0, "repeat_budget": 0.1, "method_limit": 2.0, "splits": 1}
 SLOW_TO_COMPILE = ("skglm",)
@@ -26,18 +26,18 @@ SLOW_TO_COMPILE = ("skglm",)
 def parse(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small problems, in two minutes")
-    parser.add_argument("--only", choices=["speed", "accuracy"], help="one of the questions")
-    parser.add_argument("--problems", nargs="+", help="those whose name contains one of these")
+    parser.add_argument("--only", choices=["speed", "accuracy"], help="one of the measurements")
+    parser.add_argument("--problems", nargs="+", help="problems whose name contains one of these")
     parser.add_argument("--libraries", nargs="+", choices=list(LIBRARIES))
     parser.add_argument("--output", type=Path, help="folder of the results")
-    parser.add_argument("--fresh", action="store_true", help="measure again what is done")
-    parser.add_argument("--limit", type=float, help="seconds for a solver, or a method")
-    parser.add_argument("--report", action="store_true", help="only tables and pictures, from csv")
+    parser.add_argument("--fresh", action="store_true", help="repeat finished measurements")
+    parser.add_argument("--limit", type=float, help="seconds per solver, and per method")
+    parser.add_argument("--report", action="store_true", help="only tables and figures, from csv")
     return parser.parse_args(arguments)
 
 
 def chosen(entries, options):
-    """Return the problems that the options ask for."""
+    """Return the problems selected by the options."""
     if options.quick:
         entries = [entry for entry in entries if entry.quick]
     if options.problems:
@@ -52,7 +52,7 @@ def chosen(entries, options):
 
 
 def warm_up(adapters):
-    """Let libraries compile; return the seconds that took."""
+    """Compile the libraries; return the seconds of each."""
     seconds = {}
     for name, adapter in adapters.items():
         if hasattr(adapter, "warm_up"):
@@ -64,7 +64,7 @@ def warm_up(adapters):
 
 
 def run(options, output):
-    """Measure what is asked for, and write the report."""
+    """Run the selected measurements and store their results."""
     limits = dict(QUICK if options.quick else FULL)
     if options.limit:
         limits |= {"solver_limit": options.limit, "method_limit": options.limit}
@@ -74,13 +74,13 @@ def run(options, output):
         Store.note(f"--quick leaves out {SLOW_TO_COMPILE}, which compile in every process")
     adapters, reasons = load_all(libraries)
     if environment.load() > 0.5:
-        Store.note(f"the machine is busy (load {environment.load()}): seconds mean little")
+        Store.note(f"the machine is busy (load {environment.load()}): seconds are unreliable")
     for name, reason in reasons.items():
         Store.note(f"{name}: {reason}")
     environment.write(output / "environment.json", warm_up(adapters), limits)
     commit = environment.commit()
     whole = not (options.only or options.problems or options.libraries)
-    if options.fresh and whole:  # nothing of what was is to stay, methods that are gone neither
+    if options.fresh and whole:  # also removes rows of methods that no longer exist
         for name in ("speed.csv", "accuracy.csv"):
             (output / name).unlink(missing_ok=True)
     if options.only != "accuracy":

@@ -1,4 +1,4 @@
-"""Out-of-sample error: the same splits for all, each library tuned in its own way."""
+"""Out-of-sample errors on the same splits, each library tuned as its documentation recommends."""
 
 import time
 
@@ -24,7 +24,7 @@ FIELDS = (
     "reason",
     "commit",
 )
-EPS = 1e-6  # probabilities are kept this far from 0 and 1
+EPS = 1e-6  # probabilities are clipped to [EPS, 1 - EPS]
 
 
 def row_losses(y, predicted, *, classify):
@@ -62,7 +62,7 @@ def measures(y, predicted, tasks, *, classify):
 
 
 def candidates(fold, adapters, reasons):
-    """Return the methods that take a problem, and rows with the reasons of the others."""
+    """Return the methods that support a problem, and rows with the reasons of the others."""
     methods, refused = [], []
 
     def refuse(library, name, reason):
@@ -110,7 +110,7 @@ def one_split(method, fold, y, limit):
 
 
 def run_method(method, splits, limit):
-    """Return a row for each split; the limit is on the seconds of all of them."""
+    """Return a row for each split; ``limit`` is in seconds for all splits."""
     rows, spent = [], 0.0
     for k, (fold, y) in enumerate(splits):
         if spent >= limit:
@@ -124,7 +124,7 @@ def run_method(method, splits, limit):
 
 
 def run_accuracy(entries, adapters, reasons, limit, n_splits, store):
-    """Measure problems; rows go to the store, which knows what is done."""
+    """Measure problems that are not yet in the store, and add their rows."""
     for entry in entries:
         common = {"problem": entry.name, "measure": "log loss" if entry.classify else "RMSE"}
         try:
@@ -146,7 +146,7 @@ def run_accuracy(entries, adapters, reasons, limit, n_splits, store):
 
 
 def line(problem, method, rows, seconds):
-    """Return how a method did, in a line."""
+    """Return a one-line summary of a method: mean error and seconds."""
     errors = [float(row["error"]) for row in rows if row["status"] == "ok"]
     status = f"{np.mean(errors):.4f}" if errors else f"{rows[0]['status']} {rows[0]['reason']}"
     return f"{problem}: {method.library} {method.name}: {status}, {seconds:.1f} s"

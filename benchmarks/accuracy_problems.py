@@ -1,4 +1,4 @@
-"""The problems of the question of accuracy: real data in folds, and drawn ones with fresh tests."""
+"""Problems of the accuracy benchmark: real data in folds, and simulated data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Entry:
 
 
 def scaled(train, test):
-    """Return both with the training columns at mean 0 and variance 1; constant ones are 0."""
+    """Scale both to training columns of mean 0 and variance 1; constant columns are 0."""
     mean, spread = train.mean(axis=0), train.std(axis=0)
     spread = np.where(spread > 1e-12 * (1 + np.abs(mean)), spread, np.inf)
     return (train - mean) / spread, (test - mean) / spread
@@ -41,7 +41,7 @@ def long_fold(classify, X, tasks, y, train, test):
 
 
 def long_splits(read, *, classify=False):
-    """Five random folds within tasks; a task with a single row stays in the training rows."""
+    """Yield five random folds within tasks; tasks with a single row stay in the training rows."""
     X, tasks, y = read()
     folds = TaskKFold(SPLITS, task_column=0, shuffle=True, random_state=0)
     for train, test in folds.split(np.column_stack([tasks, X])):
@@ -49,14 +49,14 @@ def long_splits(read, *, classify=False):
 
 
 def school_splits():
-    """The first five of the ten standard splits."""
+    """Yield the first five of the ten standard splits of School."""
     X, tasks, y = data.school()
     for k in range(1, SPLITS + 1):
         yield long_fold(False, X, tasks, y, *data.school_split(k))
 
 
 def wide_splits(name, n_targets, *, classify=False, first=False):
-    """Five random folds of a multi-output problem; numbers of variance 1 on the training rows."""
+    """Yield five random folds; targets of regression have variance 1 on the training rows."""
     X, Y = data.multi_output(name, n_targets, first=first)
     for train, test in KFold(SPLITS, shuffle=True, random_state=0).split(X):
         X_train, X_test = scaled(X[train], X[test])
@@ -86,7 +86,7 @@ def coefficients(structure, rng, T, d):
 
 
 def drawn_splits(structure, T, n, d, *, classify=False):
-    """Five draws of n training rows a task, each with 100 test rows a task."""
+    """Yield five draws with n training rows and 100 test rows per task."""
     for seed in range(SPLITS):
         rng = np.random.default_rng(seed)
         W, b = coefficients(structure, rng, T, d), 0.5 * rng.standard_normal(T)

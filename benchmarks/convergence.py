@@ -1,15 +1,16 @@
-"""Does ADMM converge, whatever the data? Hundreds of seeded problems, none of them kind.
+"""Convergence of ADMM on hundreds of seeded, ill-conditioned problems.
 
-``python -m benchmarks.convergence [first] [last]`` fits every penalty and loss to tasks of 1 to
-10,000 rows, features in units of 1e-3 to 1e3, strengths over 8 decades, and prints what did not
-reach a tolerance of 1e-8, or took long. A fit that did not is put down to rounding where moving
-its coefficients by 1e-14 of their norm, some roundings, or by what its prox is accurate to, at
-least doubles the certificate: with units that differ so, a penalty that weighs features against
-each other leaves no more digits. Classes that the features separate have no solution where no
-penalty bounds them; the estimator warns. What else fails or takes too long is solved once more with
-the features scaled to unit variance, as documented for such penalties: then its units were to blame
-("units"), or a strength next to nothing that alone keeps coefficients of separated classes finite
-("separated"). Where no such excuse holds, the fault is ours.
+``python -m benchmarks.convergence [first] [last]`` fits all penalties and losses to tasks of 1 to
+10,000 rows, with features in units of 1e-3 to 1e3 and alpha over 8 decades. It prints fits that did
+not reach a tolerance of 1e-8, or took long, with the cause:
+
+- rounding: a perturbation of the coefficients by 1e-14 of their norm, or by the accuracy of the
+  prox, at least doubles the certificate. With features in such different units the penalty allows
+  no more digits.
+- separable: the classes are separable and no penalty is coercive; the estimator warns.
+- units: the fit converges with features scaled to unit variance, as documented for such penalties.
+- separated: the classes are separable, and only a tiny alpha keeps the coefficients finite.
+- unexplained, time: a failure of the solver.
 """
 
 import signal
@@ -107,16 +108,16 @@ def problem(seed):
 
 
 def strength(estimator, X, y, weight):
-    """Return alpha_max, or where there is none what takes its place."""
+    """Return alpha_max; where it is undefined, that of L1; where it is infinite, 1."""
     try:
         largest = alpha_max(estimator, X, y, weight)
-    except ValueError:  # a sum of norms has none
+    except ValueError:  # undefined for a sum of norms
         largest = alpha_max(clone(estimator).set_params(penalty=L1()), X, y, weight)
     return largest if np.isfinite(largest) else 1.0
 
 
 class Watched(SOLVERS["admm"]):
-    """The solver, which leaves what it solved for us to look at."""
+    """ADMM solver that stores its last problem and solution."""
 
     last = None
 
@@ -127,9 +128,9 @@ class Watched(SOLVERS["admm"]):
 
 
 def noisy():
-    """Return the median certificate of the last solution with noise."""
+    """Return the median certificate of the last solution after perturbation."""
     at, solution = Watched.last
-    if solution.split is None:  # it did not get anywhere
+    if solution.split is None:  # no iteration was completed
         return 0.0
     rng, found = np.random.default_rng(0), []
     terms = [term for part in at.penalty.parts for term in part]
@@ -147,7 +148,7 @@ def noisy():
 
 
 def verdict(seed):
-    """Return what became of a problem, its seconds, and what to print of it."""
+    """Return the outcome of a problem, its seconds and a description."""
     estimator, X, y, weight, what = problem(seed)
     kind, seconds, what = attempt(estimator, X, y, weight, what)
     if kind not in ("unexplained", "time"):
@@ -166,7 +167,7 @@ def verdict(seed):
 
 
 def attempt(estimator, X, y, weight, what):
-    """Return what became of a fit, its seconds, and what to print of it."""
+    """Return the outcome of a fit, its seconds and a description."""
     start = time.perf_counter()
     signal.alarm(LIMIT)
     try:

@@ -1,4 +1,4 @@
-"""Real data, read where ``SKMTL_DATA`` says; `AbsentError` says which are not there."""
+"""Real data from the folder ``SKMTL_DATA``; missing files raise `AbsentError`."""
 
 import csv
 import os
@@ -11,14 +11,14 @@ DEFAULT = Path(__file__).parents[2] / "shared" / "data"
 
 
 class AbsentError(Exception):
-    """A file is not there."""
+    """A data file does not exist."""
 
 
 def path(*parts):
     """Return the path of a file of the data folder."""
     found = Path(os.environ.get("SKMTL_DATA", DEFAULT)).joinpath(*parts)
     if not found.is_file():
-        raise AbsentError(f"{found} is not there: set SKMTL_DATA to the folder of the data")
+        raise AbsentError(f"{found} does not exist: set SKMTL_DATA to the folder of the data")
     return found
 
 

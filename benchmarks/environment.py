@@ -1,4 +1,4 @@
-"""Where and with what the results were measured."""
+"""Machine, versions and settings of a run."""
 
 import datetime
 import importlib.metadata
@@ -29,7 +29,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 
 def commit():
-    """Return the commit, with a mark where files other than results differ from it."""
+    """Return the commit, with "-changed" if files other than results differ from it."""
     folder = Path(__file__).parent
 
     def git(*words):
@@ -59,12 +59,12 @@ def cpu():
 
 
 def load():
-    """Return how many processes ran or waited, on average over the last minute."""
+    """Return the load average of the last minute."""
     return round(os.getloadavg()[0], 2)
 
 
 def describe(first_use, limits):
-    """Return all that is known of this run, for json."""
+    """Return the environment of this run as a dict for json."""
     libraries = threadpool_info()
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -88,7 +88,7 @@ def describe(first_use, limits):
 
 
 def write(path, first_use, limits):
-    """Write the environment of this run, keeping first-use seconds of libraries it left out."""
+    """Write the environment of this run; first-use seconds of other libraries are kept."""
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found = describe({**known.get("first_use_seconds", {}), **first_use}, limits)
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

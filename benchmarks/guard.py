@@ -1,4 +1,4 @@
-"""Runs that may take too long, fail, or warn."""
+"""Run a callable with a time limit; record failures and warnings."""
 
 import contextlib
 import io
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 
 class LimitReached(BaseException):
-    """The time is up. Not an ``Exception``: searches must not take it for a failed fit."""
+    """The time limit is reached. Not an ``Exception``: searches would treat it as a failed fit."""
 
 
 class Outcome(NamedTuple):
-    """What became of a run: ``status`` is "ok", "limit" or "failed"."""
+    """Outcome of a run: ``status`` is "ok", "limit" or "failed"."""
 
     status: str
     value: Any
@@ -25,9 +25,9 @@ class Outcome(NamedTuple):
 
 @contextlib.contextmanager
 def time_limit(seconds):
-    """Interrupt what runs in the main thread, as soon as it is back in Python code.
+    """Interrupt the main thread when it is next in Python code.
 
-    And again every second, where a library swallowed it.
+    Repeats every second, in case a library caught the interruption.
     """
 
     def interrupt(*_):
@@ -44,7 +44,7 @@ def time_limit(seconds):
 
 @contextlib.contextmanager
 def kept_streams():
-    """Undo what a library that silences itself, and was interrupted, left of the two streams."""
+    """Restore stdout and stderr, which interrupted libraries may leave redirected."""
     saved = os.dup(1), os.dup(2)
     try:
         yield
@@ -55,7 +55,7 @@ def kept_streams():
 
 
 def attempt(run, limit):
-    """Return the ``Outcome`` of ``run()`` within so many seconds; it prints nothing."""
+    """Return the ``Outcome`` of ``run()`` within ``limit`` seconds; output is suppressed."""
     status, value, reason = "ok", None, ""
     start = time.perf_counter()
     with (
@@ -70,10 +70,10 @@ def attempt(run, limit):
                 value = run()
         except LimitReached:
             status, reason = "limit", f"more than {limit:.3g} s"
-        except Exception as error:  # whatever a library raises is a result
+        except Exception as error:  # any exception of a library is a result
             lines = str(error).strip().splitlines() or [""]
             status, reason = "failed", f"{type(error).__name__}: {lines[0][:160]}"
         seconds = time.perf_counter() - start
-    if status == "failed" and seconds >= limit:  # the interruption, in a library's own words
+    if status == "failed" and seconds >= limit:  # the interruption, wrapped by a library
         status, reason = "limit", f"more than {limit:.3g} s"
     return Outcome(status, value, seconds, len(said), reason)

@@ -1,7 +1,7 @@
 """Multi-task linear regression: seconds, ratios and memory, in one run.
 
-Run it on an idle machine: ``python -m benchmarks.linear``. The School data are read where
-``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
+Run it on an idle machine: ``python -m benchmarks.linear``. Without the School data
+(``SKMTL_DATA``, see ``fetch_school``) synthetic data of the same size are used.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ OURS = "MeanRegularizedRegressor"
 
 
 def bench_school():
-    """One fit of a small, real problem."""
+    """Time a fit of a small, real problem."""
     problem, alpha, alpha_shared = school(), 100.0, 1.0
     X, tasks, y = problem.X, np.unique(problem.tasks, return_inverse=True)[1], problem.y
     n_tasks, long, groups = tasks.max() + 1, problem.long, problem.groups()
@@ -35,7 +35,7 @@ def bench_school():
     candidates = {
         OURS: lambda: model.fit(long, problem.y),
         "SharedL2Regressor": lambda: separate.fit(long, problem.y),
-        "floor: Grams by BLAS, batched Cholesky": lambda: blas_floor(grouped.X, starts, alpha),
+        "bound: Grams by BLAS, batched Cholesky": lambda: blas_floor(grouped.X, starts, alpha),
         "Ridge loop over tasks": lambda: ridge_loop(X, y, groups, alpha),
         "Ridge on augmented features (sparse)": lambda: ridge_augmented(
             X, tasks, y, n_tasks, alpha, alpha_shared
@@ -54,7 +54,7 @@ def bench_school():
 
 
 def bench_large():
-    """A million rows, shuffled and grouped."""
+    """Time fits of a million rows, shuffled and grouped."""
     problem = synthetic(1_000_000, 30, 10_000)
     grouped, groups = problem.grouped(), problem.groups()
     long, long_grouped = problem.long, grouped.long
@@ -95,7 +95,7 @@ print(json.dumps((peak - before) / X.nbytes))
 
 
 def bench_growth():
-    """Time per row and per task as they become many."""
+    """Time per row and per task for growing numbers of them."""
     model = MeanRegularizedRegressor(task_column=0)
     problem = synthetic(1_000_000, 10, 100_000)
     long, few = problem.long, problem.groups()[:2000]
@@ -110,7 +110,7 @@ def bench_growth():
     )
     seconds["Ridge loop over tasks (2,000 of them, times 50)"] *= 50
     table(problem.name, seconds, OURS)
-    print("\ngrowth in n (d=10, T=1,000)              growth in T (d=10, 10 rows a task)")
+    print("\ngrowth in n (d=10, T=1,000)              growth in T (d=10, 10 rows per task)")
     sizes = [(n, 1_000) for n in (10_000, 30_000, 100_000, 300_000, 1_000_000)]
     tasks = [(10 * T, T) for T in (100, 1_000, 10_000, 100_000)]
     lines = []
@@ -128,7 +128,7 @@ def bench_growth():
 
 
 def bench_wide():
-    """Many tasks on one X."""
+    """Time a fit of many tasks on one X."""
     X, Y = wide(2_000, 200, 10_000)
     model = MeanRegularizedRegressor()
     table(
@@ -153,7 +153,7 @@ print(json.dumps(time.perf_counter() - start))
 
 
 def bench_first_use():
-    """Import and first fit in a new process."""
+    """Time import and first fit in a new process."""
     print("\nimport skmtl and first fit in a new process, beyond `import sklearn.linear_model`")
     cold, warm = [], []
     for _ in range(5):

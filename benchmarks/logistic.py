@@ -1,7 +1,7 @@
 """Multi-task logistic regression: seconds and ratios, in one run.
 
-Run it on an idle machine: ``python -m benchmarks.logistic``. The School data are read where
-``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
+Run it on an idle machine: ``python -m benchmarks.logistic``. Without the School data
+(``SKMTL_DATA``, see ``fetch_school``) synthetic data of the same size are used.
 """
 
 import tempfile
@@ -20,14 +20,14 @@ LOOP = "LogisticRegression loop over tasks"
 
 
 def blas_floor(X, w, n_iter):
-    """Take one product, its adjoint and one Gram by BLAS for every Newton step."""
+    """Compute one product, its adjoint and one Gram by BLAS for every Newton step."""
     for _ in range(n_iter):
         np.matmul(X @ w, X)
         np.matmul(X.T, X)
 
 
 def bench_school():
-    """One fit of a small, real problem: is a student above the median?"""
+    """Time a fit of a small, real problem: is a student above the median?"""
     problem, alpha, alpha_shared = school(), 10.0, 1.0
     X, tasks = problem.X, np.unique(problem.tasks, return_inverse=True)[1]
     y, long, groups = problem.y > np.median(problem.y), problem.long, problem.groups()
@@ -43,7 +43,7 @@ def bench_school():
         OURS: lambda: model.fit(long, y),
         "SharedL2Classifier": lambda: separate.fit(long, y),
         "the same without intercepts": lambda: plain.fit(long, y),
-        f"floor: BLAS, {model.n_iter_} Newton steps": lambda: blas_floor(
+        f"bound: BLAS, {model.n_iter_} Newton steps": lambda: blas_floor(
             X, model.shared_coef_, model.n_iter_
         ),
         LOOP: lambda: logistic_loop(X, y, groups, alpha),
@@ -62,7 +62,7 @@ def bench_school():
 
 
 def bench_large():
-    """A million rows, shuffled."""
+    """Time fits of a million shuffled rows."""
     problem = synthetic(1_000_000, 30, 10_000)
     X, y, long, some = problem.X, problem.y > 0, problem.long, problem.groups()[:1000]
     model, pooled = MeanRegularizedClassifier(task_column=0), PooledClassifier(task_column=0)
@@ -82,7 +82,7 @@ def bench_large():
 
 
 def bench_multinomial():
-    """Ten classes."""
+    """Time fits of ten classes."""
     problem = multinomial(20_000, 64, 20, 10)
     X, y, long, groups = problem.X, problem.y, problem.long, problem.groups()
     model, separate = MeanRegularizedClassifier(task_column=0), SharedL2Classifier(task_column=0)
@@ -111,7 +111,7 @@ print(json.dumps(time.perf_counter() - start))
 
 
 def bench_first_use():
-    """Import and first fit in a new process."""
+    """Time import and first fit in a new process."""
     print("import skmtl and first fit in a new process, beyond `import sklearn.linear_model`")
     for classes in (2, 3):
         cold, warm = [], []

@@ -1,13 +1,13 @@
 """How often ``sharing_report`` flags tasks that lose by sharing, and tasks that do not.
 
-Run it: ``python -m benchmarks.negative_transfer [n_seeds] [first_seed]``. A hundred seeds take some
-minutes.
+Run it: ``python -m benchmarks.negative_transfer [n_seeds] [first_seed]``. A hundred seeds take
+several minutes.
 
 Tasks are drawn from the random-coefficient model (``make_multitask_regression``, relatedness
-0.8, noise 1): an exchangeable family. In other runs two tasks are made outliers: their
-coefficients are moved by a vector of the length ``shift`` in a random direction, where those of
-the family lie 0.45 from their center. The strength is that of the model, sigma^2 / tau^2, a
-multiple of it, or chosen by cross-validation on every training fold. Printed are
+0.8, noise 1): an exchangeable family. In other runs two tasks are outliers: their coefficients are
+moved by a vector of length ``shift`` in a random direction; the coefficients of the family are at a
+distance of 0.45 from their center. alpha is that of the model, sigma^2 / tau^2, a multiple of it,
+or chosen by cross-validation on every training fold. Printed are
 
 - gain: mean gain of the ordinary tasks and of the outliers, in units of the noise variance;
 - plain: share of the ordinary tasks, and of the outliers, with p <= 0.05;
@@ -17,8 +17,8 @@ multiple of it, or chosen by cross-validation on every training fold. Printed ar
 Then the standard errors: for tasks of fixed coefficients at growing distances from their center,
 the standard deviation of the gain over data sets, divided by the root mean square of ``gain_std``.
 
-Last the School data, where ``fetch_school`` finds them: schools flagged at two strengths, before
-and after the marks of the three largest schools are turned upside down about their means.
+Last the School data, if ``fetch_school`` finds them: schools flagged at two values of alpha, before
+and after the marks of the three largest schools are reflected about their means.
 """
 
 import sys
@@ -93,7 +93,7 @@ def rates(n_samples, strength, shift, seeds):
 
 
 def spread(n_samples, strength, seeds):
-    """Print how far standard errors are off, and false flags before Holm's correction."""
+    """Print the bias of the standard errors, and false flags before Holm's correction."""
     rng = np.random.default_rng(1)
     W = rng.standard_normal((T, D))
     W *= np.linspace(0.1, 1.2, T)[:, None] / np.linalg.norm(W, axis=1)[:, None]
@@ -120,7 +120,7 @@ def spread(n_samples, strength, seeds):
 
 
 def schools():
-    """Print which schools are flagged, of the true ones and with three turned upside down."""
+    """Print the number of flagged schools, with true marks and with three schools reflected."""
     try:
         X, y = fetch_school(return_X_y=True)
     except OSError as error:
@@ -129,13 +129,13 @@ def schools():
     code, rows = np.unique(X[:, 0], return_inverse=True, return_counts=True)[1:]
     turned, mean = np.argsort(rows)[-3:], np.bincount(code, y) / rows
     upside_down = np.where(np.isin(code, turned), 2.0 * mean[code] - y, y)
-    for target, name in ((y, "true"), (upside_down, "three turned")):
+    for target, name in ((y, "true"), (upside_down, "three reflected")):
         for alpha in (60.0, 500.0):
             start = time.perf_counter()
             report = sharing_report(X, target, MeanRegularizedRegressor(alpha, task_column=0))
             flagged = np.flatnonzero(np.asarray(report["negative_transfer"]))
             print(
-                f"{name:>14}{alpha:>7.0f}   {len(flagged)} of {len(rows)} flagged, of the turned "
+                f"{name:>16}{alpha:>7.0f}   {len(flagged)} of {len(rows)} flagged, of the three "
                 f"{np.isin(turned, flagged).sum()}; {time.perf_counter() - start:.1f} s",
                 flush=True,
             )

@@ -1,4 +1,4 @@
-"""The objectives of all models, computed apart from every solver."""
+"""The objectives of all models, computed independent of the solvers."""
 
 import numpy as np
 
@@ -16,18 +16,18 @@ def mean_regularized_logistic(X, tasks, y, W, alpha, alpha_shared):
 
 
 def coupling(W, alpha, alpha_shared):
-    """Return the penalty at W, its best center put in.
+    """Return the penalty at W, minimized over the center.
 
-    That is the mean of the w_t, shrunk: ``alpha sum_t w_t / (T alpha + alpha_shared)``.
+    The minimum is at the shrunken mean ``alpha sum_t w_t / (T alpha + alpha_shared)``.
     """
     center = alpha * W.sum(axis=0) / (len(W) * alpha + alpha_shared)
     return 0.5 * (alpha * np.sum((W - center) ** 2) + alpha_shared * center @ center)
 
 
 def robust_mean(W):
-    """Return the sum of the distances of the rows of W to the point where it is least.
+    """Return the sum of the distances of the rows of W to their geometric median.
 
-    By Weiszfeld's iteration, from the row that is best: it never ascends.
+    Computed by Weiszfeld's iteration, which never increases the sum.
     """
     point = min(W, key=lambda row: np.linalg.norm(W - row, axis=1).sum())
     best = np.linalg.norm(W - point, axis=1).sum()
@@ -60,43 +60,43 @@ def structured_logistic(X, tasks, y, W, b, norm, alpha, alpha_intercept=1.0):
 
 
 def structure(X, W, b, norm, alpha, alpha_intercept):
-    """Return the penalty of W, and of the levels: the predictions at the mean of the features."""
+    """Return the penalty of W and of the centered intercepts."""
     level = b + W @ X.mean(axis=0)
     return alpha * NORMS[norm](W) + 0.5 * alpha_intercept * np.sum((level - level.mean()) ** 2)
 
 
 def wide_l21(X, Y, W, b, alpha):
-    """Return the objective of regression in the wide form with free intercepts and L21."""
+    """Return the objective of regression in the wide form with unpenalized intercepts and L21."""
     return 0.5 * np.sum((Y - X @ W.T - b) ** 2) + alpha * NORMS["l21"](W)
 
 
 def separate(X, tasks, y, W, b, alpha):
-    """Return the objective of regressions of each task alone, with free intercepts."""
+    """Return the objective of separate regressions with unpenalized intercepts."""
     residual = y - np.einsum("ij,ij->i", X, W[tasks]) - b[tasks]
     return 0.5 * residual @ residual + 0.5 * alpha * np.sum(W**2)
 
 
 def separate_logistic(X, tasks, y, W, b, alpha):
-    """Return the objective of classifications of a bool y of each task alone."""
+    """Return the objective of separate classifications of a bool y."""
     margin = np.where(y, 1.0, -1.0) * (np.einsum("ij,ij->i", X, W[tasks]) + b[tasks])
     return np.logaddexp(0, -margin).sum() + 0.5 * alpha * np.sum(W**2)
 
 
 def wide_ridge(X, Y, W, b, alpha):
-    """Return the objective of ridge regression in the wide form with free intercepts."""
+    """Return the objective of ridge regression in the wide form, intercepts unpenalized."""
     return 0.5 * np.sum((Y - X @ W.T - b) ** 2) + 0.5 * alpha * np.sum(W**2)
 
 
 def wide_l21_ridge(X, Y, W, b, alpha, alpha_ridge):
-    """Return the objective of L21 and ridge in the wide form with free intercepts."""
+    """Return the objective of L21 and ridge in the wide form, intercepts unpenalized."""
     return wide_l21(X, Y, W, b, alpha) + 0.5 * alpha_ridge * np.sum(W**2)
 
 
 def restricted(X, tasks, y, ratios):
     """Return minus twice the restricted log-likelihood of random coefficients.
 
-    Of intercepts and slopes about the overall mean of the features; ``ratios`` are the variance of
-    the intercepts and that of every slope, over the noise variance, which is at its best.
+    Random intercepts and slopes of the centered features. ``ratios`` are the variance of the
+    intercepts and that of every slope, over the noise variance; the latter is profiled out.
     """
     n, d = X.shape
     Z = np.column_stack([np.ones(n), X - X.mean(axis=0)])

@@ -1,4 +1,4 @@
-"""Where a peer is better, as sentences that follow from the csv files."""
+"""Sentences on results where a peer is better, computed from the csv files."""
 
 import math
 import statistics
@@ -7,7 +7,7 @@ from benchmarks.tables import duration, name_of, summaries, unique
 
 OURS = "skmtl"
 AUTO = 'skmtl: MeanRegularized, "auto"'
-NEAR = 0.01  # errors within this share of each other count as equal
+NEAR = 0.01  # relative difference below which errors count as equal
 
 
 def faster(rows):
@@ -25,7 +25,7 @@ def faster(rows):
         if not ours:
             lines.append(
                 f"- {kind}, {problem}: {name_of(best)} takes {duration(seconds)}; ours does not "
-                "get there."
+                "reach the gap."
             )
             continue
         own = min(float(row["seconds_1e-6"]) for row in ours)
@@ -48,7 +48,7 @@ def by_side(found, problem):
 def more_accurate(found, only=None):
     """Return a line for each problem where the best peer has a lower error than our best.
 
-    Or than the one method of ours that is named.
+    With ``only`` the comparison is with this method of ours.
     """
     lines = []
     for problem in unique(problem for problem, _ in found):
@@ -71,9 +71,9 @@ def more_accurate(found, only=None):
 
 
 def as_accurate_and_faster(found):
-    """Return a line for each problem where a peer is near our best error in less time.
+    """Return a line for each problem where a peer is near the lowest error in less time.
 
-    Less than the fastest of our methods that is as near.
+    The time is compared with the fastest of our methods that is as near.
     """
     lines = []
     for problem in unique(problem for problem, _ in found):
@@ -101,16 +101,16 @@ def as_accurate_and_faster(found):
 
 
 def sentences(speed_rows, accuracy_rows):
-    """Return Markdown with all that a peer does better."""
+    """Return Markdown that lists the results where a peer is better."""
     found = summaries(accuracy_rows)
     parts = (
         ("Seconds to a relative gap of 1e-6", faster(speed_rows)),
         (
-            "Out-of-sample error, the best method of either side, seen from the end",
+            "Out-of-sample error of the best method of either side, chosen in hindsight",
             more_accurate(found),
         ),
         (
-            'Out-of-sample error of our `"auto"` alone, against the best peer, seen from the end',
+            'Out-of-sample error of our `"auto"` alone and of the best peer, chosen in hindsight',
             more_accurate(found, AUTO),
         ),
         (

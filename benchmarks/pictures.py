@@ -1,4 +1,4 @@
-"""Pictures of the results: a row for each problem, a color for each library."""
+"""Figures of the results: one row per problem, one color per library."""
 
 import math
 
@@ -16,11 +16,11 @@ COLORS = {
     "scikit-lego": "#7f7f7f",
 }
 MARKERS = dict(zip(COLORS, "oDsv^P<X", strict=True))
-WORST = 30.0  # per cent above the best where errors are cut
+WORST = 30.0  # per cent above the best at which errors are clipped
 
 
 def style(library):
-    """Return how the dots of a library look; ours differ by an edge alone."""
+    """Return the marker style of a library."""
     ours = library == "skmtl"
     return {
         "color": COLORS.get(library, "black"),
@@ -33,7 +33,7 @@ def style(library):
 
 
 def canvas(labels, title):
-    """Return a figure and its axes with a line for each label, the first on top."""
+    """Return a figure and its axes with one row per label, the first on top."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.5 + 0.29 * len(labels)), layout="constrained")
@@ -70,7 +70,7 @@ def legend(figure, libraries, more=()):
 
 
 def speed_picture(rows, path):
-    """Draw the seconds to a gap of 1e-6: the best solver of each library."""
+    """Plot the seconds to a gap of 1e-6: the best solver of each library."""
     from matplotlib.lines import Line2D
 
     problems = unique((row["kind"], row["problem"]) for row in rows)
@@ -107,9 +107,9 @@ def speed_picture(rows, path):
 
 
 def accuracy_picture(rows, path):
-    """Draw the mean error of each method, in per cent above the lowest of the problem.
+    """Plot the mean error of each method, in per cent above the lowest of the problem.
 
-    Ours is filled where it is the one that one would begin with, and hollow elsewhere.
+    Markers of skmtl are filled for ``"auto"``, the default choice, and hollow for other methods.
     """
     from matplotlib.lines import Line2D
 
@@ -134,7 +134,7 @@ def accuracy_picture(rows, path):
             shift = -0.17 if library == "skmtl" else 0.17  # ours above the line, peers below
             axes.scatter(min(above, WORST), place + shift, clip_on=False, **look)
     axes.set_xlim(-0.3, WORST)
-    axes.set_xlabel(f"% above the lowest, all methods of each library; cut at {WORST:.0f}%")
+    axes.set_xlabel(f"% above the lowest, all methods of each library; clipped at {WORST:.0f}%")
     others = Line2D(
         [],
         [],

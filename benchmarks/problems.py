@@ -1,4 +1,4 @@
-"""The problems that benchmarks are run on: long-form arrays with the task label first."""
+"""Problems of the benchmarks."""
 
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ def synthetic(n, d, n_tasks, seed=0):
 
 
 def multinomial(n, d, n_tasks, n_classes, seed=0):
-    """Return Gaussian features and classes drawn from a softmax of each task's own."""
+    """Return Gaussian features and classes drawn from one softmax model per task."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d))
     tasks = rng.permutation(np.arange(n) % n_tasks)
@@ -56,11 +56,11 @@ def multinomial(n, d, n_tasks, n_classes, seed=0):
 
 
 def school():
-    """Return the School data, rows shuffled, or a synthetic twin where the files are absent."""
+    """Return the School data, rows shuffled, or synthetic data if the files are missing."""
     try:
         bunch = fetch_school(download_if_missing=False)
     except OSError:
-        return synthetic(15_362, 27, 139)._replace(name="synthetic twin of School")
+        return synthetic(15_362, 27, 139)._replace(name="synthetic data of the size of School")
     order = np.random.default_rng(0).permutation(len(bunch.target))
     X = np.ascontiguousarray(bunch.data[order, 1:], dtype=float)
     tasks = bunch.data[order, 0].astype(int)
@@ -77,7 +77,7 @@ def wide(n, d, n_tasks, seed=0):
 
 
 def wide_sparse(n, d, n_tasks, seed=0):
-    """Return a wide problem in which a tenth of the features matter, the same to all tasks."""
+    """Return X and Y of the wide form, where a tenth of the features matter in all tasks."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d))
     Y = X[:, : d // 10] @ rng.standard_normal((d // 10, n_tasks))

@@ -1,4 +1,4 @@
-"""Tables, pictures and sentences of the results in a folder."""
+"""Write the tables, figures and sentences of the results in a folder."""
 
 import json
 
@@ -8,7 +8,7 @@ from benchmarks.tables import accuracy_tables, speed_tables
 
 
 def header(folder):
-    """Return a line that says where and with what the numbers were measured."""
+    """Return a line on the environment of the measurements."""
     path = folder / "environment.json"
     if not path.is_file():
         return ""
@@ -26,7 +26,7 @@ def header(folder):
 
 
 def write_report(folder):
-    """Write speed.md, accuracy.md, where_peers_win.md and, with matplotlib, the pictures."""
+    """Write speed.md, accuracy.md, where_peers_win.md and, with matplotlib, the figures."""
     speed, accuracy = read(folder / "speed.csv"), read(folder / "accuracy.csv")
     texts = {
         "speed.md": header(folder) + speed_tables(speed),
@@ -41,4 +41,4 @@ def write_report(folder):
         speed_picture(speed, folder / "speed.png")
         accuracy_picture(accuracy, folder / "accuracy.png")
     except ImportError as error:
-        Store.note(f"no pictures: {error}; pip install matplotlib")
+        Store.note(f"no figures: {error}; pip install matplotlib")

@@ -1,4 +1,4 @@
-"""Seconds to a given gap of the objective, the same for all solvers of a problem."""
+"""Seconds to a given relative gap of the objective, for all solvers of a problem."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ from benchmarks import data
 from benchmarks.guard import attempt
 
 GAPS = (1e-3, 1e-6)
-TIGHT = 1e-12  # our tolerance where we are the reference
+TIGHT = 1e-12  # tolerance of skmtl for the reference
 FIELDS = (
     "kind",
     "problem",
@@ -33,7 +33,7 @@ FIELDS = (
 
 @dataclass
 class Climber:
-    """A solver on its way from loose to tight settings."""
+    """Runs of a solver from loose to tight settings."""
 
     solver: object
     problem: object
@@ -41,11 +41,11 @@ class Climber:
     rungs: list = field(default_factory=list)  # (setting, seconds, objective)
     warnings: int = 0
     spent: float = 0.0
-    stopped: str = ""  # why it cannot go on: "limit", "failed"
+    stopped: str = ""  # "limit" or "failed" if no more runs are possible
     reason: str = ""
 
     def climb(self, goal):
-        """Take tighter settings until the objective is at most ``goal``, or nothing is left."""
+        """Run with tighter settings until the objective is at most ``goal``, or none are left."""
         while not self.stopped and self.best() > goal and len(self.rungs) < self.most():
             setting = self.solver.settings[len(self.rungs)]
             outcome = attempt(
@@ -82,10 +82,10 @@ def goals(reference):
 
 
 def compare(problem, solvers, limit, budget):
-    """Return a row for each solver: the seconds that it takes to the gaps.
+    """Return a row for each solver: its seconds to the gaps.
 
-    The reference is the lowest objective that anyone reached. Each goal is timed again, in turns
-    with the others, ``budget`` seconds for each.
+    The reference is the lowest objective of all solvers. The run to each gap is repeated for
+    ``budget`` seconds, interleaved with the other solvers.
     """
     climbers = [Climber(solver, problem, limit) for solver in solvers]
     reference = np.inf
@@ -137,7 +137,7 @@ def row(climber, reference, seconds):
         taken.append(seconds[id(climber), rung[0]] if rung else None)
         setting = rung[0] if rung else ""
     if taken[-1] is not None:
-        taken[0] = min(taken)  # who is within the narrow gap is within the wide one
+        taken[0] = min(taken)  # the narrow gap implies the wide one
     status = "reached" if taken[-1] is not None else climber.stopped or "not reached"
     gap = (climber.best() - reference) / abs(reference)
     return {
@@ -154,7 +154,7 @@ def row(climber, reference, seconds):
 
 
 def run_speed(entries, adapters, reasons, limit, budget, store):
-    """Measure problems; rows go to the store, which knows what is done."""
+    """Measure problems that are not yet in the store, and add their rows."""
     for entry in entries:
         names = [*adapters, *reasons]
         if all(store.has(kind=entry.kind, problem=entry.name, library=name) for name in names):
@@ -174,7 +174,7 @@ def run_speed(entries, adapters, reasons, limit, budget, store):
 
 
 def summary(rows):
-    """Return a line of who took how long."""
+    """Return a one-line summary of the seconds of all solvers."""
     parts = []
     for found in rows:
         if found["status"] != "skipped":
@@ -185,7 +185,7 @@ def summary(rows):
 
 
 def candidates(kind, problem, adapters, reasons):
-    """Return the solvers that take a problem, and rows with the reasons of the others."""
+    """Return the solvers that support a problem, and rows with the reasons of the others."""
     solvers, refused = [], []
 
     def refuse(library, name, reason):

@@ -1,4 +1,4 @@
-"""The problems of the question of speed: data, strengths and an objective."""
+"""Problems of the speed benchmark: data, penalty weights and an objective."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from benchmarks.problems import synthetic, wide, wide_sparse
 
 @dataclass(frozen=True)
 class LongForm:
-    """Rows of tasks 0, ..., T - 1, and the strengths of a penalty; without intercepts or with."""
+    """Long-form data with tasks 0, ..., T - 1, and the penalty weights."""
 
     kind: str
     name: str
@@ -40,7 +40,7 @@ class LongForm:
         return np.split(order, np.flatnonzero(np.diff(self.tasks[order])) + 1)
 
     def objective(self, *solution):
-        """Return the objective at what a solver gave."""
+        """Return the objective at the solution of a solver."""
         given = self.X, self.tasks, self.y
         if self.kind == "mixed model":
             return objective.restricted(*given, *solution)
@@ -55,7 +55,7 @@ class LongForm:
 
 @dataclass(frozen=True)
 class WideForm:
-    """Features of all tasks, one target a column, and strengths; intercepts are free."""
+    """Wide-form data and the penalty weights; intercepts are unpenalized."""
 
     kind: str
     name: str
@@ -69,7 +69,7 @@ class WideForm:
         return (*self.X.shape, self.Y.shape[1])
 
     def objective(self, W, b):
-        """Return the objective at what a solver gave."""
+        """Return the objective at the solution of a solver."""
         given = self.X, self.Y, W, b, self.alpha
         if self.kind == "wide ridge":
             return objective.wide_ridge(*given)
@@ -78,7 +78,7 @@ class WideForm:
 
 @dataclass(frozen=True)
 class Entry:
-    """A problem that is made when it is its turn: ``make()`` may raise ``data.AbsentError``."""
+    """A problem, constructed by ``make()``, which may raise ``data.AbsentError``."""
 
     kind: str
     name: str
@@ -91,13 +91,13 @@ class Entry:
 
 
 def scaled(X):
-    """Return features of mean 0 and variance 1, constant ones 0."""
+    """Scale features to mean 0 and variance 1; constant ones are 0."""
     spread = X.std(axis=0)
     return (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
 def with_constant(X):
-    """Return the features scaled, and a constant, for models without intercepts."""
+    """Return a constant and the scaled features, for models without intercepts."""
     return np.column_stack([np.ones(len(X)), scaled(X)])
 
 
@@ -119,7 +119,7 @@ def drawn(kind, name, size):
 
 
 def drawn_wide(kind, name, size, share):
-    """L21 at a share of the strength that leaves nothing, or a ridge of that strength."""
+    """Return L21 with a share of alpha_max, or a ridge with alpha ``share``."""
     if kind == "wide ridge":
         return WideForm(kind, name, *wide(*size), share)
     return with_share(kind, name, *wide_sparse(*size), share)

@@ -1,13 +1,13 @@
-"""Rows of results in a csv file, written as they come, so that a run that was cut can go on."""
+"""Rows of results in a csv file, written at once, so that an interrupted run can resume."""
 
 import csv
 import sys
 
 
 class Store:
-    """Rows of one table. A new row takes the place of an older one with the same ``key`` fields.
+    """Rows of one table. A new row replaces an older one with the same ``key`` fields.
 
-    Rows of this commit that are there already count as done, unless the run is ``fresh``.
+    Existing rows of this commit count as done, unless the run is ``fresh``.
     """
 
     def __init__(self, path, fields, key, commit, *, fresh=False):
@@ -21,7 +21,7 @@ class Store:
         return any(wanted.items() <= found.items() for found in self.done)
 
     def add(self, rows):
-        """Keep rows in place of older ones, and write the file."""
+        """Add rows, replace older ones with the same key, and write the file."""
         rows = [
             {name: str(found.get(name, "")) for name in self.fields} | {"commit": self.commit}
             for found in rows
@@ -39,7 +39,7 @@ class Store:
 
     @staticmethod
     def note(line):
-        """Say how far the run is."""
+        """Print a line on the progress of the run to stderr."""
         print(line, file=sys.stderr, flush=True)
 
 

@@ -1,12 +1,11 @@
-"""Penalties with kinks: seconds to a relative objective gap of 1e-6, in one run.
+"""Non-smooth penalties: seconds to a relative objective gap of 1e-6, in one run.
 
-Run it on an idle machine: ``python -m benchmarks.structured``. The School data are read where
-``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
+Run it on an idle machine: ``python -m benchmarks.structured``. Without the School data
+(``SKMTL_DATA``, see ``fetch_school``) synthetic data of the same size are used.
 
-Every way of fitting is timed at the loosest of its settings (a tolerance, or a number of steps)
-that comes within the gap. Objectives are those of ``objective.py``, never those of a solver; the
-reference is our fit at a tolerance of 1e-10, and whoever gets below it is reported. All fits start
-from raw X and y.
+Every method is timed at the loosest of its settings (a tolerance, or a number of steps) within the
+gap. Objectives are computed by ``objective.py``, not by the solvers. The reference is our fit at a
+tolerance of 1e-10; lower objectives are reported. All fits start from raw X and y.
 """
 
 import time
@@ -61,10 +60,10 @@ def loosest(fit, settings, objective, reference):
 
 
 def time_to_gap(title, ways, objective, ours=OURS, yardsticks=None):
-    """Print and return the seconds of each way to the gap.
+    """Print and return the seconds of each method to the gap.
 
     ``ways`` maps names to (fit, settings), where fit returns coefficients and intercepts at a
-    setting; ``yardsticks`` maps names to callables that are timed as they are.
+    setting; ``yardsticks`` maps names to callables that are timed without settings.
     """
     reference = objective(*ways[ours][0](TIGHT))
     candidates, repeats, details = dict(yardsticks or {}), {}, []
@@ -89,7 +88,7 @@ def time_to_gap(title, ways, objective, ours=OURS, yardsticks=None):
 
 
 def often(seconds):
-    """Return how often to time what takes so long: an odd number of times."""
+    """Return the odd number of repeats of a candidate that takes so many seconds."""
     return 2 * int(min(max(BUDGET / seconds, 1), 21) / 2) + 1
 
 
@@ -127,7 +126,7 @@ def proximal_fit(problem, norm, alpha):
 
 
 def bench_school():
-    """Four norms, at a tenth and a hundredth of alpha_max."""
+    """Time four norms, at a tenth and a hundredth of alpha_max."""
     problem = standardized()
     X, tasks, y, long = problem.X, problem.tasks, problem.y, problem.long
     mean = MeanRegularizedRegressor(100.0, task_column=0)
@@ -156,7 +155,7 @@ def bench_school():
 
 
 def bench_school_as_it_is():
-    """L21 on features in the units of the files, with variances from 0.005 to 230."""
+    """Time L21 on unscaled features, with variances from 0.005 to 230."""
     problem = school()
     tasks = np.unique(problem.tasks, return_inverse=True)[1]
     X, y, long = problem.X, problem.y, problem.long
@@ -175,7 +174,7 @@ def bench_school_as_it_is():
 
 
 def bench_gaps():
-    """The gap against seconds, along the tolerances and numbers of steps."""
+    """Print gap and seconds along the tolerances and numbers of steps."""
     problem = standardized()
     X, tasks, y, long = problem.X, problem.tasks, problem.y, problem.long
     model = ADMMRegressor("l21", task_column=0)
@@ -199,7 +198,7 @@ def bench_gaps():
 
 
 def bench_logistic():
-    """L21: is a student above the median?"""
+    """Time L21 with the logistic loss: is a student above the median?"""
     problem = standardized()
     X, tasks, long = problem.X, problem.tasks, problem.long
     y = problem.y > np.median(problem.y)
@@ -228,7 +227,7 @@ def lasso_fit(lasso, alpha, X, Y):
 
 
 def bench_wide():
-    """L21 on one X, against the coordinate descents of others."""
+    """Time L21 on one X, and the coordinate descent of other libraries."""
     theirs = "scikit-learn's MultiTaskLasso"
     lassos = {theirs: MultiTaskLasso}
     if SkglmLasso is None:
@@ -256,7 +255,7 @@ def bench_wide():
 
 
 def bench_growth():
-    """Time per task and per feature as they become many, at the tolerance for predictions."""
+    """Time per task and per feature for growing numbers of them, at tol=1e-4."""
     print("\ngrowth, l21 at 10% of alpha_max, tol=1e-4")
     sizes = [("task", 30 * T, 10, T) for T in (30, 300, 3_000)]
     sizes += [("feature", 5_000, d, 50) for d in (10, 40, 160)]

@@ -1,16 +1,16 @@
-"""Markdown tables of the results: numbers in the documentation come from here."""
+"""Markdown tables of the results."""
 
 import math
 import statistics
 
 KINDS = {
-    "mean ridge": "Regression drawn to a common center (mean-regularized), without intercepts",
-    "separate ridge": "Ridge of every task alone, long form",
-    "wide ridge": "Ridge of every target, one X for all",
-    "l21": "L2,1 norm (joint selection of features), one X for all",
-    "l21 + ridge": "L2,1 norm and a ridge, one X for all",
-    "mean logistic": "Classification drawn to a common center, without intercepts",
-    "separate logistic": "Classification of every task alone",
+    "mean ridge": "Mean-regularized regression, without intercepts",
+    "separate ridge": "Separate ridge regressions, long form",
+    "wide ridge": "Ridge of every target, one X for all targets",
+    "l21": "L2,1 norm (joint feature selection), one X for all targets",
+    "l21 + ridge": "L2,1 norm and a ridge, one X for all targets",
+    "mean logistic": "Mean-regularized classification, without intercepts",
+    "separate logistic": "Separate classifications",
     "mixed model": "Restricted likelihood of random intercepts and slopes",
 }
 
@@ -21,7 +21,7 @@ def unique(values):
 
 
 def name_of(row):
-    """Return the library and what was used of it."""
+    """Return the library with its solver or method."""
     what = row.get("solver") or row.get("method")
     return f"{row['library']}: {what}" if what else row["library"]
 
@@ -50,7 +50,7 @@ def markdown(head, rows):
 
 
 def reasons(rows):
-    """Return lines that say who is missing and why: each reason once, with where it holds."""
+    """Return lines on missing libraries: each reason once, with its problems."""
     problems, names = {}, {}
     for row in rows:
         if row["status"] in ("skipped", "failed"):
@@ -126,7 +126,7 @@ def size(row):
 def summaries(rows):
     """Return {(problem, name): dict} of the methods that finished all splits of the problem.
 
-    With the mean and standard deviation of each measure over splits, and the errors themselves.
+    The values are the mean, standard deviation and list of each measure over splits.
     """
     by = {}
     for row in rows:
@@ -179,9 +179,10 @@ def accuracy_tables(rows):
 
 
 def accuracy_body(rows, found, names, problems, measure):
-    """Return the rows of a table of one measure; the lowest numbers of a problem are bold.
+    """Return the rows of a table of one measure.
 
-    With it all that are within one standard error of the paired differences over splits.
+    The lowest value of a problem is bold, and all values within one standard error of it, by paired
+    differences over splits.
     """
     best = {
         p: min(
@@ -213,14 +214,14 @@ def accuracy_body(rows, found, names, problems, measure):
 
 
 def is_near(values, best):
-    """Return whether values over splits are no more above the best than chance would have it."""
+    """Return whether the mean of values is within one standard error of that of the best."""
     gaps = [a - b for a, b in zip(values, best, strict=True)]
     error = statistics.stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else 0.0
     return statistics.mean(gaps) <= error
 
 
 def unfinished(rows, measure):
-    """Return what is known of a method that did not finish all splits; it is not ranked."""
+    """Return the cell of a method that did not finish all splits; it is not ranked."""
     state = next((row["status"] for row in rows if row["status"] != "ok"), "skipped")
     text = {"limit": "> limit", "skipped": "–"}.get(state, state)
     values = [float(row[measure]) for row in rows if row["status"] == "ok"]
@@ -232,7 +233,7 @@ def unfinished(rows, measure):
 
 
 def explained(found):
-    """Return a table of the explained variance on School, as it is published."""
+    """Return a table of the explained variance on School, the published measure."""
     body = []
     for (problem, name), each in found.items():
         if problem == "School":

@@ -1,4 +1,4 @@
-"""Interleaved timing, and measurements that need a fresh process."""
+"""Interleaved timing, and measurements in a new process."""
 
 import json
 import os
@@ -14,8 +14,8 @@ def interleaved(candidates, repeats):
     Parameters
     ----------
     candidates : dict of str to callable
-        Each is called once untimed, then ``repeats`` times in rotation with the others: what
-        slows the machine slows all of them alike.
+        Each is called once untimed, then ``repeats`` times in rotation with the others, so that
+        other load on the machine affects all of them alike.
     repeats : int or dict of str to int
         How often each is timed; a slow candidate may be timed less often than the rest.
     """

@@ -1,8 +1,8 @@
-"""What it costs to choose strengths: searches, leave-one-out and restricted likelihood, in one run.
+"""Seconds of tuning alpha: searches, leave-one-out and restricted likelihood, in one run.
 
-Run it on an idle machine: ``python -m benchmarks.tuning``. The School data are read where
-``fetch_school`` finds them (``SKMTL_DATA``); without them a synthetic twin takes their place.
-Searches are timed as users call them, from raw X and y, with the last fit on all rows.
+Run it on an idle machine: ``python -m benchmarks.tuning``. Without the School data
+(``SKMTL_DATA``, see ``fetch_school``) synthetic data of the same size are used.
+Searches start from raw X and y and include the final fit on all rows.
 """
 
 import time
@@ -33,7 +33,7 @@ def goal(what, met, got):
 
 
 def agreement(ours, theirs):
-    """Return the largest difference of two tables of scores, and whether the choice is the same."""
+    """Return the largest difference of the scores, and whether the choice is the same."""
     columns = [name for name in theirs.cv_results_ if name.endswith("test_score")]
     columns.remove("rank_test_score")
     worst = max(np.abs(ours.cv_results_[c] - theirs.cv_results_[c]).max() for c in columns)
@@ -45,7 +45,7 @@ def augmented_search(problem):
     """Search with a Ridge on augmented features, without intercepts; alpha_shared is fixed."""
     alphas, codes = ALPHAS[::10], np.unique(problem.tasks, return_inverse=True)[1]
     cv = list(FOLDS.split(problem.long))
-    for alpha in alphas:  # the features depend on the ratio of the strengths
+    for alpha in alphas:  # the features depend on alpha / alpha_shared
         Z = augmented(problem.X, codes, len(problem.groups()), alpha, 1.0)
         model = Ridge(alpha, fit_intercept=False, solver="sparse_cg", tol=1e-6)
         GridSearchCV(model, {"alpha": [alpha]}, cv=cv).fit(Z, problem.y)

@@ -1,10 +1,10 @@
-"""What fits are measured against: the least work that any could do, and another method."""
+"""References for timings: a lower bound by BLAS, and proximal gradient descent."""
 
 import numpy as np
 
 
 def blas_floor(X, starts, alpha):
-    """Compute the Gram of every task by BLAS and factor all of them: no fit can do with less."""
+    """Compute the Gram of every task by BLAS and factor all of them, a lower bound of any fit."""
     d = X.shape[1]
     grams = np.empty((len(starts) - 1, d, d))
     for t in range(len(grams)):
@@ -26,8 +26,8 @@ def task_moments(Z, tasks, y):
 def proximal_gradient(X, tasks, y, penalty, alpha, alpha_intercept=1.0):
     """Yield W (T, d) and the intercepts (T,) after each accelerated proximal gradient step.
 
-    On the Grams of the tasks, computed once, with backtracking and with a restart where the
-    momentum leads uphill. The prox is that of a penalty of skmtl: only the method differs.
+    Works on the Grams of the tasks, computed once, with backtracking, and restarts if the momentum
+    points uphill. The prox is that of a penalty of skmtl: only the method differs.
     """
     mean = X.mean(axis=0)
     grams, linear = task_moments(np.column_stack([X - mean, np.ones(len(X))]), tasks, y)

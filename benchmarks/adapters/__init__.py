@@ -1,8 +1,8 @@
-"""The libraries that are compared: one file for each, loaded where the library can be imported."""
+"""Adapters of the libraries: one module for each, loaded if the library can be imported."""
 
 import importlib
 
-# Library: the module of its adapter, and how to install what it needs.
+# Library: the module of its adapter, and how to install its requirements.
 LIBRARIES = {
     "skmtl": ("ours", "pip install skmtl"),
     "scikit-learn": ("scikit_learn", "pip install scikit-learn"),
@@ -23,7 +23,7 @@ LIBRARIES = {
 
 
 def load(library):
-    """Return the adapter of a library, or the reason why there is none, a str."""
+    """Return the adapter of a library, or a str with the reason if it is not available."""
     module, install = LIBRARIES[library]
     try:
         return importlib.import_module(f"benchmarks.adapters.{module}")
@@ -32,7 +32,7 @@ def load(library):
 
 
 def load_all(libraries=None):
-    """Return the adapters of these libraries by name, and the reasons where there is none."""
+    """Return the available adapters, and the reasons of the others, dicts by library."""
     found = {name: load(name) for name in libraries or LIBRARIES}
     reasons = {name: adapter for name, adapter in found.items() if isinstance(adapter, str)}
     return {name: adapter for name, adapter in found.items() if name not in reasons}, reasons

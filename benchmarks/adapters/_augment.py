@@ -1,4 +1,4 @@
-"""Features that turn a model of one task into one of many: shared columns, and columns per task."""
+"""Augmented features for single-task models: shared columns, and columns per task."""
 
 import numpy as np
 from scipy import sparse
@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 def own_columns(X, tasks, n_tasks):
     """Return ``x (x) e_t``, sparse: each row's features in the columns of its task."""
     n, d = X.shape
-    # 32-bit indices: solvers of others refuse longer ones.
+    # 32-bit indices: some solvers do not support longer ones.
     columns = (tasks[:, None] * d + np.arange(d)).ravel().astype(np.int32)
     starts = np.arange(0, n * d + 1, d, dtype=np.int32)
     return sparse.csr_matrix((X.ravel(), columns, starts), shape=(n, n_tasks * d))
@@ -21,7 +21,7 @@ def augmented(X, tasks, n_tasks, alpha, alpha_shared):
 
 
 def split_coef(coef, d, alpha, alpha_shared):
-    """Return W (T, d) of the coefficients of `augmented` features."""
+    """Return W (T, d) from the coefficients of `augmented` features."""
     return np.sqrt(alpha / alpha_shared) * coef[:d] + coef[d:].reshape(-1, d)
 
 
@@ -33,8 +33,8 @@ def one_hot(X, tasks, n_tasks):
 class Augment(TransformerMixin, BaseEstimator):
     """``[x / sqrt(ratio), x (x) e_t, e_t]`` of the long form with the task first.
 
-    A ridge of strength alpha on them draws the tasks' coefficients to a center with alpha, the
-    center to 0 with ratio x alpha, and the intercepts to a common one with alpha.
+    A ridge with penalty weight alpha on them penalizes the deviations of the coefficients and the
+    intercepts from their centers by alpha, and the center by ratio x alpha.
     """
 
     def __init__(self, n_tasks, ratio=0.1):

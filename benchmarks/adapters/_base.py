@@ -1,11 +1,11 @@
-"""What an adapter gives: solvers for the question of speed, methods for that of accuracy.
+"""Interface of the adapters: solvers for the speed benchmark, methods for the accuracy benchmark.
 
 An adapter is a module of this folder that imports its library at the top. It has
 
 - ``SOLVERS``: tuple of `Solver`, or an empty one and ``NO_SOLVERS``, the reason;
 - ``METHODS``: tuple of `Method`, or an empty one and ``NO_METHODS``;
-- ``WHY_NOT``, where it lacks a kind for a reason: the reasons by kind;
-- ``warm_up()``, where the library compiles on first use.
+- optionally ``WHY_NOT``: reasons for unsupported kinds, by kind;
+- optionally ``warm_up()``, if the library compiles on first use.
 """
 
 from collections.abc import Callable
@@ -17,28 +17,29 @@ from sklearn.model_selection import KFold
 
 from skmtl.model_selection import TaskKFold
 
-RIDGE_ALPHAS = np.geomspace(1e-3, 1e5, 17)  # of sums of squares, features of variance 1
-N_NORM_ALPHAS = 12  # of norms, from the strength that leaves nothing to a thousandth of it
+RIDGE_ALPHAS = np.geomspace(1e-3, 1e5, 17)  # for sums of squares and features of variance 1
+N_NORM_ALPHAS = 12  # for norms, from alpha_max to a thousandth of it
 INNER_FOLDS = 5
 
 
 def keep_tasks(tasks, train, test):
-    """Move rows of tasks that training would not see from the test to the training rows."""
+    """Move the rows of tasks without training rows from the test to the training rows."""
     unseen = ~np.isin(tasks[test], tasks[train])
     return np.sort(np.append(train, test[unseen])), test[~unseen]
 
 
 def no_objection(problem):
-    """Take every problem."""
+    """Support every problem."""
     return
 
 
 @dataclass(frozen=True)
 class Solver:
-    """A way to solve problems of some kinds to a given accuracy.
+    """A solver of problems of some kinds.
 
-    ``solve(problem, setting)`` returns what the problem's ``objective`` takes; ``settings`` are
-    tolerances from loose to tight; ``objection(problem)`` is a reason not to, or None.
+    ``solve(problem, setting)`` returns the arguments of the problem's ``objective``; ``settings``
+    are tolerances from loose to tight; ``objection(problem)`` is the reason if it does not support
+    the problem, else None.
     """
 
     library: str
@@ -51,9 +52,9 @@ class Solver:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to predict, the choice of its strengths included.
+    """A method of prediction, tuning included.
 
-    ``predict(fold)`` returns predictions of the test rows: numbers, or probabilities of class 1;
+    ``predict(fold)`` returns predictions of the test rows: values, or probabilities of class 1;
     ``forms`` are "long" or "wide", ``targets`` "regression" or "classification".
     """
 
@@ -67,7 +68,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Fold:
-    """Training data and the features to predict for; the test targets are not here.
+    """Training data and the test features, without the test targets.
 
     Features have mean 0 and variance 1 on the training rows. Tasks are 0, ..., T - 1, and None in
     the wide form.
@@ -91,19 +92,19 @@ class Fold:
 
     @cached_property
     def long(self):
-        """Training features with the labels as first column; in the wide form as they are."""
+        """Training features with the labels as first column; in the wide form without labels."""
         return self.X if self.tasks is None else np.column_stack([self.tasks, self.X])
 
     @cached_property
     def long_test(self):
-        """The same of the test rows."""
+        """The same for the test rows."""
         if self.tasks is None:
             return self.X_test
         return np.column_stack([self.tasks_test, self.X_test])
 
     @cached_property
     def folds(self):
-        """The inner folds, the same for all who search by folds: a list of (train, test)."""
+        """The inner folds, a list of (train, test), the same for all methods."""
         if self.tasks is None:
             folds = KFold(INNER_FOLDS, shuffle=True, random_state=0)
         else:

@@ -1,4 +1,4 @@
-"""scikit-learn as a user would tune it."""
+"""Methods of scikit-learn, tuned by its CV estimators."""
 
 import numpy as np
 from sklearn.linear_model import (
@@ -20,7 +20,7 @@ COARSE_ALPHAS = RIDGE_ALPHAS[2::3]  # 1e-2 to 1e4, for searches of slow fits
 
 
 def logistic_search(folds):
-    """Return a LogisticRegressionCV over the same strengths as the ridges, by log loss."""
+    """Return a LogisticRegressionCV on the grid of the ridges, by log loss."""
     return LogisticRegressionCV(
         Cs=1 / RIDGE_ALPHAS[::2],
         l1_ratios=(0.0,),
@@ -32,7 +32,7 @@ def logistic_search(folds):
 
 
 def pooled(expand):
-    """Return a method: one model for all tasks on the features that ``expand`` makes."""
+    """Return a method: one model for all tasks on the features of ``expand``."""
 
     def predict(fold):
         Z = expand(fold.X, fold.tasks, fold.n_tasks)
@@ -45,10 +45,10 @@ def pooled(expand):
 
 
 def loop(fold):
-    """One model per task, each tuned alone.
+    """Fit and tune one model per task.
 
-    A task with a single row predicts its mean. One with fewer rows of a class than folds is
-    fitted at C=1, and one with a single class predicts its frequency with one row of either added.
+    A task with a single row predicts its mean. One with fewer rows of a class than folds is fitted
+    with C=1. One with a single class predicts the class frequency after adding a row of each class.
     """
     found = np.empty(len(fold.X_test))
     for _, train, test in fold.rows_by_task():
@@ -69,7 +69,7 @@ def loop(fold):
 
 
 def augmented_search(fold):
-    """A grid of strengths, and of the ratio to that of the center, on augmented features."""
+    """Search over alpha and the ratio alpha_shared / alpha, on augmented features."""
     grid = {"augment__ratio": [0.01, 1.0]}
     if fold.classify:
         model, scoring = LogisticRegression(max_iter=1000), "neg_log_loss"
@@ -85,12 +85,12 @@ def augmented_search(fold):
 
 
 def wide_ridge(fold):
-    """Leave-one-out, a strength for each column of Y."""
+    """Tune by leave-one-out, one alpha for each column of Y."""
     return RidgeCV(RIDGE_ALPHAS, alpha_per_target=True).fit(fold.X, fold.y).predict(fold.X_test)
 
 
 def wide_logistic(fold):
-    """One model per column of y, each tuned alone."""
+    """Fit and tune one model per column of y."""
     columns = []
     for y in fold.y.T:
         model = logistic_search(INNER_FOLDS).fit(fold.X, y)

@@ -7,15 +7,15 @@ import numpy as np
 
 from benchmarks.adapters._base import Solver
 
-adelie.logger.logger.setLevel(logging.CRITICAL)  # it prints where it was stopped
+adelie.logger.logger.setLevel(logging.CRITICAL)  # it prints if it is interrupted
 
 NO_METHODS = "its lasso of groups is here as part of ptlasso"
 METHODS = ()
-STEPS = 5  # from the strength that leaves nothing: its screening is made for paths
+STEPS = 5  # of a path from alpha_max: its screening is designed for paths
 
 
 def group_lasso(problem, tol):
-    """Solve L21, with a ridge where the problem has one, each feature being a group."""
+    """Solve L21, with the ridge of the problem if it has one; each feature is a group."""
     X, Y = problem.X, problem.Y
     ridge = problem.alpha_ridge
     total = problem.alpha + ridge
@@ -32,7 +32,7 @@ def group_lasso(problem, tol):
         progress_bar=False,
     )
     if state.betas.shape[0] < STEPS:
-        raise RuntimeError("stopped before the last strength")
+        raise RuntimeError("stopped before the end of the path")
     W = state.betas[-1].toarray().reshape(X.shape[1], Y.shape[1]).T
     return W, np.asarray(state.intercepts)[-1]
 

@@ -8,7 +8,7 @@ from benchmarks.adapters._base import INNER_FOLDS, RIDGE_ALPHAS, Method, Solver
 from benchmarks.adapters.scikit_learn import multitask_kernel, primal, too_many_rows
 
 LIBRARY = "himalaya"
-MOST_ROWS = 3_000  # of three n x n kernels, decomposed again and again
+MOST_ROWS = 3_000  # of three n x n kernels, decomposed repeatedly
 
 
 def kernel_ridge(problem, tol):
@@ -18,7 +18,7 @@ def kernel_ridge(problem, tol):
 
 
 def wide_ridge(problem, tol):
-    # Its intercepts are free, as in scikit-learn.
+    # Intercepts are unpenalized, as in scikit-learn.
     model = Ridge(problem.alpha, fit_intercept=True).fit(problem.X, problem.Y)
     return np.asarray(model.coef_).T, np.asarray(model.intercept_)
 
@@ -38,7 +38,7 @@ WHY_NOT = {"separate ridge": "takes one X for all targets; a loop of it is that 
 
 
 def wide_search(kind):
-    """Return a method: the CV model of many targets, a strength for each."""
+    """Return a method: the CV model of many targets, one alpha for each."""
 
     def predict(fold):
         model = kind(alphas=RIDGE_ALPHAS, fit_intercept=True, cv=INNER_FOLDS)
@@ -48,14 +48,14 @@ def wide_search(kind):
 
 
 def kernels(X, tasks, X_other, tasks_other):
-    """Return the linear kernel, the same within tasks alone, and that of the tasks' levels."""
+    """Return the linear kernel, the same within tasks only, and that of the intercepts."""
     shared = X @ X_other.T
     same = (tasks[:, None] == tasks_other).astype(float)
     return np.stack([shared, shared * same, same])
 
 
 def banded(fold):
-    """Banded ridge, himalaya's way to weigh kernels: random search over weights and strength."""
+    """Fit a banded ridge by random search over kernel weights and alpha."""
     model = MultipleKernelRidgeCV(
         kernels="precomputed",
         solver="random_search",

@@ -1,4 +1,4 @@
-"""skmtl."""
+"""Solvers and methods of skmtl."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def mean_solver(model):
 
 
 def separate_solver(model):
-    """Return the solver of ridges of each task alone, with free intercepts."""
+    """Return the solver of separate models with unpenalized intercepts."""
 
     def solve(problem, tol):
         fitted = model(problem.alpha, task_column=0, tol=tol).fit(problem.long, problem.y)
@@ -55,7 +55,7 @@ def wide_ridge(problem, tol):
 
 
 def norms(problem, tol):
-    """Solve L21, with a ridge where the problem has one."""
+    """Solve L21, with the ridge of the problem if it has one."""
     penalty = L21(problem.alpha)
     if problem.alpha_ridge:
         penalty = penalty + Ridge(problem.alpha_ridge)
@@ -64,7 +64,7 @@ def norms(problem, tol):
 
 
 def evidence(problem, tol):
-    """Return the variances of largest restricted likelihood, over that of the noise."""
+    """Return the variances by restricted maximum likelihood, over the noise variance."""
     model = MeanRegularizedRegressor("auto", alpha_intercept="auto", task_column=0, tol=tol)
     model.fit(problem.long, problem.y)
     return ((1 / model.alpha_intercept_, 1 / model.alpha_),)
@@ -104,19 +104,19 @@ SOLVERS = (
 def probabilities(model, X, y):
     """Return the probabilities of class 1 in the shape of the target."""
     found = model.predict_proba(X)
-    if isinstance(found, list):  # the wide form: a table of classes for each task
+    if isinstance(found, list):  # the wide form: one array per task
         found = np.column_stack([each[:, -1] for each in found])
     return found if y.ndim == 2 else found[:, 1]
 
 
 def minus_log_loss(model, X, y):
-    """Score by the mean log loss, whatever the form."""
+    """Return minus the mean log loss, in either form."""
     p = np.clip(probabilities(model, X, y), 1e-6, 1 - 1e-6)
     return np.where(y == 1, np.log(p), np.log1p(-p)).mean()
 
 
 def predictions(model, fold):
-    """Fit and predict; probabilities of class 1 of a classifier."""
+    """Fit and predict; probabilities of class 1 for classifiers."""
     model.fit(fold.long, fold.y)
     if fold.classify:
         return probabilities(model, fold.long_test, fold.y)
@@ -124,7 +124,7 @@ def predictions(model, fold):
 
 
 def automatic(fold):
-    """Strengths by restricted likelihood, or its Laplace approximation."""
+    """Estimate alpha by restricted likelihood, or by its Laplace approximation."""
     kind = MeanRegularizedClassifier if fold.classify else MeanRegularizedRegressor
     column = None if fold.form == "wide" else 0
     return predictions(kind("auto", alpha_intercept="auto", task_column=column), fold)
@@ -135,8 +135,8 @@ def searched(
 ):
     """Return a method: `RegularizationPathCV` on the inner folds.
 
-    Ridges of the squared loss leave out one row at a time instead, as is the default there; it
-    needs two rows of every task. With more features than rows a center needs a strength, too.
+    Ridges with squared loss use leave-one-out instead, the default, if every task has two rows.
+    With more features than rows, ``alpha_shared`` is searched, too.
     """
 
     def predict(fold):
@@ -166,7 +166,7 @@ def searched(
 
 
 def norm(name):
-    """Return a method: a norm of `skmtl.penalties`, solved to what predictions need."""
+    """Return a method: a norm of `skmtl.penalties`, at a tolerance for predictions."""
     return searched(ADMMRegressor, ADMMClassifier, alphas=N_NORM_ALPHAS, penalty=name, tol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""ptlasso: the pretrained lasso, one model for all whose fit the tasks' lassos start from."""
+"""ptlasso: the pretrained lasso, a pooled model followed by one lasso per task."""
 
 import numpy as np
 from ptlasso import PretrainedLassoCV
@@ -10,7 +10,7 @@ NO_SOLVERS = "a lasso in two stages minimizes no objective of these"
 
 
 def tiny_groups(fold):
-    """Return why not: the lasso of a tiny group has an empty path, an IndexError at the end."""
+    """Return the reason if a group is tiny: its path is empty, which raises an IndexError."""
     counts, what = np.bincount(fold.tasks, minlength=fold.n_tasks), "a single training row"
     if fold.classify:
         ones = np.bincount(fold.tasks, fold.y, minlength=fold.n_tasks)
@@ -20,7 +20,7 @@ def tiny_groups(fold):
 
 
 def pretrained(fold):
-    """Search over the share of pretraining and the strengths on the inner folds."""
+    """Search over the share of pretraining and alpha on the inner folds."""
     number = np.empty(len(fold.X), dtype=int)
     for k, (_, test) in enumerate(fold.folds):
         number[test] = k

@@ -1,4 +1,4 @@
-"""scikit-learn as a solver: loops, augmented features, kernels and its multi-task models."""
+"""Solvers of scikit-learn: loops, augmented features, kernels and its multi-task models."""
 
 import numpy as np
 from sklearn.kernel_ridge import KernelRidge
@@ -17,8 +17,8 @@ __all__ = ["METHODS", "SOLVERS"]
 
 TOLS = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10)
 EXACT = (1e-8,)
-MOST_ROWS = 10_000  # of an n x n kernel
-MOST_COLUMNS = 5_000  # of a dense system
+MOST_ROWS = 10_000  # limit for an n x n kernel
+MOST_COLUMNS = 5_000  # limit for a dense system
 
 
 def ridge_loop(X, y, groups, alpha):
@@ -54,10 +54,7 @@ def logistic_augmented(X, tasks, y, n_tasks, alpha, alpha_shared, solver="lbfgs"
 
 
 def multitask_kernel(problem):
-    """Return the kernel of the mean-regularized model.
-
-    That is x . x' (1 / alpha_shared + [t = t'] / alpha).
-    """
+    """Return the mean-regularized kernel x . x' (1 / alpha_shared + [t = t'] / alpha)."""
     same = problem.tasks[:, None] == problem.tasks
     kernel = problem.X @ problem.X.T
     kernel *= 1 / problem.alpha_shared + same / problem.alpha
@@ -65,7 +62,7 @@ def multitask_kernel(problem):
 
 
 def primal(problem, dual):
-    """Return W (T, d) of the dual coefficients of `multitask_kernel`."""
+    """Return W (T, d) from the dual coefficients of `multitask_kernel`."""
     weighted = dual[:, None] * problem.X
     own = np.zeros((problem.n_tasks, problem.X.shape[1]))
     np.add.at(own, problem.tasks, weighted)

@@ -12,7 +12,7 @@ from benchmarks.adapters._augment import augmented, one_hot, own_columns, split_
 from benchmarks.adapters._base import N_NORM_ALPHAS, Method, Solver
 
 LIBRARY = "skglm"
-MOST_ENTRIES = 2e7  # of dense augmented features
+MOST_ENTRIES = 2e7  # limit for dense augmented features
 
 
 def lasso(problem, tol):
@@ -22,7 +22,7 @@ def lasso(problem, tol):
 
 
 def logistic(problem, tol):
-    """Solve a ridge on augmented features by L-BFGS, which fits no intercepts."""
+    """Solve a ridge on augmented features by L-BFGS, without intercepts."""
     strengths, d = (problem.alpha, problem.alpha_shared), problem.X.shape[1]
     Z = sparse.csc_matrix(augmented(problem.X, problem.tasks, problem.n_tasks, *strengths))
     y = np.where(problem.y, 1.0, -1.0)
@@ -50,7 +50,7 @@ def grid(largest):
 
 
 def wide_lasso(fold):
-    """A search over strengths on the inner folds."""
+    """Search over alpha on the inner folds."""
     centered = fold.y - fold.y.mean(axis=0)
     largest = np.linalg.norm(fold.X.T @ centered, axis=1).max() / len(fold.X)
     search = GridSearchCV(
@@ -60,7 +60,7 @@ def wide_lasso(fold):
 
 
 def group_lasso(fold):
-    """L21 in the long form: a feature's columns of all tasks are a group; levels are free."""
+    """Fit L21 in the long form: one group per feature, unpenalized intercepts."""
     T, d = fold.n_tasks, fold.X.shape[1]
 
     def features(X, tasks):
@@ -103,7 +103,7 @@ METHODS = (
 
 
 def warm_up():
-    """Compile all that is timed."""
+    """Compile the timed functions."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((40, 4)), rng.standard_normal(40)
     MultiTaskLasso(0.1).fit(X, rng.standard_normal((40, 3)))

@@ -1,6 +1,6 @@
-"""scikit-lego: a model of all rows and one per task, their predictions averaged.
+"""scikit-lego: averages of the predictions of a pooled model and of one model per task.
 
-``GroupedPredictor`` with shrinkage averages the same two models, and is left out.
+``GroupedPredictor`` with shrinkage averages the same models, and is left out.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ LIBRARY = "scikit-lego"
 SOLVERS = ()
 NO_SOLVERS = "averages of predictions minimize no objective of these"
 ALPHAS = (1e0, 1e2)
-SHARES = (0.1, 0.5, 0.9)  # of the parent in a prediction
+SHARES = (0.1, 0.5, 0.9)  # weights of the parent in a prediction
 
 
 class TolerantLogistic(ClassifierMixin, BaseEstimator):
-    """A LogisticRegression that takes groups of a single class, as small ones are."""
+    """A LogisticRegression that supports groups with a single class."""
 
     def __init__(self, C=1.0):
         self.C = C
@@ -41,12 +41,12 @@ class TolerantLogistic(ClassifierMixin, BaseEstimator):
 
 
 def frame(X, tasks):
-    """Return the rows as scikit-lego takes them."""
+    """Return the rows in the input format of scikit-lego."""
     return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])]).assign(task=tasks)
 
 
 def searched(kind):
-    """Return a method: a search over the strength of the models and the share of the parent."""
+    """Return a method: a search over alpha and the weight of the parent."""
 
     def predict(fold):
         if fold.classify:

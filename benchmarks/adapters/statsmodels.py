@@ -1,4 +1,4 @@
-"""statsmodels: mixed models by restricted likelihood, and Bayesian ones of classes."""
+"""statsmodels: mixed models by restricted likelihood, and Bayesian ones for classification."""
 
 import numpy as np
 from scipy import sparse
@@ -17,14 +17,14 @@ def centered(problem):
 
 
 def several_slopes(problem):
-    """Return why the model cannot be stated: ours has one variance for all slopes."""
+    """Return the reason if there are several slopes: ours has one variance for all."""
     if problem.X.shape[1] > 1:
         return "one variance for the slopes of several features cannot be asked of MixedLM"
     return None
 
 
 def restricted(problem, tol):
-    """Fit independent random intercepts and slopes; return their variances over the noise's."""
+    """Fit independent random intercepts and slopes; return variances over the noise variance."""
     Z = centered(problem)
     k = Z.shape[1]
     free = MixedLMParams.from_components(fe_params=np.ones(k), cov_re=np.eye(k))
@@ -56,9 +56,9 @@ def varying(fold):
 
 
 def mixed(fold):
-    """REML with random intercepts and slopes of the features that vary in tasks.
+    """Fit by REML, with random intercepts and slopes of the features that vary within tasks.
 
-    Their covariance is free where they are at most 4, and diagonal where they are more.
+    Their covariance is full for at most 4 features, otherwise diagonal.
     """
     columns = varying(fold)
 
@@ -82,7 +82,7 @@ def mixed(fold):
 
 
 def bayesian(fold):
-    """Variational Bayes with random intercepts, and slopes as above, one variance for each."""
+    """Fit by variational Bayes, with random intercepts and slopes as above, one variance each."""
     columns, T = varying(fold), fold.n_tasks
 
     def design(X, tasks):
