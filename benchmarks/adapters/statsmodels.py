@@ -19,7 +19,7 @@ def centered(problem):
 def several_slopes(problem):
     """Return the reason if there are several slopes: ours has one variance for all."""
     if problem.X.shape[1] > 1:
-        return "one variance for the slopes of several features cannot be asked of MixedLM"
+        return "MixedLM does not support one variance for the slopes of several features"
     return None
 
 

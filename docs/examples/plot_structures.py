@@ -121,8 +121,8 @@ for name, (truth, W) in zip(matching, truths.items(), strict=True):
     found.append((truth, W, name, chosen.best_estimator_, strong(chosen, X, y)))
 
 # %%
-# What they have found: above, the truth; below, the matching model at both strengths. Lines part
-# clusters, triangles point at features that are selected and at tasks that are outliers.
+# The estimated structures: on top the truth, below it the matching model with the best alpha and a
+# larger one. Lines separate clusters, triangles mark selected features and outlier tasks.
 
 
 def describe(structure):
