@@ -1,8 +1,10 @@
 """The parts below the solvers, each against numpy: problem, penalty, linear algebra, kernels."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -83,6 +85,20 @@ def test_optimality_knows_no_units(factor):
         residuals.append(problem.evaluate(Coefficients(V, q, w, c)).optimality)
     assert residuals[0] > 0.01
     assert_allclose(*residuals, rtol=1e-9)
+
+
+def test_data_do_not_refer_to_themselves():
+    """X is freed with the fit, not when the garbage collector runs."""
+    data = make_problem().data
+    assert data.rotated is data
+    reference, was_enabled = weakref.ref(data), gc.isenabled()
+    gc.disable()
+    try:
+        del data
+        assert reference() is None
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 # Linear algebra ---------------------------------------------------------------------------------

@@ -111,11 +111,15 @@ class TaskData(ABC):
         """Orthonormal basis (d, r) of the row space of X where n < d, else None."""
         return row_space(self.X) if self.n_rows < self.n_features else None
 
-    @cached_property
+    @property
     def rotated(self):
         """The same data in the coordinates of ``row_basis``; itself where that is None."""
-        basis = self.row_basis
-        return self if basis is None else self._like(X=self.X @ basis, row_basis=None)
+        # Cached, the data would refer to themselves, and X be freed only by the garbage collector.
+        return self if self.row_basis is None else self._in_row_space
+
+    @cached_property
+    def _in_row_space(self):
+        return self._like(X=self.X @ self.row_basis, row_basis=None)
 
     @property
     def largest(self):
@@ -164,7 +168,7 @@ class TaskData(ABC):
     def _like(self, **parts):
         """Return a copy with other parts and without cached results."""
         other = object.__new__(type(self))
-        computed = {"square_norms", "totals", "rotated", "_base", "_only"}
+        computed = {"square_norms", "totals", "_in_row_space", "_base", "_only"}
         other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in computed} | parts
         return other
 
