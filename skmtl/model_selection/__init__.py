@@ -1,4 +1,4 @@
-"""Cross-validation that knows about tasks."""
+"""Cross-validation for multi-task data."""
 
 from skmtl.model_selection._path import RegularizationPathCV
 from skmtl.model_selection._split import TaskKFold

@@ -1,4 +1,4 @@
-"""What a search does with the estimator it has chosen."""
+"""Methods that a search delegates to the refitted best estimator."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from skmtl._typing import Array
 
 
 def _delegated(name):
-    """Make a method available where the estimator has it."""
+    """Make a method available if the estimator has it and ``refit`` is set."""
 
     def check(search):
         if not search.refit:
@@ -30,13 +30,13 @@ def _unavailable(name):
 
 
 class BestEstimatorMixin:
-    """Predictions and scores by ``best_estimator_``, where ``refit`` made one."""
+    """Delegate predictions and scores to ``best_estimator_``; requires ``refit``."""
 
     refit: bool
     scoring: Any
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the score of the best estimator, by ``scoring``.
+        """Return the score of the best estimator under ``scoring``.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class BestEstimatorMixin:
 
     @property
     def classes_(self) -> Array:
-        """Class labels of the best estimator, of a classifier."""
+        """Class labels of the best estimator (classifiers only)."""
         return self._best().classes_
 
     def _best(self):

@@ -1,4 +1,4 @@
-"""Values of alpha to try, from the data."""
+"""Grids of alpha, given or computed from the data."""
 
 from numbers import Integral
 
@@ -10,11 +10,11 @@ from skmtl.fitting import pose
 from skmtl.linear_model import ADMMClassifier, ADMMRegressor, alpha_max, spec_of
 
 _BELOW_MAX = 1e-3
-_CURVATURES = 1e-4, 1e3  # of a feature in a task, the least and the largest alpha
+_CURVATURES = 1e-4, 1e3  # smallest and largest alpha over the mean curvature
 
 
 def alpha_grid(alphas, estimator, X, y, sample_weight):
-    """Return the values of alpha, (n_alphas,): those given, or as many as asked for."""
+    """Return the values of alpha, (n_alphas,): as given, or a grid of that size."""
     whole = isinstance(alphas, Integral) and not isinstance(alphas, bool)
     if not whole:
         try:
@@ -23,7 +23,7 @@ def alpha_grid(alphas, estimator, X, y, sample_weight):
             values = np.empty(0)
         if values.ndim != 1 or not len(values) or not (values >= 0).all():
             raise ValueError(
-                "alphas must be how many to try, or a 1-D array of at least one number in "
+                "alphas must be the size of the grid, or a 1-D array of at least one number in "
                 f"[0, inf], got {alphas!r}."
             )
         return values
@@ -32,7 +32,7 @@ def alpha_grid(alphas, estimator, X, y, sample_weight):
     if isinstance(estimator, ADMMRegressor | ADMMClassifier):
         try:
             top = alpha_max(estimator, X, y, sample_weight)
-        except ValueError:  # no norm, or several
+        except ValueError:  # alpha_max requires exactly one norm
             pass
         else:
             return _between(_BELOW_MAX * top, top, alphas)
@@ -41,12 +41,12 @@ def alpha_grid(alphas, estimator, X, y, sample_weight):
 
 
 def _between(low, high, n):
-    """Return n numbers at equal ratios, a single one in the middle."""
+    """Return n geometrically spaced numbers; for n = 1 the geometric mean."""
     return np.geomspace(low, high, n) if n > 1 else np.array([np.sqrt(low * high)])
 
 
 def _curvature(estimator, X, y, sample_weight):
-    """Return the mean curvature of the loss in a feature of a task."""
+    """Return the mean over tasks and features of the bound on the diagonal of the Hessian."""
     model = clone(estimator)
     rows = read_rows(model, X, y, sample_weight, reset=True)
     problem = pose(spec_of(model), rows).problem

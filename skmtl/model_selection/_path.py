@@ -1,4 +1,4 @@
-"""The choice of penalty weights by cross-validation."""
+"""Selection of penalty weights by cross-validation."""
 
 import time
 from collections.abc import Mapping
@@ -31,65 +31,64 @@ _N_SPLITS = 5
 class RegularizationPathCV(
     BestEstimatorMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
-    """Choose alpha and other penalty weights by cross-validation: fast, and as GridSearchCV would.
+    """Choose alpha and other penalty weights by cross-validation.
 
-    What the fits of a search have in common is computed once. With a squared loss and tasks tied
-    to a center (`PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor`), the rows are
-    read once, training sets are sums of moments, and one factorization serves all alpha; leaving
-    out every single row costs about as much. Other models go from the strongest coupling to the
-    weakest, each fit from the solution before.
+    The choice is that of ``GridSearchCV``; computations common to the fits are done once.
+    `PooledRegressor`, `SharedL2Regressor` and `MeanRegularizedRegressor` add up moments to form
+    training sets and use one factorization for all alphas; leave-one-out, in closed form, costs
+    about as much. Other models are fitted from the largest alpha to the smallest, warm-started.
 
     Parameters
     ----------
     estimator : estimator
-        Any of the package. In a ``Pipeline``, put the search last.
+        Any estimator of `skmtl.linear_model`. In a ``Pipeline``, make the search the last step.
     alphas : int or array-like of shape (n_alphas,), default=50
-        Values of alpha, or how many to take from the data: from the ``alpha_max`` of a norm down
-        to a thousandth of it; else from a ten-thousandth of the mean curvature of the data in a
-        feature of a task to a thousand times it.
+        Values of alpha (regularization strength), or the size of a grid computed from the data:
+        from ``alpha_max`` down to 1e-3 of it for a penalty with one norm; otherwise from 1e-4 to
+        1e3 times the mean curvature of the loss per task and feature.
     param_grid : dict of str to array-like, default=None
-        Other penalty weights to choose on a grid, such as ``{"alpha_intercept": [1, 10, 100]}`` or
-        ``{"penalty__alpha": ...}``: names that begin with "alpha", behind any ``__``.
+        Grids of other penalty weights, such as ``{"alpha_intercept": [1, 10, 100]}`` or
+        ``{"penalty__alpha": ...}``: parameters whose name, after any ``__``, begins with "alpha".
     cv : None, int, splitter or iterable, default=None
-        None leaves out one row at a time where there is a formula, and is 5 folds elsewhere: other
-        models than the three above, an alpha of 0, adaptive weights, a wide form with NaN or task
-        weights, a row that is all there is to tell of its task. An int is the number of folds, of
-        `TaskKFold` where the estimator has a ``task_column``. Or a splitter of scikit-learn, or
-        pairs of index arrays.
+        None: leave-one-out where a closed form exists, else 5 folds. There is none for models
+        other than the three above, an alpha of 0, adaptive task weights, a wide form with NaN or
+        task weights, and a task or coefficient that is not identified without one of the rows.
+        An int is the number of folds, of `TaskKFold` if the estimator has a ``task_column``.
+        Otherwise a scikit-learn splitter or pairs of index arrays.
     scoring : str, callable or None, default=None
-        As in scikit-learn. None: the ``score`` of the estimator; of regressors with ``cv=None``
-        minus the mean squared error. In the wide form R2 and the mean squared error are taken over
-        what was observed.
+        As in scikit-learn. None: the ``score`` of the estimator; for regressors with ``cv=None``
+        minus the mean squared error. In the wide form R2 and the mean squared error are computed
+        over the observed targets.
     one_standard_error : bool, default=False
-        Whether to choose the largest alpha whose mean score is within one standard error of the
-        best, given the other penalty weights of the best, rather than the best.
+        Whether to choose, instead of the best alpha, the largest one whose mean score is within
+        one standard error of the best, with the other parameters of the best candidate.
     refit : bool, default=True
-        Whether to fit the estimator with the choice on all rows.
+        Whether to refit the estimator with ``best_params_`` on all rows.
 
     Attributes
     ----------
     best_params_ : dict
-        The choice.
+        Chosen parameters.
     best_score_ : float
-        Its mean score.
+        Mean score of ``best_params_``.
     best_index_ : int
-        Its place in ``cv_results_``.
+        Index of ``best_params_`` in ``cv_results_``.
     best_estimator_ : estimator
-        Fitted to all rows, if ``refit``.
+        Fitted to all rows; present if ``refit``.
     cv_results_ : dict of ndarray
-        With the names of ``GridSearchCV``; leave-one-out has no columns of splits, and
-        ``std_test_score`` is then that of the rows' squared errors, where these are the score.
+        Keys as in ``GridSearchCV``. Leave-one-out has no columns of splits; its
+        ``std_test_score`` is the standard deviation of the squared errors of the rows.
     task_scores_ : ndarray of shape (n_candidates, n_splits, n_tasks)
         Minus the mean squared error, or log loss, of each task on the test rows of each split;
-        NaN where it has none. Leave-one-out is one split.
+        NaN where a task has no test rows. Leave-one-out counts as one split.
     alphas_ : ndarray of shape (n_alphas,)
-        The values tried.
+        Values of alpha.
     n_splits_ : int
-        Number of splits; with leave-one-out that of rows.
+        Number of splits; with leave-one-out the number of rows.
     scorer_ : callable or str
-        What scored.
+        The scorer, or the name of a score that is computed without one.
     refit_time_ : float
-        Seconds of the last fit.
+        Seconds of the refit; present if ``refit``.
 
     See Also
     --------
@@ -97,10 +96,10 @@ class RegularizationPathCV(
 
     Notes
     -----
-    Leave-one-out takes two things from all rows, whichever is left out: the mean of the features,
-    where levels are measured, and the weights of ``task_weight="balanced"``. Refits without a row
-    would move them by about 1/n, and with them the scores where ``alpha_intercept`` is positive
-    and slopes differ between tasks, or tasks are balanced. Elsewhere it is the same to rounding.
+    Leave-one-out keeps two quantities of all rows: the mean of the features, at which the centered
+    intercepts are defined, and the weights of ``task_weight="balanced"``. Refits without a row
+    change them by about 1/n, and thus the scores where ``alpha_intercept`` is positive and slopes
+    differ between tasks, or tasks are balanced. Otherwise it equals refits to rounding.
 
     References
     ----------
@@ -146,7 +145,7 @@ class RegularizationPathCV(
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Score all penalty weights and choose.
+        """Score all candidates and choose one.
 
         Parameters
         ----------
@@ -158,7 +157,7 @@ class RegularizationPathCV(
             Weight of each row in the fits and, as in ``GridSearchCV`` since scikit-learn 1.7, in
             the scores.
         groups : array-like of shape (n_samples,), default=None
-            Handed to the splitter.
+            Passed to the splitter.
 
         Returns
         -------
@@ -194,7 +193,7 @@ class RegularizationPathCV(
         return self
 
     def _read_target(self, y):
-        """Return the target as an array; what it holds is for the estimator to check."""
+        """Return the target as an array; the estimator validates its values."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -209,10 +208,10 @@ class RegularizationPathCV(
         return y
 
     def _leave_one_out(self, candidates, X, y, weight, progress):
-        """Return the ``Scores``, of one split, and the spread of the rows' squared errors, (C,).
+        """Return the ``Scores`` of one split and the std of the squared errors of rows, (C,).
 
-        None where there is no formula for the models, or a row is all there is to tell of its task
-        or of a coefficient.
+        None where there is no closed form for the models, or a task or coefficient is not
+        identified without one of the rows.
         """
         # Rows of weight zero count as absent.
         if weight is not None and weight.shape == y.shape[:1] and np.count_nonzero(weight) > 0:
@@ -235,8 +234,8 @@ class RegularizationPathCV(
         splits = [(place[train], place[test]) for train, test in splits]
         if not splits or not all(len(train) and len(test) for train, test in splits):
             raise ValueError(
-                "cv must make splits with rows to train on and rows to test, got "
-                f"{len(splits)} splits, of which none or not all are so."
+                "cv must yield at least one split, each with training and test rows; got "
+                f"{len(splits)} splits, at least one of them without, or none at all."
             )
         part = progress.part("search", len(splits))
         self.n_splits_, self.scorer_ = len(splits), scorer_of(self.estimator, self._scoring())
@@ -251,13 +250,13 @@ class RegularizationPathCV(
         return scores
 
     def _scoring(self):
-        """Return the scoring; the choice of a default for ``cv`` brings one of its own."""
+        """Return the scoring; for regressors its default depends on ``cv``."""
         if self.scoring is None and self.cv is None and is_regressor(self.estimator):
             return "neg_mean_squared_error"
         return self.scoring
 
     def _splitter(self, y):
-        """Return the splitter that ``cv`` means."""
+        """Return the splitter specified by ``cv``."""
         column = self.estimator.task_column
         cv = _N_SPLITS if self.cv is None else self.cv
         if isinstance(cv, Integral) and column is not None:
@@ -265,7 +264,7 @@ class RegularizationPathCV(
         return check_cv(cv, y, classifier=is_classifier(self.estimator))
 
     def _choose(self, candidates):
-        """Keep the best candidate, or the simplest that is about as good."""
+        """Set ``best_*`` by the best score or by the one-standard-error rule."""
         table = self.cv_results_
         best = int(table["rank_test_score"].argmin())
         if self.one_standard_error:
@@ -277,7 +276,7 @@ class RegularizationPathCV(
         self.best_score_ = float(table["mean_test_score"][best])
 
     def _check_parameters(self):
-        """Refuse parameters that no data could make right."""
+        """Validate the parameters that do not depend on data."""
         if not isinstance(self.estimator, LinearMultiTaskModel):
             raise TypeError(
                 "RegularizationPathCV takes an estimator of skmtl.linear_model, got "
@@ -292,7 +291,7 @@ class RegularizationPathCV(
             if name not in known or not name.rpartition("__")[2].startswith("alpha"):
                 named = [n for n in sorted(known) if n.rpartition("__")[2].startswith("alpha")]
                 raise ValueError(
-                    f"param_grid has {name!r}, and the penalty weights of "
+                    f"param_grid has {name!r}, but the penalty weights of "
                     f"{type(self.estimator).__name__} are {named}. For other parameters use "
                     "GridSearchCV."
                 )
@@ -313,10 +312,10 @@ class RegularizationPathCV(
 
 
 class _Rows:
-    """X, of which index arrays take rows whatever it is."""
+    """Select rows of X, of any type, by an index array."""
 
     def __init__(self, X):
-        if sparse.issparse(X):  # for the estimator to refuse
+        if sparse.issparse(X):  # the estimator raises the error
             X = X.tocsr()
         self._X = X if hasattr(X, "shape") else np.asarray(X)
 

@@ -1,4 +1,4 @@
-"""What a search shows of its scores."""
+"""Tables of scores and the one-standard-error rule."""
 
 from numbers import Real
 
@@ -7,14 +7,14 @@ from scipy.stats import rankdata
 
 
 def results_table(candidates, scores, spread=None):
-    """Return a dict with the names and orders of `GridSearchCV.cv_results_`.
+    """Return a dict with the keys of `GridSearchCV.cv_results_`, in its order.
 
     Parameters
     ----------
     candidates : list of dict
     scores : Scores
     spread : ndarray of shape (C,) or None
-        What to give as ``std_test_score`` of a single split, which has no column then.
+        ``std_test_score`` of leave-one-out; the single split then has no column.
     """
     table = {}
     for kind in ("fit", "score"):
@@ -41,9 +41,9 @@ def results_table(candidates, scores, spread=None):
 
 
 def one_standard_error(candidates, mean, best, error):
-    """Return the candidate of largest alpha within ``error`` of the best one's mean score.
+    """Return the index of the largest alpha with a mean score within ``error`` of the best.
 
-    The other strengths are those of the best.
+    Its other parameters are those of the best candidate.
     """
     others = {name: value for name, value in candidates[best].items() if name != "alpha"}
     near = [

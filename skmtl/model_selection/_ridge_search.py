@@ -1,4 +1,4 @@
-"""Scores over strengths where the loss is squared and the coupling a ridge to a center."""
+"""Scores of candidates with a squared loss and a quadratic penalty around a center."""
 
 import time
 from itertools import groupby
@@ -22,13 +22,13 @@ from skmtl.model_selection._moments import long_moments, wide_moments
 from skmtl.model_selection._scoring import Scores, many_scores, take
 from skmtl.model_selection._spectral_path import CenterSystems, SpectralPath
 
-_CHUNK = 2**23  # numbers in the coefficients, or predictions, of candidates that go together
-_SCALES = 1e4  # ratio of the spreads of columns, at most, where there are more than rows
-_ROOM = 2**27  # numbers in the moments of all parts, at most
+_CHUNK = 2**23  # numbers in the coefficients, or predictions, of a chunk of candidates
+_SCALES = 1e4  # largest ratio of the ranges of columns for the use of a row space
+_ROOM = 2**27  # most numbers in the moments of all parts
 
 
 class _Strengths(NamedTuple):
-    """Those of one candidate; alpha is that of all tasks."""
+    """Penalty weights of one candidate; alpha is the same for all tasks."""
 
     alpha: float
     alpha_shared: float
@@ -36,7 +36,7 @@ class _Strengths(NamedTuple):
 
 
 class RidgeSearch:
-    """The fits of all candidates on parts of the rows, which are read once.
+    """Fit and score all candidates on subsets of the rows, which are read once.
 
     Parameters
     ----------
@@ -49,20 +49,20 @@ class RidgeSearch:
         self._rows, self._strengths, self._wide = rows, strengths, rows.codes is None
         self._fixed_level = not estimator.fit_intercept
         self._task_weight = estimator.task_weight
-        # Features are counted from their means, targets from one number for all tasks, as models
-        # do: levels are drawn together.
+        # As in the models, features are centered, and targets are shifted by one number for all
+        # tasks: the penalty depends on the differences of centered intercepts.
         origin = rows.X.mean(axis=0) if estimator.fit_intercept else 0.0
         self._offset = rows.y.mean() if estimator.fit_intercept else 0.0
         self._X, self._y = rows.X - origin, rows.y - self._offset
-        if len(self._X) < self._X.shape[1]:  # coefficients stay in the space that the rows span
-            if estimator.fit_intercept:  # what a mean far from zero has left
+        if len(self._X) < self._X.shape[1]:  # coefficients lie in the row space
+            if estimator.fit_intercept:  # rounding errors of a large mean
                 self._X -= self._X.mean(axis=0)
             with blas_threads_for(rows.work):
                 self._X = self._X @ row_space(self._X)
 
     @classmethod
     def of(cls, estimator, candidates, X, y, sample_weight):
-        """Return the search, or None where the fits are not of this kind."""
+        """Return the search, or None if it does not support the fits of the candidates."""
         kinds = PooledRegressor, SharedL2Regressor, MeanRegularizedRegressor
         if not isinstance(estimator, kinds) or adaptive_weights(estimator.task_weight):
             return None
@@ -77,7 +77,7 @@ class RidgeSearch:
             return None
         strengths = []
         for candidate in candidates:
-            for name, value in candidate.items():  # set_params takes its time
+            for name, value in candidate.items():  # set_params is slow
                 setattr(model, name, value)
             if isinstance(getattr(model, "alpha_intercept", None), str):
                 return None
@@ -94,11 +94,11 @@ class RidgeSearch:
 
     @property
     def work(self):
-        """Multiplications of the Grams of all rows."""
+        """Number of multiplications for the Gram matrices of all rows."""
         return self._rows.work
 
     def covers(self, splits):
-        """Return whether each split trains on rows once, and on rows of every task it tests."""
+        """Return whether each split trains on distinct rows, with rows of every task it tests."""
         if any(np.bincount(train).max() > 1 for train, _ in splits):
             return False
         codes, n_tasks = self._rows.codes, len(self._rows.tasks)
@@ -110,7 +110,7 @@ class RidgeSearch:
     def scores(self, splits, scorer, X, y, weight, progress):
         """Return the ``Scores`` of all candidates on the splits, pairs of index arrays.
 
-        X, a function of an index array, y and ``weight``, (n,) or None, are what scorers get.
+        X, a function of an index array, y and ``weight``, (n,) or None, are passed to scorers.
         """
         scores, training = self._empty(len(splits)), self._training(splits)
 
@@ -131,7 +131,7 @@ class RidgeSearch:
                 scores.score_time[candidates, number] = (scored - fitted) / len(candidates)
                 began = scored
 
-        if progress.watched or not isinstance(scorer, str):  # strangers to threads
+        if progress.watched or not isinstance(scorer, str):  # user code may not be thread-safe
             for number in range(len(splits)):
                 part = progress.part("split")
                 score(number)
@@ -146,9 +146,10 @@ class RidgeSearch:
         return Scores.empty(len(self._strengths), n_splits, len(self._rows.tasks))
 
     def leave_one_out(self, scorer, X, y, weight):
-        """Return the ``Scores``, of one split, and the spread of the rows' squared errors, (C,).
+        """Return the ``Scores`` of one split and the std of the squared errors of rows, (C,).
 
-        None where nothing is left to predict a row with. X, y and ``weight`` are as in `scores`.
+        None where a prediction is not identified without its row. X, y and ``weight`` are as in
+        `scores`.
         """
         began, rows = time.perf_counter(), self._rows
         residuals = self._left_out()
@@ -173,7 +174,7 @@ class RidgeSearch:
         return scores, np.sqrt(np.average(np.square(errors, out=errors), axis=0, weights=weight))
 
     def _left_out(self):
-        """Return the residuals of all rows in the fits without them, (n, C) or (n, T, C)."""
+        """Return the leave-one-out residuals of all rows, (n, C) or (n, T, C)."""
         rows, n = self._rows, len(self._rows.X)
         whole = self._moments(np.zeros(n, dtype=np.intp), 1).of([0])
         moments, center, _ = self._weighted(whole)
@@ -210,9 +211,8 @@ class RidgeSearch:
     def _training(self, splits):
         """Return a function from the number of a split to the moments of its training rows.
 
-        Rows that train together in all splits are one part: the moments of k folds are those of
-        their parts, and the data are read once. Where there are too many parts, each split is
-        read by itself.
+        Rows that are in the same training sets form one part; the moments of a training set are
+        sums over parts, computed in one pass. With too many parts, each split has its own pass.
         """
         n, (B, d) = len(self._rows.X), (len(self._rows.tasks), self._X.shape[1])
         member = np.zeros((n, len(splits)), dtype=bool)
@@ -229,7 +229,7 @@ class RidgeSearch:
         return lambda number: moments.of(np.flatnonzero(patterns[:, number]))
 
     def _factor(self, totals):
-        """Return the task weights a_t of tasks with these sums of sample weights, (T,)."""
+        """Return the task weights a_t, (T,), given the sums of sample weights of the tasks."""
         if is_balanced(self._task_weight):
             present = totals > 0
             mean = totals[present].mean()
@@ -237,10 +237,10 @@ class RidgeSearch:
         return read_task_weights(self._task_weight, self._rows.tasks)
 
     def _weighted(self, moments):
-        """Return the moments with task weights, where levels are measured, and which blocks."""
+        """Return the weighted moments, the mean of the features and a mask of trained tasks."""
         if not self._wide:
             moments = moments.scaled(self._factor(moments.total))
-        trained = moments.total > 0  # the others have no rows
+        trained = moments.total > 0  # the other tasks have no rows
         moments = moments.take(trained)
         center = np.zeros(self._X.shape[1])
         if not self._fixed_level:
@@ -248,9 +248,9 @@ class RidgeSearch:
         return moments, center, trained
 
     def _paths(self, moments, center, room):
-        """Yield candidates that go together, an index array, with their path and systems.
+        """Yield chunks of candidates of one alpha_intercept: indices, path and center systems.
 
-        ``room`` is how many numbers a candidate takes.
+        ``room`` is how many numbers one candidate requires.
         """
         strengths = self._strengths
         order = sorted(range(len(strengths)), key=lambda c: strengths[c].alpha_intercept)
@@ -265,7 +265,7 @@ class RidgeSearch:
     def _predict(self, center, trained, W, intercept, test):
         """Return the predictions of some rows, (n, A) or (n, T, A), and mean squared errors (T, A).
 
-        W is (B, d, m, A), of the tasks that have rows to train on.
+        W is (B, d, m, A), for the tasks with training rows.
         """
         X, y, A = self._X[test] - center, self._y[test], W.shape[-1]
         weight = self._rows.weight[test]
@@ -290,7 +290,7 @@ class RidgeSearch:
 
 
 def _scales_differ(X):
-    """Return whether a basis of the rows would lose small columns behind large ones."""
+    """Return whether a basis of the row space would lose small columns to rounding."""
     spread = np.abs(X - X[0]).max(axis=0)
     spread = spread[spread > 0]
     return spread.size > 0 and spread.max() > _SCALES * spread.min()

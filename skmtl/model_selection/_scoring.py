@@ -1,4 +1,4 @@
-"""Scores of predictions that are known already."""
+"""Scores of precomputed predictions."""
 
 import inspect
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from skmtl.metrics import _TaskScorer
 
 
 class Scores(NamedTuple):
-    """What a search has found, for C candidates and S splits.
+    """Scores and times of C candidates on S splits.
 
     Attributes
     ----------
     test : ndarray of shape (C, S)
     tasks : ndarray of shape (C, S, T)
-        Mean loss of each task on the test rows, negative; NaN where it has none.
+        Minus the mean loss of each task on its test rows; NaN where it has none.
     fit_time, score_time : ndarray of shape (C, S), seconds
     """
 
@@ -30,13 +30,13 @@ class Scores(NamedTuple):
 
     @classmethod
     def empty(cls, n_candidates, n_splits, n_tasks):
-        """Return room for scores."""
+        """Return arrays of NaN."""
         shape = n_candidates, n_splits
         return cls(*(np.full((*shape, *rest), np.nan) for rest in ((), (n_tasks,), (), ())))
 
 
 class Predicted(RegressorMixin, BaseEstimator):
-    """A regressor that has predicted already, for scorers.
+    """Regressor that returns precomputed predictions, for scorers.
 
     Parameters
     ----------
@@ -51,40 +51,40 @@ class Predicted(RegressorMixin, BaseEstimator):
 
     def __getattr__(self, name):
         raise AttributeError(
-            f"The scoring asks for {name}, and leave-one-out has predictions only: pass a "
+            f"The scoring asks for {name}, but leave-one-out has predictions only. Pass a "
             "scorer of scikit-learn or skmtl.metrics, or set cv."
         )
 
     def predict(self, X):
-        """Return the values, whatever X is."""
+        """Return the values; X is ignored."""
         return self.values
 
 
 def scorer_of(estimator, scoring):
-    """Return a scorer, or the name of one that is computed here, from what is predicted once."""
+    """Return a scorer, or the name of a score that is computed here from predictions."""
     named = ["accuracy"] if is_classifier(estimator) else list(_AT_ONCE)
     if scoring is None:
-        scoring = named[0]  # what ``score`` of scikit-learn's estimators is
+        scoring = named[0]  # as ``score`` of scikit-learn's estimators
     if isinstance(scoring, str) and scoring in named:
         return scoring
     if not isinstance(scoring, str) and not callable(scoring):
         raise ValueError(
-            "scoring must be one score, a name or a callable: it is what the choice is made by. "
-            f"Got {scoring!r}. For several scores use GridSearchCV."
+            f"scoring must be the name of one score or a callable, got {scoring!r}. For several "
+            "scores use GridSearchCV."
         )
     return check_scoring(estimator, scoring=scoring)
 
 
 def reads_predictions(scorer):
-    """Return whether a scorer is known to ask an estimator for nothing but predictions."""
+    """Return whether a scorer is known to use only the predictions of an estimator."""
     return isinstance(scorer, str | _TaskScorer) or hasattr(scorer, "_score_func")
 
 
 def score_model(model, X, y, weight, scorer):
-    """Return the score of a fitted model, and its losses of the shape of y.
+    """Return the score of a fitted model, and its losses in the shape of y.
 
-    These are squared errors, or minus the log of the probability of what was observed. ``weight``
-    (n,) or None and ``scorer`` are as of `many_scores`.
+    Losses are squared errors, or minus the log-probability of the observed class. ``weight`` (n,)
+    or None and ``scorer`` are as in `many_scores`.
     """
     if is_classifier(model):
         right, losses = _classified(model, model.decision_function(X), y)
@@ -99,23 +99,23 @@ def score_model(model, X, y, weight, scorer):
 
 
 def _weights(scorer, weight):
-    """Return the keyword by which a scorer gets the weights, if there are any."""
+    """Return the sample weights as keyword arguments of a scorer, empty if there are none."""
     if weight is None:
         return {}
-    score = getattr(scorer, "_score_func", scorer)  # scorers of scikit-learn take all keywords
+    score = getattr(scorer, "_score_func", scorer)  # scikit-learn's scorers accept any keyword
     if "sample_weight" not in inspect.signature(score).parameters:
-        warn(f"The scoring {scorer!r} takes no sample_weight: it counts all rows alike.")
+        warn(f"The scoring {scorer!r} takes no sample_weight: all rows have equal weight in it.")
         return {}
     return {"sample_weight": weight}
 
 
 def _classified(model, z, y):
-    """Return whether each row is predicted right, and the losses, from the decision function."""
-    if y.ndim == 2:  # in the wide form y is 0 or 1, and a row counts as a whole
+    """Return whether each row is classified correctly, and the losses, given decisions z."""
+    if y.ndim == 2:  # wide form: y is 0 or 1, accuracy is of whole rows
         return ((z > 0) == y).all(axis=1), np.logaddexp(0.0, (1 - 2 * y) * z)
     classes = model.classes_
     place = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    known = classes[place] == y  # fit may lack a class
+    known = classes[place] == y  # a class may be absent from the training rows
     if z.ndim == 1:
         found, losses = (z > 0).astype(np.intp), np.logaddexp(0.0, (1 - 2 * place) * z)
     else:
@@ -124,17 +124,17 @@ def _classified(model, z, y):
 
 
 def take(weight, index):
-    """Return some of the weights (n,), or None where there are none."""
+    """Return the weights (n,) at an index array, or None if there are none."""
     return None if weight is None else weight[index]
 
 
 def many_scores(scorer, X, y, weight, predictions):
-    """Return the scores of many predictions of the same rows, (A,).
+    """Return the scores of A predictions of the same rows, (A,).
 
     Parameters
     ----------
     scorer : callable or str, as of `scorer_of`
-    X : the rows, in the form the estimator takes
+    X : dataframe or array-like, the rows as in ``fit``
     y : ndarray of shape (n,) or (n, T)
     weight : ndarray of shape (n,) or None
     predictions : ndarray of shape (n, A) or (n, T, A)
@@ -151,7 +151,7 @@ def many_scores(scorer, X, y, weight, predictions):
 
 
 def _mean_squares(y, weight, predictions):
-    """Return the mean squared error of each output, (A,) or (T, A), over what was observed."""
+    """Return the mean squared error of each output, (A,) or (T, A), over observed targets."""
     if y.ndim == 1 or not np.isnan(y).any():
         return np.average(np.square(y[..., None] - predictions), axis=0, weights=weight)
     seen = ~np.isnan(y) * (1.0 if weight is None else weight[:, None])
@@ -166,7 +166,7 @@ def _r2(y, weight, predictions):
         return _r2_of_observed(y, weight, predictions)
     mean = np.average(y, axis=0, weights=weight)
     variance = _mean_squares(y, weight, np.broadcast_to(mean, y.shape)[..., None])[..., 0]
-    if len(y) < 2 or not np.all(variance > 0):  # scikit-learn has rules for that
+    if len(y) < 2 or not np.all(variance > 0):  # as defined by scikit-learn
         columns = range(predictions.shape[-1])
         return np.array([r2_score(y, predictions[..., a], sample_weight=weight) for a in columns])
     r2 = 1.0 - _mean_squares(y, weight, predictions) / variance[..., None]
@@ -174,7 +174,7 @@ def _r2(y, weight, predictions):
 
 
 def _r2_of_observed(y, weight, predictions):
-    """Return the mean over outputs of R2 on their observed rows; scikit-learn takes no NaN."""
+    """Return the mean over outputs of R2 on their observed rows; r2_score rejects NaN."""
     scores = []
     for t, own in enumerate(~np.isnan(y.T)):
         if np.count_nonzero(own) > 1:

@@ -16,14 +16,12 @@ from skmtl.data import factorize, split_task_column
 class TaskKFold(BaseCrossValidator):
     """K-fold cross-validation that keeps every task in every training fold.
 
-    The rows are laid out task after task, and row number i of this line belongs to test fold
-    i mod ``n_splits``. So
+    Rows are sorted by task; row i in this order is in test fold i mod ``n_splits``. Therefore
 
-    - each row is in exactly one test fold, and the folds' sizes differ by one at most;
-    - so do the numbers of rows that a task has in the folds;
-    - a task with two rows or more is in every training fold. A task with a single row is absent
-      from the fold that tests it, whatever the splitter: let the model predict such rows with
-      ``handle_unknown="shared"``.
+    - each row is in exactly one test fold;
+    - the sizes of the folds differ by at most one, overall and within each task;
+    - a task with at least two rows is in every training fold. A task with a single row is absent
+      from the training fold when it is tested: use ``handle_unknown="shared"`` to predict it.
 
     Parameters
     ----------
@@ -31,18 +29,16 @@ class TaskKFold(BaseCrossValidator):
         Number of folds, at least 2.
     task_column : str or int
         Name or position (negative counts from the end) of the column of X that holds the task
-        labels. The wide form has every task in every row: use
-        :class:`~sklearn.model_selection.KFold` there.
+        labels. For the wide form use :class:`~sklearn.model_selection.KFold`.
     shuffle : bool, default=False
-        Deal the rows of each task, and the tasks, to the folds in random order. Without it the
-        splits are a function of X alone. Shuffle where the order of a task's rows has a period
-        that ``n_splits`` could meet.
+        Assign tasks, and rows within tasks, to folds in random order. Otherwise the splits are a
+        function of X alone. Shuffle if the order of rows within a task may be periodic.
     random_state : int, RandomState instance or None, default=None
-        Source of the random order; an int gives the same splits on every call.
+        Seed of the random order; an int gives the same splits on every call.
 
     See Also
     --------
-    sklearn.model_selection.LeaveOneGroupOut : For performance on tasks never seen before.
+    sklearn.model_selection.LeaveOneGroupOut : Estimate performance on new tasks.
 
     Examples
     --------
@@ -88,7 +84,7 @@ class TaskKFold(BaseCrossValidator):
         Returns
         -------
         int
-            The number of folds, as given.
+            ``n_splits``.
         """
         return self.n_splits
 
@@ -113,7 +109,7 @@ class TaskKFold(BaseCrossValidator):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
     def _folds(self, X):
-        """Return the number of the fold that tests each row, shape (n,)."""
+        """Return the number of the test fold of each row, shape (n,)."""
         labels, _ = split_task_column(X, self.task_column)
         n = len(labels)
         if n < self.n_splits:

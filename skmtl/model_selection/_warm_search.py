@@ -1,4 +1,4 @@
-"""Scores over strengths by fits that start from those before."""
+"""Scores of candidates by warm-started fits."""
 
 import time
 
@@ -11,12 +11,12 @@ from skmtl.fitting import pose, refit, solve
 from skmtl.linear_model import LinearMultiTaskModel, set_fit, spec_of
 from skmtl.model_selection._scoring import Scores, score_model, take
 
-_TOL = 1e-6  # of fits that are only to be scored
-_KNOTS = 3  # solutions that a start is extrapolated from
+_TOL = 1e-6  # smallest tolerance of fits on training folds
+_KNOTS = 3  # solutions used to extrapolate a start
 
 
 def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, progress):
-    """Return the ``Scores`` of all candidates, fitted from the strongest coupling to the weakest.
+    """Return the ``Scores`` of all candidates, fitted in the order of descending alpha.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, prog
     splits : list of pairs of index arrays
     scorer : callable or str, as of `scorer_of`
     X : callable
-        Takes an index array and returns these rows.
+        Maps an index array to the rows of X.
     y : ndarray of shape (n,) or (n, T)
     sample_weight : ndarray of shape (n,) or None
     progress : Progress
@@ -54,7 +54,7 @@ def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, prog
 
 
 def _fitted(estimator, candidates, X, y, sample_weight, progress):
-    """Yield the model fitted with each candidate: the same one, fitted again and again."""
+    """Yield the model fitted with each candidate; it is one object that is refitted."""
     last = path = None
     for candidate in candidates:
         if last != _others(candidate):
@@ -75,10 +75,10 @@ def _fitted(estimator, candidates, X, y, sample_weight, progress):
 
 
 class _Path:
-    """Fits of a model to the same rows, read once, with alpha as it is at each of them.
+    """Fits of a model to the same rows, read once, at its current alpha.
 
-    Solutions are smooth functions of log alpha where the penalty is: the start is extrapolated
-    from the last ones, and one Newton step is often enough.
+    With a quadratic penalty the solution is a smooth function of log alpha: starts are
+    extrapolated from the last solutions, and one Newton step is often enough.
     """
 
     def __init__(self, model, X, y, sample_weight):
@@ -88,7 +88,7 @@ class _Path:
 
     @staticmethod
     def takes(model):
-        """Return whether the data that the model makes of the rows do not depend on alpha."""
+        """Return whether the preprocessed data of the model are independent of alpha."""
         return (
             isinstance(model, LinearMultiTaskModel)
             and not adaptive_weights(model.task_weight)
@@ -96,7 +96,7 @@ class _Path:
         )
 
     def fit(self):
-        """Fit the model with the alpha of now."""
+        """Fit the model with its current alpha."""
         model, last = self._model, self._fit
         with blas_threads_for(self._rows.work):
             spec = spec_of(model)
@@ -111,7 +111,7 @@ class _Path:
             self._knots = [*others[1 - _KNOTS :], (at, self._fit.solution.coefficients)]
 
     def _start(self):
-        """Return the coefficients of the polynomial in log alpha through the last solutions."""
+        """Return coefficients extrapolated by a polynomial in log alpha, or the last ones."""
         if not self._knots or not 0 < self._model.alpha < np.inf:
             return self._fit.solution.coefficients
         x, parts = np.log(self._model.alpha), []
@@ -125,7 +125,7 @@ class _Path:
 
 
 def _others(candidate):
-    """Return the parameters other than alpha, as something to sort by."""
+    """Return the parameters other than alpha, as a sort key."""
     return [(name, repr(value)) for name, value in sorted(candidate.items()) if name != "alpha"]
 
 
