@@ -1,4 +1,4 @@
-"""Looking into fitted models: what sharing does for each task, and what the tasks share."""
+"""Inspection of fitted models: gains from sharing, degrees of freedom, task similarity."""
 
 from skmtl.inspection._degrees import effective_dof, pooling_factor
 from skmtl.inspection._display_path import RegularizationPathDisplay

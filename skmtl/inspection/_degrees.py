@@ -1,4 +1,4 @@
-"""How many coefficients each task spends its rows on, and how much it takes from the others."""
+"""Effective degrees of freedom and pooling factors of tasks."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,16 +14,16 @@ from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 def effective_dof(
     estimator: Estimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> Array:
-    """Return the effective degrees of freedom that a fitted model spends on each task.
+    """Return the effective degrees of freedom of each task in a fitted model.
 
-    Of a regressor, the trace of the part of the hat matrix that lies within the task::
+    For a regressor, the trace of the diagonal block of the hat matrix of the task::
 
         df_t = sum_i d yhat_i / d y_i     over the rows i of task t
 
-    Its sum is that of the whole model. It lies between what a task adds to a pooled model, about
-    (d + 1) / T, and the d + 1 of a least squares fit of its own. Of a classifier it is the same
-    of the quadratic model of the loss at the solution, ``tr(H_t [(H + P)^-1]_tt)`` with the
-    curvatures H of the loss and P of the penalty.
+    The sum over tasks is that of the whole model. Each lies between about (d + 1) / T, as in a
+    pooled model, and d + 1, as in separate least squares. For a classifier the loss is replaced
+    by its quadratic approximation at the solution: ``tr(H_t [(H + P)^-1]_tt)`` with the Hessians
+    H of the loss and P of the penalty.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def effective_dof(
         Fitted Pooled, SharedL2, MeanRegularized or GraphRegularized model; or a Pipeline that ends
         in one, or a search over either.
     X, y, sample_weight : array-like
-        What it was fitted with.
+        The data of ``fit``.
 
     Returns
     -------
@@ -68,27 +68,28 @@ def effective_dof(
 def pooling_factor(
     estimator: Estimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> Array:
-    """Return which share of its coefficients each task takes from the others.
+    """Return the weight of the shared model in the coefficients of each task, from 0 to 1.
 
-    Given the center (or its neighbors in a graph), the coefficients of a task are a mean of its
-    own least squares estimate and of the center's, with the matrix weights ``M^-1 H`` and
-    ``M^-1 D``: H is the curvature of its loss, D that of the penalty that ties it, and M = H + D.
-    The factor is the mean weight of the center over the coefficients and the level::
+    Given the center (or the neighbors in a graph), the coefficients of a task are a mean of its
+    own least squares estimate and of the center, with the matrix weights ``M^-1 H`` and
+    ``M^-1 D``: H is the Hessian of its loss, D that of the penalty on its deviation from the
+    center, and M = H + D. The factor is the mean weight of the center over the coefficients and
+    the centered intercept (the prediction at the mean of the features)::
 
         lambda_t = tr(M_t^-1 D_t) / (d + 1)
 
-    It is 0 for a separate model, which SharedL2 is at any alpha, as it shrinks to zero and not to
-    others; and 1 where all is shared. It is also the mean over coefficients of their variance
-    given the data and the center, in units of their variance between tasks: for a mean of n_t rows
-    with noise variance s^2 and variance v between tasks, (s^2 / n_t) / (s^2 / n_t + v), which is
-    the pooling factor of Gelman and Pardoe.
+    It is 0 for separate models (SharedL2 at any alpha, which shrinks towards zero) and 1 for a
+    pooled one. It is also the mean over coefficients of the variance given the data and the
+    center, divided by the variance between tasks: the pooling factor of Gelman and Pardoe. For a
+    mean of n_t rows with noise variance s^2 and variance v between tasks it is
+    (s^2 / n_t) / (s^2 / n_t + v).
 
     Parameters
     ----------
     estimator : estimator
         As in `effective_dof`.
     X, y, sample_weight : array-like
-        What it was fitted with.
+        The data of ``fit``.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def pooling_factor(
     taken = np.empty(len(H))
     for t, own in enumerate(H):
         free = np.isfinite(ties[t])
-        weight = np.ones(len(own))  # of the center, coordinate by coordinate
+        weight = np.ones(len(own))  # of the center, one per coordinate
         if free.any():
             part = own[np.ix_(free, free)]
             weight[free] = 1.0 - np.diag(_own_weight(part, ties[t, free], part))
@@ -128,7 +129,7 @@ def pooling_factor(
 
 
 def _posed(estimator, X, y, sample_weight):
-    """Return the model, the problem it solved and where its tasks stand in ``tasks_``."""
+    """Return the model, its problem and the positions of the tasks in ``tasks_``."""
     model, before = fitted_model(estimator)
     X = transformed(before, X)
     problem, place = fitted_problem(model, X, y, sample_weight)
@@ -141,17 +142,17 @@ def _posed(estimator, X, y, sample_weight):
 
 
 def _check_size(problem):
-    """Refuse systems along a graph that are too large to be solved as one."""
+    """Raise an error if the dense system of a graph exceeds the limit."""
     size = problem.data.n_tasks * problem.loss.n_outputs * (problem.data.n_features + 1)
     if isinstance(problem.penalty, GraphCoupling) and size > MOST_UNKNOWNS:
         raise ValueError(
-            f"Along a task_graph this takes one dense system, here of {size} unknowns; the limit "
+            f"With a task_graph this requires one dense system, here of {size} unknowns; the limit "
             f"is {MOST_UNKNOWNS}. Use fewer features or tasks, or task_graph=None."
         )
 
 
 def _point(model, problem):
-    """Return the coefficients and levels of the solution, (K, T, d) and (K, T)."""
+    """Return the coefficients and centered intercepts, (K, T, d) and (K, T)."""
     kept = np.flatnonzero(model.task_counts_ > 0)  # others are latent
     W, b = model.coef_[kept], model.intercept_[kept]
     intercept = b + W @ problem.data.center
@@ -161,7 +162,7 @@ def _point(model, problem):
 
 
 def _curved(model, problem):
-    """Return the data, weighted by the curvature of the loss at the solution."""
+    """Return the data, with rows weighted by the curvature of the loss at the solution."""
     if problem.loss.constant_curvature is not None:
         return problem.data
     sums = problem.data.loss_sums(problem.loss, *_point(model, problem))
@@ -169,9 +170,9 @@ def _curved(model, problem):
 
 
 def _blocks(model, problem):
-    """Return the curvature of the loss in the coefficients and level of each task.
+    """Return the Hessian of the loss in the coefficients and centered intercept of each task.
 
-    That is (T, d + 1, d + 1), or (T, K (d + 1), K (d + 1)) with K classes, class after class.
+    Its shape is (T, d + 1, d + 1), or (T, K (d + 1), K (d + 1)) with K classes, ordered by class.
     """
     data, K = problem.data, problem.loss.n_outputs
     T, m = data.n_tasks, data.n_features + 1
@@ -194,9 +195,9 @@ def _blocks(model, problem):
 
 
 def _ties(problem, size):
-    """Return the strengths that tie coordinates to others (T, size), and which share is sharing.
+    """Return the penalty weights of the coordinates, and the part that couples tasks, (T, size).
 
-    That is 0 where a penalty draws to zero.
+    The part is a fraction: 0 where the penalty shrinks towards zero, 1 where towards other tasks.
     """
     penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
     ties, shares = np.empty((T, d + 1)), np.ones((T, d + 1))
@@ -218,27 +219,28 @@ def _ties(problem, size):
 
 
 def _counted(problem, size):
-    """Return how many coordinates a task has: levels only where the model has them."""
+    """Return the number of coordinates of a task, with centered intercepts if the model has any."""
     d = problem.data.n_features
     return size // (d + 1) * (d + (not problem.penalty.fixed_intercept))
 
 
 def _own_weight(H, ties, sides):
-    """Return ``(H + D)^- sides``; the sides lie in the range of H."""
+    """Return ``(H + D)^- sides`` for right-hand sides in the range of H."""
     return SymmetricSolver(H + np.diag(ties)).solve(sides)
 
 
 def _around_center(H, problem):
-    """Return df_t by elimination of the deviations; the names are those of the formula.
+    """Return df_t by elimination of the deviations.
 
-    A deviation follows the center by ``R_t = I - M_t^- H_t``. The system of the center is
-    ``S = sum H_t R_t + alpha_shared``, and ``df_t = tr(M_t^- H_t) + tr(S^- R_t' H_t R_t)``.
+    The derivative of the coefficients in the center is ``R_t = I - M_t^- H_t``. The system of the
+    center is ``S = sum H_t R_t + alpha_shared``, and
+    ``df_t = tr(M_t^- H_t) + tr(S^- R_t' H_t R_t)``.
     """
     ties, _ = _ties(problem, H.shape[-1])
     penalty, d = problem.penalty, problem.data.n_features
     shared = np.append(np.full(d, penalty.alpha_shared), np.inf if penalty.fixed_intercept else 0.0)
     shared = np.tile(shared, H.shape[-1] // (d + 1))
-    center = np.isfinite(shared) & (ties > 0).any(axis=0)  # that some task is drawn to
+    center = np.isfinite(shared) & (ties > 0).any(axis=0)  # coordinates that couple tasks
     S, df, following = np.diag(shared[center]), np.zeros(len(H)), []
     for t, own in enumerate(H):
         free, R = np.isfinite(ties[t]), np.eye(len(own))
@@ -256,7 +258,7 @@ def _around_center(H, problem):
 
 
 def _along_graph(H, problem):
-    """Return df_t from one dense system of all tasks."""
+    """Return df_t by one dense system of all tasks."""
     d = problem.data.n_features
     intercept = np.tile(np.arange(d + 1) == d, H.shape[-1] // (d + 1))
     kept = np.flatnonzero(~intercept | (not problem.penalty.fixed_intercept))

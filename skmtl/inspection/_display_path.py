@@ -1,4 +1,4 @@
-"""Display of cross-validated scores along the strength of a penalty."""
+"""Display of cross-validated scores over alpha."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -22,18 +22,18 @@ class PathLine(NamedTuple):
 class RegularizationPathDisplay:
     """Mean test score over alpha, with a band of one standard error over folds.
 
-    Marked are the alpha of the best mean score, and the one-standard-error alpha: the strongest
-    whose mean score is within one standard error of the best (Hastie, Tibshirani, Friedman 2009,
-    section 7.10).
+    Two values are marked: the alpha of the best mean score and the one-standard-error alpha, the
+    largest whose mean score is within one standard error of the best (Hastie, Tibshirani,
+    Friedman 2009, section 7.10).
 
     Parameters
     ----------
     lines : list of PathLine
         ``(label, alpha, mean, error)`` each, alpha ascending and positive.
     parameter : str, default="alpha"
-        Name on the axis.
+        Label of the axis.
     score : str, default="score"
-        What was measured.
+        Name of the score.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class RegularizationPathDisplay:
     figure_ : matplotlib Figure
     best_alpha_ : float
     one_se_alpha_ : float
-        On the line of the best score.
+        On the line with the best score.
 
     Examples
     --------
@@ -111,18 +111,18 @@ class RegularizationPathDisplay:
     ) -> Self:
         """Draw ``cv_results_`` of a search over alpha.
 
-        Where other parameters vary, each of their combinations has a line. An alpha of 0 or inf
-        has no place on a logarithmic axis and is left out.
+        Each combination of other parameters has a line. An alpha of 0 or inf is omitted, as the
+        axis is logarithmic.
 
         Parameters
         ----------
         cv_results : dict
-            Of GridSearchCV or RegularizationPathCV.
+            Results of GridSearchCV or RegularizationPathCV.
         parameter : str, default=None
             The parameter along the axis, as in ``params``. None: "alpha", or the only one that
             ends in "__alpha".
         metric : str, default="score"
-            Of a search with several: which.
+            Metric to draw, of a search with several.
         score : str, default=None
             Name of the score on the axis. None: ``metric``.
         n_splits : int, default=None
@@ -147,10 +147,10 @@ class RegularizationPathDisplay:
         error = np.asarray(cv_results[f"std_test_{metric}"], dtype=np.float64)
         if not folds and n_splits is None:
             raise ValueError(
-                "cv_results has no columns of splits, as of leave-one-out, so the number of splits "
-                "is not known. Pass n_splits=search.n_splits_, or use from_estimator(search)."
+                "cv_results has no columns of splits, as with leave-one-out, and n_splits is None. "
+                "Pass n_splits=search.n_splits_, or use from_estimator(search)."
             )
-        # scikit-learn's std is that of the splits themselves, and no estimate of the population's
+        # scikit-learn's std has no Bessel correction
         error = error / np.sqrt(max(1, len(folds) - 1 if folds else n_splits or 1))
         alpha = np.array(list(cv_results[f"param_{parameter}"]), dtype=np.float64)
         groups: dict[str, list[Any]] = {}
@@ -172,7 +172,7 @@ class RegularizationPathDisplay:
         return cls(lines, parameter=parameter, score=score or metric.replace("_", " ")).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the lines, their bands and the two marked strengths.
+        """Draw the lines, their bands and the two marked alphas.
 
         Parameters
         ----------
@@ -215,7 +215,7 @@ class RegularizationPathDisplay:
 
 
 def _choose(names, parameter):
-    """Return the parameter along the axis."""
+    """Return the name of the parameter along the axis."""
     if parameter is None:
         found = [name for name in names if name == "alpha" or name.endswith("__alpha")]
         if len(found) == 1:

@@ -1,4 +1,4 @@
-"""Display of the report on sharing."""
+"""Display of a sharing report."""
 
 from typing import Any, Self
 
@@ -24,27 +24,27 @@ MENTIONED = 11  # flagged tasks that the legend names
 
 
 class SharingReportDisplay:
-    """The gain from sharing of each task, sorted, with errors; flagged tasks stand out.
+    """Gains from sharing by task, sorted, with standard errors; flagged tasks are highlighted.
 
     Parameters
     ----------
     tasks : sequence of T labels
         Labels of the tasks.
     gain : ndarray of shape (T,)
-        Gain from sharing, positive = it helps.
+        Gain from sharing; positive means that sharing helps.
     gain_std : ndarray of shape (T,)
-        Standard errors; NaN, too few rows to be judged, is drawn hollow.
+        Standard errors. NaN, for too few rows, is drawn as a hollow marker.
     flagged : bool ndarray of shape (T,)
-        Whether sharing hurts the task, beyond chance.
+        Whether sharing hurts the task significantly.
     unit : str, default="score"
-        What the gain is measured in.
+        Name of the metric.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     order_ : ndarray
-        The tasks as they are drawn, from the least gain up; those without a gain are left out.
+        Indices of the tasks as drawn, by ascending gain, without those whose gain is NaN.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class SharingReportDisplay:
     def from_report(
         cls, report: Table, *, unit: str = "mean squared error", ax: Axes | None = None
     ) -> Self:
-        """Draw what `sharing_report` returned.
+        """Draw the result of `sharing_report`.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class SharingReportDisplay:
         unit : str, default=None
             Name of the metric; None: that of ``scoring``.
         **kwargs : dict
-            Passed on to `sharing_report`.
+            Passed to `sharing_report`.
 
         Returns
         -------
@@ -131,10 +131,10 @@ class SharingReportDisplay:
         return cls.from_report(report, unit=unit, ax=ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw gains with bars of one standard error on both sides.
+        """Draw gains with error bars of plus and minus one standard error.
 
-        Up to 40 tasks have a line each, with their names; more stand side by side, and the legend
-        names those that are flagged.
+        Up to 40 tasks are drawn as labeled rows; more are drawn as columns, and the legend names
+        those that are flagged.
 
         Parameters
         ----------
@@ -166,14 +166,14 @@ class SharingReportDisplay:
         self._hollow(place, few)
         (self._rows if few else self._columns)(place)
         if self.ax_.get_legend_handles_labels()[1]:
-            # gains ascend: these corners are free
+            # free corners, as gains ascend
             corner = "upper left" if few else "lower right"
             self.ax_.legend(frameon=False, loc=corner, fontsize=8)
         tidy(self.ax_)
         return self
 
     def _named(self):
-        """Return the entry of flagged tasks in the legend: their names, as many as have room."""
+        """Return the legend entry of the flagged tasks, with at most ``MENTIONED`` names."""
         flagged = [self.tasks[t] for t in self.order_ if self.flagged[t]]
         names = shortened(flagged[:MENTIONED])
         if len(flagged) > MENTIONED:
@@ -182,7 +182,7 @@ class SharingReportDisplay:
         return "\n".join(["sharing hurts:", *lines])
 
     def _hollow(self, place, few):
-        """Draw tasks of too few rows to be judged over again, hollow."""
+        """Draw hollow markers over tasks with too few rows for a standard error."""
         unsure = np.isnan(self.gain_std[self.order_])
         if unsure.any():
             at, gain = place[unsure], self.gain[self.order_[unsure]]
@@ -190,7 +190,7 @@ class SharingReportDisplay:
             self.ax_.plot(*((gain, at) if few else (at, gain)), "o", **style, label="few rows")
 
     def _rows(self, place):
-        """Label tasks that lie above each other."""
+        """Label tasks that are drawn as rows."""
         ax = self.ax_
         ax.axvline(0, color=GRAY, lw=1, zorder=0)
         ax.set_yticks(place, shortened([self.tasks[t] for t in self.order_]))
@@ -200,7 +200,7 @@ class SharingReportDisplay:
         ax.tick_params(axis="y", length=0)
 
     def _columns(self, place):
-        """Label tasks that stand side by side."""
+        """Label tasks that are drawn as columns."""
         ax = self.ax_
         ax.axhline(0, color=GRAY, lw=1, zorder=0)
         ax.set_xlim(-2, len(place) + 1)

@@ -1,4 +1,4 @@
-"""Display of how far each task is drawn from its own estimate to the center."""
+"""Display of the shrinkage of task estimates towards the center."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -26,23 +26,23 @@ LEVEL = "level"
 
 
 class CoefficientShrinkageDisplay:
-    """Own estimate, shared estimate and center, task by task.
+    """Separate ("own") estimate, shared estimate and center of each task.
 
-    Of one coefficient, tasks stand in the order of their rows, the smallest first: the arrows
-    shrink from left to right as tasks have more to say for themselves. Of two coefficients,
-    an arrow leads from each own estimate to the shared one, in their plane.
+    For one coefficient, tasks are ordered by ascending number of rows; the distance between own
+    and shared estimates usually decreases from left to right. For two coefficients, lines in
+    their plane connect own and shared estimates.
 
     Parameters
     ----------
     tasks : sequence of T labels
         Labels of the tasks.
     counts : ndarray of shape (T,)
-        Rows of each task.
+        Number of rows of each task.
     own, shared : ndarray of shape (T, 1) or (T, 2)
-        Estimates of one or two coefficients, of separate models and of the shared one. NaN is
+        Estimates of one or two coefficients by separate models and by the shared model. NaN is
         not drawn.
     center : ndarray of shape (1,) or (2,)
-        What the tasks are drawn to.
+        The center, towards which tasks are shrunk.
     names : sequence of 1 or 2 str
         Names of the coefficients.
 
@@ -51,7 +51,7 @@ class CoefficientShrinkageDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     order_ : ndarray of shape (T,)
-        The tasks as they are drawn.
+        Indices of the tasks as drawn.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class CoefficientShrinkageDisplay:
         self.center, self.names = np.asarray(center, float), list(names)
         if self.own.shape != self.shared.shape or self.own.shape[1] not in (1, 2):
             raise ValueError(
-                "own and shared must have one shape, (n_tasks, 1) or (n_tasks, 2); got "
+                "own and shared must have the same shape, (n_tasks, 1) or (n_tasks, 2); got "
                 f"{self.own.shape} and {self.shared.shape}."
             )
 
@@ -95,23 +95,23 @@ class CoefficientShrinkageDisplay:
     ) -> Self:
         """Fit separate models to the same data and draw both.
 
-        A task in which a feature is constant has no own estimate of its coefficient.
+        The own estimate of a coefficient is NaN in tasks where its feature is constant.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted shared model with a regression or two classes; a Pipeline that ends in one, or
-            a search over either.
+            Fitted shared model, a regressor or a classifier of two classes; a Pipeline that ends
+            in one, or a search over either.
         X, y : array-like
-            What it was fitted with.
+            The data of ``fit``.
         features : str, int or sequence of two of them, default="level"
-            Names, or positions among the coefficients (the task column has none), of one or
-            two features; "level" is the prediction at the mean of the features.
+            Names, or positions among the coefficients (the task column has none), of one or two
+            features; "level" is the centered intercept, the prediction at the mean of the features.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows in that fit.
+            Sample weights of ``fit``.
         separate : estimator, default=None
-            Separate models. None: `SharedL2Regressor` with an alpha of 1e-6, next to least
-            squares, or `SharedL2Classifier` with one of 1e-2.
+            Separate models. None: `SharedL2Regressor(1e-6)`, close to least squares, or
+            `SharedL2Classifier(1e-2)`.
         ax : matplotlib Axes, default=None
             None makes a new figure.
 
@@ -125,7 +125,7 @@ class CoefficientShrinkageDisplay:
         if np.ndim(model.coef_) != 2:
             raise ValueError(
                 f"{type(model).__name__} has coefficients for {np.shape(model.coef_)[1]} classes, "
-                "and the display is of one number for each task. Pass a regressor or a classifier "
+                "but the display requires one per task. Pass a regressor or a classifier "
                 "of two classes."
             )
         if separate is None:
@@ -218,12 +218,12 @@ class CoefficientShrinkageDisplay:
 
 
 def _estimates(model, middle):
-    """Return the coefficients and, behind them, the level of each task, (T, d + 1)."""
+    """Return the coefficients, then the centered intercept, of each task, (T, d + 1)."""
     return np.column_stack([model.coef_, model.intercept_ + model.coef_ @ middle])
 
 
 def _constant(model, X, y, sample_weight):
-    """Return which features are constant in which task, (T, d)."""
+    """Return a mask of the features that are constant within a task, (T, d)."""
     rows = read_rows(model, X, y, sample_weight, reset=False)
     result = np.empty((len(rows.tasks), rows.X.shape[1]), dtype=bool)
     for t in range(len(rows.tasks)):
@@ -234,7 +234,7 @@ def _constant(model, X, y, sample_weight):
 
 
 def _place(model, feature):
-    """Return the column of a feature in `_estimates`, and its name on an axis."""
+    """Return the column of a feature in `_estimates`, and its axis label."""
     d = model.coef_.shape[1]
     names = getattr(model, "feature_names_in_", None)
     if names is not None:
@@ -246,13 +246,13 @@ def _place(model, feature):
         if names is not None and feature in names:
             return names.index(feature), f"coefficient of {feature}"
         if feature == LEVEL:
-            return d, "level at the mean of the features"
+            return d, "intercept at the mean of the features"
         raise ValueError(
-            f"{feature!r} is not a feature of the model: these are "
+            f"{feature!r} is not a feature of the model, whose features are "
             f"{'without names' if names is None else names}. Pass a name, a position below {d}, "
             f"or {LEVEL!r}."
         )
     if not 0 <= feature < d:
-        raise ValueError(f"There is no feature {feature}: the model has {d}, from 0 on.")
+        raise ValueError(f"There is no feature {feature}: the model has {d}, numbered from 0.")
     name = f"feature {feature}" if names is None else names[feature]
     return int(feature), f"coefficient of {name}"

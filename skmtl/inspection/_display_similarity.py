@@ -1,4 +1,4 @@
-"""Display of a similarity of tasks."""
+"""Display of task similarity."""
 
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from skmtl.inspection._similarity import task_similarity
 
 
 class TaskSimilarityDisplay:
-    """Heat map of a (T, T) matrix, the tasks in the order of a hierarchical clustering.
+    """Heat map of a (T, T) matrix, with tasks ordered by hierarchical clustering.
 
     Parameters
     ----------
@@ -22,16 +22,16 @@ class TaskSimilarityDisplay:
     tasks : sequence of T labels, default=None
         None: those of the DataFrame, or 0, ..., T - 1.
     kind : {"similarity", "distance", "affinity"}, default="similarity"
-        From -1 to 1; from 0 up; or gains around 0.
+        Range of values: from -1 to 1; nonnegative; or gains around 0.
     label : str, default=None
-        What is measured, beside the color bar.
+        Label of the color bar. None: ``kind``.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     order_ : ndarray of shape (T,)
-        The tasks as they are drawn.
+        Indices of the tasks as drawn.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class TaskSimilarityDisplay:
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the matrix.
 
-        Up to 40 tasks are named; of more, every so manyth.
+        Up to 40 tasks are labeled; of more, about 20 at regular distances.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class TaskSimilarityDisplay:
         return self
 
     def _clustered(self):
-        """Return the order of the leaves of average linkage, NaN as far apart as can be."""
+        """Return the order of the leaves of average linkage; NaN is the largest distance."""
         if len(self.matrix) < 3:
             return np.arange(len(self.matrix))
         apart = self.matrix if self.kind == "distance" else -self.matrix

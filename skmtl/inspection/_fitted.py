@@ -1,4 +1,4 @@
-"""Fitted estimators, taken out of what surrounds them."""
+"""Access to fitted models inside pipelines and searches."""
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def fitted_model(estimator):
-    """Return the fitted multi-task model, and the transformers before it or None."""
+    """Return the fitted multi-task model and the preceding transformers, or None."""
     inner = getattr(estimator, "best_estimator_", estimator)
     before = None
     if isinstance(inner, Pipeline):
@@ -22,14 +22,14 @@ def fitted_model(estimator):
 
 
 def transformed(before, X):
-    """Return X as the model saw it."""
+    """Return X after the transformers that precede the model."""
     return X if before is None else before.transform(X)
 
 
 def coefficient_rows(model, *, centered=False):
-    """Return the coefficients of each task in one row, (T, d) or (T, K d) of K classes.
+    """Return the coefficients of each task in one row, (T, d), or (T, K d) with K classes.
 
-    ``centered`` takes off the shared ones, or their mean where the model has no center.
+    ``centered`` subtracts the shared coefficients, or the mean if the model has no center.
     """
     coef = np.asarray(model.coef_)
     if centered:

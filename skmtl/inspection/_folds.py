@@ -1,4 +1,4 @@
-"""Predictions of rows that were not fitted, of several models on the same folds."""
+"""Out-of-fold predictions of several models on the same folds."""
 
 import warnings
 from numbers import Integral
@@ -13,7 +13,7 @@ from skmtl.model_selection import TaskKFold
 
 
 class TaskRows(NamedTuple):
-    """The rows that users pass, and their tasks: ``codes`` is None in the wide form."""
+    """Rows as passed by the user, with tasks; ``codes`` is None in the wide form."""
 
     X: object
     y: np.ndarray
@@ -23,7 +23,7 @@ class TaskRows(NamedTuple):
 
     @classmethod
     def read(cls, X, y, task_column, sample_weight):
-        """Return the rows; y (n,) with a task column, else (n, T)."""
+        """Return validated rows; y is (n,) with a task column, else (n, T)."""
         names = getattr(y, "columns", None)
         X = X if hasattr(X, "iloc") or hasattr(X, "columns") else np.asarray(X)
         y = np.asarray(y)
@@ -36,9 +36,8 @@ class TaskRows(NamedTuple):
         if task_column is None:
             if y.ndim != 2:
                 raise ValueError(
-                    f"task_column is None and y has shape {y.shape}: that is one task, which has "
-                    "nobody to share with. Set task_column of the estimator, or pass y with a "
-                    "column for every task."
+                    f"task_column is None and y has shape {y.shape}: that is one task. Set "
+                    "task_column of the estimator, or pass y with a column for every task."
                 )
             return cls(X, y, weight, list(range(y.shape[1]) if names is None else names), None)
         if y.ndim != 1:
@@ -51,7 +50,7 @@ class TaskRows(NamedTuple):
         return cls(X, y, weight, tasks.tolist(), codes)
 
     def part(self, rows):
-        """Return X, y and the weights of some rows, an index array; weight zero is absent."""
+        """Return X, y and the weights at an index array, without rows of weight zero."""
         if self.weight is None:
             return take_rows(self.X, rows), self.y[rows], None
         rows = rows[self.weight[rows] > 0]
@@ -59,7 +58,7 @@ class TaskRows(NamedTuple):
 
 
 def make_splits(cv, rows, task_column, random_state):
-    """Return a list of (train, test): five folds, as many as asked, or those of a splitter."""
+    """Return a list of (train, test) for ``cv``: None (5 folds), an int or a splitter."""
     if cv is None or isinstance(cv, Integral):
         cv, shuffled = 5 if cv is None else cv, {"shuffle": True, "random_state": random_state}
         if task_column is None:
@@ -74,7 +73,7 @@ def make_splits(cv, rows, task_column, random_state):
 
 
 def in_layers(splits, n):
-    """Return for each split the layer it belongs to: in a layer a row is tested once at most."""
+    """Return the layer of each split, such that a layer tests each row at most once."""
     times, layers = np.zeros(n, dtype=np.intp), []
     for _, test in splits:
         layers.append(int(times[test].max(initial=0)))
@@ -83,9 +82,9 @@ def in_layers(splits, n):
 
 
 def predictions(models, rows, splits, response, quiet=()):
-    """Return what each model says of rows that it was not fitted to.
+    """Return the out-of-fold predictions of each model.
 
-    Rows of tasks that a training fold lacks are left out, for all models alike.
+    Test rows of tasks that are absent from the training fold are omitted for all models.
 
     Parameters
     ----------
@@ -93,9 +92,9 @@ def predictions(models, rows, splits, response, quiet=()):
     rows : TaskRows
     splits : list of (train, test)
     response : str or tuple of str
-        Method of the fitted models to call, the first they have.
+        Names of methods, of which the first that a fitted model has is called.
     quiet : sequence of str
-        Models whose warnings are dropped: nobody asked for them.
+        Models whose warnings are suppressed.
 
     Returns
     -------
@@ -127,14 +126,14 @@ def predictions(models, rows, splits, response, quiet=()):
             responses[name][layer][test] = values
     if not all(mask.any() for mask in tested):
         raise ValueError(
-            "No test row belongs to a task of its training fold, so nothing can be compared. "
+            "No test row belongs to a task of its training fold, so no score can be computed. "
             "Use TaskKFold, which keeps every task of two rows or more in every training fold."
         )
     return responses, tested
 
 
 def _kind(values):
-    """Return a type that holds the values and says so where there are none."""
+    """Return a dtype that holds the values and NaN."""
     return np.float64 if values.dtype.kind in "iufb" else object
 
 
@@ -155,6 +154,6 @@ def _respond(fitted, X, response, classes):
     known = np.searchsorted(classes, fitted.classes_)
     if len(known) == len(classes):
         return values
-    full = np.zeros((len(values), len(classes)))  # a class that the fold lacks
+    full = np.zeros((len(values), len(classes)))  # classes absent from the fold have probability 0
     full[:, known] = values
     return full

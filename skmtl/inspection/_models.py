@@ -1,4 +1,4 @@
-"""The estimator a user hands in, and the models it is compared with."""
+"""The user's estimator and the models it is compared with."""
 
 import numpy as np
 from sklearn.base import clone, is_classifier
@@ -16,8 +16,8 @@ from skmtl.linear_model import (
 )
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
-ALPHAS = 15  # strengths that are tried
-INNER = 3  # folds that choose one
+ALPHAS = 15  # size of the grid of alpha
+INNER = 3  # inner folds
 _ALIKE = ("task_column", "fit_intercept", "task_weight", "task_classes", "class_weight")
 
 
@@ -29,7 +29,7 @@ def unwrapped(estimator):
 
 
 def final_step(estimator):
-    """Return the multi-task estimator itself, out of searches and a Pipeline."""
+    """Return the multi-task estimator inside searches and a Pipeline."""
     inner = unwrapped(estimator)
     inner = unwrapped(inner[-1]) if isinstance(inner, Pipeline) else inner
     if not hasattr(inner, "get_params") or "task_column" not in inner.get_params():
@@ -41,7 +41,7 @@ def final_step(estimator):
 
 
 def find_task_column(estimator, given, cv=None):
-    """Return the column of the tasks in the X that the user passes, None in the wide form."""
+    """Return the task column in the user's X, None in the wide form."""
     final = final_step(estimator)
     if given is not None or final.task_column is None:
         return given
@@ -54,15 +54,15 @@ def find_task_column(estimator, given, cv=None):
     if isinstance(first, ColumnTransformer):
         name, transformer, columns = first.transformers[0]
         if (name, transformer) == ("task", "passthrough") and len(columns) == 1:
-            return columns[0]  # of make_task_pipeline
+            return columns[0]  # as made by make_task_pipeline
     raise ValueError(
-        f"The {type(final).__name__} has task_column={final.task_column!r} behind the transformers "
-        "of a Pipeline; which column of X that was is not known. Pass task_column=."
+        f"The {type(final).__name__} has task_column={final.task_column!r} after the transformers "
+        "of a Pipeline; the corresponding column of X is unknown. Pass task_column=."
     )
 
 
 def fit(estimator, X, y, weight):
-    """Return a fitted clone; the weights go to the last step of a Pipeline."""
+    """Return a fitted clone; sample weights are passed to the last step of a Pipeline."""
     if weight is None:
         return clone(estimator).fit(X, y)
     inner = unwrapped(estimator)
@@ -71,7 +71,7 @@ def fit(estimator, X, y, weight):
 
 
 class SeenFolds(BaseCrossValidator):
-    """Folds whose test rows are of tasks, and of classes, that the training rows have.
+    """Folds without test rows of tasks or classes that are absent from the training rows.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class SeenFolds(BaseCrossValidator):
 
     def split(self, X, y=None, groups=None):
         """Generate the row numbers of each training and test fold."""
-        seen = []  # labels of the rows that training has to know
+        seen = []  # codes of tasks and classes that training rows must include
         if self.task_column is None:
             folds = KFold(INNER, shuffle=True, random_state=0)
         else:
@@ -105,13 +105,13 @@ class SeenFolds(BaseCrossValidator):
 
 
 def tuned(kind, estimator):
-    """Return a pooled or separate model of the same kind as an estimator, its alpha by inner CV.
+    """Return a pooled or separate model for comparison, with alpha chosen by inner CV.
 
     Parameters
     ----------
     kind : {"pooled", "separate"}
     estimator : estimator
-        Parameters that both models have are taken from it.
+        Source of the parameters that both models have.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def tuned(kind, estimator):
     known, given = model.get_params(), final.get_params()
     model.set_params(**{name: given[name] for name in _ALIKE if name in known and name in given})
     column = model.task_column
-    scorer = _minus_log_loss if classifier else "neg_mean_squared_error"  # found without fits
+    scorer = _minus_log_loss if classifier else "neg_mean_squared_error"  # no fits needed
     folds = SeenFolds(column, classifier)
     search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer)
     inner = unwrapped(estimator)

@@ -1,11 +1,11 @@
-"""What the displays share: axes, colors, labels that fit."""
+"""Axes, colors and labels of the displays."""
 
 import numpy as np
 
-# Of the palette by Okabe and Ito, which the color blind can tell apart.
+# The color-blind safe palette of Okabe and Ito.
 BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#8c8c8c"
 LINES = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-NAMED = 40  # tasks whose names have room along an axis
+NAMED = 40  # most tasks that are named along an axis
 
 
 def make_axes(ax, width, height, layout="constrained"):
@@ -23,16 +23,16 @@ def make_axes(ax, width, height, layout="constrained"):
 
 
 def tidy(ax):
-    """Take the upper and right frame away."""
+    """Hide the upper and right spines."""
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def shortened(labels, length=18):
-    """Return labels as strings, the end of long ones cut off."""
+    """Return labels as strings, truncated to ``length``."""
     texts = [str(label) for label in labels]
     return [text if len(text) <= length else text[: length - 1] + "…" for text in texts]
 
 
 def thinned(n, most=8):
-    """Return at most about so many positions of n, evenly spread, the ends among them."""
+    """Return at most ``most`` evenly spaced positions below n, including both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))

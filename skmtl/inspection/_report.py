@@ -1,4 +1,4 @@
-"""What sharing does to each task."""
+"""Comparison of shared, separate and pooled models by task."""
 
 from typing import Any
 
@@ -31,14 +31,14 @@ def sharing_report(
     """Compare a shared model with pooled and separate ones, task by task.
 
     The three models are fitted to the same training folds and predict the same test rows. A task
-    is flagged where sharing does worse on it than a model of its own by more than chance: where a
-    one-sided paired test on its rows says so after Holm's correction for all tasks, so that the
-    chance to flag any task that does not lose by sharing is about ``level`` at most.
+    is flagged (negative transfer) if its shared score is significantly worse than its separate
+    one, by a one-sided paired test over its rows with Holm's correction for all tasks. The
+    probability to flag any task that does not lose by sharing is about ``level`` at most.
 
     The variance of a gain is that of the mean of paired differences over the rows of all test
-    folds, which makes more of few rows than a variance over folds. Rows that share training folds
-    are not quite independent; ``docs/inspection.md`` has the measured rates of flags, and how far
-    the standard errors are off. The skewness of the differences is taken out of the test (Hall).
+    folds, which has more degrees of freedom than a variance over folds. Rows with common training
+    folds are not independent: ``docs/inspection.md`` has measured rates of flags and errors of
+    the standard errors. The test is corrected for the skewness of the differences (Hall 1992).
 
     Parameters
     ----------
@@ -48,45 +48,44 @@ def sharing_report(
         Target; NaN in the wide form is not observed.
     estimator : estimator
         The shared model: a multi-task estimator, a Pipeline that ends in one, or a search over
-        either. A search is run anew on every training fold.
+        either. A search is repeated on every training fold.
     cv : int, splitter or iterable of (train, test), default=None
-        Folds; a number of them, None for 5, is dealt by `TaskKFold`, in the wide form by
-        ``KFold``, in random order. Where folds are dealt more than once, the differences of a row
-        are averaged.
+        Folds. An int, or None for 5, means shuffled `TaskKFold`, or ``KFold`` in the wide form.
+        With repeated folds, the differences of a row are averaged.
     scoring : str or callable, default=None
         A metric of `skmtl.metrics.task_scores`, by name or as a function. None:
-        "mean_squared_error", or "log_loss" of a classifier. The spread of metrics that are no
-        mean over rows is that of a jackknife.
+        "mean_squared_error", or "log_loss" for a classifier. For metrics that are not a mean over
+        rows, standard errors are from a jackknife.
     sample_weight : array-like of shape (n,), default=None
         Weight of each row, in fits and scores. Rows of weight zero count as absent.
     pooled, separate : estimator, default=None
-        The models to compare with. None: a pooled model and a separate one (`PooledRegressor` and
-        `SharedL2Regressor`, or the classifiers) with the parameters of ``estimator`` that they
-        have, inside of its Pipeline. Their alpha, one for all tasks, is chosen on each training
-        fold by `RegularizationPathCV` in three inner folds, of 15 strengths.
+        The models to compare with. None: `PooledRegressor` and `SharedL2Regressor`, or the
+        classifiers, with the parameters they have in common with ``estimator``, inside its
+        Pipeline. Their alpha, one for all tasks, is chosen on each training fold by
+        `RegularizationPathCV` from 15 values with three inner folds.
     task_column : str or int, default=None
-        Column of the tasks in X. None: the estimator's. To be set only where that stands in a
-        Pipeline that `make_task_pipeline` did not make.
+        Column of the tasks in X. None: that of the estimator. Required only for a Pipeline that
+        was not made by `make_task_pipeline`.
     level : float, default=0.05
-        Chance of any false flag.
+        Significance level: probability of any false flag.
     random_state : int or None, default=0
-        Source of the random order of rows.
+        Seed of the random order of rows.
 
     Returns
     -------
     DataFrame or dict of ndarray
         A DataFrame with a row per task where pandas is installed, else a dict of arrays with the
-        tasks under "task". Scores are in the units of the metric, and gains are differences of
-        scores with the sign that makes positive good:
+        tasks under "task". Scores are in the units of the metric; gains are differences of
+        scores, signed such that positive is better:
 
-        - "n_rows": rows that were judged. Those of a task that a training fold lacks are not.
-        - "pooled", "separate", "shared": scores of the predictions of rows that were not fitted.
-        - "gain", "gain_std": gain of sharing over separate, its standard error.
+        - "n_rows": number of scored rows, without rows whose task is absent from the training fold.
+        - "pooled", "separate", "shared": scores of out-of-fold predictions.
+        - "gain", "gain_std": gain of shared over separate and its standard error.
         - "gain_over_pooled", "gain_over_pooled_std": the same over pooled.
         - "p_value": of the hypothesis that sharing does not hurt.
-        - "negative_transfer": whether that is rejected.
+        - "negative_transfer": whether that hypothesis is rejected.
 
-        Tasks of less than five judged rows have NaN for errors and p, and are not flagged.
+        Tasks with fewer than five scored rows have NaN standard errors and p-values and no flag.
 
     References
     ----------
@@ -127,7 +126,7 @@ def sharing_report(
 
 
 def _judge(scorer, responses, tested, t, sign):
-    """Return the row of a task in the report, without its flag."""
+    """Return the row of the report for task t, without its flag."""
     scores, losses, weight = {}, {}, None
     for name, layers in responses.items():
         values = [scorer.values(*layer, t) for layer in zip(layers, tested, strict=True)]
@@ -137,9 +136,9 @@ def _judge(scorer, responses, tested, t, sign):
     gains = {}
     for kind in ("separate", "pooled"):
         gain = mean_difference(sign * (losses["shared"] - losses[kind]), weight)
-        # that of the scores themselves, also where they are no mean over rows
+        # the difference of scores, also for metrics that are not a mean over rows
         gains[kind] = gain._replace(mean=sign * (scores["shared"] - scores[kind]))
-    if row["n_rows"] < MIN_ROWS:  # pseudo-values may be more than rows, in repeats
+    if row["n_rows"] < MIN_ROWS:  # with repeated folds, pseudo-values may outnumber rows
         gains = {kind: gain._replace(error=np.nan, p_value=np.nan) for kind, gain in gains.items()}
     row["gain"], row["gain_std"], p_value = gains["separate"]
     row["gain_over_pooled"], row["gain_over_pooled_std"], _ = gains["pooled"]
@@ -150,8 +149,7 @@ def _judge(scorer, responses, tested, t, sign):
 def _over_layers(values):
     """Return the score, pseudo-values and weights of a task, averaged over layers.
 
-    Losses of a row are averaged over the layers that tested it; pseudo-values of the jackknife
-    over all layers.
+    Losses of a row are averaged over the layers that tested it, jackknife pseudo-values over all.
     """
     if values[0][3] is None:
         length = min(len(pseudo) for _, pseudo, _, _ in values)

@@ -1,14 +1,14 @@
-"""Scores of a task and what they are means of, so that differences have a spread."""
+"""Scores of a task and the pseudo-values of which they are means."""
 
 import numpy as np
 
 from skmtl._scores import read_rows, resolve, score_tasks
 
-GROUPS = 50  # parts of a task that the jackknife leaves out one after the other
+GROUPS = 50  # groups of rows of a task in the jackknife
 
 
 def read_scoring(scoring, classifier):
-    """Return the metric and its name; None is squared error, or log loss of a classifier."""
+    """Return the metric and its name; None: squared error, or log loss for a classifier."""
     if scoring is None:
         scoring = "log_loss" if classifier else "mean_squared_error"
     if isinstance(scoring, str):
@@ -17,12 +17,12 @@ def read_scoring(scoring, classifier):
 
 
 class TaskScorer:
-    """Scores the rows of a task, from responses that lie beside y.
+    """Score the rows of a task from responses in the order of y.
 
     Parameters
     ----------
     rows : TaskRows
-    metric : what `read_scoring` returned
+    metric : as returned by `read_scoring`
     name : str or callable
     labels : ndarray, default=None
         Classes of all tasks; None: those of the rows.
@@ -35,7 +35,7 @@ class TaskScorer:
             self._labels = np.unique(rows.y) if labels is None else labels
 
     def score(self, responses, tested, t):
-        """Return the score of task t in a layer, a float, NaN where nothing of it was tested."""
+        """Return the score of task t in a layer, a float; NaN if none of its rows was tested."""
         index = self.judged(tested, t)
         if not len(index):
             return np.nan
@@ -48,8 +48,8 @@ class TaskScorer:
     def values(self, responses, tested, t):
         """Return the score of task t in a layer, a float, and its pseudo-values.
 
-        The score is their weighted mean: they are the losses of the rows where the metric is a
-        mean over rows, and those of the jackknife elsewhere.
+        Pseudo-values are the losses of the rows if the metric is a weighted mean over rows, else
+        those of the jackknife.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class TaskScorer:
         return score, self._jackknife(score, y, response, weight), None, None
 
     def judged(self, tested, t):
-        """Return the numbers of the rows of task t that were tested."""
+        """Return the indices of the tested rows of task t."""
         rows = self._rows
         if rows.codes is not None:
             tested = tested & (rows.codes == t)
@@ -98,13 +98,13 @@ class TaskScorer:
         return y, response, weight
 
     def _score(self, y, response, weight):
-        """Return the metric by the code that `task_scores` runs on."""
+        """Return the metric, computed as in `task_scores`."""
         given = (None, response) if self._metric.reads_score else (response, None)
         rows = read_rows(y, *given, None, weight)
         return float(score_tasks(self._metric, rows, self._labels)[0][0])
 
     def _jackknife(self, score, y, response, weight):
-        """Return the pseudo-values of a delete-a-group jackknife, NaN where it cannot be."""
+        """Return the pseudo-values of a delete-a-group jackknife, NaN where undefined."""
         m = min(GROUPS, len(y))
         group = np.arange(len(y)) % m
         pseudo = np.empty(m)
@@ -117,7 +117,7 @@ class TaskScorer:
 
 
 def row_losses(name, y, response, labels):
-    """Return the loss of each row, or None where the metric is no mean over rows."""
+    """Return the loss of each row, or None if the metric is not a mean over rows."""
     if name == "mean_squared_error":
         return (y - response) ** 2
     if name == "mean_absolute_error":

@@ -1,15 +1,15 @@
-"""What can be said of differences of scores, task by task and of all tasks at once."""
+"""Tests of mean differences of scores, by task and with correction for all tasks."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtr
 
-MIN_ROWS = 5  # fewer differences do not tell their own spread
+MIN_ROWS = 5  # fewest differences for a standard error
 
 
 class Difference(NamedTuple):
-    """A mean of n differences, its standard error, and p of the hypothesis mean >= 0."""
+    """Mean of n differences, its standard error, and the p-value of mean >= 0."""
 
     mean: float
     error: float
@@ -17,12 +17,11 @@ class Difference(NamedTuple):
 
 
 def mean_difference(differences, weight=None):
-    """Return the (weighted) mean of n independent differences and how sure it is.
+    """Return the (weighted) mean of n independent differences, its error and p-value.
 
-    Differences of squared losses are skewed where one model is far off, which hides a mean below
-    zero from Student's t: its skewness is taken out by Hall's transformation, ``t + a t^2 / 3 +
-    a^2 t^3 / 27 + a / 6`` with ``a = skewness / sqrt(n)``, before it is referred to n - 1 degrees
-    of freedom.
+    Differences of squared losses are skewed, which reduces the power of Student's t against a
+    negative mean. Hall's transformation removes the skewness: ``t + a t^2 / 3 + a^2 t^3 / 27 +
+    a / 6`` with ``a = skewness / sqrt(n)``, with n - 1 degrees of freedom.
 
     References
     ----------
@@ -37,7 +36,7 @@ def mean_difference(differences, weight=None):
         return Difference(mean, np.nan, np.nan)
     squares = float((share**2) @ (differences - mean) ** 2)
     error = np.sqrt(squares * n / (n - 1))
-    if error == 0:  # the two models predict alike
+    if error == 0:  # equal differences, e.g. of equal predictions
         return Difference(mean, 0.0, 1.0 if mean >= 0 else 0.0)
     spread = float(share @ (differences - mean) ** 2)
     a = float(share @ (differences - mean) ** 3) / spread**1.5 / np.sqrt(n)
@@ -47,7 +46,7 @@ def mean_difference(differences, weight=None):
 
 
 def holm(p_values, level):
-    """Return which of these hypotheses are rejected, NaN never; any false one with P <= level.
+    """Return a mask of rejected hypotheses with familywise error rate ``level``; NaN never.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What tasks have in common: their coefficients, and what they gain from each other."""
+"""Similarity of the coefficients of tasks, and pairwise gains."""
 
 from typing import Any
 
@@ -24,24 +24,24 @@ def task_similarity(
     X: ArrayLike | None = None,
     centered: bool = False,
 ) -> Table:
-    """Return how alike the coefficients of each two tasks are.
+    """Return the similarity of the coefficients of each pair of tasks.
 
     Parameters
     ----------
     estimator : estimator
         Fitted multi-task model, a Pipeline that ends in one, or a search over either.
     metric : {"correlation", "cosine", "distance"}, default="correlation"
-        Of the coefficients w_s and w_t (those of all classes in a row): Pearson's correlation
-        over features; w_s . w_t / (||w_s|| ||w_t||); or ||w_s - w_t||. NaN where one of them is
-        zero (or, for "correlation", constant).
+        For coefficients w_s and w_t (concatenated over classes): Pearson's correlation over
+        features; w_s . w_t / (||w_s|| ||w_t||); or ||w_s - w_t||. The first two are NaN where a
+        vector is zero (or, for "correlation", constant).
     X : dataframe or array-like, default=None
-        Data as in ``fit``. Coefficients are then measured by what they predict: the inner product
-        of w_s and w_t is the covariance of x . w_s and x . w_t over these rows. "cosine" and
-        "correlation" are both the correlation of predictions, and "distance" is the standard
-        deviation of their difference, in the units of y. Units of features no longer matter.
+        Data as in ``fit``. If given, predictions are compared: the inner product of w_s and w_t is
+        the covariance of x . w_s and x . w_t over these rows. "cosine" and "correlation" are both
+        the correlation of predictions, and "distance" is the standard deviation of their
+        difference, in the units of y. The result is independent of the units of features.
     centered : bool, default=False
-        Compare deviations from the shared coefficients (from their mean, in a model without a
-        center). Coefficients that a model draws together are all alike; their deviations are not.
+        Compare deviations from the shared coefficients, or from the mean in a model without a
+        center. Use it where strong shrinkage makes all coefficients similar.
 
     Returns
     -------
@@ -98,12 +98,12 @@ def task_affinity(
     task_column: TaskColumn = None,
     random_state: int | None = 0,
 ) -> Table:
-    """Return how much each task gains from being trained together with each other task alone.
+    """Return the gain of each task from joint training with each single other task.
 
-    Entry (t, s) is the score of task t when the estimator is fitted to tasks t and s, less that
-    when it is fitted to t alone, on the same folds; with the sign that makes positive good. It is
-    not symmetric: a small task may gain from a large one that gains nothing. Costs
-    T (T - 1) / 2 + T fits for every fold: 3570 + 85 of them for the 85 counties of the radon data.
+    Entry (t, s) is the score of task t with the estimator fitted to tasks t and s, minus the score
+    with the estimator fitted to t alone, on the same folds; positive is better. The matrix is not
+    symmetric: a small task may gain from a large one, but not conversely. The cost is
+    T (T - 1) / 2 + T fits per fold: 3570 + 85 for the 85 counties of the radon data.
 
     Parameters
     ----------
@@ -112,23 +112,23 @@ def task_affinity(
     y : array-like of shape (n,), or (n, T) in the wide form
         Target; NaN in the wide form is not observed.
     estimator : estimator
-        As in `sharing_report`. Its alpha may not differ by task, but for a dict.
+        As in `sharing_report`. An alpha that differs by task must be a dict.
     cv : int, splitter or iterable of (train, test), default=None
         Folds, as in `sharing_report`.
     scoring : str or callable, default=None
-        A metric as in `sharing_report`, of which the units of the result are.
+        A metric as in `sharing_report`; the result has its units.
     sample_weight : array-like of shape (n,), default=None
         Weight of each row, in fits and scores.
     task_column : str or int, default=None
-        Column of the tasks in X. None: the estimator's.
+        Column of the tasks in X. None: that of the estimator.
     random_state : int or None, default=0
-        Source of the random order of rows.
+        Seed of the random order of rows.
 
     Returns
     -------
     DataFrame or ndarray of shape (n_tasks, n_tasks)
-        Rows gain, columns help; zeros on the diagonal; NaN for tasks that no fold can judge. A
-        DataFrame where pandas is installed.
+        Gains of the row task from the column task; zeros on the diagonal; NaN for tasks without a
+        scored fold. A DataFrame where pandas is installed.
 
     References
     ----------
@@ -179,7 +179,7 @@ def task_affinity(
 
 
 def _of_tasks(rows, splits, tasks):
-    """Return the rows of some tasks, and the folds among them that have rows on both sides."""
+    """Return the rows of some tasks, and the folds with training and test rows among them."""
     if rows.codes is None:
         return rows._replace(y=rows.y[:, tasks], tasks=[rows.tasks[t] for t in tasks]), splits
     index = np.flatnonzero(np.isin(rows.codes, tasks))
