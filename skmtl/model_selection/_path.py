@@ -98,8 +98,8 @@ class RegularizationPathCV(
     -----
     Leave-one-out keeps two quantities of all rows: the mean of the features, at which the centered
     intercepts are defined, and the weights of ``task_weight="balanced"``. Refits without a row
-    change them by about 1/n, and thus the scores where ``alpha_intercept`` is positive and slopes
-    differ between tasks, or tasks are balanced. Otherwise it equals refits to rounding.
+    would move them by about 1/n, and thus the scores where ``alpha_intercept`` is positive and
+    slopes differ between tasks, or tasks are balanced. Otherwise it equals refits to rounding.
 
     References
     ----------
