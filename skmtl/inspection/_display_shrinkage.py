@@ -110,8 +110,8 @@ class CoefficientShrinkageDisplay:
         sample_weight : array-like of shape (n,), default=None
             Sample weights of ``fit``.
         separate : estimator, default=None
-            Separate models. None: `SharedL2Regressor(1e-6)`, close to least squares, or
-            `SharedL2Classifier(1e-2)`.
+            Separate models. None: ``SharedL2Regressor(1e-6)``, close to least squares, or
+            ``SharedL2Classifier(1e-2)``.
         ax : matplotlib Axes, default=None
             None makes a new figure.
 

@@ -41,7 +41,7 @@ class RegularizationPathCV(
     Parameters
     ----------
     estimator : estimator
-        Any estimator of `skmtl.linear_model`. In a ``Pipeline``, make the search the last step.
+        Any estimator of ``skmtl.linear_model``. In a ``Pipeline``, make the search the last step.
     alphas : int or array-like of shape (n_alphas,), default=50
         Values of alpha (regularization strength), or the size of a grid computed from the data:
         from ``alpha_max`` down to 1e-3 of it for a penalty with one norm; otherwise from 1e-4 to
