@@ -1,6 +1,7 @@
 """Problem = TaskData + Loss + Penalty: objective, gradient and relative KKT residual."""
 
 from functools import cached_property
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -132,3 +133,27 @@ def _largest(entries, units):
     units = np.broadcast_to(units, entries.shape)
     ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
     return ratio.max()
+
+
+def class_curvature(data, probabilities, *, intercept):
+    """Return the Hessian of the softmax loss in the coefficients of all classes, (T, K D, K D).
+
+    The curvature ``diag(p) - pp'`` of a row is the sum over pairs of classes k < l of
+    ``p_k p_l (e_k - e_l)(e_k - e_l)'``: one Gram per pair.
+
+    Parameters
+    ----------
+    data : LongData
+    probabilities : ndarray of shape (K, n)
+    intercept : bool
+        Whether there is a centered intercept behind the d coefficients of each class: D = d + 1.
+    """
+    K, D = len(probabilities), data.n_features + intercept
+    H = np.zeros((data.n_tasks, K, D, K, D))
+    for (k, p), (m, q) in combinations(enumerate(probabilities), 2):
+        gram = data.curved(p * q).moments(np.arange(data.n_tasks)).gram(intercept=intercept)
+        H[:, k, :, k] += gram
+        H[:, m, :, m] += gram
+        H[:, k, :, m] -= gram
+        H[:, m, :, k] -= gram
+    return H.reshape(data.n_tasks, K * D, K * D)

@@ -283,7 +283,7 @@ def test_what_is_refused():
         PooledRegressor(task_column=0, task_weight="noise").fit(rows.long, y)
     with pytest.raises(ValueError, match=r"'uncertainty'.*this is a classifier.*'minimax'"):
         PooledClassifier(task_column=0, task_weight="uncertainty").fit(rows.long, y > y.mean())
-    with pytest.raises(ValueError, match=r"kinks.*MeanRegularizedRegressor"):
+    with pytest.raises(ValueError, match=r"non-smooth.*MeanRegularizedRegressor"):
         ADMMRegressor(task_column=0, task_weight="uncertainty").fit(rows.long, y)
     X = np.column_stack([rows.codes, np.random.default_rng(0).normal(size=(len(y), 600))])
     model = GraphRegularizedRegressor(task_graph=CHAIN, task_column=0, task_weight="uncertainty")

@@ -2,17 +2,15 @@
 
 from skmtl.arrowhead._blocks import DualBlocks, Groups, PrimalBlocks
 from skmtl.arrowhead._degrees import (
-    MOST_UNKNOWNS,
     degrees_objection,
     degrees_of_freedom,
     graph_degrees,
 )
 from skmtl.arrowhead._elimination import Elimination, block_kinds
-from skmtl.arrowhead._inverse import Arrowhead
+from skmtl.arrowhead._system import ArrowheadSystem
 
 __all__ = [
-    "MOST_UNKNOWNS",
-    "Arrowhead",
+    "ArrowheadSystem",
     "DualBlocks",
     "Elimination",
     "Groups",

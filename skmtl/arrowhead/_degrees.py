@@ -1,4 +1,4 @@
-"""Effective degrees of freedom: what each task spends of its rows, in models with ridge couplings.
+"""Effective degrees of freedom of each task, in models with a ridge coupling.
 
 For the weighted smoother ``yhat = A (A'ΩA + P)^- A'Ω y`` of a quadratic problem, df_t is the sum
 of the derivatives of the predictions of task t in their own targets.
@@ -7,21 +7,21 @@ of the derivatives of the predictions of task t in their own targets.
 import numpy as np
 
 from skmtl._linalg import SymmetricSolver
-from skmtl.arrowhead._inverse import Arrowhead
+from skmtl.arrowhead._system import ArrowheadSystem
 from skmtl.penalties import Coefficients, GraphCoupling
 
-MOST_UNKNOWNS = 2000  # unknowns of a graph that are solved in one dense system
+_MOST = 2000  # unknowns of a graph that are solved in one dense system
 
 
-def degrees_objection(data, penalty):
-    """Return why the degrees of freedom under a penalty are not to be had, or None."""
+def degrees_objection(data, penalty, n_outputs=1):
+    """Return why the degrees of freedom under a penalty cannot be computed, or None."""
     if not penalty.quadratic:
-        return "penalties with kinks have no degrees of freedom in closed form"
-    size = data.n_tasks * (min(data.n_rows, data.n_features) + 1)
-    if isinstance(penalty, GraphCoupling) and size > MOST_UNKNOWNS:
+        return "non-smooth penalties have no degrees of freedom in closed form"
+    size = data.n_tasks * n_outputs * (min(data.n_rows, data.n_features) + 1)
+    if isinstance(penalty, GraphCoupling) and size > _MOST:
         return (
-            f"along a task_graph the degrees of freedom take one dense system, here of {size} "
-            f"unknowns, and the limit is {MOST_UNKNOWNS}"
+            f"with a task_graph the degrees of freedom require one dense system, here of {size} "
+            f"unknowns, and the limit is {_MOST}"
         )
     return None
 
@@ -29,16 +29,11 @@ def degrees_objection(data, penalty):
 def degrees_of_freedom(data, penalty):
     """Return df_t (T,) of a squared loss with a ``MeanCoupling`` or ``GraphCoupling``."""
     data = data.rotated
-    if isinstance(penalty, GraphCoupling):
-        return _along_graph(data, penalty)
-    return Arrowhead(data, penalty, penalty.alpha).degrees()
-
-
-def _along_graph(data, penalty):
-    """Return df_t by one dense system of the coefficients, and levels, of all tasks."""
+    if not isinstance(penalty, GraphCoupling):
+        return ArrowheadSystem.of(data, penalty).degrees()
     d = data.n_features
     size = d if penalty.fixed_intercept else d + 1
-    gram = data.moments(data.block).gram(intercept=size > d) * data.scale[:, None, None]
+    gram = data.task_moments(slice(None)).gram(intercept=size > d)
     return graph_degrees(gram, np.arange(size) == d, penalty)
 
 
@@ -48,19 +43,17 @@ def graph_degrees(H, intercept, penalty):
     Parameters
     ----------
     H : ndarray of shape (T, m, m)
-        Curvature of the loss in the coefficients and levels of each task.
-    level : bool ndarray of shape (m,)
-        Which of them are levels.
+        Curvature of the loss in the coefficients and centered intercepts of each task.
+    intercept : bool ndarray of shape (m,)
+        Which of them are intercepts.
     penalty : GraphCoupling
     """
     T, size = len(H), len(intercept)
     units = Coefficients(np.eye(T)[None], np.eye(T), np.zeros((1, T)), np.zeros(T))
     (K,), k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
-    system = np.zeros((T, size, T, size))
+    each, (system, right) = np.arange(T), np.zeros((2, T, size, T, size))
     for j in range(size):
         system[:, j, :, j] = k if intercept[j] else K
-    right = np.zeros((T, size, T, size))
-    each = np.arange(T)
     system[each, :, each] += H
     right[each, :, each] = H
     solver = SymmetricSolver(system.reshape(T * size, T * size))

@@ -189,6 +189,12 @@ class TaskData(ABC):
             np.matmul(rows.T, rows, out=result.H[i])
         return result
 
+    def task_moments(self, tasks):
+        """Compute the ``Moments`` of a slice of the tasks, task weights included."""
+        H, mean, total = self.moments(self.block[tasks])
+        scale = self.scale[tasks]
+        return Moments(H * scale[:, None, None], mean, total * scale)
+
     def _room(self, n_blocks, H):
         """Allocate ``Moments``, with H as given if not None."""
         d = self.n_features

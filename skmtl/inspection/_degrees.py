@@ -3,12 +3,18 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmtl._linalg import SymmetricSolver
 from skmtl._typing import Array, Estimator
-from skmtl.arrowhead import MOST_UNKNOWNS, degrees_of_freedom, graph_degrees
+from skmtl.arrowhead import (
+    ArrowheadSystem,
+    degrees_objection,
+    degrees_of_freedom,
+    graph_degrees,
+)
+from skmtl.data import Moments
 from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.linear_model import fitted_problem
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
+from skmtl.problem import class_curvature
 
 
 def effective_dof(
@@ -54,14 +60,22 @@ def effective_dof(
     array([4.92, 4.62, 4.71])
     """
     model, problem, place = _posed(estimator, X, y, sample_weight)
-    _check_size(problem)
+    penalty, K = problem.penalty, problem.loss.n_outputs
+    reason = degrees_objection(problem.data, penalty, K)
+    if reason is not None:
+        raise ValueError(f"{reason[0].upper()}{reason[1:]}. Use fewer features or tasks.")
     result = np.zeros(len(model.tasks_))
-    if problem.loss.n_outputs > 1:
-        H = _blocks(model, problem)
-        kind = _along_graph if isinstance(problem.penalty, GraphCoupling) else _around_center
-        result[place] = kind(H, problem)
+    if K == 1:
+        result[place] = degrees_of_freedom(_curved(model, problem), penalty)
     else:
-        result[place] = degrees_of_freedom(_curved(model, problem), problem.penalty)
+        H, d = _class_curvature(model, problem, problem.data.rotated)
+        if isinstance(penalty, GraphCoupling):
+            kept, intercept = _penalized(d, penalty), np.arange(d + 1) == d
+            kept, intercept = np.tile(kept, K), np.tile(intercept, K)
+            df = graph_degrees(H[:, kept][:, :, kept], intercept[kept], penalty)
+        else:
+            df = _class_system(H, d, penalty).degrees()
+        result[place] = df
     return result
 
 
@@ -114,25 +128,23 @@ def pooling_factor(
     """
     model, problem, place = _posed(estimator, X, y, sample_weight)
     result = np.ones(len(model.tasks_))
-    H = _blocks(model, problem)
-    ties, shares = _ties(problem, H.shape[-1])
-    taken = np.empty(len(H))
-    for t, own in enumerate(H):
-        free = np.isfinite(ties[t])
-        weight = np.ones(len(own))  # of the center, one per coordinate
-        if free.any():
-            part = own[np.ix_(free, free)]
-            weight[free] = 1.0 - np.diag(_own_weight(part, ties[t, free], part))
-        taken[t] = (shares[t] * weight).sum() / _counted(problem, len(own))
-    result[place] = np.clip(taken, 0.0, 1.0)
+    penalty, data, d = problem.penalty, problem.data, problem.data.n_features
+    if problem.loss.n_outputs == 1:
+        precision, alpha_intercept = _precision(penalty, data.n_tasks, d)
+        parts = np.inf, alpha_intercept, penalty.fixed_intercept
+        weight = ArrowheadSystem(_curved(model, problem).task_moments, precision, *parts).pooling()
+    else:
+        weight = _class_system(*_class_curvature(model, problem, data), penalty).pooling()[:, :-1]
+    weight = weight.reshape(len(weight), -1, d + 1).mean(axis=1)  # over classes
+    counted, share = _penalized(d, penalty), _coupled_share(penalty, data.n_tasks, d)
+    result[place] = np.clip((share * weight)[:, counted].sum(axis=1) / counted.sum(), 0.0, 1.0)
     return result
 
 
 def _posed(estimator, X, y, sample_weight):
     """Return the model, its problem and the positions of the tasks in ``tasks_``."""
     model, before = fitted_model(estimator)
-    X = transformed(before, X)
-    problem, place = fitted_problem(model, X, y, sample_weight)
+    problem, place = fitted_problem(model, transformed(before, X), y, sample_weight)
     if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
         raise TypeError(
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "
@@ -141,125 +153,71 @@ def _posed(estimator, X, y, sample_weight):
     return model, problem, place
 
 
-def _check_size(problem):
-    """Raise an error if the dense system of a graph exceeds the limit."""
-    size = problem.data.n_tasks * problem.loss.n_outputs * (problem.data.n_features + 1)
-    if isinstance(problem.penalty, GraphCoupling) and size > MOST_UNKNOWNS:
-        raise ValueError(
-            f"With a task_graph this requires one dense system, here of {size} unknowns; the limit "
-            f"is {MOST_UNKNOWNS}. Use fewer features or tasks, or task_graph=None."
-        )
-
-
-def _point(model, problem):
-    """Return the coefficients and centered intercepts, (K, T, d) and (K, T)."""
-    kept = np.flatnonzero(model.task_counts_ > 0)  # others are latent
-    W, b = model.coef_[kept], model.intercept_[kept]
-    intercept = b + W @ problem.data.center
-    if problem.loss.n_outputs > 1:
-        return np.ascontiguousarray(W.swapaxes(0, 1)), np.ascontiguousarray(intercept.T)
-    return W[None], intercept[None]
+def _derivative(model, problem):
+    """Return the derivatives of the loss in the predictions at the solution, (K, n)."""
+    own, data = model.task_counts_ > 0, problem.data  # others are latent
+    W, intercept = model.coef_[own], model.intercept_[own] + model.coef_[own] @ data.center
+    if problem.loss.n_outputs == 1:
+        W, intercept = W[None], intercept[None]
+    else:
+        W, intercept = np.ascontiguousarray(W.swapaxes(0, 1)), np.ascontiguousarray(intercept.T)
+    return data.loss_sums(problem.loss, W, intercept).derivative
 
 
 def _curved(model, problem):
     """Return the data, with rows weighted by the curvature of the loss at the solution."""
     if problem.loss.constant_curvature is not None:
         return problem.data
-    sums = problem.data.loss_sums(problem.loss, *_point(model, problem))
-    return problem.data.curved(problem.loss.curvature(sums.derivative)[0])
+    return problem.data.curved(problem.loss.curvature(_derivative(model, problem))[0])
 
 
-def _blocks(model, problem):
-    """Return the Hessian of the loss in the coefficients and centered intercept of each task.
+def _class_curvature(model, problem, data):
+    """Return the Hessian of the loss of K classes, (T, K (d + 1), K (d + 1)), and d.
 
-    Its shape is (T, d + 1, d + 1), or (T, K (d + 1), K (d + 1)) with K classes, ordered by class.
+    Its coordinates are the coefficients and the centered intercept of each class. ``data`` are
+    those of the problem, or the same rotated.
     """
-    data, K = problem.data, problem.loss.n_outputs
-    T, m = data.n_tasks, data.n_features + 1
-    if K == 1:
-        data = _curved(model, problem)
-        return data.moments(data.block).gram(intercept=True) * data.scale[:, None, None]
-    sums = data.loss_sums(problem.loss, *_point(model, problem))
-    p = problem.loss.probabilities(data.y, sums.derivative)
-    result, first = np.zeros((T, K, m, K, m)), 0
-    for t, size in enumerate(data.block_sizes):
-        rows = slice(first, first + size)
-        Z = np.column_stack([data.X[rows], np.ones(size)])
-        own = (p[:, rows, None] * Z).transpose(1, 0, 2)  # (n_t, K, m)
-        weighted = np.broadcast_to(data.weight, p.shape[1:])[rows]
-        for k in range(K):
-            result[t, k, :, k] = (Z.T * (weighted * p[k, rows])) @ Z
-        result[t] -= np.einsum("i,ika,ilb->kalb", weighted, own, own, optimize=True)
-        first += size
-    return result.reshape(T, K * m, K * m)
+    probabilities = problem.loss.probabilities(problem.data.y, _derivative(model, problem))
+    return class_curvature(data, probabilities, intercept=True), data.n_features
 
 
-def _ties(problem, size):
-    """Return the penalty weights of the coordinates, and the part that couples tasks, (T, size).
-
-    The part is a fraction: 0 where the penalty shrinks towards zero, 1 where towards other tasks.
-    """
-    penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
-    ties, shares = np.empty((T, d + 1)), np.ones((T, d + 1))
-    if isinstance(penalty, GraphCoupling):
-        curvature, center = (
-            penalty.curvature(),
-            Coefficients.zeros(T, 1)._replace(w=np.ones((1, 1))),
-        )
-        strength, ones = curvature.V[:, 0], penalty.gradient(center).V[0, :, 0]
-        ties[:, :-1], ties[:, -1] = curvature.V, curvature.q
-        share = np.divide(strength - ones, strength, out=np.zeros(T), where=strength > 0)
-        shares[:, :-1] = share[:, None]
-    else:
-        ties[:, :-1], ties[:, -1] = penalty.alpha[:, None], penalty.alpha_intercept
-        shares[:, :-1] = float(not penalty.fixed_center)
-    if penalty.fixed_intercept:
-        ties[:, -1], shares[:, -1] = np.inf, 0.0
-    return np.tile(ties, size // (d + 1)), np.tile(shares, size // (d + 1))
-
-
-def _counted(problem, size):
-    """Return the number of coordinates of a task, with centered intercepts if the model has any."""
-    d = problem.data.n_features
-    return size // (d + 1) * (d + (not problem.penalty.fixed_intercept))
-
-
-def _own_weight(H, ties, sides):
-    """Return ``(H + D)^- sides`` for right-hand sides in the range of H."""
-    return SymmetricSolver(H + np.diag(ties)).solve(sides)
-
-
-def _around_center(H, problem):
-    """Return df_t by elimination of the deviations.
-
-    The derivative of the coefficients in the center is ``R_t = I - M_t^- H_t``. The system of the
-    center is ``S = sum H_t R_t + alpha_shared``, and
-    ``df_t = tr(M_t^- H_t) + tr(S^- R_t' H_t R_t)``.
-    """
-    ties, _ = _ties(problem, H.shape[-1])
-    penalty, d = problem.penalty, problem.data.n_features
+def _class_system(H, d, penalty):
+    """Return the ``ArrowheadSystem`` of the coefficients and intercepts of K classes."""
+    n_tasks, K = len(H), H.shape[1] // (d + 1)
+    precision, alpha_intercept = _precision(penalty, n_tasks, d)
+    precision = np.column_stack([precision, np.broadcast_to(alpha_intercept, n_tasks)])
     shared = np.append(np.full(d, penalty.alpha_shared), np.inf if penalty.fixed_intercept else 0.0)
-    shared = np.tile(shared, H.shape[-1] // (d + 1))
-    center = np.isfinite(shared) & (ties > 0).any(axis=0)  # coordinates that couple tasks
-    S, df, following = np.diag(shared[center]), np.zeros(len(H)), []
-    for t, own in enumerate(H):
-        free, R = np.isfinite(ties[t]), np.eye(len(own))
-        if free.any():
-            weight = _own_weight(own[np.ix_(free, free)], ties[t, free], own[free])
-            df[t] = np.trace(weight[:, free])
-            R[free] -= weight
-        R = R[:, center]
-        following.append(R.T @ own @ R)
-        S = S + (own @ R)[center]
-    if center.any():
-        solver = SymmetricSolver(0.5 * (S + S.T))
-        df += [np.trace(solver.solve(own)) for own in following]
-    return df
+
+    def moments(tasks):
+        own = H[tasks]
+        return Moments(own, np.zeros(own.shape[:2]), np.zeros(len(own)))
+
+    return ArrowheadSystem(moments, np.tile(precision, K), np.tile(shared, K), np.inf, True)
 
 
-def _along_graph(H, problem):
-    """Return df_t by one dense system of all tasks."""
-    d = problem.data.n_features
-    intercept = np.tile(np.arange(d + 1) == d, H.shape[-1] // (d + 1))
-    kept = np.flatnonzero(~intercept | (not problem.penalty.fixed_intercept))
-    return graph_degrees(H[:, kept][:, :, kept], intercept[kept], problem.penalty)
+def _precision(penalty, n_tasks, d):
+    """Return the penalty weights on the coefficients (T, d) and on the centered intercept."""
+    alpha, alpha_intercept = penalty.curvature()[:2]
+    if isinstance(penalty, MeanCoupling):
+        alpha, alpha_intercept = penalty.alpha[:, None], penalty.alpha_intercept
+    if penalty.fixed_intercept:
+        alpha_intercept = np.inf
+    return np.broadcast_to(alpha, (n_tasks, d)), alpha_intercept
+
+
+def _coupled_share(penalty, n_tasks, d):
+    """Return the part of the penalty that shrinks towards other tasks, not zero, (T, d + 1)."""
+    share = np.ones((n_tasks, d + 1))
+    if isinstance(penalty, MeanCoupling):
+        share[:, :-1] = float(not penalty.fixed_center)
+    else:
+        weight, center = penalty.curvature().V, Coefficients.zeros(n_tasks, 1)
+        ridge = penalty.gradient(center._replace(w=np.ones((1, 1)))).V[0]
+        none = np.zeros_like(weight)
+        share[:, :-1] = np.divide(weight - ridge, weight, out=none, where=weight > 0)
+    return share
+
+
+def _penalized(d, penalty):
+    """Return which of the coefficients and the centered intercept the model has, (d + 1,)."""
+    return np.append(np.ones(d, bool), not penalty.fixed_intercept)

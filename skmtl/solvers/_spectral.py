@@ -1,7 +1,6 @@
 """Quadratic models of a loss, in the eigenvectors of every task's block or matrix-free."""
 
 from functools import cached_property
-from itertools import combinations, product
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
@@ -10,6 +9,7 @@ from skmtl import _kernels
 from skmtl._linalg import row_spectrum, stacked_eigh
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
+from skmtl.problem import class_curvature
 from skmtl.solvers._memory import memory_limit
 
 _DENSE = 256
@@ -135,9 +135,6 @@ class SpectralModel:
 class JointModel(SpectralModel):
     """Model K predictions per row: A is (K, T, d + 1), and each block holds all classes.
 
-    The curvature ``diag(p) - pp'`` of the softmax is the sum over pairs of classes k < l of
-    ``p_k p_l (e_k - e_l)(e_k - e_l)'``: one Gram per pair.
-
     Parameters
     ----------
     data : LongData
@@ -151,13 +148,8 @@ class JointModel(SpectralModel):
         self._n_outputs = K
         self._root = np.tile(np.sqrt(metric), (1, K))
         self._levels = (D * np.arange(K)[:, None] + np.arange(data.n_features, D)).ravel()
-        H = np.zeros((T, K, D, K, D))
-        for first, second in combinations(range(K), 2):
-            A = _gram(data.curved(probabilities[first] * probabilities[second]), np.arange(T), D)
-            ends = (first, 1.0), (second, -1.0)
-            for (k, a), (m, b) in product(ends, ends):
-                H[:, k, :, m] += a * b * A
-        self._parts = [(np.arange(T), None, *_eigen(H.reshape(T, K * D, K * D), self._root))]
+        H = class_curvature(data, probabilities, intercept=data.n_features < D)
+        self._parts = [(np.arange(T), None, *_eigen(H, self._root))]
 
 
 def _same(e):

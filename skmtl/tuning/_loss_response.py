@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl.arrowhead import Arrowhead
+from skmtl.arrowhead import ArrowheadSystem
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.problem import Problem
 from skmtl.solvers import ConjugateGradientSolver, DirectSolver
@@ -59,7 +59,7 @@ class LossResponse:
         if penalty.quadratic:
             if not _has_center(problem):
                 return Full(_by_steps(problem, evaluation, G, R, np.flatnonzero(tasks)) / total)
-            parts = _around_center(problem, evaluation, penalty, penalty.alpha, G[0], R[0])
+            parts = _around_center(problem, evaluation, penalty, None, G[0], R[0])
             return diagonal_and_root(*parts).take(tasks).times(1.0 / total)
         W, gradient = fit.solution.coefficients.W, evaluation.sums.G
         held = MeanCoupling(
@@ -82,14 +82,14 @@ class LossResponse:
         return Full(B).take(tasks)
 
 
-def _around_center(problem, evaluation, penalty, alpha, G, R):
+def _around_center(problem, evaluation, penalty, precision, G, R):
     """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, as ``own`` and ``root``."""
     data = problem.data
     if evaluation.sums.derivative is not None:
         data = data.curved(problem.loss.curvature(evaluation.sums.derivative)[0])
-    if data.row_basis is not None and alpha.ndim == 1:
+    if data.row_basis is not None and precision is None:
         data, G = data.rotated, G @ data.row_basis
-    return Arrowhead(data, penalty, alpha).products(G, R)
+    return ArrowheadSystem.of(data, penalty, precision).products(G, R)
 
 
 def _by_steps(problem, evaluation, G, R, tasks):

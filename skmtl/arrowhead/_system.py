@@ -1,0 +1,200 @@
+"""The system of tasks around a center, the tasks eliminated: traces and products of its inverse."""
+
+import numpy as np
+
+from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, null_space_of, outer
+
+_CHUNK = 2**21  # numbers in a chunk of blocks
+
+
+class ArrowheadSystem:
+    """Hessian of a half squared error plus a ridge coupling of the tasks to a center.
+
+    The penalty is ``1/2 sum_tj P_tj v_tj^2 + 1/2 sum_t a_t q_t^2 + 1/2 sum_j alpha_shared_j w_j^2``
+    in the center (w, c) and the deviations (v_t, q_t) of the coefficients and intercepts. After
+    elimination of q_t, with ``kappa = n a / (n + a)``, task t has the curvature
+    ``A = H + kappa m m'`` in ``w + v_t`` and ``M = A + P`` in v_t; the center is left with
+
+        S = sum_t [A - A M^-1 A, kappa (m - A M^-1 m); ., kappa - kappa^2 m' M^-1 m] + alpha_shared.
+
+    Every penalty weight may be inf: that part is fixed at zero. Tasks are read in chunks.
+
+    Parameters
+    ----------
+    moments : callable
+        ``moments(tasks)`` returns the ``Moments`` H, m, n of a slice of the tasks.
+    precision : ndarray of shape (T, d), P
+    alpha_shared : float or ndarray of shape (d,)
+    alpha_intercept : float or ndarray of shape (T,), a
+    fixed_intercept : bool
+        Whether c is fixed.
+    """
+
+    def __init__(self, moments, precision, alpha_shared, alpha_intercept, fixed_intercept):
+        T, d = precision.shape
+        self._moments, self._precision = moments, precision
+        self._alpha_intercept = np.broadcast_to(np.asarray(alpha_intercept, dtype=float), (T,))
+        self._fixed_intercept = fixed_intercept
+        S, support, kappa = np.zeros((d + 1, d + 1)), np.zeros((d + 1, d + 1)), 0.0
+        for _, part in self._parts():
+            S += part.center_system()
+            support += part.support()
+            kappa += part.kappa.sum()
+        shared = np.append(np.broadcast_to(alpha_shared, (d,)), 0.0)
+        self._moves = moves = np.isfinite(shared) & np.append((precision > 0).any(axis=0), True)
+        moves[-1] = kappa > 0 and not fixed_intercept
+        if not moves[:-1].any() and S[-1, -1] <= 1e-10 * kappa:
+            moves[-1] = False  # the tasks' coefficients make up for any common intercept
+        self._solver = None
+        if moves.any():
+            part, ridge = np.ix_(moves, moves), np.diag(shared[moves])
+            self._solver = SymmetricSolver(
+                0.5 * (S + S.T)[part] + ridge, lambda: null_space_of(support[part] + ridge)
+            )
+
+    @classmethod
+    def of(cls, data, penalty, precision=None):
+        """Return the system of a ``TaskData`` and a ``MeanCoupling``.
+
+        ``precision`` (T, d) replaces the alpha of the penalty.
+        """
+        if precision is None:
+            precision = np.broadcast_to(penalty.alpha[:, None], (data.n_tasks, data.n_features))
+        parts = penalty.alpha_shared, penalty.alpha_intercept, penalty.fixed_intercept
+        return cls(data.task_moments, precision, *parts)
+
+    def _parts(self):
+        """Yield slices of tasks and their ``_Part``."""
+        T, d = self._precision.shape
+        step = max(1, _CHUNK // (d + 1) ** 2)
+        for first in range(0, T, step):
+            tasks = slice(first, first + step)
+            precision, alpha_intercept = self._precision[tasks], self._alpha_intercept[tasks]
+            yield tasks, _Part(self._moments(tasks), precision, alpha_intercept)
+
+    def degrees(self):
+        """Return the effective degrees of freedom of each task, (T,).
+
+        Given the center a task has ``tr(M^-1 H) + a n / (n + a)^2 m'M^-1 m + n / (n + a)`` of them,
+        and the center adds ``tr(S^-1 F' diag(H, n) F)``, F the derivative of its coefficients and
+        of its prediction at m in the center.
+        """
+        degrees, moves = np.empty(len(self._precision)), self._moves
+        for tasks, part in self._parts():
+            degrees[tasks] = part.own_degrees(intercept=not self._fixed_intercept)
+            if self._solver is not None:
+                of_center = part.center_degrees()[:, moves][:, :, moves]
+                sides = of_center.transpose(1, 0, 2).reshape(moves.sum(), -1)
+                solved = self._solver.solve(sides).reshape(moves.sum(), -1, moves.sum())
+                degrees[tasks] += np.einsum("jtj->t", solved)
+        return degrees
+
+    def products(self, G, R):
+        """Return ``u_s' inverse u_t``, u_t the gradient (G_t, R_t) in task t alone.
+
+        As own (T,) and root (T, k), k at most d + 1: they are ``diag(own) + root root'``.
+        """
+        own, center = np.empty(len(R)), np.empty((len(R), len(self._moves)))
+        for tasks, part in self._parts():
+            own[tasks], center[tasks] = part.products(G[tasks], R[tasks])
+        if self._solver is None:
+            return own, np.zeros((len(R), 1))
+        return own, center[:, self._moves] @ self._solver.inverse_root().T
+
+    def pooling(self):
+        """Return the derivative of each coefficient and intercept in its center, (T, d + 1)."""
+        return np.concatenate([part.pooling() for _, part in self._parts()])
+
+
+class _Part:
+    """Blocks of some tasks, stacked; ``rho = a / (n + a)``."""
+
+    def __init__(self, moments, precision, alpha_intercept):
+        self.H, self.m, n = moments
+        self._free = np.isfinite(precision)
+        self._P, fixed = np.where(self._free, precision, 0.0), np.isinf(alpha_intercept)
+        a = np.where(fixed, 1.0, alpha_intercept)
+        self._rho = rho = np.where(fixed, 1.0, a / (n + a))
+        self._intercept_variance = np.where(fixed, 0.0, 1.0 / (n + a))
+        self.kappa, self._level_weight = rho * n, rho**2 * n
+        self._A = self.H + outer(self.kappa, self.m, self.m)
+        self._of_m = self._solve(self.m[..., None])[..., 0]  # M^-1 m
+        self._reach = 1.0 - self.kappa * self._dot_m(self._of_m)
+
+    def _dot_m(self, x):
+        return np.einsum("tj,tj->t", self.m, x)
+
+    def _solve(self, sides):
+        """Return ``M^-1 sides`` of the free coordinates, stacked, with zeros in the others."""
+        free, some = self._free, self._free.any(axis=1)
+        solved = np.zeros_like(sides)
+        if some.any():
+            free = free[some, :, None]
+            M = np.where(free & free.swapaxes(1, 2), self._A[some], 0.0)
+            M += (self._P[some, :, None] + ~free) * np.eye(free.shape[1])
+            solved[some] = _solved(M, np.where(free, sides[some], 0.0))
+        return solved
+
+    def _in_center(self, x, sides):
+        """Return ``sides - A M^-1 sides`` without cancellation, given ``x = M^-1 sides``."""
+        free = self._free[..., None]
+        return np.where(free, self._P[..., None] * x, sides - self._A @ x)
+
+    def center_system(self):
+        """Return what the tasks add to the system of the center, (d + 1, d + 1)."""
+        ww = self._in_center(self._solve(self._A), self._A).sum(axis=0)
+        wc = self._in_center(self._of_m[..., None], self.m[..., None])[..., 0]
+        return bordered(ww, self.kappa @ wc, self.kappa @ self._reach)
+
+    def support(self):
+        """Return a sum that has the null space of the system of the center, but for rounding."""
+        coupled = (self._P > 0).all(axis=1, where=self._free)
+        h = self.kappa[:, None] * self.m
+        corner = np.where(coupled, self.kappa, np.maximum(self.kappa * self._reach, 0.0))
+        return bordered(self._A[coupled].sum(axis=0), h[coupled].sum(axis=0), corner.sum())
+
+    def own_degrees(self, *, intercept):
+        """Return the degrees of freedom of each task given the center, (T,)."""
+        degrees = np.einsum("tjj->t", self._solve(self.H))
+        degrees += self._level_weight * self._dot_m(self._of_m)
+        return degrees + (1.0 - self._rho) * intercept
+
+    def _of_center(self):
+        """Return the derivative of ``w + v_t`` in w, (T, d, d), without cancellation."""
+        eye = np.eye(self.m.shape[1])
+        sides = np.where(self._free[:, None], self._P[:, None] * eye, -self._A)
+        return np.where(self._free[..., None], self._solve(sides), eye)
+
+    def center_degrees(self):
+        """Return ``F' diag(H, n) F`` of each task, (T, d + 1, d + 1)."""
+        F = np.concatenate([self._of_center(), -(self.kappa[:, None] * self._of_m)[..., None]], 2)
+        level = np.einsum("tjk,tj->tk", F, self.m)
+        level[:, -1] = self._reach
+        return F.swapaxes(1, 2) @ self.H @ F + outer(self._level_weight, level, level)
+
+    def pooling(self):
+        """Return the diagonal of the derivative in the center, (T, d + 1)."""
+        intercept = self._rho + (1.0 - self._rho) * (1.0 - self._reach)
+        return np.column_stack([np.einsum("tjj->tj", self._of_center()), intercept])
+
+    def products(self, G, R):
+        """Return ``u'Cu`` of each task, C the inverse of its system given the center, and F'u."""
+        g = G - (R * (1.0 - self._rho))[:, None] * self.m
+        x = self._solve(g[..., None])
+        own = np.einsum("tj,tj->t", g, x[..., 0]) + self._intercept_variance * R**2
+        c = R * self._rho - self.kappa * self._dot_m(x[..., 0])
+        return own, np.column_stack([self._in_center(x, g[..., None])[..., 0], c])
+
+
+def _solved(M, sides):
+    """Return ``M^-1 sides``, stacked; where a matrix lacks full rank, the smallest solution."""
+    scale = np.sqrt(np.einsum("tjj->tj", M))
+    if (scale > 0).all():
+        scaled = M / (scale[:, :, None] * scale[:, None, :])
+        try:
+            pivots = np.einsum("tjj->tj", np.linalg.cholesky(scaled)) ** 2
+        except np.linalg.LinAlgError:
+            pivots = np.zeros(1)
+        if pivots.min() > SUSPICIOUS:
+            return np.linalg.solve(scaled, sides / scale[..., None]) / scale[..., None]
+    return np.stack([SymmetricSolver(m).solve(s) for m, s in zip(M, sides, strict=True)])
