@@ -239,7 +239,8 @@ def test_errors():
         pooling_factor(model, X, y)
     rng = np.random.default_rng(0)
     Z, y = np.column_stack([np.arange(120) % 40, rng.normal(size=(120, 50))]), rng.normal(size=120)
-    model = GraphRegularizedRegressor(alpha_shared=1.0, task_column=0).fit(Z, y)
+    edges = [(t, t + 1) for t in range(39)]
+    model = GraphRegularizedRegressor(task_graph=edges, alpha_shared=1.0, task_column=0).fit(Z, y)
     with pytest.raises(ValueError, match="2040 unknowns, and the limit is 2000"):
         effective_dof(model, Z, y)
     assert np.isfinite(pooling_factor(model, Z, y)).all()
