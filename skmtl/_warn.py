@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the user's code."""
+"""Warnings that point at the line of the user's code, and lists in messages."""
 
 import sys
 import warnings
@@ -12,3 +12,9 @@ def warn(message, category=UserWarning):
     while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith(_PASSED_ON):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def listed(items, most=5):
+    """Format the first few items, and the number of further ones."""
+    names = ", ".join(repr(item) for item in items[:most])
+    return names + (f", ... ({len(items) - most} more)" if len(items) > most else "")

@@ -10,44 +10,40 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 """
 
 from skmtl.data._arrays import mean_target, read_X, take_rows
-from skmtl.data._classes import class_mask_of
+from skmtl.data._classes import class_mask_of, encode_targets
 from skmtl.data._labels import (
     encode_tasks,
     factorize,
-    merge_labels,
+    merge_tasks,
     split_task_column,
     unknown_tasks_message,
 )
-from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
+from skmtl.data._layout import LossSums
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._parameters import (
     adaptive_weights,
     check_alpha,
-    is_balanced,
+    is_auto,
+    named_weights,
     read_per_task,
     read_task_weights,
 )
-from skmtl.data._rows import encode_targets, read_rows
-from skmtl.data._text import listed
-from skmtl.data._wide import WideData
+from skmtl.data._rows import read_rows
 
 __all__ = [
     "SMALL",
     "LongData",
     "LossSums",
-    "Moments",
-    "TaskData",
-    "WideData",
     "adaptive_weights",
     "check_alpha",
     "class_mask_of",
     "encode_targets",
     "encode_tasks",
     "factorize",
-    "is_balanced",
-    "listed",
+    "is_auto",
     "mean_target",
-    "merge_labels",
+    "merge_tasks",
+    "named_weights",
     "read_X",
     "read_per_task",
     "read_rows",
@@ -55,5 +51,4 @@ __all__ = [
     "split_task_column",
     "take_rows",
     "unknown_tasks_message",
-    "weighted_mean",
 ]

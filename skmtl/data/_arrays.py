@@ -3,12 +3,11 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skmtl._threads import in_chunks
 from skmtl.data._labels import split_task_column
-from skmtl.data._text import listed
 
 
 def read_X(estimator, X, *, reset):
@@ -43,50 +42,24 @@ def _sum_is_finite(X):
     return np.isfinite(sum(in_chunks(part, len(X), 4 * X.size)))
 
 
-def given_target(estimator, y):
-    """Return y as an object with ``ndim``; raise if it is None."""
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
-            "y is None."
-        )
-    if not hasattr(y, "ndim"):  # lists, polars
-        y = np.asarray(y)
-    return y
-
-
-def read_target(estimator, y, X, *, wide):
-    """Return y as float64, (n,) or, in the wide form, (n, T) with NaN = not observed."""
-    y = given_target(estimator, y)
+def read_numbers(estimator, y, *, wide):
+    """Return the target y, float64, (n,) or, in the wide form, (n, T) with NaN = not observed."""
     if not wide and y.ndim == 2:
         y = column_or_1d(y, warn=True)
-    many = y.ndim == 2
-    y = check_array(
+    return check_array(
         y,
         dtype=np.float64,
         ensure_2d=False,
-        ensure_all_finite="allow-nan" if many else True,
+        ensure_all_finite="allow-nan" if y.ndim == 2 else True,
         input_name="y",
         estimator=estimator,
     )
-    check_consistent_length(X, y)
-    return y
 
 
 def mean_target(y):
     """Return the mean of the targets, a float, over those that are observed."""
     mean = y.mean()
     return float(np.nanmean(y) if np.isnan(mean) else mean)
-
-
-def check_observed(counts):
-    """Raise if a task of the wide form has no label, given the number of labels per task."""
-    empty = np.flatnonzero(counts == 0).tolist()
-    if empty:
-        raise ValueError(
-            f"y has no observed label (of positive weight) in column {listed(empty)}: these "
-            "tasks cannot be fitted. Drop the columns."
-        )
 
 
 def read_sample_weight(sample_weight, X):

@@ -4,11 +4,10 @@ from numbers import Real
 
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_array, check_consistent_length, column_or_1d, compute_class_weight
+from sklearn.utils import check_array, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skmtl.data._arrays import given_target
-from skmtl.data._text import listed
+from skmtl._warn import listed
 
 _LONG_FORM = (
     "The long form allows any classes and any rows per task: one row of X per observed label, "
@@ -16,18 +15,15 @@ _LONG_FORM = (
 )
 
 
-def read_class_labels(estimator, y, X, *, wide):
-    """Return y as labels (n,) or, in the wide form, as an indicator (n, T) of 0 and 1."""
-    y = given_target(estimator, y)
+def read_labels(estimator, y, *, wide):
+    """Return the target y as labels (n,) or, in the wide form, an indicator (n, T) of 0 and 1."""
     if wide and y.ndim == 2 and y.shape[1] > 1:
-        y = _read_indicator(y)
-    else:
-        y = column_or_1d(y, warn=True)
-        y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
-        if y.dtype == object and any(label is None for label in y):
-            raise ValueError("Input y contains None. Leave out rows whose class is missing.")
-        check_classification_targets(y)
-    check_consistent_length(X, y)
+        return _read_indicator(y)
+    y = column_or_1d(y, warn=True)
+    y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
+    if y.dtype == object and any(label is None for label in y):
+        raise ValueError("Input y contains None. Leave out rows whose class is missing.")
+    check_classification_targets(y)
     return y
 
 
@@ -56,11 +52,51 @@ def _read_indicator(y):
     return y.astype(np.intp)
 
 
-def encode_classes(y, classes=None):
-    """Return the sorted classes and each label's index into them.
+def encode_targets(rows, name, class_weight, classes=None, weights=None):
+    """Return the ``Rows`` of a classifier with the targets and weights that losses take.
 
-    ``classes`` are those of an earlier fit; other classes in y raise a ValueError.
+    Targets are -1 and 1 for two classes, and class indices for more.
+
+    Parameters
+    ----------
+    rows : Rows
+    name : str
+        Class of the estimator, for messages.
+    class_weight : None, "balanced" or dict
+        As of the estimators.
+    classes, weights : ndarray of shape (K,), optional
+        Classes and class weights of an earlier fit, which replace those of the rows.
     """
+    classes, codes = _encode_classes(rows.y.ravel(), classes)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{name} needs samples of at least 2 classes in the data, but the data contain only "
+            f"one class: {classes.tolist()[0]!r}."
+        )
+    codes, wide = codes.reshape(rows.y.shape), rows.codes is None
+    weight, totals = rows.weight[:, None] if wide else rows.weight, rows.totals
+    if weights is None:
+        by_class = np.bincount(codes.ravel(), np.broadcast_to(weight, codes.shape).ravel())
+        weights = _read_class_weights(class_weight, classes, by_class)
+    has_class = np.zeros((len(rows.tasks), len(classes)), dtype=bool)
+    has_class[np.arange(len(rows.tasks)) if wide else rows.codes, codes] = True
+    if (weights != 1).any():
+        weight = weight * weights[codes]
+        totals = weight.sum(axis=0) if wide else np.bincount(rows.codes, weight)
+    else:
+        weight = rows.weight
+    return rows._replace(
+        y=2.0 * codes - 1.0 if len(classes) == 2 else codes,
+        weight=weight,
+        totals=totals,
+        classes=classes,
+        class_weight=weights,
+        has_class=has_class,
+    )
+
+
+def _encode_classes(y, classes):
+    """Return the sorted classes, by default those of y, and each label's index into them."""
     encoder = LabelEncoder()
     if classes is None:
         codes = encoder.fit_transform(y)
@@ -76,7 +112,7 @@ def encode_classes(y, classes=None):
         ) from None
 
 
-def read_class_weights(class_weight, classes, totals):
+def _read_class_weights(class_weight, classes, totals):
     """Return the weight of each class, (K,), given the total weight of its rows.
 
     "balanced" is sum(totals) / (K totals), as in scikit-learn.
@@ -84,7 +120,9 @@ def read_class_weights(class_weight, classes, totals):
     if isinstance(class_weight, str) and class_weight == "balanced":
         return totals.sum() / (len(classes) * totals)
     given = {} if class_weight is None else class_weight
-    if not isinstance(given, dict) or not all(_is_number(weight) for weight in given.values()):
+    if not isinstance(given, dict) or not all(
+        isinstance(weight, Real) and not isinstance(weight, bool) for weight in given.values()
+    ):
         raise ValueError(
             "class_weight must be None, 'balanced' or a dict from class to a positive number, got "
             f"{class_weight!r}."
@@ -98,22 +136,11 @@ def read_class_weights(class_weight, classes, totals):
     return weights
 
 
-def _is_number(value):
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
 def class_mask_of(has_class):
     """Return what excludes the classes that tasks do not have, added to their intercepts.
 
-    Parameters
-    ----------
-    has_class : bool ndarray of shape (T, K)
-
-    Returns
-    -------
-    ndarray of shape (K, T) or None
-        -inf for each class that a task does not have; for two classes of shape (1, T), -inf for
-        the second and inf for the first. None where no class is excluded.
+    Of ``has_class`` (T, K) this is (K, T): -inf for each class that a task does not have. For two
+    classes it is (1, T): -inf for the second, inf for the first. None where no class is excluded.
     """
     if has_class.all():
         return None

@@ -1,12 +1,13 @@
 """Split off, factorize and encode task labels."""
 
+import math
 from numbers import Integral, Real
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils import check_array
 
-from skmtl.data._text import listed
+from skmtl._warn import listed
 
 _SWALLOWED = (
     "The task column {column!r} holds {value!r}: task labels cannot be floats with a fraction. "
@@ -17,19 +18,10 @@ _SWALLOWED = (
 
 
 def split_task_column(X, task_column):
-    """Split X into its task labels, shape (n,), and the remaining columns.
+    """Return the task labels (n,) and the features: X without the column, of the type of X.
 
-    Parameters
-    ----------
-    X : dataframe or array-like of shape (n, d + 1)
-        pandas, polars (anything narwhals reads) or an array.
-    task_column : str or int
-        Name of a column, or its position (negative counts from the end).
-
-    Returns
-    -------
-    labels : ndarray of shape (n,)
-    features : X without the column, of the same type; a view of an array where possible.
+    X is a dataframe that narwhals reads or an array, of which features are a view where possible;
+    ``task_column`` a name or a position (negative counts from the end).
     """
     if isinstance(task_column, bool) or not isinstance(task_column, Integral | str):
         raise TypeError(
@@ -38,26 +30,13 @@ def split_task_column(X, task_column):
         )
     if nw.dependencies.is_into_dataframe(X):
         frame = nw.from_native(X, eager_only=True)
-        if isinstance(task_column, str):
-            if task_column not in frame.columns:
-                raise ValueError(
-                    f"task_column={task_column!r} is not a column of X. "
-                    f"X has the columns {listed(frame.columns)}."
-                )
-            j = frame.columns.index(task_column)
-        else:
-            j = _position(task_column, len(frame.columns))
+        j = _position(task_column, len(frame.columns), frame.columns)
         labels = frame[:, j]
         if labels.is_null().any():
             raise ValueError(_missing(task_column))
         others = [k for k in range(len(frame.columns)) if k != j]
         return labels.to_numpy(), frame[:, others].to_native()
     X = check_array(X, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
-    if isinstance(task_column, str):
-        raise ValueError(
-            f"task_column={task_column!r} is a name, and X is an array without column names. "
-            "Pass a dataframe, or the integer position of the task column."
-        )
     j = _position(task_column, X.shape[1])
     labels = np.ascontiguousarray(X[:, j])
     if j == 0:
@@ -67,13 +46,25 @@ def split_task_column(X, task_column):
     return labels, np.delete(X, j, axis=1)
 
 
-def _position(task_column, n_columns):
-    if not -n_columns <= task_column < n_columns:
+def _position(task_column, n_columns, names=None):
+    """Return the position of the task column; only dataframes have ``names``."""
+    if not isinstance(task_column, str):
+        if -n_columns <= task_column < n_columns:
+            return task_column % n_columns
         raise ValueError(
             f"task_column={task_column} is out of range: X has {n_columns} columns, including the "
             "task column."
         )
-    return task_column % n_columns
+    if names is None:
+        raise ValueError(
+            f"task_column={task_column!r} is a name, and X is an array without column names. "
+            "Pass a dataframe, or the integer position of the task column."
+        )
+    if task_column not in names:
+        raise ValueError(
+            f"task_column={task_column!r} is not a column of X. X has the columns {listed(names)}."
+        )
+    return names.index(task_column)
 
 
 def _missing(task_column):
@@ -118,8 +109,6 @@ def _factorize_objects(labels, task_column):
     for label in seen:
         if _is_missing(label):
             raise ValueError(_missing(task_column))
-        if isinstance(label, Real) and label in (float("inf"), float("-inf")):
-            raise ValueError(_missing(task_column))
         if isinstance(label, Real) and label % 1 != 0:
             raise ValueError(_SWALLOWED.format(column=task_column, value=label))
     tasks = np.empty(len(seen), dtype=object)
@@ -130,9 +119,7 @@ def _factorize_objects(labels, task_column):
         order = sorted(range(len(seen)), key=tasks.__getitem__)
     except TypeError:  # labels of several types have no common order
         order = sorted(range(len(seen)), key=lambda i: (type(tasks[i]).__name__, repr(tasks[i])))
-    rank = np.empty(len(seen), dtype=np.intp)
-    rank[order] = np.arange(len(seen))
-    return tasks[order], rank[codes]
+    return tasks[order], np.argsort(order)[codes]
 
 
 def _instants(labels, task_column):
@@ -149,8 +136,8 @@ def _instants(labels, task_column):
 
 
 def _is_missing(label):
-    """Return whether a label is None, NaN, NaT or pandas' NA."""
-    if label is None:
+    """Return whether a label is None, NaN, NaT, pandas' NA or infinite."""
+    if label is None or (isinstance(label, Real) and abs(label) == math.inf):
         return True
     try:
         return bool(label != label)
@@ -189,27 +176,23 @@ def _whole_numbers(labels, task_column):
 
 def encode_tasks(labels, tasks, task_column):
     """Return each label's index into the sorted ``tasks``, -1 where it is unknown."""
-    values = labels
-    if labels.dtype.kind in "iufb" and tasks.dtype.kind in "iu":
-        values = _whole_numbers(labels, task_column)
-    elif labels.dtype.kind == tasks.dtype.kind and labels.dtype.kind in "mM":
-        values = _instants(labels, task_column)
-    if values.dtype == tasks.dtype != object:
-        codes = np.minimum(np.searchsorted(tasks, values), len(tasks) - 1)
-        return np.where(tasks[codes] == values, codes, -1)
-    index = {task: t for t, task in enumerate(tasks.tolist())}
     found, codes = factorize(labels, task_column)
-    known = np.array([index.get(label, -1) for label in found.tolist()], dtype=np.intp)
-    return known[codes]
+    if found.dtype == tasks.dtype != object:
+        place = np.minimum(np.searchsorted(tasks, found), len(tasks) - 1)
+        return np.where(tasks[place] == found, place, -1)[codes]
+    index = {task: t for t, task in enumerate(tasks.tolist())}
+    return np.array([index.get(label, -1) for label in found.tolist()], dtype=np.intp)[codes]
 
 
-def merge_labels(first, second):
-    """Concatenate two arrays of task labels, as objects if their types differ."""
+def merge_tasks(first, second, task_column):
+    """Return the sorted union of two arrays of distinct labels, and the order that sorts them."""
     if first.dtype == second.dtype:
-        return np.concatenate([first, second])
-    merged = np.empty(len(first) + len(second), dtype=object)
-    merged[:] = first.tolist() + second.tolist()
-    return merged
+        merged = np.concatenate([first, second])
+    else:
+        merged = np.empty(len(first) + len(second), dtype=object)
+        merged[:] = first.tolist() + second.tolist()
+    tasks, place = factorize(merged, task_column)
+    return tasks, np.argsort(place)
 
 
 def unknown_tasks_message(labels, codes, tasks, remedies):

@@ -78,18 +78,41 @@ class TaskData(ABC):
 
     Attributes
     ----------
+    X : ndarray of shape (n, d), centered features
     y : ndarray, targets in the data's own layout
     center : ndarray of shape (d,)
     block : ndarray of shape (T,)
         Block of each task.
+    block_sizes : ndarray of shape (B,)
+        Rows of each block.
     scale : ndarray of shape (T,)
         Weight that multiplies the block's moments (the task weight in the wide form).
+    totals : ndarray of shape (T,)
+        Weight of each task.
+    square_norms : ndarray of shape (T, d)
+        Weighted sums of squares of the centered features per task.
     class_mask : ndarray of shape (K, T) or None
         Added to the intercepts: -inf or inf where it rules out a class, else 0.
     """
 
     X: np.ndarray
+    block: np.ndarray
     class_mask: np.ndarray | None
+
+    @cached_property
+    def n_rows(self):
+        """Number of rows n."""
+        return len(self.X)
+
+    @cached_property
+    def n_features(self):
+        """Number of features d."""
+        return self.X.shape[1]
+
+    @cached_property
+    def n_tasks(self):
+        """Number of tasks T."""
+        return len(self.block)
 
     @property
     def present(self):
@@ -97,14 +120,9 @@ class TaskData(ABC):
         return None if self.class_mask is None else np.isfinite(self.class_mask)
 
     @property
-    def n_rows(self):
-        """Number of rows n."""
-        return len(self.X)
-
-    @property
-    def n_features(self):
-        """Number of features d."""
-        return self.X.shape[1]
+    def largest(self):
+        """Largest absolute value of each centered feature, (d,)."""
+        return np.abs(self.X).max(axis=0)
 
     @cached_property
     def row_basis(self):
@@ -121,15 +139,13 @@ class TaskData(ABC):
     def _in_row_space(self):
         return self._like(X=self.X @ self.row_basis, row_basis=None)
 
-    @property
-    def largest(self):
-        """Largest absolute value of each centered feature, (d,)."""
-        return np.abs(self.X).max(axis=0)
-
-    @property
-    def n_tasks(self):
-        """Number of tasks T."""
-        return len(self.block)
+    def _like(self, **parts):
+        """Return a copy with other parts, without cached results but ``row_basis``."""
+        cls = type(self)
+        other = object.__new__(cls)
+        kept = {k: v for k, v in vars(self).items() if k == "row_basis" or not hasattr(cls, k)}
+        other.__dict__ = kept | parts
+        return other
 
     @abstractmethod
     def loss_sums(self, loss, W, intercept):
@@ -146,31 +162,9 @@ class TaskData(ABC):
     def curved(self, curvature):
         """Return the same data with weights times curvatures, of the shape of the predictions."""
 
-    @cached_property
-    @abstractmethod
-    def square_norms(self):
-        """Weighted sums of squares of the centered features per task, (T, d)."""
-
-    @cached_property
-    @abstractmethod
-    def totals(self):
-        """Weight of each task, (T,)."""
-
-    @property
-    @abstractmethod
-    def block_sizes(self):
-        """Rows of each block, (B,)."""
-
     @abstractmethod
     def _block(self, b):
         """Return the rows and weights of block b."""
-
-    def _like(self, **parts):
-        """Return a copy with other parts and without cached results."""
-        other = object.__new__(type(self))
-        computed = {"square_norms", "totals", "_in_row_space", "_base", "_only"}
-        other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in computed} | parts
-        return other
 
     def block_rows(self, b):
         """Return ``sqrt(weight) (x - mean)`` of block b, (m, d), its mean (d,) and its weight."""

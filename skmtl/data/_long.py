@@ -1,6 +1,6 @@
 """Rows grouped by task."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class LongData(TaskData):
 
     def __init__(self, X, y, weight, codes, n_tasks, center, class_mask=None):
         self.center, self.class_mask = center, class_mask
+        self.block, self.scale = np.arange(n_tasks), np.ones(n_tasks)
         place, self.indptr = _kernels.group_rows(codes, n_tasks)
         grouped = (codes[1:] >= codes[:-1]).all()
         by_column = X.strides[-1] > X.strides[0]  # column-major: indexing rows would be slow
@@ -44,13 +45,9 @@ class LongData(TaskData):
         else:
             X = read_only(np.ascontiguousarray(X) if by_column else X)
             self.X = np.empty(X.shape)
-            in_chunks(
-                lambda first, last: _kernels.scatter_centered(
-                    X, place, center, self.X, first, last
-                ),
-                len(place),
-                10 * X.size,  # memory-bound: each entry costs as much as ten multiplications
-            )
+            scatter = partial(_kernels.scatter_centered, X, place, center, self.X)
+            # memory-bound: each entry costs as much as ten multiplications
+            in_chunks(scatter, len(X), 10 * X.size)
         self.y, self.weight, self.codes = y, weight, codes
         if not grouped:
             self.y, self.codes = np.empty_like(y), np.empty_like(codes)
@@ -58,48 +55,31 @@ class LongData(TaskData):
             if (weight != weight[0]).any():
                 self.weight = np.empty_like(weight)
                 self.weight[place] = weight
-        self.block = np.arange(n_tasks)
-        self.scale = np.ones(n_tasks)
+
+    @cached_property
+    def block_sizes(self):
+        """Rows of each block, (B,)."""
+        return np.diff(self.indptr)
+
+    @cached_property
+    def totals(self):
+        """Weight of each task, (T,)."""
+        return self._task_sums(self.weight)
+
+    @cached_property
+    def square_norms(self):
+        """Weighted sums of squares of the centered features per task, (T, d)."""
+        norms = np.empty((self.n_tasks, self.n_features))
+        self._in_chunks(_kernels.square_norms, self.weight, self.indptr, norms)
+        return norms
 
     def curved(self, curvature):
         """Return the same data with weights times curvatures (n,)."""
         return self._like(weight=self.weight * np.maximum(curvature, FLAT))
 
-    def _predict(self, W, intercept):
-        """Compute the predictions, (K, n)."""
-        z = np.empty((len(W), len(self.X)))
-        if len(z) > 1 and self._in_products:
-            for t, rows in self._slices():
-                z[:, rows] = W[:, t] @ self.X[rows].T
-                z[:, rows] += intercept[:, t, None]
-            return z
-        for parts in zip(W, intercept, z, strict=True):
-            in_chunks(
-                lambda first, last, parts=parts: _kernels.predict_rows(
-                    self.X, self.codes, *parts, first, last
-                ),
-                len(self.X),
-                4 * self.X.size,
-            )
-        return z
-
-    def _adjoint(self, g):
-        """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
-        G = np.empty((len(g), self.n_tasks, self.n_features))
-        R = np.empty(G.shape[:-1])
-        if len(g) > 1 and self._in_products:
-            for t, rows in self._slices():
-                G[:, t] = g[:, rows] @ self.X[rows]
-            return G, self._task_sums(g)
-        for g_k, *sums in zip(g, G, R, strict=True):
-            in_chunks(
-                lambda first, last, g_k=g_k, sums=sums: _kernels.adjoint_rows(
-                    self.X, g_k, self.indptr, *sums, first, last
-                ),
-                self.n_tasks,
-                4 * self.X.size,
-            )
-        return G, R
+    def _in_chunks(self, kernel, *arrays):
+        """Call a kernel of X on chunks of the tasks."""
+        in_chunks(partial(kernel, self.X, *arrays), self.n_tasks, 4 * self.X.size)
 
     @property
     def _in_products(self):
@@ -112,6 +92,31 @@ class LongData(TaskData):
 
     def _task_sums(self, values):
         return np.add.reduceat(values, self.indptr[:-1], axis=-1)
+
+    def _predict(self, W, intercept):
+        """Compute the predictions, (K, n)."""
+        z = np.empty((len(W), len(self.X)))
+        if len(z) > 1 and self._in_products:
+            for t, rows in self._slices():
+                z[:, rows] = W[:, t] @ self.X[rows].T
+                z[:, rows] += intercept[:, t, None]
+            return z
+        for parts in zip(W, intercept, z, strict=True):
+            predict = partial(_kernels.predict_rows, self.X, self.codes, *parts)
+            in_chunks(predict, len(self.X), 4 * self.X.size)
+        return z
+
+    def _adjoint(self, g):
+        """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
+        G = np.empty((len(g), self.n_tasks, self.n_features))
+        R = np.empty(G.shape[:-1])
+        if len(g) > 1 and self._in_products:
+            for t, rows in self._slices():
+                G[:, t] = g[:, rows] @ self.X[rows]
+            return G, self._task_sums(g)
+        for g_k, *sums in zip(g, G, R, strict=True):
+            self._in_chunks(_kernels.adjoint_rows, g_k, self.indptr, *sums)
+        return G, R
 
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
@@ -134,37 +139,13 @@ class LongData(TaskData):
                     derivative[:, rows] = gradient
 
         in_chunks(write, len(self.X), 40 * z.size)
-        return LossSums(
-            self._task_sums(value), self._task_sums(squares), *self._adjoint(weighted), derivative
-        )
+        value, squares = self._task_sums(value), self._task_sums(squares)
+        return LossSums(value, squares, *self._adjoint(weighted), derivative)
 
     def curvature_product(self, loss, derivative, W, intercept):
         """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""
         z = self._predict(W, intercept)
         return self._adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
-
-    @cached_property
-    def square_norms(self):
-        """Weighted sums of squares of the centered features per task, (T, d)."""
-        norms = np.empty((self.n_tasks, self.n_features))
-        in_chunks(
-            lambda first, last: _kernels.square_norms(
-                self.X, self.weight, self.indptr, norms, first, last
-            ),
-            self.n_tasks,
-            4 * self.X.size,
-        )
-        return norms
-
-    @cached_property
-    def totals(self):
-        """Weight of each task, (T,)."""
-        return self._task_sums(self.weight)
-
-    @property
-    def block_sizes(self):
-        """Rows of each block, (B,)."""
-        return np.diff(self.indptr)
 
     def _block(self, b):
         rows = slice(self.indptr[b], self.indptr[b + 1])

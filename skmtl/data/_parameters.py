@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 
-from skmtl.data._text import listed
+from skmtl._warn import listed
 
 NAMED_WEIGHTS = ("balanced", "uncertainty", "minimax")
 
@@ -32,10 +32,7 @@ def read_per_task(value, name, tasks):
             f"{name} must be a number, an array of numbers or a dict from task label to number, "
             f"got {value!r}.{_hint(value)}"
         )
-    array = array.astype(np.float64)
-    if array.ndim == 0:
-        array = np.full(len(tasks), float(array))
-    elif array.shape != (len(tasks),):
+    if array.ndim > 0 and array.shape != (len(tasks),):
         raise ValueError(
             f"{name} has shape {array.shape}, but there are {len(tasks)} tasks "
             f"({listed(tasks.tolist())}). Pass one number, one per task in this order, or a dict "
@@ -43,7 +40,7 @@ def read_per_task(value, name, tasks):
         )
     if not (array >= 0).all():
         raise ValueError(f"{name} must be at least 0 and not NaN, got {value!r}.")
-    return array
+    return np.array(np.broadcast_to(array, len(tasks)), dtype=np.float64)
 
 
 def check_alpha(value, name):
@@ -53,9 +50,14 @@ def check_alpha(value, name):
     return float(value)
 
 
+def is_auto(value):
+    """Return whether a penalty weight is "auto"."""
+    return isinstance(value, str) and value == "auto"
+
+
 def _hint(value):
     """Return which parameters may be "auto", for messages."""
-    if not isinstance(value, str) or value != "auto":
+    if not is_auto(value):
         return ""
     return (
         " 'auto' is for alpha and alpha_intercept of MeanRegularizedRegressor and "
@@ -63,19 +65,8 @@ def _hint(value):
     )
 
 
-def is_balanced(task_weight):
-    """Return whether ``task_weight`` is "balanced"."""
-    return _named(task_weight) == "balanced"
-
-
-def adaptive_weights(task_weight):
-    """Return "uncertainty" or "minimax" if task weights depend on the fit, else None."""
-    name = _named(task_weight)
-    return None if name == "balanced" else name
-
-
-def _named(task_weight):
-    """Return the name of task weights that are not numbers, or None."""
+def named_weights(task_weight):
+    """Return "balanced", "uncertainty" or "minimax", or None if task weights are numbers."""
     if not isinstance(task_weight, str):
         return None
     if task_weight not in NAMED_WEIGHTS:
@@ -86,9 +77,15 @@ def _named(task_weight):
     return task_weight
 
 
+def adaptive_weights(task_weight):
+    """Return "uncertainty" or "minimax" if task weights depend on the fit, else None."""
+    name = named_weights(task_weight)
+    return None if name == "balanced" else name
+
+
 def read_task_weights(task_weight, tasks):
     """Return the task weights a_t, shape (T,), ones if they are not numbers."""
-    if task_weight is None or _named(task_weight) is not None:
+    if task_weight is None or named_weights(task_weight) is not None:
         return np.ones(len(tasks))
     weights = read_per_task(task_weight, "task_weight", tasks)
     if np.isinf(weights).any() or not weights.any():

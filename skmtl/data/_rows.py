@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_consistent_length
 
-from skmtl.data._arrays import check_observed, read_sample_weight, read_target, read_X
-from skmtl.data._classes import encode_classes, read_class_labels, read_class_weights
+from skmtl._warn import listed
+from skmtl.data._arrays import read_numbers, read_sample_weight, read_X
+from skmtl.data._classes import read_labels
 from skmtl.data._labels import factorize
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
@@ -60,38 +62,15 @@ class Rows(NamedTuple):
             totals=self.totals[tasks],
         )
 
-    def of_classes(self, classes, codes, class_weight):
-        """Return the rows with the targets of the loss, given the class index of each label.
-
-        Targets are -1 and 1 for two classes, and class indices for more.
-        """
-        y = 2.0 * codes - 1.0 if len(classes) == 2 else codes
-        weight, totals, by_class = self.weight, self.totals, class_weight[codes]
-        if self.codes is None:
-            has_class = np.column_stack([(codes == k).any(axis=0) for k in range(len(classes))])
-        else:
-            has_class = np.zeros((len(self.tasks), len(classes)), dtype=bool)
-            has_class[self.codes, codes] = True
-        if (class_weight != 1).any():
-            weight = (weight if self.codes is not None else weight[:, None]) * by_class
-            totals = weight.sum(axis=0) if self.codes is None else np.bincount(self.codes, weight)
-        return self._replace(
-            y=y,
-            weight=weight,
-            totals=totals,
-            classes=classes,
-            class_weight=class_weight,
-            has_class=has_class,
-        )
-
     def task_data(self, task_weight, offset, center=None, class_mask=None):
         """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""
         weight = self.weight
         if self.codes is not None and (task_weight != 1).any():
             weight = weight * task_weight[self.codes]
         if center is None:
-            has_class = 1.0 if self.observed is None else self.observed @ task_weight
-            over_tasks = weight @ task_weight if weight.ndim == 2 else weight * has_class
+            over_tasks = weight if weight.ndim == 1 else weight @ task_weight
+            if self.observed is not None:
+                over_tasks = weight * (self.observed @ task_weight)
             center = weighted_mean(self.X, over_tasks)
         y = self.y - offset if offset else self.y
         if self.codes is not None:
@@ -102,8 +81,14 @@ class Rows(NamedTuple):
 def read_rows(estimator, X, y, sample_weight, *, reset):
     """Read the arguments of ``fit``; drop rows of weight zero."""
     X, labels = read_X(estimator, X, reset=reset)
-    read = read_class_labels if is_classifier(estimator) else read_target
-    y = read(estimator, y, X, wide=labels is None)
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
+            "y is None."
+        )
+    read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
+    y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)
+    check_consistent_length(X, y)
     weight = read_sample_weight(sample_weight, X)
     if not weight.all():
         present = weight > 0
@@ -127,32 +112,10 @@ def _read_wide(X, y, weight):
         return Rows(X, y, weight, None, None, tasks, counts, totals)
     observed = ~np.isnan(y)
     counts = observed.sum(axis=0)
-    check_observed(counts)
-    return Rows(X, y, weight, None, observed, tasks, counts, weight @ observed)
-
-
-def encode_targets(rows, name, class_weight, classes=None, weights=None):
-    """Return rows of a classifier with the targets that losses take.
-
-    Parameters
-    ----------
-    rows : Rows
-    name : str
-        Class of the estimator, for messages.
-    class_weight : None, "balanced" or dict
-        As of the estimators.
-    classes, weights : ndarray of shape (K,), optional
-        Classes and class weights of an earlier fit, which replace those of the rows.
-    """
-    classes, codes = encode_classes(rows.y.ravel(), classes)
-    if len(classes) < 2:
+    if not counts.all():
         raise ValueError(
-            f"{name} needs samples of at least 2 classes in the data, but the data contain only "
-            f"one class: {classes.tolist()[0]!r}."
+            "y has no observed label (of positive weight) in column "
+            f"{listed(np.flatnonzero(counts == 0).tolist())}: these tasks cannot be fitted. Drop "
+            "the columns."
         )
-    codes = codes.reshape(rows.y.shape)
-    if weights is None:
-        weight = rows.weight if codes.ndim == 1 else rows.weight[:, None]
-        totals = np.bincount(codes.ravel(), np.broadcast_to(weight, codes.shape).ravel())
-        weights = read_class_weights(class_weight, classes, totals)
-    return rows.of_classes(classes, codes, weights)
+    return Rows(X, y, weight, None, observed, tasks, counts, weight @ observed)

@@ -26,7 +26,6 @@ class WideData(TaskData):
     """
 
     _base = None  # cache of _expanded
-    _only = None  # the Moments of the only block
 
     def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None):
         self.weight, self.scale, self.observed = weight, task_weight, observed
@@ -43,11 +42,32 @@ class WideData(TaskData):
         self.X = np.subtract(X, self.center, order="C")
         self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
 
+    @cached_property
+    def block_sizes(self):
+        """Rows of each block, (B,)."""
+        return np.count_nonzero(self._block_weight, axis=1)
+
+    @cached_property
+    def totals(self):
+        """Weight of each task, (T,)."""
+        return self.scale * self._block_weight.sum(axis=1)[self.block]
+
+    @cached_property
+    def square_norms(self):
+        """Weighted sums of squares of the centered features per task, (T, d)."""
+        norms = self._block_weight @ self.X**2
+        return self.scale[:, None] * norms[self.block]
+
+    @cached_property
+    def _only(self):
+        """The ``Moments`` of the only block."""
+        return super().moments(np.zeros(1, dtype=np.intp))
+
     def curved(self, curvature):
         """Return the same data with weights times curvatures (n, T)."""
         weight = self._weigh(np.maximum(curvature, FLAT), slice(None), slice(None))
-        parts = {"block": np.arange(self.n_tasks), "_block_weight": weight.T, "_plain": False}
-        return self._like(weight=weight, **parts)
+        block = np.arange(self.n_tasks)
+        return self._like(weight=weight, block=block, _block_weight=weight.T, _plain=False)
 
     def _tiles(self):
         """Yield slices of rows and of tasks whose predictions fit into the cache."""
@@ -90,7 +110,7 @@ class WideData(TaskData):
         if self._base is None:
             mean = self.weight @ self.y / self.weight.sum()
             base = self._summed(loss, np.zeros_like(W), mean)
-            (H,), (center,), (total,) = self.moments(np.zeros(1, dtype=np.intp))
+            (H,), (center,), (total,) = self._only
             self._base = mean, base, H + total * np.outer(center, center), total * center
         mean, base, gram, sums = self._base
         scale, curvature, intercept = self.scale, loss.constant_curvature, intercept - mean
@@ -151,28 +171,10 @@ class WideData(TaskData):
         """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""
         if len(self._block_weight) > 1:
             return super().moments(blocks, room)
-        if self._only is None:
-            self._only = super().moments(np.zeros(1, dtype=np.intp))
         result = self._room(len(blocks), room)
         for own, part in zip(result, self._only, strict=True):
             own[:] = part
         return result
-
-    @cached_property
-    def square_norms(self):
-        """Weighted sums of squares of the centered features per task, (T, d)."""
-        norms = self._block_weight @ self.X**2
-        return self.scale[:, None] * norms[self.block]
-
-    @cached_property
-    def totals(self):
-        """Weight of each task, (T,)."""
-        return self.scale * self._block_weight.sum(axis=1)[self.block]
-
-    @property
-    def block_sizes(self):
-        """Rows of each block, (B,)."""
-        return np.count_nonzero(self._block_weight, axis=1)
 
     def _block(self, b):
         weight = self._block_weight[b]

@@ -1,9 +1,13 @@
 """Linear multi-task models."""
 
-from skmtl.linear_model._access import fitted_problem, set_fit, spec_of
 from skmtl.linear_model._admm import ADMMClassifier, ADMMRegressor
 from skmtl.linear_model._alpha_max import alpha_max
-from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._base import (
+    LinearMultiTaskModel,
+    fitted_problem,
+    set_fit,
+    spec_of,
+)
 from skmtl.linear_model._classifiers import (
     MeanRegularizedClassifier,
     PooledClassifier,

@@ -1,10 +1,50 @@
 """Models with any penalty of `skmtl.penalties`."""
 
+from sklearn.utils import Bunch
+
 from skmtl._typing import ClassWeight, HandleUnknown, Solver, TaskClasses, TaskColumn, TaskWeight
+from skmtl.data import check_alpha
+from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
+from skmtl.linear_model._coefficients import to_users
 from skmtl.linear_model._regressors import Regressor
-from skmtl.linear_model._structured_model import StructuredModel
-from skmtl.penalties import TaskPenalty
+from skmtl.penalties import PENALTIES, Decomposed, StructuredPenalty, TaskPenalty
+
+
+class StructuredModel(LinearMultiTaskModel):
+    """Base of the models whose penalty is a parameter, an object or the name of a class."""
+
+    _has_center = False
+    _solvers = ("admm",)
+    _coercive_parameter = "alpha, or add a penalty such as Ridge(1e-3)"
+
+    def _penalty(self, tasks):
+        penalty = self.penalty
+        if isinstance(penalty, str):
+            if penalty not in PENALTIES:
+                raise ValueError(
+                    f"penalty must be one of {sorted(PENALTIES)} or an object such as "
+                    f"L21(1.0), got {penalty!r}."
+                )
+            penalty = PENALTIES[penalty]()
+        if not isinstance(penalty, TaskPenalty):
+            raise ValueError(
+                f"penalty must be one of {sorted(PENALTIES)} or an object of skmtl.penalties, got "
+                f"{penalty!r}."
+            )
+        penalty, alpha = penalty.bind(tasks), check_alpha(self.alpha, "alpha")
+        return StructuredPenalty(penalty, alpha, *self._intercept_penalty(self.alpha_intercept))
+
+    def _set_solution_attributes(self, fit):
+        super()._set_solution_attributes(fit)
+        solution, penalty = fit.solution, fit.problem.penalty
+        split = solution.split or penalty.split(solution.coefficients.W)
+        found = [Bunch(**part) for part in penalty.structure(split, self.tasks_)]
+        self.__dict__.pop("parts_", None)
+        if isinstance(penalty.penalty, Decomposed):
+            self.structure_, self.parts_ = found, [to_users(part) for part in split.parts]
+        else:
+            self.structure_ = found[0]
 
 
 class ADMMRegressor(StructuredModel, Regressor):

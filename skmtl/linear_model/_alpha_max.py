@@ -8,7 +8,7 @@ from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
 from skmtl.data import read_rows
 from skmtl.fitting import pose
-from skmtl.linear_model._structured_model import StructuredModel
+from skmtl.linear_model._admm import StructuredModel
 from skmtl.penalties import MeanCoupling
 from skmtl.solvers import SOLVERS
 

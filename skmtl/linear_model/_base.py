@@ -6,19 +6,27 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._warn import warn
-from skmtl.data import encode_tasks, read_rows, read_X, unknown_tasks_message
-from skmtl.fitting import Spec
-from skmtl.linear_model._parameters import check_parameters, check_unchanged
-from skmtl.linear_model._shapes import to_users
-from skmtl.linear_model._start import warm_start
-from skmtl.linear_model._warnings import warn_of_convergence
+from skmtl.data import (
+    adaptive_weights,
+    check_alpha,
+    encode_tasks,
+    is_auto,
+    read_rows,
+    read_X,
+    unknown_tasks_message,
+)
+from skmtl.fitting import Spec, pose
+from skmtl.linear_model._coefficients import users_coefficients, warm_start
+from skmtl.linear_model._parameters import check_parameters, check_unchanged, frozen_parameters
 from skmtl.linear_model._watch import watcher
+from skmtl.solvers import SOLVERS
 from skmtl.tuning import ADAPTED, VARIANCES, fit
 
 _STRIP = 2**16  # rows predicted at a time
@@ -39,10 +47,6 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         A model of the same kind that has one, for messages.
     _solvers : tuple of str
         What ``solver`` may be, beside "auto".
-    _by_task : tuple of str
-        Fitted attributes with an entry for each task.
-    _frozen : tuple of str
-        Parameters that cannot change after fit.
     _split : Split or None
         The last solution as the penalty splits it, for a warm start.
     """
@@ -50,22 +54,26 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
     _has_center = True
     _alternative: str
     _solvers: tuple[str, ...] = ("direct", "cg")
-    _by_task: tuple[str, ...] = ("coef_", "intercept_", "task_counts_", "task_weight_")
-    _frozen: tuple[str, ...] = ("task_column", "fit_intercept")
     _split = None
 
     @abstractmethod
-    def _penalty(self):
-        """Return a function from the sorted task labels to the penalty on these tasks."""
+    def _penalty(self, tasks):
+        """Return the ``Penalty`` of tasks with these labels (T,); weights that are "auto" are 1."""
+
+    def _intercept_penalty(self, alpha_intercept):
+        """Return the penalty weight of the intercepts, and whether they are fixed at zero."""
+        fixed = not self.fit_intercept
+        return np.inf if fixed else check_alpha(alpha_intercept, "alpha_intercept"), fixed
 
     def _spec(self):
         """Return the ``Spec`` of a fit with the parameters of now, which are checked."""
         check_parameters(self)
+        weights = "alpha", "alpha_intercept"
         return Spec(
             type(self).__name__,
-            is_classifier(self),
-            self._penalty(),
-            auto=self._auto(),
+            isinstance(self, ClassifierMixin),
+            self._penalty,
+            auto=tuple([name for name in weights if is_auto(getattr(self, name, None))]),
             fit_intercept=self.fit_intercept,
             task_weight=self.task_weight,
             class_weight=getattr(self, "class_weight", None),
@@ -74,10 +82,6 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             max_iter=self.max_iter,
             tol=self.tol,
         )
-
-    def _auto(self):
-        """Return the names of the penalty weights that are "auto"."""
-        return ()
 
     @reporting_fit
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -109,19 +113,18 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _set_attributes(self, fit):
         """Keep a ``Fit`` as attributes, after warnings about it."""
-        warn_of_convergence(self, fit)
         self._warn(fit)  # as an error, it leaves the last fit as it was
         rows, solution = fit.rows, fit.solution
         self._split = solution.split if self.warm_start else None
         self._wide, self._reference = rows.y.ndim == 2, fit.reference
-        self._fitted_with = {name: getattr(self, name) for name in self._frozen}
+        self._fitted_with = frozen_parameters(self)
         for name in VARIANCES:
             self.__dict__.pop(name, None)
         self.tasks_ = rows.tasks
         self._set_task_attributes(fit)
         if self._has_center:
-            center, (_, _, w, c) = fit.problem.data.center, solution.coefficients
-            b = c + fit.posed.offset - w @ center
+            _, _, w, c = solution.coefficients
+            b = c + fit.posed.offset - w @ fit.problem.data.center
             self.shared_coef_, self.shared_intercept_ = (w, b) if len(w) > 1 else (w[0], b[0])
         self._set_solution_attributes(fit)
 
@@ -131,15 +134,13 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             self.__dict__.pop(name, None)
         for name, value in fit.found.items():
             setattr(self, name, value)
-        rows, problem, point = fit.rows, fit.problem, fit.solution.coefficients
-        self.task_counts_, self.task_weight_ = rows.counts, rows.task_weight
-        W, intercept = point.W, self._finite_intercept(point, problem)
-        self.coef_ = to_users(W)
-        self.intercept_ = to_users(intercept + fit.posed.offset - W @ problem.data.center)
+        self.task_counts_, self.task_weight_ = fit.rows.counts, fit.rows.task_weight
+        W, intercept = fit.solution.coefficients.W, self._finite_intercept(fit)
+        self.coef_, self.intercept_ = users_coefficients(fit, W, intercept)
 
-    def _finite_intercept(self, point, problem):
+    def _finite_intercept(self, fit):
         """Return the centered intercepts that predictions are made with, (K, T)."""
-        return point.intercept
+        return fit.solution.coefficients.intercept
 
     def _set_solution_attributes(self, fit):
         """Set the attributes that describe the solution as a whole."""
@@ -148,7 +149,17 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         self.objective_, self.optimality_ = solution.objective, solution.optimality
 
     def _warn(self, fit):
-        """Warn of what the rows do not identify."""
+        """Warn if the tolerance was not reached."""
+        solution = fit.solution
+        if solution.converged or solution.exhausted or solution.stopped:
+            return
+        name = next(name for name, kind in SOLVERS.items() if kind is fit.solver)
+        warn(
+            f"The {name!r} solver of {type(self).__name__} stopped after {solution.n_iter} "
+            f"iterations at a relative KKT residual of {solution.optimality:.1e}, asked for "
+            f"tol={self.tol:.1e}. What to try: {fit.solver.advice}.",
+            ConvergenceWarning,
+        )
 
     def _raw_prediction(self, X):
         """Return x . w + b with each row's own task: (n,), (n, K) or, in the wide form, (n, T)."""
@@ -192,3 +203,34 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         if hasattr(self, "adapt"):
             remedies.append("adapt() to add them")
         return remedies or [f"a model with a shared part, such as {self._alternative}"]
+
+
+# What searches and inspection need of an estimator beside its public methods.
+
+
+def spec_of(estimator):
+    """Return the ``Spec`` of a fit of an estimator, whose parameters are checked."""
+    return estimator._spec()
+
+
+def set_fit(estimator, fit):
+    """Set the fitted attributes of an estimator, as its ``fit`` does."""
+    estimator._set_attributes(fit)
+
+
+def fitted_problem(model, X, y, sample_weight=None):
+    """Return the problem that a model was fitted to, and where its tasks are in ``tasks_``, (T,).
+
+    X, y and sample_weight are those of ``fit``.
+    """
+    rows = read_rows(model, X, y, sample_weight, reset=False)
+    weight = model.task_weight_ if adaptive_weights(model.task_weight) else None
+    posed = pose(model._spec(), rows, reference=model._reference, task_weight=weight)
+    tasks, column, place = posed.rows.tasks, model.task_column, np.arange(len(posed.rows.tasks))
+    if len(model.tasks_) != len(tasks) or column is not None:
+        place = encode_tasks(tasks, model.tasks_, column)
+    if (place < 0).any():
+        raise ValueError(
+            "X has tasks that the model was not fitted to. Pass the X, y and sample_weight of fit."
+        )
+    return posed.problem, place

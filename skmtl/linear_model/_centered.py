@@ -1,50 +1,51 @@
 """Models around a center: what their regressors and classifiers have in common."""
 
-from functools import partial
+import copy
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
-from skmtl.data import read_per_task
+from skmtl._threads import blas_threads_for
+from skmtl.data import check_alpha, encode_tasks, is_auto, merge_tasks, read_per_task, read_rows
 from skmtl.linear_model._base import LinearMultiTaskModel
-from skmtl.linear_model._parameters import is_auto, mean_coupling
+from skmtl.linear_model._parameters import check_unchanged
+from skmtl.penalties import MeanCoupling
+from skmtl.tuning import fit_given_center
+
+_BY_TASK = ("coef_", "intercept_", "task_counts_", "task_weight_", "task_classes_")
 
 
-class CenteredModel(LinearMultiTaskModel):
-    """Base of the models with a ``MeanCoupling``."""
-
-    def _coupling(self, alpha, center, name, alpha_intercept):
-        """Return the function from task labels to ``mean_coupling``, whose arguments these are."""
-        weights = {"alpha": alpha, "center": center, "alpha_intercept": alpha_intercept}
-        return partial(mean_coupling, name=name, fit_intercept=self.fit_intercept, **weights)
-
-
-class PooledModel(CenteredModel):
+class PooledModel(LinearMultiTaskModel):
     """One w for all tasks: deviations have an infinite penalty weight."""
 
-    def _penalty(self):
-        return self._coupling(np.inf, self.alpha, "alpha", self.alpha_intercept)
+    def _penalty(self, tasks):
+        alpha, center = np.full(len(tasks), np.inf), check_alpha(self.alpha, "alpha")
+        return MeanCoupling(alpha, center, *self._intercept_penalty(self.alpha_intercept))
 
 
-class SharedL2Model(CenteredModel):
+class SharedL2Model(LinearMultiTaskModel):
     """Deviations from a center that is fixed at zero, and unpenalized intercepts."""
 
     _has_center = False
 
-    def _penalty(self):
-        return self._coupling(self.alpha, np.inf, "alpha_shared", 0.0)
+    def _penalty(self, tasks):
+        alpha = read_per_task(self.alpha, "alpha", tasks)
+        return MeanCoupling(alpha, np.inf, *self._intercept_penalty(0.0))
 
 
-class MeanRegularizedModel(CenteredModel):
+class MeanRegularizedModel(LinearMultiTaskModel):
     """Deviations from a center that is found with them; penalty weights may be "auto"."""
 
-    def _penalty(self):
+    def _penalty(self, tasks):
         weights = self.alpha, self.alpha_intercept
-        alpha, alpha_intercept = (1.0 if is_auto(weight) else weight for weight in weights)
-        return self._coupling(alpha, self.alpha_shared, "alpha_shared", alpha_intercept)
-
-    def _auto(self):
-        names = "alpha", "alpha_intercept"
-        return tuple(name for name in names if is_auto(getattr(self, name)))
+        alpha, alpha_intercept = [1.0 if is_auto(weight) else weight for weight in weights]
+        return MeanCoupling(
+            read_per_task(alpha, "alpha", tasks),
+            check_alpha(self.alpha_shared, "alpha_shared"),
+            *self._intercept_penalty(alpha_intercept),
+        )
 
     def _set_solution_attributes(self, fit):
         super()._set_solution_attributes(fit)
@@ -54,3 +55,56 @@ class MeanRegularizedModel(CenteredModel):
         elif np.ndim(self.alpha) == 0:
             alpha = float(alpha[0])
         self.alpha_, self.alpha_intercept_ = alpha, float(fit.problem.penalty.alpha_intercept)
+
+    def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
+
+        New tasks are added; tasks of ``fit`` are fitted again from these rows alone.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Features and the column of task labels, as in ``fit``. If ``alpha`` or
+            ``task_weight`` differ by task, they must be dicts that contain these tasks.
+        y : array-like of shape (n_samples,)
+            Target. Classes must all be in ``classes_``; their weights are those of ``fit``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        estimator
+            A new fitted one; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_`` refer
+            to the new rows.
+        """
+        check_is_fitted(self)
+        if self.task_column is None:
+            raise ValueError(
+                "adapt adds tasks by their labels, and this model was fitted without a "
+                "task_column. Fit it in the long form, with task_column set."
+            )
+        spec = self._spec()
+        check_unchanged(self)
+        for name in ("alpha", "task_weight"):
+            if np.ndim(getattr(self, name)) > 0:
+                raise ValueError(
+                    f"{name} is an array in the order of the tasks of fit and does not apply to "
+                    "others. To adapt, set it to a number or to a dict with every label."
+                )
+        rows = read_rows(self, X, y, sample_weight, reset=False)
+        center = self._reference.center
+        w = self.shared_coef_.reshape(-1, len(center))
+        c = np.reshape(self.shared_intercept_ + self.shared_coef_ @ center, len(w))
+        with blas_threads_for(rows.work):
+            fit = fit_given_center(spec, rows, self._reference, (w, c))
+        self._warn(fit)
+        new = copy.deepcopy(self)
+        new._set_task_attributes(fit)
+        kept = encode_tasks(self.tasks_, fit.rows.tasks, self.task_column) < 0
+        new.tasks_, order = merge_tasks(self.tasks_[kept], fit.rows.tasks, self.task_column)
+        for name in (*_BY_TASK, *fit.found):
+            if hasattr(self, name):
+                both = np.concatenate([getattr(self, name)[kept], getattr(new, name)])
+                setattr(new, name, both[order])
+        new._set_solution_attributes(fit)
+        return new

@@ -6,11 +6,12 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 
 from skmtl._typing import Array
+from skmtl._warn import listed, warn
 from skmtl.data import class_mask_of
 from skmtl.fitting import excludes_classes
 from skmtl.linear_model._base import LinearMultiTaskModel
-from skmtl.linear_model._shapes import to_users
-from skmtl.linear_model._warnings import warn_of_separation, warn_of_single_classes
+from skmtl.linear_model._coefficients import to_users
+from skmtl.solvers import runs_away
 
 _EXCLUDED = 36.0  # log-odds of a probability of 2e-16, that of excluded classes
 
@@ -20,8 +21,6 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
 
     _alternative = "MeanRegularizedClassifier"
     _coercive_parameter = "alpha"  # the parameter that makes the objective coercive, for messages
-    _by_task = (*LinearMultiTaskModel._by_task, "task_classes_")
-    _frozen = ("task_column", "fit_intercept", "task_classes")
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict the most probable class, with each row's own task.
@@ -104,13 +103,14 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             self.classes_ = np.tile(rows.classes, (len(rows.tasks), 1))
         self._excludes = excludes_classes(self.task_classes, penalty)
 
-    def _finite_intercept(self, point, problem):
-        intercept, mask = point.intercept, problem.data.class_mask
+    def _finite_intercept(self, fit):
+        point, data = fit.solution.coefficients, fit.problem.data
+        intercept, mask = point.intercept, data.class_mask
         if self.task_classes == "seen" or mask is None:
             return intercept
         # Unpenalized intercepts of classes that a task does not have are optimal at infinity: they
         # are set so far below the others that no row of fit is affected.
-        reach = np.abs(point.W) @ problem.data.largest
+        reach = np.abs(point.W) @ data.largest
         if len(intercept) == 1:
             return np.where(np.isinf(mask), np.sign(mask) * (_EXCLUDED + reach), intercept)
         lowest = (intercept - mask).min(axis=0) - (reach + mask).max(axis=0)
@@ -133,10 +133,45 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         return np.where(np.isinf(z), lowest - _EXCLUDED, z)
 
     def _warn(self, fit):
-        warn_of_single_classes(self, fit)
-        warn_of_separation(self, fit)
+        super()._warn(fit)
+        self._warn_of_single_classes(fit)
+        tasks = fit.rows.tasks
+        separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
+        separated &= runs_away(fit.solution, self.max_iter, self.tol)
+        if separated.any():
+            warn(
+                f"The features separate classes of {_named(tasks[separated])}, and no penalty "
+                "keeps their coefficients finite: they were stopped while growing, and their size "
+                f"is arbitrary. Raise {self._coercive_parameter}."
+            )
+
+    def _warn_of_single_classes(self, fit):
+        """Warn of tasks with one class, and of what their probabilities depend on."""
+        rows, penalty = fit.rows, fit.problem.penalty
+        single = rows.has_class.sum(axis=1) == 1
+        if np.isinf(penalty.alpha_intercept):
+            single &= np.ravel(penalty.free().V) > 0  # others have no coefficients of their own
+        if not single.any():
+            return
+        if self.task_classes == "seen":
+            fate = "with task_classes='seen' it is always predicted there"
+        elif penalty.alpha_intercept == 0:
+            fate = (
+                "unpenalized intercepts set the probability of other classes to zero there. A "
+                f"model with a center and alpha_intercept > 0, such as {self._alternative}, "
+                "estimates it from the other tasks"
+            )
+        elif self._has_center and (penalty.alpha[single] > 0).all():
+            fate = "probabilities there are shrunk towards those of the shared model"
+        else:
+            fate = "only the penalty keeps probabilities there from 0 and 1"
+        warn(f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = self.task_column is None
         return tags
+
+
+def _named(tasks):
+    return f"{'task' if len(tasks) == 1 else 'tasks'} {listed(tasks.tolist())}"

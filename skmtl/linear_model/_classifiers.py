@@ -1,9 +1,8 @@
 """Multi-task logistic regression."""
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from skmtl._typing import (
     ClassWeight,
@@ -14,7 +13,6 @@ from skmtl._typing import (
     TaskColumn,
     TaskWeight,
 )
-from skmtl.linear_model._adapt import adapted
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._classification import MultiTaskClassifier
 
@@ -357,26 +355,3 @@ feature_names_in_
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
-
-    def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
-
-        New tasks are added; tasks of ``fit`` are fitted again from these rows alone.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            Features and the column of task labels, as in ``fit``. If ``alpha`` or
-            ``task_weight`` differ by task, they must be dicts that contain these tasks.
-        y : array-like of shape (n_samples,)
-            Classes, all of them in ``classes_``. Class weights are those of ``fit``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
-
-        Returns
-        -------
-        MeanRegularizedClassifier
-            A new fitted estimator; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_``
-            refer to the new rows.
-        """
-        return adapted(self, X, y, sample_weight)

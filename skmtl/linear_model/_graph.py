@@ -1,5 +1,7 @@
 """Models whose tasks are coupled along a graph."""
 
+import numpy as np
+
 from skmtl._typing import (
     ClassWeight,
     HandleUnknown,
@@ -9,9 +11,73 @@ from skmtl._typing import (
     TaskGraph,
     TaskWeight,
 )
+from skmtl.data import check_alpha, merge_tasks
+from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
-from skmtl.linear_model._graph_model import GraphModel
+from skmtl.linear_model._coefficients import users_coefficients
 from skmtl.linear_model._regressors import Regressor
+from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
+from skmtl.tuning import ADAPTED_BY_TASK
+
+
+class GraphModel(LinearMultiTaskModel):
+    """Base of the models on graphs, whose tasks without rows are latent."""
+
+    _has_center = False
+    _coercive_parameter = "alpha_shared"
+
+    def _penalty(self, tasks):
+        names = "alpha", "alpha_shared", "alpha_intercept"
+        alpha, shared, intercept = (check_alpha(getattr(self, name), name) for name in names)
+        graph, fixed = self.task_graph, not self.fit_intercept
+        if np.isinf(shared) or (graph is not None and np.isinf([alpha, intercept]).any()):
+            raise ValueError(
+                "alpha_shared must be finite, and with a task_graph alpha and alpha_intercept "
+                f"too; got {shared}, {alpha} and {intercept}. Use PooledRegressor or "
+                "PooledClassifier for tasks with equal coefficients."
+            )
+        if graph is None:
+            return _all_pairs(len(tasks), alpha, shared, np.inf if fixed else intercept, fixed)
+        weights, latent = read_graph(graph, tasks)
+        labels, intercept = tuple(tasks.tolist() + latent), 0.0 if fixed else intercept
+        own = np.arange(len(tasks))
+        return GraphCoupling(weights, own, labels, alpha, shared, intercept, fixed)
+
+    def _set_task_attributes(self, fit):
+        super()._set_task_attributes(fit)
+        labels = getattr(fit.problem.penalty, "latent_labels", ())
+        if labels and self.task_column is not None:
+            self._add_latent(labels, fit)
+
+    def _add_latent(self, labels, fit):
+        """Add the tasks without rows that the graph names."""
+        point = fit.solution.coefficients
+        latent = fit.problem.penalty.latent(point.W, point.intercept)
+        coef, intercept = users_coefficients(fit, *latent)
+        added = {"coef_": coef, "intercept_": intercept, "task_counts_": 0, "task_weight_": 0.0}
+        added |= dict.fromkeys(ADAPTED_BY_TASK, np.nan) | {"task_classes_": True}
+        names = np.empty(len(labels), dtype=object)
+        names[:] = labels
+        self.tasks_, order = merge_tasks(fit.rows.tasks, names, self.task_column)
+        for name, value in added.items():
+            if hasattr(self, name):
+                own = getattr(self, name)
+                value = np.broadcast_to(value, (len(labels), *own.shape[1:]))
+                setattr(self, name, np.concatenate([own, value], dtype=own.dtype)[order])
+
+
+def _all_pairs(n_tasks, alpha, shared, alpha_intercept, fixed):
+    """Return the coupling to a center that is equal to links of all pairs of weight 1 / T.
+
+    With ``W_t = mean + V_t`` they are ``alpha/2 sum ||V_t||^2``, to which ``shared`` adds itself
+    and ``T shared/2 ||mean||^2``; minimized over a center of weight b, ``T a b / (T a + b)``
+    remains.
+    """
+    center = 0.0
+    if shared > 0:
+        center = n_tasks * shared * (1.0 + shared / alpha) if alpha > 0 else np.inf
+    weight = np.full(n_tasks, alpha + shared)
+    return MeanCoupling(weight, center, alpha_intercept, fixed_intercept=fixed)
 
 
 class GraphRegularizedRegressor(GraphModel, Regressor):

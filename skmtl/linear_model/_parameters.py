@@ -1,13 +1,12 @@
-"""Parameters of the estimators that no data could make right, and penalties made of them."""
+"""Check the parameters of the estimators that are independent of the data."""
 
 from numbers import Integral, Real
 
 import numpy as np
 
-from skmtl.data import check_alpha, read_per_task
-from skmtl.penalties import MeanCoupling
+from skmtl.data import is_auto
 
-AUTO = "auto"  # a penalty weight to estimate from the data
+_FROZEN = ("task_column", "fit_intercept", "task_classes")  # define the fitted attributes
 
 
 def check_parameters(model):
@@ -36,12 +35,17 @@ def check_parameters(model):
     classes = getattr(model, "task_classes", "union")
     if classes not in ("union", "seen"):
         raise ValueError(f"task_classes must be 'union' or 'seen', got {classes!r}.")
-    if is_auto(getattr(model, "alpha_intercept", None)) and not model.fit_intercept:
+    if not model.fit_intercept and is_auto(getattr(model, "alpha_intercept", None)):
         raise ValueError(
             "alpha_intercept='auto' with fit_intercept=False: there are no intercepts whose "
             "variance could be estimated. Set alpha_intercept to a number, or fit_intercept to "
             "True."
         )
+
+
+def frozen_parameters(model):
+    """Return the parameters that cannot change after fit, a dict."""
+    return {name: getattr(model, name) for name in _FROZEN if hasattr(model, name)}
 
 
 def check_unchanged(model):
@@ -51,32 +55,3 @@ def check_unchanged(model):
             raise ValueError(
                 f"{name} was {fitted!r} in fit and is {getattr(model, name)!r} now. Fit again."
             )
-
-
-def is_auto(alpha):
-    """Return whether a penalty weight is "auto"."""
-    return isinstance(alpha, str) and alpha == AUTO
-
-
-def mean_coupling(tasks, *, alpha, center, name, alpha_intercept, fit_intercept):
-    """Return the ``MeanCoupling`` of tasks with these labels.
-
-    Parameters
-    ----------
-    tasks : ndarray of shape (T,)
-    alpha : float, array-like or dict
-        Penalty weight of the deviations from the center.
-    center : float
-        Penalty weight of the center.
-    name : str
-        Name of that parameter, for messages.
-    alpha_intercept : float
-    fit_intercept : bool
-    """
-    return MeanCoupling(
-        read_per_task(alpha, "alpha", tasks),
-        check_alpha(center, name),
-        # without an intercept all centered intercepts stay zero
-        check_alpha(alpha_intercept, "alpha_intercept") if fit_intercept else np.inf,
-        fixed_intercept=not fit_intercept,
-    )

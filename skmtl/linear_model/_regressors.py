@@ -1,13 +1,12 @@
 """Multi-task linear regression."""
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmtl._typing import Array, HandleUnknown, PerTask, Solver, TaskColumn, TaskWeight
-from skmtl.linear_model._adapt import adapted
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 
@@ -345,26 +344,3 @@ feature_names_in_
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
-
-    def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
-
-        New tasks are added; tasks of ``fit`` are fitted again from these rows alone.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            Features and the column of task labels, as in ``fit``. If ``alpha`` or
-            ``task_weight`` differ by task, they must be dicts that contain these tasks.
-        y : array-like of shape (n_samples,)
-            Target.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
-
-        Returns
-        -------
-        MeanRegularizedRegressor
-            A new fitted estimator; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_``
-            refer to the new rows.
-        """
-        return adapted(self, X, y, sample_weight)

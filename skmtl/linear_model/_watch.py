@@ -8,13 +8,9 @@ from skmtl.solvers import Solution
 
 
 def watcher(model, progress):
-    """Return the ``watch`` of ``skmtl.fitting.solve`` that reports to callbacks, or None.
+    """Return the ``watch`` of ``skmtl.fitting.solve`` that reports a fit, or None.
 
-    Parameters
-    ----------
-    model : estimator
-    progress : Progress
-        Of its fit.
+    ``progress`` is the ``Progress`` of the fit.
     """
     if not progress.watched:
         return None
@@ -26,7 +22,8 @@ def watcher(model, progress):
             def end(coefficients, evaluation, split=None):
                 figures = evaluation.objective, evaluation.optimality, solver.n_iter
                 solution = Solution(coefficients, *figures, True, [], split=split)
-                return part.end(lambda: _attributes(model, Fit(posed, type(solver), solution)))
+                fit = Fit(posed, type(solver), solution, posed.found)
+                return part.end(lambda: _attributes(model, fit))
 
             return end
 
@@ -40,5 +37,5 @@ def _attributes(model, fit):
     other = copy.copy(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        other._set_attributes(fit._replace(found=fit.posed.found))
+        other._set_attributes(fit)
     return vars(other)

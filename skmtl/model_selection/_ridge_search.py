@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
-from skmtl.data import adaptive_weights, is_balanced, read_rows, read_task_weights
+from skmtl.data import adaptive_weights, named_weights, read_rows, read_task_weights
 from skmtl.linear_model import (
     MeanRegularizedRegressor,
     PooledRegressor,
@@ -230,7 +230,7 @@ class RidgeSearch:
 
     def _factor(self, totals):
         """Return the task weights a_t, (T,), given the sums of sample weights of the tasks."""
-        if is_balanced(self._task_weight):
+        if named_weights(self._task_weight) == "balanced":
             present = totals > 0
             mean = totals[present].mean()
             return np.divide(mean, totals, out=np.zeros_like(totals), where=present)

@@ -1,9 +1,23 @@
-"""Warm starts: the coefficients of the last fit as those of another problem."""
+"""Coefficients in the shapes of users and back, and warm starts from those of the last fit."""
 
 import numpy as np
 
-from skmtl.linear_model._shapes import from_users, to_users
 from skmtl.penalties import Coefficients
+
+
+def to_users(part):
+    """Return (K, T, ...) as (T, K, ...), or as (T, ...) where K is 1."""
+    return part[0] if len(part) == 1 else np.ascontiguousarray(part.swapaxes(0, 1))
+
+
+def from_users(part, n_outputs):
+    """Return (T, ...), or (T, K, ...) for K > 1 outputs, as (K, T, ...)."""
+    return part[None] if n_outputs == 1 else np.ascontiguousarray(part.swapaxes(0, 1))
+
+
+def users_coefficients(fit, W, intercept):
+    """Return W and the intercepts at x = 0, given centered intercepts, in the shapes of users."""
+    return to_users(W), to_users(intercept + fit.posed.offset - W @ fit.problem.data.center)
 
 
 def warm_start(model, posed, solver):
@@ -28,7 +42,7 @@ def warm_start(model, posed, solver):
 
 def _last_solution(model, posed, zeros):
     """Return the last solution as ``Coefficients``, or None."""
-    rows, (data, penalty) = posed.rows, (posed.problem.data, posed.problem.penalty)
+    rows, data, penalty = posed.rows, posed.problem.data, posed.problem.penalty
     own = model.task_counts_ > 0  # others are latent
     coef, intercept, K = model.coef_[own], model.intercept_[own], posed.problem.loss.n_outputs
     same = coef.shape == to_users(zeros.V).shape and np.array_equal(model.tasks_[own], rows.tasks)
