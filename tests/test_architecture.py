@@ -21,7 +21,6 @@ ORDER = [
     "_threads",
     "_linalg",
     "_optimize",
-    "_metric",
     "datasets",
     "losses",
     "data",

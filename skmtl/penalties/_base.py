@@ -72,9 +72,10 @@ class Coefficients(NamedTuple):
 class Term(NamedTuple):
     """A term of a penalty on coefficients W (..., T, d) and centered intercepts (..., T).
 
-    ``prox(W, intercept, step, intercept_step)`` returns the prox of both; ``prox_scaling`` is as in
-    `TaskPenalty`. ``derivative``, of the same arguments, returns None or a linear function of
-    (W, intercept), its blocks for W as in `TaskPenalty`, and its diagonal for intercepts (T,).
+    ``prox(W, intercept, step, intercept_step, state)`` returns the prox of both, and a state to
+    pass to the next call, initially None. ``derivative(..., result)``, given the W of the prox,
+    returns None or a linear function of (W, intercept), its blocks for W as in `TaskPenalty`, and
+    its diagonal for intercepts (T,). ``prox_scaling`` is as in `TaskPenalty`.
     """
 
     prox: Callable

@@ -55,7 +55,10 @@ class TemporalFused(TaskPenalty):
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its diagonal."""
-        W = self.prox(Z, step)
+        return self.derivative_at(self.prox(Z, step), Z, step)
+
+    def derivative_at(self, W, Z, step):
+        """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
         jump = np.vstack([np.ones((1, W.shape[1]), dtype=int), np.diff(W, axis=0) != 0])
         segment = (np.cumsum(jump.T.ravel()) - 1).reshape(W.T.shape).T
         share = 1.0 / np.bincount(segment.ravel())

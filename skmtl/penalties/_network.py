@@ -5,17 +5,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._linalg import SymmetricSolver
-from skmtl._optimize import stationary_share
+from skmtl._optimize import Lagrangian, MethodOfMultipliers, conjugate_gradients
 from skmtl._typing import Array, Derivative, TaskGraph
 from skmtl.penalties._graph_penalty import GraphPenalty
 from skmtl.penalties._task_penalty import clipping, times
 
 _MAX_ITER = 500
-_ACCURACY = 1e-13  # relative residuals of prox
-_RHO, _STEEPEST = 1.0, 1e3  # first penalty parameter, and the largest, of the method of multipliers
 _DENSE = 600  # largest linear system to factor
 
 
@@ -72,12 +69,38 @@ class NetworkLasso(GraphPenalty):
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
-        return self._edges_of(Z).prox(Z, float(np.max(times(self.alpha, step))))
+        return self.prox_from(None, Z, step)[0]
+
+    def prox_from(self, state, Z, step):
+        """Return ``prox(Z, step)``, and edge multipliers and rho to start the next from.
+
+        By the method of multipliers on ``E = D W``, with semismooth Newton steps: the multiplier
+        of an edge has at most the norm ``strength weight``. Fused tasks are averaged.
+
+        References
+        ----------
+        Y. Yuan, D. Sun, K.-C. Toh (2018). An efficient semismooth Newton based algorithm for
+        convex clustering. ICML. https://proceedings.mlr.press/v80/yuan18a.html
+        """
+        edges, strength = self._edges_of(Z), float(np.max(times(self.alpha, step)))
+        if strength == 0 or not len(edges.weights):
+            return Z.copy(), state
+        if np.isinf(strength):
+            everywhere = np.ones(len(edges.weights), dtype=bool)
+            return _averaged(Z, edges.clusters(everywhere)), state
+        shift = Z.mean(axis=0)
+        fusion = _Fusion(edges, Z - shift, strength, state)
+        W, _ = fusion.minimize(fusion.start, _MAX_ITER)
+        state = fusion.U / strength, fusion.rho
+        return _averaged(W + shift, edges.clusters(fusion.fused)), state
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and a part of its diagonal, or None."""
-        strength = float(np.max(times(self.alpha, step)))
-        return self._edges_of(Z).derivative(self.prox(Z, step), strength)
+        return self.derivative_at(self.prox(Z, step), Z, step)
+
+    def derivative_at(self, W, Z, step):
+        """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
+        return self._edges_of(W).derivative(W, float(np.max(times(self.alpha, step))))
 
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return ``task_clusters`` and ``cluster_coef``."""
@@ -88,7 +111,7 @@ class NetworkLasso(GraphPenalty):
 
 
 class _Edges:
-    """The edges of a graph, and the last dual solution on them as a warm start."""
+    """The edges of a graph: ends, weights, and the matrix D (E, T) of their differences."""
 
     def __init__(self, weights):
         self.n_tasks = len(weights)
@@ -97,9 +120,8 @@ class _Edges:
         signs = np.repeat([1.0, -1.0], n_edges)
         place = np.tile(np.arange(n_edges), 2), np.concatenate(self.ends)
         self.D = sparse.csr_array((signs, place), shape=(n_edges, self.n_tasks))
-        self._Dt = self.D.T.tocsr()
-        self._degree = 1.0 + np.bincount(place[1], minlength=self.n_tasks)[:, None]
-        self._last = None
+        self.Dt = self.D.T.tocsr()
+        self.degree = np.bincount(place[1], minlength=self.n_tasks)
 
     def clusters(self, fused):
         """Return the number of each task's cluster where some edges (a mask) are fused."""
@@ -107,77 +129,6 @@ class _Edges:
         shape = self.n_tasks, self.n_tasks
         links = sparse.csr_array((fused[fused], (first[fused], second[fused])), shape=shape)
         return connected_components(links, directed=False)[1]
-
-    def prox(self, Z, strength):
-        """Return the W that minimizes ``1/2 ||W - Z||^2 + strength sum_e weight_e ||(D W)_e||``.
-
-        By the method of multipliers on ``E = D W``, with semismooth Newton steps: the dual variable
-        U of an edge has at most the norm ``strength weight``. Fused tasks are averaged.
-
-        References
-        ----------
-        Y. Yuan, D. Sun, K.-C. Toh (2018). An efficient semismooth Newton based algorithm for
-        convex clustering. ICML. https://proceedings.mlr.press/v80/yuan18a.html
-        """
-        if strength == 0 or not len(self.weights):
-            return Z.copy()
-        if np.isinf(strength):
-            return _averaged(Z, self.clusters(np.ones(len(self.weights), dtype=bool)))
-        radius, shift = strength * self.weights[:, None], Z.mean(axis=0)
-        Z = Z - shift
-        W, U, rho = Z, np.zeros((len(radius), Z.shape[1])), _RHO
-        if self._last is not None and self._last[0].shape == U.shape:
-            U, rho = _clipped(self._last[0], radius)[0], self._last[1]
-            W = Z - self._Dt @ U
-        size, last_gap = np.linalg.norm(Z) or 1.0, np.inf
-        for _ in range(_MAX_ITER):
-            pull, norm = _clipped(U + rho * (self.D @ W), radius)
-            gradient = W - Z + self._Dt @ pull
-            rest, gap = np.linalg.norm(gradient), np.linalg.norm(pull - U) / rho
-            # rounding errors of differences are multiplied by rho
-            accuracy = max(_ACCURACY, 1e-15 * rho) * size
-            if rest <= max(accuracy, 0.1 * gap):
-                U = pull
-                if gap <= accuracy:
-                    break
-                rho *= 3.0 if gap > 0.2 * last_gap and rho < _STEEPEST else 1.0
-                last_gap = gap
-                continue
-            step = self._newton(gradient, pull, norm, radius, rho, min(0.1, rest / size))
-            slope, DW, moved = float(np.vdot(gradient, step)), U + rho * (self.D @ W), self.D @ step
-
-            def slope_at(t, W=W, DW=DW, step=step, moved=moved, rho=rho):
-                ahead = _clipped(DW + t * rho * moved, radius)[0]
-                return float(np.vdot(W + t * step - Z, step) + np.vdot(ahead, moved))
-
-            length = stationary_share(slope_at, slope)
-            if length == 0.0:
-                break
-            W = W + length * step
-        self._last = U, rho
-        return _averaged(W + shift, self.clusters((norm <= radius)[:, 0]))
-
-    def _newton(self, gradient, pull, norm, radius, rho, rtol):
-        """Return the semismooth Newton step; ``pull`` is the clipped dual, ``norm`` that before."""
-        share = rho * clipping(norm, radius)
-        along = np.where(norm > radius, pull / radius, 0.0)
-
-        def product(x):
-            D = x.reshape(gradient.shape)
-            moved = self.D @ D
-            moved = share * (moved - along * (along * moved).sum(axis=1, keepdims=True))
-            return (D + self._Dt @ moved).ravel()
-
-        size = gradient.size
-        scale = (1.0 + rho * (self._degree - 1.0)) * np.ones_like(gradient)
-        step, _ = cg(
-            LinearOperator((size, size), product, dtype=np.float64),
-            -gradient.ravel(),
-            rtol=rtol,
-            maxiter=_MAX_ITER,
-            M=LinearOperator((size, size), lambda r: r / scale.ravel(), dtype=np.float64),
-        )
-        return step.reshape(gradient.shape)
 
     def derivative(self, W, strength):
         """Return the product with the derivative of ``prox`` where it returns W, and its diagonal.
@@ -214,10 +165,65 @@ class _Edges:
         return product, (1.0 / stiff)[cluster]
 
 
-def _clipped(V, radius):
-    """Return the rows of V clipped to the norm ``radius``, and their norms before."""
-    norm = np.linalg.norm(V, axis=1, keepdims=True)
-    return V * clipping(norm, radius), norm
+class _Fusion(MethodOfMultipliers):
+    """Minimize ``1/2 ||W - Z||^2 + strength sum_e weight_e ||(D W)_e||``.
+
+    Parameters
+    ----------
+    edges : _Edges
+    Z : ndarray of shape (T, d)
+    strength : float
+    state : tuple or None
+        Multipliers (E, d) over ``strength``, and rho, where the last prox stopped.
+    """
+
+    factor, max_rho = 3.0, 1e3
+
+    def __init__(self, edges, Z, strength, state):
+        self._edges, self._Z, self._size = edges, Z, np.linalg.norm(Z) or 1.0
+        self._radius, self.fused = strength * edges.weights[:, None], None
+        self.start, self.U, self.rho = Z, np.zeros((len(self._radius), Z.shape[1])), 1.0
+        if state is not None and state[0].shape == self.U.shape:
+            self.U, self.rho = strength * state[0], state[1]
+            self.start = Z - edges.Dt @ self.U
+
+    @property
+    def accuracy(self):
+        """Relative residuals at which to stop: errors of differences are multiplied by rho."""
+        return max(1e-13, 1e-15 * self.rho)
+
+    noise = accuracy
+
+    def evaluate(self, W):
+        """Return the ``Lagrangian`` at W; for copies, norms of multipliers before clipping."""
+        V = self.U + self.rho * (self._edges.D @ W)
+        norm = np.linalg.norm(V, axis=1, keepdims=True)
+        U = V * clipping(norm, self._radius)
+        gradient = W - self._Z + self._edges.Dt @ U
+        change = np.linalg.norm(U - self.U) / self._size
+        rest = np.linalg.norm(gradient) / self._size
+        return Lagrangian(gradient, change / self.rho, rest, change, norm, U)
+
+    def update(self, at):
+        """Store the multipliers, and which edges are fused."""
+        self.U, self.fused = at.multipliers, (at.copies <= self._radius)[:, 0]
+
+    def newton(self, W, at):
+        """Return the Newton step, to the relative residual of ``at``."""
+        edges, norm, rho = self._edges, at.copies, self.rho
+        share = rho * clipping(norm, self._radius)
+        along = np.where(norm > self._radius, at.multipliers / self._radius, 0.0)
+        scale = (1.0 + rho * edges.degree)[:, None]
+
+        def product(D):
+            moved = edges.D @ D
+            moved = share * (moved - along * (along * moved).sum(axis=1, keepdims=True))
+            return D + edges.Dt @ moved
+
+        step, _ = conjugate_gradients(
+            product, -at.gradient, lambda r: r / scale, rtol=min(0.1, at.dual), maxiter=_MAX_ITER
+        )
+        return step
 
 
 def _averaged(W, cluster):

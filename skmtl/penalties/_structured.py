@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmtl._metric import floored, geometric_mean
+from skmtl._optimize import floored, geometric_mean
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term
 from skmtl.penalties._center import intercept_prox
 from skmtl.penalties._stacking import by_task, stacked, stacked_step, stacked_structure, unstacked
@@ -137,7 +137,7 @@ class StructuredPenalty(Penalty):
                 rest = rest - U
                 step = 1.0 / geometric_mean(curvature, term.prox_scaling)
                 target = part + step * U
-                e = np.abs(part - self._prox(term, target, step))
+                e = np.abs(part - self._prox(term, target, step)[0])
                 e[e <= term.accuracy * np.linalg.norm(target)] = 0.0
                 largest = np.maximum(largest, np.maximum(e / step, e * curvature))
         return super().residual(coefficients, gradient, units)._replace(V=largest)
@@ -157,11 +157,14 @@ class StructuredPenalty(Penalty):
                 intercept_prox(intercept, step, self.alpha_intercept) if number == 0 else intercept
             )
 
-        def prox(W, intercept, step, intercept_step):
-            return self._prox(term, W, step), intercept_after(intercept, intercept_step)
+        def prox(W, intercept, step, intercept_step, state):
+            W, state = self._prox(term, W, step, state)
+            return W, intercept_after(intercept, intercept_step), state
 
-        def derivative(W, intercept, step, intercept_step):
-            inner = term.prox_derivative(stacked(term, W), self._step(term, W, step))
+        def derivative(W, intercept, step, intercept_step, result):
+            inner = term.derivative_at(
+                stacked(term, result), stacked(term, W), self._step(term, W, step)
+            )
             if inner is None:
                 return None
 
@@ -175,9 +178,9 @@ class StructuredPenalty(Penalty):
 
         return Term(prox, derivative, term.prox_scaling)
 
-    def _prox(self, term, W, step):
-        W_stacked = term.prox(stacked(term, W), self._step(term, W, step))
-        return unstacked(term, W_stacked, W.shape)
+    def _prox(self, term, W, step, state=None):
+        Z, state = term.prox_from(state, stacked(term, W), self._step(term, W, step))
+        return unstacked(term, Z, W.shape), state
 
     def _step(self, term, W, step):
         """Return a step times ``strength``, stacked as the coefficients are."""

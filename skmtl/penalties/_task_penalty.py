@@ -103,6 +103,17 @@ class TaskPenalty(BaseEstimator, ABC):
         """
         return None
 
+    def prox_from(self, state, Z, step):
+        """Return ``prox(Z, step)``, and a state that makes the prox at a point near to Z faster.
+
+        ``state`` is that of such a call, or None.
+        """
+        return self.prox(Z, step), None
+
+    def derivative_at(self, W, Z, step):
+        """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
+        return self.prox_derivative(Z, step)
+
     def bind(self, tasks: Any) -> Self:
         """Return the penalty for tasks with these labels, checked.
 
@@ -165,9 +176,9 @@ class TaskPenalty(BaseEstimator, ABC):
         size = float(np.linalg.norm(G))
         if not self.value(G - self.prox(G, np.inf)):
             return 0.0 if not size else np.inf
-        G, level = G / (size or 1.0), 0.0
+        G, level, state = G / (size or 1.0), 0.0, None
         for _ in range(_DUAL_STEPS):
-            W = self.prox(G, level)
+            W, state = self.prox_from(state, G, level)
             W = W - self.prox(W, np.inf)
             value = self.value(W)
             if value <= 1e-13 or float(np.vdot(G, W)) / value <= level * (1 + 1e-14):
@@ -268,15 +279,14 @@ class Sum(_Composite):
         terms, size = with_ridges_inside(members(self, Sum)), np.abs(Z).max()
         if len(terms) == 1:
             return terms[0].prox(Z, step)
-        copies, U = [Z] * len(terms), [np.zeros_like(Z)] * len(terms)
+        copies, U = np.array([Z] * len(terms)), np.zeros((len(terms), *Z.shape))
+        states = [None] * len(terms)
         for _ in range(_MAX_ITER):
-            pull = sum(c - u for c, u in zip(copies, U, strict=True))
-            W = (Z + pull) / (1 + len(terms))
-            last, copies = copies, [t.prox(W + u, step) for t, u in zip(terms, U, strict=True)]
-            U = [u + W - c for c, u in zip(copies, U, strict=True)]
-            gap = max(np.abs(c - W).max() for c in copies)
-            change = max(np.abs(c - o).max() for c, o in zip(copies, last, strict=True))
-            if max(gap, change) <= _ACCURACY * size:
+            W, last = (Z + (copies - U).sum(axis=0)) / (1 + len(terms)), copies
+            found = [t.prox_from(s, W + u, step) for t, s, u in zip(terms, states, U, strict=True)]
+            copies, states = np.array([c for c, _ in found]), [state for _, state in found]
+            U = U + W - copies
+            if max(np.abs(copies - W).max(), np.abs(copies - last).max()) <= _ACCURACY * size:
                 break
         return copies[0]
 
@@ -357,13 +367,21 @@ class Ridged:
 
     def prox(self, Z, step=1.0):
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
+        return self.prox_from(None, Z, step)[0]
+
+    def prox_from(self, state, Z, step):
+        """Return ``prox(Z, step)`` and the state of the term."""
         share, left = self._shared(step)
-        return self._term.prox(share * Z, left)
+        return self._term.prox_from(state, share * Z, left)
 
     def prox_derivative(self, Z, step=1.0):
         """Return the product with a derivative of ``prox`` and its blocks, or None."""
+        return self.derivative_at(self.prox(Z, step), Z, step)
+
+    def derivative_at(self, W, Z, step):
+        """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
         share, left = self._shared(step)
-        inner = self._term.prox_derivative(share * Z, left)
+        inner = self._term.derivative_at(W, share * Z, left)
         if inner is None:
             return None
         product, blocks = inner

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl._metric import common_axes, floored
+from skmtl._optimize import common_axes, floored
 from skmtl.penalties import Split
 from skmtl.solvers._base import Solution, check_finite
 from skmtl.solvers._copies import Copies
@@ -152,7 +152,7 @@ class ADMMSolver:
             limit = self.max_iter - self.n_iter
         slow = self._by_newton or copies.lacking(accuracy) > _SLOW
         self._by_newton = False
-        if slow and limit > 0 and copies.smooth:
+        if slow and limit > 0:
             newton = Multipliers(copies, model, linear)
             self.n_iter += newton.run(accuracy, min(limit, _NEWTON))
             self._by_newton = copies.lacking(accuracy) == 0

@@ -1,8 +1,8 @@
 """Matrix-free Newton steps by conjugate gradients."""
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
 
+from skmtl._optimize import conjugate_gradients
 from skmtl.penalties import Coefficients
 from skmtl.solvers._base import NewtonSolver
 
@@ -50,12 +50,7 @@ class ConjugateGradientSolver(NewtonSolver):
         diagonal = self._pack(strength) + self._pack(
             Coefficients(curvature, data.totals, center, data.totals.sum())
         )
-        diagonal[diagonal == 0] = 1.0
-        size = len(diagonal)
-        self._operator = LinearOperator((size, size), self._product, dtype=np.float64)
-        self._preconditioner = LinearOperator(
-            (size, size), lambda r: r / diagonal, dtype=np.float64
-        )
+        self._diagonal = np.where(diagonal == 0, 1.0, diagonal)
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
@@ -63,12 +58,12 @@ class ConjugateGradientSolver(NewtonSolver):
         def count(_):
             self.n_iter += 1
 
-        x, _ = cg(
-            self._operator,
+        x, _ = conjugate_gradients(
+            self._product,
             -self._pack(evaluation.gradient),
+            lambda r: r / self._diagonal,
             rtol=self.rtol,
             maxiter=self.max_iter - self.n_iter,
-            M=self._preconditioner,
             callback=count,
         )
         self.n_iter += not x.any()

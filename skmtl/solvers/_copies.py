@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl._metric import geometric_mean
+from skmtl._optimize import geometric_mean
 
 _RELAXATION = 1.6
 _CHECK = 5  # iterations between computations of the residuals
@@ -34,6 +34,7 @@ class Copies:
             for i, part in enumerate(self.U):
                 for j, U in enumerate(part):
                     U[..., -1] = 0.0 if i or j else -gradient[..., -1]
+        self._states = [[None] * len(part) for part in terms]
         self.steep_rho = None
         self._rate = 1.0
         self._changes, self.primal, self.dual = 0, np.inf, np.inf
@@ -100,24 +101,25 @@ class Copies:
 
     def prox(self, part, number, P, U):
         """Return the copy of term ``number`` of a part, the prox at P, and its subgradient."""
-        M = self.rho * self.metric
+        M, states = self.rho * self.metric, self._states[part]
         V = P + U / M
-        Z = self._joined(self._terms[part][number].prox(*self._arguments(part, number, V)))
+        *pair, states[number] = self._terms[part][number].prox(
+            *self._arguments(part, number, V), states[number]
+        )
+        Z = self._joined(pair)
         return Z, M * (V - Z)
 
-    @property
-    def smooth(self):
-        """Whether the prox of every term has a derivative."""
-        return all(
-            term.derivative(*self._arguments(j, i, self.Z[j][i])) is not None
-            for j, part in enumerate(self._terms)
-            for i, term in enumerate(part)
-        )
+    def derivative(self, part, number, P, U, Z):
+        """Return the derivative of ``prox``, which is Z, in P, and its blocks; see `Term`.
 
-    def derivative(self, part, number, P, U):
-        """Return the derivative of ``prox`` in P, a function, and its blocks; see `Term`."""
-        V = P + U / (self.rho * self.metric)
-        function, *blocks = self._terms[part][number].derivative(*self._arguments(part, number, V))
+        None if it has none.
+        """
+        given = self._arguments(part, number, P + U / (self.rho * self.metric))
+        result = Z[..., :-1] if self._has_intercept else Z
+        found = self._terms[part][number].derivative(*given, result)
+        if found is None:
+            return None
+        function, *blocks = found
 
         def product(D):
             if not self._has_intercept:

@@ -3,10 +3,10 @@
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl import _kernels
 from skmtl._linalg import row_spectrum, stacked_eigh
+from skmtl._optimize import conjugate_gradients
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
 from skmtl.problem import class_curvature
@@ -257,21 +257,14 @@ class MatrixFreeModel:
 
     def solve(self, right, rho, start, accuracy):
         """Return ``(H + rho M)^-1 right`` by CG from ``start``, to a relative accuracy."""
-        shape = right.shape
-
-        def product(x):
-            x = x.reshape(shape)
-            return (self.product(x / self._root) / self._root + rho * x).ravel()
-
-        operator = LinearOperator((right.size, right.size), product, dtype=np.float64)
-        x, _ = cg(
-            operator,
-            (right / self._root).ravel(),
-            (start * self._root).ravel(),
+        x, _ = conjugate_gradients(
+            lambda x: self.product(x / self._root) / self._root + rho * x,
+            right / self._root,
+            start=start * self._root,
             rtol=max(accuracy, 1e-15),
             maxiter=self._MAX_ITER,
         )
-        return x.reshape(shape) / self._root
+        return x / self._root
 
 
 def quadratic_model(problem, derivative, data, metric):
