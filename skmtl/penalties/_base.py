@@ -95,6 +95,16 @@ class Split(NamedTuple):
     copies: list
     duals: list
 
+    def with_parts(self, parts):
+        """Return the split with other parts, and copies equal to these."""
+        copies = [[P] * len(part) for P, part in zip(parts, self.copies, strict=True)]
+        return self._replace(parts=parts, copies=copies)
+
+    def between(self, parts, share):
+        """Return the split at a share of the way from some parts to its own."""
+        pairs = zip(parts, self.parts, strict=True)
+        return self.with_parts([(1 - share) * a + share * b for a, b in pairs])
+
     def fits(self, terms):
         """Return whether there is a copy for each of these terms."""
         return [len(part) for part in self.copies] == [len(part) for part in terms]

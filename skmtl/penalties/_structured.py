@@ -56,8 +56,7 @@ class StructuredPenalty(Penalty):
             0.0 * P if "zero" in kind else np.zeros_like(P) + P.mean(axis=-2, keepdims=True)
             for kind, P in zip(kinds, split.parts, strict=True)
         ]
-        copies = [[P] * len(terms) for P, terms in zip(parts, self.parts, strict=True)]
-        return Split(parts, copies, split.duals)
+        return split.with_parts(parts)
 
     def norms(self):
         """Return the norm of each part, without ridges."""

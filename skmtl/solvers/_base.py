@@ -1,13 +1,15 @@
-"""The loop shared by all Newton-type solvers."""
+"""The loop of all solvers, and its Newton steps for quadratic penalties."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from skmtl._optimize import backtrack
 from skmtl.penalties import Coefficients, Split
+from skmtl.problem import Evaluation
 
-_MIN_STEP = 1e-10  # smallest share of a step in the line search
 _FAR = 0.01  # optimality above which steps may be prolonged
 # Relative growth of coefficients in the last step that indicates divergence.
 _RUNAWAY = 1e-3
@@ -51,12 +53,19 @@ class Solution:
     stopped: bool = False
 
 
-class NewtonSolver(ABC):
-    """Iterate Newton steps until the relative KKT residual is at most ``tol``.
+class Iterate(NamedTuple):
+    """Where a solver is; ``split`` is None for penalties that are not split."""
 
-    For a quadratic problem the first step gives the solution and further ones are iterative
-    refinement; otherwise a line search follows each step. A subclass sets up its linear system,
-    once or for every curvature, and solves it in ``step``.
+    coefficients: Coefficients
+    evaluation: Evaluation
+    split: Split | None = None
+
+
+class Solver(ABC):
+    """Iterate until the relative KKT residual (``Problem.evaluate``) is at most ``tol``.
+
+    A subclass computes, by ``advance``, the solution of a quadratic model. That is the next iterate
+    for a quadratic loss; otherwise a line search follows.
 
     Parameters
     ----------
@@ -69,12 +78,12 @@ class NewtonSolver(ABC):
     ----------
     advice : str
         What to try if the solver did not converge.
-    rtol : float
-        Relative residual of the next step's linear system, if solved iteratively.
+    watch : callable or None
+        Called before a step; returns a function called after it, which returns True to stop.
     """
 
-    advice = "scale the features, or raise alpha or tol"
-    watch = None  # called before a step; returns a function called after it, True to stop
+    advice: str
+    watch = None
 
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol
@@ -82,16 +91,129 @@ class NewtonSolver(ABC):
         self._quadratic = problem.loss.constant_curvature is not None
 
     @classmethod
+    @abstractmethod
+    def objection(cls, problem):
+        """Return why this solver does not support the problem, or None."""
+
+    @classmethod
+    def gains_from_start(cls, problem):
+        """Return whether a good start saves work."""
+        return True
+
+    @abstractmethod
+    def advance(self, at, history):
+        """Return coefficients and ``Split`` after a step from an iterate; count in ``n_iter``.
+
+        ``history`` has the entries of all iterates, this one's last.
+        """
+
+    @abstractmethod
+    def _improves(self, history, best):
+        """Return whether the last entry of a history improves on the best ``Evaluation``."""
+
+    @abstractmethod
+    def _slope(self, at, step, point, split):
+        """Return the slope of the objective at an iterate, along the step to a point."""
+
+    def solve(self, start, split=None):
+        """Return the ``Solution`` reached from ``start`` and, if given, its ``Split``."""
+        at, history, best, stalled = self._evaluated(start, split), [], None, 0
+        last_step, stopped = None, False
+        check_finite(at.evaluation)
+        while True:
+            history.append(self._entry(at.evaluation))
+            if best is None or self._improves(history, best.evaluation):
+                best, stalled = at, 0
+            else:
+                stalled += 1
+            exhausted = self._exhausted(at.evaluation)
+            finished = best.evaluation.optimality <= self.tol or exhausted or stopped
+            if finished or stalled >= self._patience() or self.n_iter >= self.max_iter:
+                break
+            done = self.watch() if self.watch else None
+            target, before = self.advance(at, history), at.coefficients
+            at = self._evaluated(*target) if self._quadratic else self._search(at, *target)
+            last_step = at.coefficients.plus(before.times(-1.0))
+            stopped = done is not None and done(*at)
+        coefficients, evaluation, split = self._simplest(best)
+        return Solution(
+            coefficients,
+            evaluation.objective,
+            evaluation.optimality,
+            self.n_iter,
+            evaluation.optimality <= self.tol,
+            history,
+            last_step,
+            exhausted,
+            split,
+            stopped,
+        )
+
+    def _evaluated(self, coefficients, split=None):
+        return Iterate(coefficients, self.problem.evaluate(coefficients, split), split)
+
+    def _entry(self, evaluation):
+        """Return the history's entry of an iterate."""
+        return {
+            "n_iter": self.n_iter,
+            "objective": evaluation.objective,
+            "optimality": evaluation.optimality,
+        }
+
+    def _exhausted(self, evaluation):
+        """Return whether the objective is zero up to rounding."""
+        return False
+
+    def _patience(self):
+        """Return the number of steps without progress after which to stop."""
+        return 2
+
+    def _simplest(self, best):
+        """Return the iterate to end with, given the best one."""
+        return best
+
+    def _search(self, at, point, split):
+        """Return the next iterate on the line to a point, by backtracking; ``at`` if none."""
+        step, found = point.plus(at.coefficients.times(-1.0)), at
+        parts = split and (at.split or self.problem.penalty.split(at.coefficients.W)).parts
+
+        def objective(share):
+            nonlocal found
+            ahead, own = point, split
+            if share < 1:
+                ahead = at.coefficients.plus(step.times(share))
+                own = split and split.between(parts, share)
+            found = self._evaluated(ahead, own)
+            return found.evaluation.objective
+
+        slope = self._slope(at, step, point, split)
+        share = backtrack(objective, at.evaluation.objective, slope)
+        if share == 0:
+            return at
+        return self._extended(at, step, slope, found) if share == 1 else found
+
+    def _extended(self, at, step, slope, found):
+        """Return the iterate to continue with after a whole step to ``found``."""
+        return found
+
+
+class NewtonSolver(Solver):
+    """Newton steps for quadratic penalties.
+
+    For a quadratic loss the first step gives the solution and further ones are iterative
+    refinement. A subclass sets up its linear system, once or for every curvature, in ``setup``, and
+    solves it in ``step``, to the relative residual ``rtol`` if iteratively. Parameters and
+    attributes are those of `Solver`.
+    """
+
+    advice = "scale the features, or raise alpha or tol"
+
+    @classmethod
     def objection(cls, problem):
         """Return why this solver does not support the problem, or None."""
         if not problem.penalty.quadratic:
             return "it supports quadratic penalties only"
         return None
-
-    @classmethod
-    def gains_from_start(cls, problem):
-        """Return whether a good start saves work."""
-        return problem.loss.constant_curvature is None
 
     @abstractmethod
     def setup(self, evaluation):
@@ -101,64 +223,24 @@ class NewtonSolver(ABC):
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step, and add its cost to ``n_iter``."""
 
-    def solve(self, start, split=None):
-        """Return the ``Solution`` reached from ``start``; quadratic penalties need no ``split``."""
-        problem, best, history, stalled, before = self.problem, None, [], 0, None
-        stopped = False
-        coefficients, evaluation = start, problem.evaluate(start)
-        check_finite(evaluation)
-        while True:
-            history.append(
-                {
-                    "n_iter": self.n_iter,
-                    "objective": evaluation.objective,
-                    "optimality": evaluation.optimality,
-                }
-            )
-            if best is None or self._progress(evaluation, best[1]):
-                stalled, best = 0, (coefficients, evaluation)
-            else:
-                stalled += 1
-            converged = best[1].optimality <= self.tol
-            exhausted = self._exhausted(evaluation)
-            if converged or exhausted or stopped or stalled == 2 or self.n_iter >= self.max_iter:
-                break
-            done = self.watch() if self.watch else None
-            self.rtol = self._forcing(history)
-            if before is None or not self._quadratic:
-                self.setup(evaluation)
-            target, before = self.step(coefficients, evaluation), coefficients
-            target = problem.penalty.canonicalize(target, problem.data.present)
-            if self._quadratic:
-                coefficients, evaluation = target, problem.evaluate(target)
-            else:
-                coefficients, evaluation = self._search(coefficients, evaluation, target)
-            stopped = done is not None and done(coefficients, evaluation)
-        last_step = None if before is None else coefficients.plus(before.times(-1.0))
-        coefficients, evaluation = best
-        return Solution(
-            coefficients,
-            evaluation.objective,
-            evaluation.optimality,
-            self.n_iter,
-            converged,
-            history,
-            last_step,
-            exhausted,
-            stopped=stopped,
-        )
+    def advance(self, at, history):
+        """Return the coefficients after a Newton step, in canonical form, and no split."""
+        self.rtol = self._forcing(history)
+        if len(history) == 1 or not self._quadratic:
+            self.setup(at.evaluation)
+        target = self.step(at.coefficients, at.evaluation)
+        return self.problem.penalty.canonicalize(target, self.problem.data.present), None
 
-    def _progress(self, evaluation, best):
-        """Return whether an evaluation improves on the best one.
+    def _improves(self, history, best):
+        """Return whether the last iterate improves on the best one.
 
         The residuals that scale the gradient may shrink as fast as the gradient: then the objective
         decides. For a quadratic problem small decreases after the first step are rounding;
         otherwise they may come from small tasks whose share in the objective is small.
         """
-        least = 0.5 if self._quadratic else 1e-12
+        least, last = 0.5 if self._quadratic else 1e-12, history[-1]
         return (
-            evaluation.optimality < best.optimality
-            or evaluation.objective < (1 - least) * best.objective
+            last["optimality"] < best.optimality or last["objective"] < (1 - least) * best.objective
         )
 
     def _exhausted(self, evaluation):
@@ -179,30 +261,22 @@ class NewtonSolver(ABC):
             shrunk = ratio**2 if ratio < 1 else 0.1 * self.rtol
         return min(0.1, max(shrunk, 1e-2 * self.tol / optimality))
 
-    def _search(self, start, evaluation, target):
-        """Return the next point on the line from start to target, and its evaluation."""
-        whole = target.plus(start.times(-1.0))
-        slope = evaluation.gradient.dot(whole)
-        rounding = 1e-13 * abs(evaluation.objective)
-        share, point = 1.0, target
-        while share > _MIN_STEP:
-            result = self.problem.evaluate(point)
-            enough = evaluation.objective + 1e-4 * share * slope + rounding
-            if result.objective <= enough:
-                break
-            share *= 0.5
-            point = start.plus(whole.times(share))
-        else:
-            return start, evaluation
-        left = result.gradient.dot(whole) / slope if share == 1 and slope < 0 else 0.0
-        if left > _EXTEND and result.optimality > _FAR:
-            # The loss flattens along the step: extrapolate to where a linear slope would vanish.
-            # Not near the solution, where converged coefficients would overshoot.
-            farther = start.plus(whole.times(min(1 / (1 - left), 2.0)))
-            beyond = self.problem.evaluate(farther)
-            if beyond.objective < result.objective:
-                return farther, beyond
-        return point, result
+    def _slope(self, at, step, point, split):
+        return at.evaluation.gradient.dot(step)
+
+    def _extended(self, at, step, slope, found):
+        """Return ``found``, or a point beyond it where the loss flattens along the step.
+
+        Extrapolates to where a linear slope would vanish; not near the solution, where converged
+        coefficients would overshoot.
+        """
+        left = found.evaluation.gradient.dot(step) / slope if slope < 0 else 0.0
+        if left > _EXTEND and found.evaluation.optimality > _FAR:
+            share = min(1 / (1 - left), 2.0)
+            beyond = self._evaluated(at.coefficients.plus(step.times(share)))
+            if beyond.evaluation.objective < found.evaluation.objective:
+                return beyond
+        return found
 
 
 def check_finite(evaluation):

@@ -18,11 +18,6 @@ class ConjugateGradientSolver(NewtonSolver):
     advice = "use solver='direct' if memory allows, increase max_iter, or scale the features"
 
     @classmethod
-    def gains_from_start(cls, problem):
-        """Return True: a good start saves iterations."""
-        return True
-
-    @classmethod
     def objection(cls, problem):
         """Return why this solver does not support the problem, or None."""
         reason = super().objection(problem)

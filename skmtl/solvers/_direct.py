@@ -37,6 +37,11 @@ class DirectSolver(NewtonSolver):
             )
         return None
 
+    @classmethod
+    def gains_from_start(cls, problem):
+        """Return whether a good start saves work: factoring the blocks costs the same."""
+        return problem.loss.constant_curvature is None
+
     def setup(self, evaluation):
         """Factor the blocks of all tasks and the system of the center."""
         problem, derivative = self.problem, evaluation.sums.derivative
