@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from skmtl import ADMMRegressor, alpha_max
 from skmtl.penalties import L21
-from tests import test_penalties as generic
+from tests.penalties import test_penalties as generic
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

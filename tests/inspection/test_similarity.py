@@ -13,7 +13,7 @@ from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor, PooledReg
 from skmtl.datasets import make_multitask_classification, make_multitask_regression
 from skmtl.inspection import task_affinity, task_similarity
 from skmtl.pipeline import make_task_pipeline
-from tests.test_inspection_report import dealt, out_of_fold
+from tests.inspection.test_report import dealt, out_of_fold
 
 MODEL = MeanRegularizedRegressor(20.0, task_column=0)
 

@@ -22,8 +22,8 @@ from skmtl import (
 )
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.pipeline import make_task_pipeline
-from tests.test_path import assert_same_search
-from tests.test_path_models import (
+from tests.model_selection.test_path import assert_same_search
+from tests.model_selection.test_path_models import (
     ALPHAS,
     FOLDS,
     MEAN,

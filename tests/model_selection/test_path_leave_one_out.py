@@ -21,7 +21,7 @@ from skmtl.datasets import load_radon
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from tests._problems import TASK_WEIGHT, Dense, Rows, make_rows, make_wide, melt
-from tests.test_path import RTOL, assert_same_search, fits, grid_search  # noqa: F401
+from tests.model_selection.test_path import RTOL, assert_same_search, fits, grid_search  # noqa: F401
 
 ALPHAS = [0.05, 3.0, np.inf]
 ROWS = make_rows(sizes=(5, 4, 6, 4))

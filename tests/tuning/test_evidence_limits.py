@@ -14,8 +14,8 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from tests._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
 from tests._problems import Rows
+from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
 
 # Limits ------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from _data import data_folder
 from scipy.io import loadmat
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import OneHotEncoder
@@ -19,6 +18,7 @@ from skmtl.datasets import (
     make_multitask_classification,
     make_multitask_regression,
 )
+from tests._data import data_folder
 
 # ------------------------------------------------------------------------------------ radon
 

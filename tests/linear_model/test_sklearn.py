@@ -24,7 +24,7 @@ from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import TaskKFold
 from skmtl.pipeline import make_task_pipeline
 from tests._data import data_folder
-from tests.test_references import School
+from tests.linear_model.test_references import School
 
 ALPHAS = [0.1, 1.0, 5.0, 100.0]
 

@@ -12,8 +12,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skmtl import (
     MeanRegularizedClassifier,
 )
-from tests._evidence import AUTO
 from tests._problems import Rows
+from tests.tuning._evidence import AUTO
 
 # Classifiers -------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from skmtl import (
 )
 from skmtl.datasets import load_radon
 from tests._data import data_folder
-from tests._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
 from tests._problems import Rows, make_wide, melt
-from tests.test_references import BLUPS, read_csv
+from tests.linear_model.test_references import BLUPS, read_csv
+from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
 
 # Against R ---------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from skmtl.penalties import (
     TemporalFused,
     TraceNorm,
 )
-from tests.test_penalties import ALL, penalties
+from tests.penalties.test_penalties import ALL, penalties
 
 
 def test_structures():

@@ -11,10 +11,10 @@ from sklearn.utils.estimator_checks import (
 )
 
 from skmtl import MeanRegularizedRegressor
-from tests._evidence import AUTO, fit, found, simulate
 from tests._problems import Rows
-from tests.test_estimator_checks import LongMean
-from tests.test_evidence_classifier import fit_classes, simulate_classes
+from tests.linear_model.test_estimator_checks import LongMean
+from tests.tuning._evidence import AUTO, fit, found, simulate
+from tests.tuning.test_evidence_classifier import fit_classes, simulate_classes
 
 
 def state(model):

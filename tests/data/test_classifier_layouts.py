@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests._problems import assert_same_model
-from tests.test_classifier_input import CODES, INDICATOR, ROWS, N, X, every_classifier
+from tests.data.test_classifier_input import CODES, INDICATOR, ROWS, N, X, every_classifier
 
 
 @every_classifier
