@@ -68,19 +68,16 @@ class ADMMRegressor(StructuredModel, Regressor):
         Regularization strength, in [0, inf], by which the penalty is multiplied. From
         ``skmtl.alpha_max`` on, everything that a norm penalizes is zero.
     alpha_intercept : float, default=1.0
-        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
-        inf makes them equal.
+        Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels (long form), by name or position. None: one task per column
-        of y (wide form), or a single task.
+        Column of X with the task labels, by name or position. None: tasks are the columns of y.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
-        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
-        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
+        Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
+        "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error"}, default="error"
-        How to predict tasks that were not in fit: raise an error (there is no shared model).
+        Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "admm"}, default="auto"
         ADMM in both cases.
     max_iter : int, default=10000
@@ -88,7 +85,7 @@ class ADMMRegressor(StructuredModel, Regressor):
     tol : float, default=1e-8
         Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False
-        Whether to start from the last solution if it has the same tasks and features.
+        Whether to start from the last fit of the same tasks and features.
 
     Attributes
     ----------
@@ -174,25 +171,20 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
         Regularization strength, in [0, inf], by which the penalty is multiplied. From
         ``skmtl.alpha_max`` on, everything that a norm penalizes is zero.
     alpha_intercept : float, default=1.0
-        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
-        inf makes them equal.
+        Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels (long form), by name or position. None: one task per column
-        of y (wide form), or a single task.
+        Column of X with the task labels, by name or position. None: tasks are the columns of y.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
-        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
-        fit ("seen"), for tasks with different class sets (digits and letters, say).
+        Classes that a task can have: those of all tasks, or only those of its own rows in fit.
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
-        the rows of all tasks. Dict: from class to positive number.
+        Weight of each class: 1 (None), N / (K n_k) over all tasks ("balanced"), or by class (dict).
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
-        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
-        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
+        Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
+        "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error"}, default="error"
-        How to predict tasks that were not in fit: raise an error (there is no shared model).
+        Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "admm"}, default="auto"
         ADMM in both cases.
     max_iter : int, default=10000
@@ -200,7 +192,7 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
     tol : float, default=1e-8
         Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False
-        Whether to start from the last solution if it has the same tasks, features and classes.
+        Whether to start from the last fit of the same tasks, features and classes.
 
     Attributes
     ----------

@@ -35,36 +35,29 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
     alpha : float, default=1.0
         Regularization strength, in [0, inf]. inf fits intercepts only.
     alpha_intercept : float, default=inf
-        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
-        inf makes them equal.
+        Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels (long form), by name or position. None: one task per column
-        of y (wide form), or a single task.
+        Column of X with the task labels, by name or position. None: tasks are the columns of y.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
-        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
-        fit ("seen"), for tasks with different class sets (digits and letters, say).
+        Classes that a task can have: those of all tasks, or only those of its own rows in fit.
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
-        the rows of all tasks. Dict: from class to positive number.
+        Weight of each class: 1 (None), N / (K n_k) over all tasks ("balanced"), or by class (dict).
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
-        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
-        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
+        Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
+        "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        How to predict tasks that were not in fit: raise an error, use the shared model, or use it
-        and warn.
+        Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks, with more than two classes to precondition
-        conjugate gradients; "cg" takes no more memory than the data and the coefficients. "auto" is
-        "direct" if its blocks fit into memory.
+        "direct" eliminates the blocks of the tasks (for more classes, as a preconditioner);
+        "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
         Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution if it has the same tasks, features and classes.
+        Whether to start from the last fit of the same tasks, features and classes.
 
     Attributes
     ----------
@@ -83,26 +76,16 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
         The coefficients w.
     shared_intercept_ : float or ndarray of shape (n_classes,)
         Log-odds of the shared model at x = 0.
-    task_counts_ : ndarray of shape (n_tasks,)
-        Number of rows of each task.
-    task_weight_ : ndarray of shape (n_tasks,)
-        Weight a_t of each task.
-    task_loss_ : ndarray of shape (n_tasks,)
-        Mean loss of each task, only with ``task_weight="minimax"``.
-    minimax_gap_ : float
-        Duality gap relative to the largest mean loss, only with ``task_weight="minimax"``.
-    objective_ : float
-        Value of the objective at the solution.
-    optimality_ : float
-        Relative KKT residual at the solution, at most ``tol`` unless there was a warning.
-    n_iter_ : int
-        Number of Newton steps or conjugate gradient iterations.
-    history_ : list of dict
-        Iterations, objective and optimality after each Newton step.
-    n_features_in_ : int
-        Number of columns of X in fit, including the task column.
-    feature_names_in_ : ndarray of str
-        Names of the columns of X, if it had names.
+    task_counts_, task_weight_ : ndarray of shape (n_tasks,)
+        Number of rows and weight a_t of each task.
+    task_loss_, minimax_gap_ : ndarray of shape (n_tasks,) and float
+        Mean loss of each task, and the duality gap relative to the largest, only with "minimax".
+    objective_, optimality_ : float
+        Objective and relative KKT residual at the solution.
+    n_iter_, history_ : int and list of dict
+        Newton steps or conjugate gradient iterations; objective and optimality after each step.
+    n_features_in_, feature_names_in_ : int and ndarray of str
+        Number and names (if any) of the columns of X in fit, including the task column.
 
     Examples
     --------
@@ -156,37 +139,32 @@ class SharedL2Classifier(SharedL2Model, MultiTaskClassifier):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
-        Regularization strength, in [0, inf]: one for all tasks, or one per task (an array in the
-        order of the sorted labels, or a dict from label to number). 0 is maximum likelihood, which
-        has no solution (and warns) if the classes are separable; inf fits intercepts only.
+        Regularization strength, in [0, inf], of all tasks or of each; array: in the order of the
+        sorted labels. 0 is maximum likelihood, without a solution (and with a warning) if the
+        classes are separable; inf fits intercepts only.
     task_column : str or int, default=None
-        Column of X with the task labels (long form), by name or position. None: one task per column
-        of y (wide form), or a single task.
+        Column of X with the task labels, by name or position. None: tasks are the columns of y.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered. Intercepts are
         unpenalized: that of a task with one class is large, with a warning.
     task_classes : {"union", "seen"}, default="union"
-        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
-        fit ("seen"), for tasks with different class sets (digits and letters, say).
+        Classes that a task can have: those of all tasks, or only those of its own rows in fit.
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
-        the rows of all tasks. Dict: from class to positive number.
+        Weight of each class: 1 (None), N / (K n_k) over all tasks ("balanced"), or by class (dict).
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
-        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
-        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
+        Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
+        "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error"}, default="error"
-        How to predict tasks that were not in fit: raise an error (there is no shared model).
+        Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks, with more than two classes to precondition
-        conjugate gradients; "cg" takes no more memory than the data and the coefficients. "auto" is
-        "direct" if its blocks fit into memory.
+        "direct" eliminates the blocks of the tasks (for more classes, as a preconditioner);
+        "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
         Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution if it has the same tasks, features and classes.
+        Whether to start from the last fit of the same tasks, features and classes.
 
     Attributes
     ----------
@@ -248,43 +226,36 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Regularization strength, in [0, inf]: one for all tasks, or one per task (an array in the
-        order of the sorted labels, or a dict from label to number). 0 fits separate models, inf
-        equal slopes. "auto", for two classes, estimates one value by maximizing the Laplace
-        approximation of the evidence, which underestimates differences between tasks with few rows.
+        Regularization strength, in [0, inf], of all tasks or of each; array: in the order of the
+        sorted labels. 0 fits separate models, inf equal slopes. "auto", for two classes, estimates
+        one for all by the Laplace approximation of the evidence, which underestimates differences
+        between tasks with few rows.
     alpha_shared : float, default=1e-3
         Penalty weight of the center. If positive, the center is finite for separable classes too.
     alpha_intercept : float or "auto", default=1.0
-        Penalty weight of differences between the centered intercepts: 0 leaves them unpenalized,
-        inf makes them equal. "auto" as for ``alpha``.
+        Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
-        Column of X with the task labels (long form), by name or position. None: one task per column
-        of y (wide form), or a single task.
+        Column of X with the task labels, by name or position. None: tasks are the columns of y.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
-        Classes that a task can have: those of all tasks ("union"), or only those of its own rows in
-        fit ("seen"), for tasks with different class sets (digits and letters, say).
+        Classes that a task can have: those of all tasks, or only those of its own rows in fit.
     class_weight : None, "balanced" or dict, default=None
-        Weight of each class, multiplied by all other weights. None: 1. "balanced": N / (K n_k) over
-        the rows of all tasks. Dict: from class to positive number.
+        Weight of each class: 1 (None), N / (K n_k) over all tasks ("balanced"), or by class (dict).
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
-        Weight a_t of each task's loss. None: 1. "balanced": N / (T n_t), with n_t of the N rows in
-        task t. "minimax": the weights that minimize the largest mean loss of a task. Array
-        (n_tasks,), in the order of the sorted labels, or dict from label to number: as given.
+        Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
+        "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        How to predict tasks that were not in fit: raise an error, use the shared model, or use it
-        and warn.
+        Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks, with more than two classes to precondition
-        conjugate gradients; "cg" takes no more memory than the data and the coefficients. "auto" is
-        "direct" if its blocks fit into memory.
+        "direct" eliminates the blocks of the tasks (for more classes, as a preconditioner);
+        "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
         Relative KKT residual at which to stop.
     warm_start : bool, default=False
-        Whether to start from the last solution if it has the same tasks, features and classes.
+        Whether to start from the last fit of the same tasks, features and classes.
 
     Attributes
     ----------
