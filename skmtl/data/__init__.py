@@ -18,7 +18,7 @@ from skmtl.data._labels import (
     split_task_column,
     unknown_tasks_message,
 )
-from skmtl.data._layout import LossSums
+from skmtl.data._layout import LossSums, Moments
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._parameters import (
     adaptive_weights,
@@ -34,6 +34,7 @@ __all__ = [
     "SMALL",
     "LongData",
     "LossSums",
+    "Moments",
     "adaptive_weights",
     "check_alpha",
     "class_mask_of",
