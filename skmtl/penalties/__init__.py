@@ -6,9 +6,8 @@ Users choose a `TaskPenalty`. A ``Problem`` takes a `Penalty`: the coupling of a
 
 from skmtl.penalties._base import Coefficients, Penalty, Split, Term
 from skmtl.penalties._fused import TemporalFused
-from skmtl.penalties._graph import read_graph
+from skmtl.penalties._graph import GraphPenalty, read_graph
 from skmtl.penalties._graph_coupling import GraphCoupling
-from skmtl.penalties._graph_penalty import GraphPenalty
 from skmtl.penalties._low_rank import TraceNorm
 from skmtl.penalties._mean import MeanCoupling
 from skmtl.penalties._network import NetworkLasso

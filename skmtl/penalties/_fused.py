@@ -39,9 +39,6 @@ class TemporalFused(TaskPenalty):
     prox_scaling = "feature"
     null_set = "pooled"
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
     def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.weight * float(np.abs(np.diff(W, axis=0)).sum())
@@ -55,10 +52,9 @@ class TemporalFused(TaskPenalty):
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its diagonal."""
-        return self.derivative_at(self.prox(Z, step), Z, step)
+        return self._derivative_at(self.prox(Z, step), Z, step)
 
-    def derivative_at(self, W, Z, step):
-        """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
+    def _derivative_at(self, W, Z, step):
         jump = np.vstack([np.ones((1, W.shape[1]), dtype=int), np.diff(W, axis=0) != 0])
         segment = (np.cumsum(jump.T.ravel()) - 1).reshape(W.T.shape).T
         share = 1.0 / np.bincount(segment.ravel())

@@ -1,8 +1,15 @@
-"""Task graphs: weights, latent nodes, Laplacian."""
+"""Task graphs: weights, latent nodes, Laplacian, and the base class of penalties along them."""
+
+import copy
+from abc import abstractmethod
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
+
+from skmtl._typing import Array, TaskGraph
+from skmtl.penalties._task_penalty import TaskPenalty
 
 
 def read_graph(task_graph, tasks):
@@ -95,3 +102,58 @@ def laplacian(weights):
 def _brief(task_graph):
     shape = np.shape(task_graph) if not isinstance(task_graph, str | dict | set) else ()
     return f"shape {shape}" if shape else repr(task_graph)
+
+
+class GraphPenalty(TaskPenalty):
+    """A penalty on the differences of tasks that a graph links.
+
+    ``bind`` reads the graph for the given labels, and ``_use`` precomputes what the penalty needs
+    of its weights. Before ``bind``, the labels are assumed to be 0 to T - 1.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Regularization strength, in [0, inf].
+    task_graph : None, array of shape (T, T) or list of tuples, default=None
+        Weights A. None: 1 / T for all pairs; an array: adjacency in the order of the sorted labels;
+        tuples: edges (label, label) or (label, label, weight). Edges to tasks without rows are
+        dropped.
+    """
+
+    _weights: Array | None = None  # (T, T), once bound
+
+    def __init__(self, alpha: float = 1.0, task_graph: TaskGraph = None) -> None:
+        self.alpha = alpha
+        self.task_graph = task_graph
+
+    def bind(self, tasks: Any) -> Self:
+        """Return the penalty for tasks with these labels, checked."""
+        super().bind(tasks)
+        weights, latent = read_graph(self.task_graph, tasks)
+        weights = weights[: len(tasks), : len(tasks)]
+        if latent and not weights.any():
+            raise ValueError(
+                f"No edge of the task_graph of {type(self).__name__} joins two tasks that have "
+                f"rows; latent tasks such as {latent[0]!r} are for GraphRegularizedRegressor and "
+                "-Classifier."
+            )
+        return self._on(weights)
+
+    def take(self, tasks: Any) -> Self:
+        """Return the bound penalty for some of the tasks, an index array."""
+        if self._weights is None or self.task_graph is None:  # 1 / T, which depends on T
+            return self.bind(tasks)
+        return self._on(self._weights[np.ix_(tasks, tasks)])
+
+    @abstractmethod
+    def _use(self, weights):
+        """Precompute what the penalty needs of the weights (T, T)."""
+
+    def _on(self, weights):
+        bound = copy.copy(self)
+        bound._weights = weights
+        bound._use(weights)
+        return bound
+
+    def _bound_to(self, n_tasks):
+        return self if self._weights is not None else self.bind(np.arange(n_tasks))

@@ -41,9 +41,6 @@ class TraceNorm(TaskPenalty):
     null_set = "zero"
     accuracy = 1e-14
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
     def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         return self.weight * float(linalg.svdvals(W).sum())

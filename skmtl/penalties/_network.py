@@ -8,8 +8,8 @@ from scipy.sparse.csgraph import connected_components
 
 from skmtl._linalg import SymmetricSolver
 from skmtl._optimize import Lagrangian, MethodOfMultipliers, conjugate_gradients
-from skmtl._typing import Array, Derivative, TaskGraph
-from skmtl.penalties._graph_penalty import GraphPenalty
+from skmtl._typing import Array, Derivative
+from skmtl.penalties._graph import GraphPenalty
 from skmtl.penalties._task_penalty import clipping, times
 
 _MAX_ITER = 500
@@ -50,11 +50,7 @@ class NetworkLasso(GraphPenalty):
     null_set = "pooled"
     accuracy = 3e-12
 
-    def __init__(self, alpha: float = 1.0, task_graph: TaskGraph = None) -> None:
-        self.alpha = alpha
-        self.task_graph = task_graph
-
-    def _take_up(self, weights):
+    def _use(self, weights):
         self._edges = _Edges(weights)
         if connected_components(weights > 0, directed=False)[0] > 1:
             self.null_set = None
@@ -69,9 +65,9 @@ class NetworkLasso(GraphPenalty):
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
-        return self.prox_from(None, Z, step)[0]
+        return self._prox_from(None, Z, step)[0]
 
-    def prox_from(self, state, Z, step):
+    def _prox_from(self, state, Z, step):
         """Return ``prox(Z, step)``, and edge multipliers and rho to start the next from.
 
         By the method of multipliers on ``E = D W``, with semismooth Newton steps: the multiplier
@@ -96,10 +92,9 @@ class NetworkLasso(GraphPenalty):
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and a part of its diagonal, or None."""
-        return self.derivative_at(self.prox(Z, step), Z, step)
+        return self._derivative_at(self.prox(Z, step), Z, step)
 
-    def derivative_at(self, W, Z, step):
-        """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
+    def _derivative_at(self, W, Z, step):
         return self._edges_of(W).derivative(W, float(np.max(times(self.alpha, step))))
 
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:

@@ -6,8 +6,7 @@ import numpy as np
 
 from skmtl._typing import Array, Derivative, TaskGraph
 from skmtl.penalties._center import mean_prox, weighted_center
-from skmtl.penalties._graph import laplacian
-from skmtl.penalties._graph_penalty import GraphPenalty
+from skmtl.penalties._graph import GraphPenalty, laplacian
 from skmtl.penalties._task_penalty import TaskPenalty, times
 
 
@@ -23,9 +22,6 @@ class Ridge(TaskPenalty):
     is_norm = False
     is_ridge = True
     prox_scaling = "entry"
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
 
     @property
     def coercive(self) -> bool:  # type: ignore[override]
@@ -127,7 +123,7 @@ class Graph(GraphPenalty):
             )
         return bound
 
-    def _take_up(self, weights):
+    def _use(self, weights):
         self._eigen = np.linalg.eigh(laplacian(weights))
 
     @property

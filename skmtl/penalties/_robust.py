@@ -39,9 +39,6 @@ class RobustMean(TaskPenalty):
     prox_scaling = "task"
     null_set = "pooled"
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
     def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
         if self.weight == 0:

@@ -8,7 +8,44 @@ from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
 
 
-class L1(TaskPenalty):
+class _SumOfNorms(TaskPenalty):
+    """``alpha`` times the sum of the Euclidean norms of all columns (axis 0) or rows (1)."""
+
+    null_set = "zero"
+    _axis: int
+
+    def _norms(self, W):
+        return np.linalg.norm(W, axis=self._axis, keepdims=True)
+
+    def value(self, W: Array) -> float:
+        return self.weight * float(self._norms(W).sum())
+
+    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
+        return Z * shrunk(self._norms(Z), times(self.alpha, step))
+
+    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
+        # share I + turn along along' in each column or row
+        norm, axis = self._norms(Z), self._axis
+        share = shrunk(norm, times(self.alpha, step))
+        along = np.divide(Z, norm, out=np.zeros_like(Z), where=norm > 0)
+        turn = np.where(share > 0, 1.0 - share, 0.0)
+
+        def product(D):
+            return share * D + turn * along * (along * D).sum(axis, keepdims=True)
+
+        if axis == 0:
+            return product, share + turn * along**2
+        blocks = share[:, :, None] * np.eye(Z.shape[1])
+        return product, blocks + (turn * along)[:, :, None] * along[:, None, :]
+
+    def dual_norm(self, G: Array) -> float:
+        return ratio(self._norms(G).max(), self.alpha)
+
+    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
+        return {"selected_features": W.any(axis=0)}
+
+
+class L1(_SumOfNorms):
     """``alpha sum_tj |W_tj|``: few coefficients, selected for each task separately.
 
     Structure: ``selected_features``, a mask (d,) of the features that any task uses.
@@ -32,14 +69,9 @@ class L1(TaskPenalty):
     """
 
     prox_scaling = "entry"
-    null_set = "zero"
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
-    def value(self, W: Array) -> float:
-        """Return the penalty at W (T, d), a float."""
-        return self.weight * float(np.abs(W).sum())
+    def _norms(self, W):
+        return np.abs(W)
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
@@ -51,16 +83,8 @@ class L1(TaskPenalty):
         active = (np.abs(Z) > times(self.alpha, step)).astype(float)
         return lambda D: active * D, active
 
-    def dual_norm(self, G: Array) -> float:
-        """Return the largest entry of G, over alpha."""
-        return ratio(np.abs(G).max(), self.alpha)
 
-    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
-        """Return the ``selected_features``."""
-        return {"selected_features": W.any(axis=0)}
-
-
-class L21(TaskPenalty):
+class L21(_SumOfNorms):
     """``alpha sum_j ||(W_1j, ..., W_Tj)||``: few features, the same for all tasks.
 
     Structure: ``selected_features``, a mask (d,).
@@ -87,34 +111,10 @@ class L21(TaskPenalty):
 
     prox_scaling = "feature"
     class_axis = "tasks"
-    null_set = "zero"
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
-    def value(self, W: Array) -> float:
-        """Return the penalty at W (T, d), a float."""
-        return self.weight * float(np.linalg.norm(W, axis=0).sum())
-
-    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
-        return Z * shrunk(np.linalg.norm(Z, axis=0, keepdims=True), times(self.alpha, step))
-
-    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
-        """Return the product with a derivative of ``prox``, and its diagonal."""
-        share, along, turn = _shrinking(Z, times(self.alpha, step), 0)
-        return lambda D: share * D + turn * along * (along * D).sum(0), share + turn * along**2
-
-    def dual_norm(self, G: Array) -> float:
-        """Return the largest norm of a column of G, over alpha."""
-        return ratio(np.linalg.norm(G, axis=0).max(), self.alpha)
-
-    def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
-        """Return the ``selected_features``."""
-        return {"selected_features": W.any(axis=0)}
+    _axis = 0
 
 
-class TaskL2(TaskPenalty):
+class TaskL2(_SumOfNorms):
     """``alpha sum_t ||W_t||``: sets whole tasks to zero.
 
     Alone it sets tasks without predictive features to zero; as a part of `Decomposed` it finds the
@@ -140,41 +140,8 @@ class TaskL2(TaskPenalty):
     """
 
     prox_scaling = "task"
-    null_set = "zero"
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
-    def value(self, W: Array) -> float:
-        """Return the penalty at W (T, d), a float."""
-        return self.weight * float(np.linalg.norm(W, axis=1).sum())
-
-    def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
-        return Z * shrunk(np.linalg.norm(Z, axis=1, keepdims=True), times(self.alpha, step))
-
-    def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
-        """Return the product with a derivative of ``prox``, and its blocks."""
-        share, along, turn = _shrinking(Z, times(self.alpha, step), 1)
-
-        def product(D):
-            return share * D + turn * along * (along * D).sum(axis=1, keepdims=True)
-
-        blocks = share[:, :, None] * np.eye(Z.shape[1])
-        return product, blocks + (turn * along)[:, :, None] * along[:, None, :]
-
-    def dual_norm(self, G: Array) -> float:
-        """Return the largest norm of a row of G, over alpha."""
-        return ratio(np.linalg.norm(G, axis=1).max(), self.alpha)
+    _axis = 1
 
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return the ``active_tasks``."""
         return {"active_tasks": tasks[W.any(axis=1)]}
-
-
-def _shrinking(Z, threshold, axis):
-    """Return share, u and turn of ``share I + turn u u'``, the derivative of the prox of a norm."""
-    norm = np.linalg.norm(Z, axis=axis, keepdims=True)
-    share = shrunk(norm, threshold)
-    along = np.divide(Z, norm, out=np.zeros_like(Z), where=norm > 0)
-    return share, along, np.where(share > 0, 1.0 - share, 0.0)

@@ -161,7 +161,7 @@ class StructuredPenalty(Penalty):
             return W, intercept_after(intercept, intercept_step), state
 
         def derivative(W, intercept, step, intercept_step, result):
-            inner = term.derivative_at(
+            inner = term._derivative_at(
                 stacked(term, result), stacked(term, W), self._step(term, W, step)
             )
             if inner is None:
@@ -178,7 +178,7 @@ class StructuredPenalty(Penalty):
         return Term(prox, derivative, term.prox_scaling)
 
     def _prox(self, term, W, step, state=None):
-        Z, state = term.prox_from(state, stacked(term, W), self._step(term, W, step))
+        Z, state = term._prox_from(state, stacked(term, W), self._step(term, W, step))
         return unstacked(term, Z, W.shape), state
 
     def _step(self, term, W, step):

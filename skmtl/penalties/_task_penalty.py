@@ -19,6 +19,11 @@ class TaskPenalty(BaseEstimator, ABC):
     Penalties are estimators for ``clone``, ``repr`` and ``GridSearchCV`` (``penalty__alpha``), and
     add up: ``L1(0.1) + TraceNorm(1.0)`` penalizes the same W by both.
 
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Regularization strength, in [0, inf].
+
     Attributes
     ----------
     prox_scaling : {"entry", "feature", "task", "matrix"}
@@ -44,6 +49,9 @@ class TaskPenalty(BaseEstimator, ABC):
     is_norm = True
     is_ridge = False
     coercive = False
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
 
     @property
     def weight(self) -> float:
@@ -103,14 +111,11 @@ class TaskPenalty(BaseEstimator, ABC):
         """
         return None
 
-    def prox_from(self, state, Z, step):
-        """Return ``prox(Z, step)``, and a state that makes the prox at a point near to Z faster.
-
-        ``state`` is that of such a call, or None.
-        """
+    def _prox_from(self, state, Z, step):
+        """Return the prox, and a state from which the prox at a point near to Z starts."""
         return self.prox(Z, step), None
 
-    def derivative_at(self, W, Z, step):
+    def _derivative_at(self, W, Z, step):
         """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
         return self.prox_derivative(Z, step)
 
@@ -178,7 +183,7 @@ class TaskPenalty(BaseEstimator, ABC):
             return 0.0 if not size else np.inf
         G, level, state = G / (size or 1.0), 0.0, None
         for _ in range(_DUAL_STEPS):
-            W, state = self.prox_from(state, G, level)
+            W, state = self._prox_from(state, G, level)
             W = W - self.prox(W, np.inf)
             value = self.value(W)
             if value <= 1e-13 or float(np.vdot(G, W)) / value <= level * (1 + 1e-14):
@@ -283,7 +288,7 @@ class Sum(_Composite):
         states = [None] * len(terms)
         for _ in range(_MAX_ITER):
             W, last = (Z + (copies - U).sum(axis=0)) / (1 + len(terms)), copies
-            found = [t.prox_from(s, W + u, step) for t, s, u in zip(terms, states, U, strict=True)]
+            found = [t._prox_from(s, W + u, step) for t, s, u in zip(terms, states, U, strict=True)]
             copies, states = np.array([c for c, _ in found]), [state for _, state in found]
             U = U + W - copies
             if max(np.abs(copies - W).max(), np.abs(copies - last).max()) <= _ACCURACY * size:
@@ -367,21 +372,19 @@ class Ridged:
 
     def prox(self, Z, step=1.0):
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
-        return self.prox_from(None, Z, step)[0]
+        return self._prox_from(None, Z, step)[0]
 
-    def prox_from(self, state, Z, step):
-        """Return ``prox(Z, step)`` and the state of the term."""
+    def _prox_from(self, state, Z, step):
         share, left = self._shared(step)
-        return self._term.prox_from(state, share * Z, left)
+        return self._term._prox_from(state, share * Z, left)
 
     def prox_derivative(self, Z, step=1.0):
         """Return the product with a derivative of ``prox`` and its blocks, or None."""
-        return self.derivative_at(self.prox(Z, step), Z, step)
+        return self._derivative_at(self.prox(Z, step), Z, step)
 
-    def derivative_at(self, W, Z, step):
-        """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
+    def _derivative_at(self, W, Z, step):
         share, left = self._shared(step)
-        inner = self._term.derivative_at(W, share * Z, left)
+        inner = self._term._derivative_at(W, share * Z, left)
         if inner is None:
             return None
         product, blocks = inner
