@@ -57,7 +57,7 @@ class Follower:
 
 
 def classes():
-    rows = make_rows((20, 22, 25, 25))
+    rows = make_rows(sizes=(20, 22, 25, 25))
     chance = np.random.default_rng(0).random(92) < expit(rows.X[:, 0])
     return rows.long, chance.astype(int)
 

@@ -13,12 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
-from tests._problems import ESTIMATORS, make_rows, make_wide
+from tests._problems import REGRESSORS, make_rows, make_wide
 
 ROWS = make_rows()
 X, Y = ROWS.long, ROWS.y
 WIDE = make_wide(missing=0.0)
-every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
+every_estimator = pytest.mark.parametrize("estimator", REGRESSORS)
 
 
 def frame(labels=None):

@@ -10,19 +10,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from tests._problems import (
-    ESTIMATORS,
-    Dense,
+    REGRESSORS,
     assert_same_model,
     fit_long,
     make_rows,
     make_wide,
 )
+from tests.dense import Dense
 
 ROWS = make_rows()
 ROWS.X[:] = np.round(ROWS.X * 256) / 256  # exact as float32 and as text
 ROWS.y[:] = np.round(ROWS.y * 256) / 256
 X, Y = ROWS.long, ROWS.y
-every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
+every_estimator = pytest.mark.parametrize("estimator", REGRESSORS)
 NAMES = ["task", "a", "b", "c"]
 
 
@@ -260,10 +260,10 @@ def test_extreme_rows(model, rows):
     fitted = fit_long(model, rows)
     dense = Dense(model, rows)
     theta = dense.theta(fitted)
-    assert (np.abs(dense.gradient(theta)) <= 1e-11 * dense.gradient_unit(theta)).all()
+    assert (np.abs(dense.gradient(theta)) <= 1e-11 * dense.rounding_unit(theta)).all()
     # As good as least squares on all unknowns at once, and of a norm no larger.
     best = dense.solve()
-    assert dense.objective(theta) <= dense.objective(best) * (1 + 1e-10) + 1e-20
+    assert dense.value(theta) <= dense.value(best) * (1 + 1e-10) + 1e-20
     if rows is not EXTREME["scaled columns"]:  # of which lstsq drops the smallest
         norms = np.linalg.norm(fitted.coef_), np.linalg.norm(dense.unpack(best)[0])
         assert norms[0] <= norms[1] * (1 + 1e-6) + 1e-9

@@ -21,7 +21,7 @@ from skmtl import (
 )
 from skmtl.inspection import effective_dof, pooling_factor
 from skmtl.pipeline import make_task_pipeline
-from tests._problems import MODELS, make_rows, make_wide
+from tests._problems import make_rows, make_wide, models
 
 CHAIN = [(0, 1, 2.0), (1, 2), (2, 3, 0.5)]
 GRAPHS = {
@@ -29,14 +29,9 @@ GRAPHS = {
     "all-pairs": GraphRegularizedRegressor(3.0, alpha_shared=0.2),
     "no-intercept": GraphRegularizedRegressor(3.0, task_graph=CHAIN, fit_intercept=False),
 }
-REGRESSORS = {
-    **{
-        name: MODELS[name]
-        for name in ("pooled", "pooled-random-intercepts", "separate-array", "mean-array")
-    },
-    **{name: MODELS[name] for name in ("mean-mixed", "mean-one-level", "mean-no-intercept")},
-    **GRAPHS,
-}
+NAMES = ("pooled", "pooled-random-intercepts", "separate-array", "mean-array", "mean-mixed")
+NAMES += ("mean-one-intercept", "mean-no-intercept")
+REGRESSORS = {name: models(None)[name] for name in NAMES} | GRAPHS
 
 
 def derivatives(model, X, y, weight=None):
@@ -110,7 +105,7 @@ CLASSIFIERS = {
 @pytest.mark.parametrize("model", CLASSIFIERS.values(), ids=CLASSIFIERS)
 def test_degrees_of_classifiers_are_derivatives_of_probabilities(model, n_classes):
     """Every row has every class by some weight, so that its target can move."""
-    rows, K = make_rows((5, 7, 4), 2), n_classes
+    rows, K = make_rows(sizes=(5, 7, 4), d=2), n_classes
     n, random = len(rows.y), np.random.default_rng(2)
     target = random.dirichlet(np.ones(K), n)
     X, y = np.repeat(rows.long, K, axis=0), np.tile(np.arange(K), n)
@@ -187,7 +182,7 @@ def test_pooling_along_a_graph(alpha_shared):
 
 
 def test_pooling_of_three_classes_by_the_dense_curvature():
-    rows = make_rows((15, 27, 14), 2)
+    rows = make_rows(sizes=(15, 27, 14), d=2)
     y = np.random.default_rng(2).integers(0, 3, len(rows.y))
     model = MeanRegularizedClassifier(2.0, alpha_intercept=0.5, task_column=0)
     p = model.fit(rows.long, y).predict_proba(rows.long)

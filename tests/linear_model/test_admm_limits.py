@@ -30,8 +30,14 @@ from skmtl.penalties import (
     TemporalFused,
     TraceNorm,
 )
-from tests import _classification
-from tests._problems import TASK_WEIGHT, fit_long, make_rows, make_wide, weighted_rows
+from tests._problems import (
+    TASK_WEIGHT,
+    fit_long,
+    make_indicator,
+    make_rows,
+    make_wide,
+    weighted_rows,
+)
 
 cvxpy = pytest.importorskip("cvxpy")
 GRAPH = [(0, 1, 2.0), (1, 2), (2, 3, 0.5), (0, 3)]
@@ -59,10 +65,10 @@ def problem(kind, form):
     """An estimator of weighted tasks, and what it is fitted to."""
     classifies = kind is ADMMClassifier
     if form == "wide":
-        X, Y = _classification.make_indicator() if classifies else make_wide()
+        X, Y = make_indicator() if classifies else make_wide()
         weight = np.random.default_rng(2).uniform(0.2, 3.0, len(X))
         return kind(task_weight=list(TASK_WEIGHT.values())), (X, Y, weight)
-    rows, weight, _ = _classification.weighted_rows() if classifies else weighted_rows()
+    rows, weight, _ = weighted_rows(2 if classifies else None)
     return kind(task_column=0, task_weight=TASK_WEIGHT), (rows.long, rows.y, weight)
 
 

@@ -23,8 +23,14 @@ from skmtl.penalties import (
     TemporalFused,
     TraceNorm,
 )
-from tests import _classification
-from tests._problems import TASK_WEIGHT, Rows, make_wide, melt, weighted_rows
+from tests._problems import (
+    TASK_WEIGHT,
+    make_indicator,
+    make_wide,
+    melt,
+    task_weights,
+    weighted_rows,
+)
 
 GRAPH = [(0, 1, 2.0), (1, 2), (2, 3, 0.5), (0, 3)]
 SINGLE = {
@@ -163,22 +169,14 @@ def loss_and_gradient(model, rows, weight):
 
 def fit(kind, penalty, form, **params):
     """Fit with all weights; return the model, the long form of the rows and their weights."""
-    a = np.array(list(TASK_WEIGHT.values()))
+    classifies = kind is ADMMClassifier
     if form == "wide":
-        if kind is ADMMClassifier:
-            X, Y = _classification.make_indicator()
-            rows, _ = _classification.melt(X, Y)
-        else:
-            X, Y = make_wide()
-            long, y, _ = melt(X, Y)
-            rows = Rows(long[:, 1:], y, long[:, 0].astype(int))
+        X, Y = make_indicator() if classifies else make_wide()
         sample_weight = np.random.default_rng(2).uniform(0.2, 3.0, len(X))
-        i, t = np.nonzero(~np.isnan(Y.astype(float)))
-        weight = sample_weight[i] * a[t]
-        rows = Rows(X[i], Y[i, t], t)
-        return kind(penalty, task_weight=a, **params).fit(X, Y, sample_weight), rows, weight
-    made = _classification.weighted_rows() if kind is ADMMClassifier else weighted_rows()
-    rows, sample_weight, weight = made
+        rows, weight = melt(X, Y, sample_weight)
+        model = kind(penalty, task_weight=list(TASK_WEIGHT.values()), **params)
+        return model.fit(X, Y, sample_weight), rows, weight * task_weights(rows.codes)
+    rows, sample_weight, weight = weighted_rows(2 if classifies else None)
     model = kind(penalty, task_column=0, task_weight=TASK_WEIGHT, **params)
     return model.fit(rows.long, rows.y, sample_weight), rows, weight
 

@@ -16,7 +16,6 @@ from skmtl import (
     ADMMClassifier,
     ADMMRegressor,
     GraphRegularizedRegressor,
-    MeanRegularizedRegressor,
     alpha_max,
 )
 from skmtl.model_selection import TaskKFold
@@ -34,14 +33,13 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.pipeline import make_task_pipeline
-from tests import _classification
-from tests._problems import assert_same_model, make_rows
+from tests._problems import assert_same_model, kinds, make_rows
 
 EDGES = [(0, 1), (1, 2, 0.5), (2, 3)]
 
 # Estimators with a penalty to choose ------------------------------------------------------------
 
-ROWS, KROWS = make_rows((12, 9, 15, 10), d=4), _classification.make_rows(3)
+ROWS, KROWS = make_rows(sizes=(12, 9, 15, 10), d=4), make_rows(3)
 DIRTY = Decomposed(L21(2.0), L1(1.0))
 
 
@@ -79,7 +77,7 @@ def test_fit_leaves_the_penalty_of_the_user_alone(penalty):
 @pytest.mark.parametrize("name", PENALTIES)
 @pytest.mark.parametrize("estimator", [ADMMRegressor, ADMMClassifier])
 def test_names_are_penalties_of_strength_one(name, estimator):
-    rows = ROWS if estimator is ADMMRegressor else _classification.make_rows(2)
+    rows = ROWS if estimator is ADMMRegressor else make_rows(2)
     named = estimator(name, 2.0, task_column=0, alpha_intercept=2.0).fit(rows.long, rows.y)
     given = estimator(PENALTIES[name](), 2.0, task_column=0, alpha_intercept=2.0)
     assert_same_model(named, given.fit(rows.long, rows.y), rtol=1e-12)
@@ -91,12 +89,8 @@ def test_names_are_penalties_of_strength_one(name, estimator):
 
 @pytest.mark.parametrize("K", [None, 2, 3])
 def test_quadratic_penalties_are_the_other_estimators(K):
-    rows = ROWS if K is None else _classification.make_rows(K)
-    kind, other = (
-        (ADMMRegressor, MeanRegularizedRegressor)
-        if K is None
-        else (ADMMClassifier, type(_classification.CLASSIFIERS["mean"]))
-    )
+    rows = ROWS if K is None else make_rows(K)
+    kind, other = ADMMRegressor if K is None else ADMMClassifier, kinds(K)[2]
     found = kind(MeanRegularized(3.0, 0.4), 0.5, task_column=0).fit(rows.long, rows.y)
     expected = other(1.5, alpha_shared=0.2, task_column=0).fit(rows.long, rows.y)
     assert_same_model(found, expected, rtol=1e-6, center=False)
@@ -145,7 +139,7 @@ def test_pipeline_and_cross_val_predict(K):
 @pytest.mark.parametrize("K", [None, 2, 3])
 @pytest.mark.parametrize("penalty", ["l21", "robust_mean", DIRTY, L1(0.3) + Ridge(0.2)], ids=repr)
 def test_warm_start(K, penalty):
-    rows = ROWS if K is None else _classification.make_rows(K)
+    rows = ROWS if K is None else make_rows(K)
     kind = ADMMRegressor if K is None else ADMMClassifier
     cold = kind(penalty, 1.0, task_column=0).fit(rows.long, rows.y)
     warm = kind(penalty, 1.02, task_column=0, warm_start=True).fit(rows.long, rows.y)
@@ -166,7 +160,7 @@ def test_warm_start(K, penalty):
 
 
 def test_graphs_in_searches_with_edges_between_labels():
-    rows = make_rows((12, 9, 15, 12))
+    rows = make_rows(sizes=(12, 9, 15, 12))
     X = np.column_stack([rows.codes.astype(float), rows.X])
     edges, cv = [*EDGES, (0, "root")], TaskKFold(3, task_column=0)
     graph = GraphRegularizedRegressor(1.5, task_graph=edges, task_column=0)
@@ -185,7 +179,7 @@ def test_graphs_in_searches_with_edges_between_labels():
 @pytest.mark.parametrize("label", [lambda t: 7 - t, lambda t: f"T{t}"], ids=["ints", "strings"])
 @pytest.mark.parametrize("K", [None, 3])
 def test_structure_names_tasks_in_their_own_type(label, K):
-    rows = ROWS if K is None else _classification.make_rows(K)
+    rows = ROWS if K is None else make_rows(K)
     kind = ADMMRegressor if K is None else ADMMClassifier
     X = frame(rows).assign(task=[label(t) for t in rows.codes.tolist()])
     model = kind("robust_mean", task_column="task")
@@ -207,7 +201,7 @@ def test_structure_names_tasks_in_their_own_type(label, K):
 
 @pytest.mark.parametrize("K", [None, 2, 3])
 def test_parts_and_structure_of_decomposed(K):
-    rows = ROWS if K is None else _classification.make_rows(K)
+    rows = ROWS if K is None else make_rows(K)
     model = (ADMMRegressor if K is None else ADMMClassifier)(DIRTY, 1.0, task_column=0)
     model.fit(rows.long, rows.y)
     assert len(model.parts_) == len(model.structure_) == 2

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from skmtl import MeanRegularizedClassifier, SharedL2Classifier
-from tests._classification import make_rows
+from tests._problems import make_rows
 
 SEEN = {
     "seen": MeanRegularizedClassifier(2.0, task_column=0, task_classes="seen"),

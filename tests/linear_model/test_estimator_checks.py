@@ -26,14 +26,8 @@ from skmtl import (
 )
 from tests import _problems
 
-ESTIMATORS = (*_problems.ESTIMATORS, GraphRegularizedRegressor, ADMMRegressor)
-CLASSIFIERS = (
-    PooledClassifier,
-    SharedL2Classifier,
-    MeanRegularizedClassifier,
-    GraphRegularizedClassifier,
-    ADMMClassifier,
-)
+ESTIMATORS = (*_problems.REGRESSORS, GraphRegularizedRegressor, ADMMRegressor)
+CLASSIFIERS = (*_problems.CLASSIFIERS, GraphRegularizedClassifier, ADMMClassifier)
 # Tasks made from what a check passes may well have one class.
 one_class = pytest.mark.filterwarnings("ignore:Only one class was seen in task:UserWarning")
 

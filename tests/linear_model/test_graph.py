@@ -5,29 +5,24 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import softmax
 
 from skmtl import (
     GraphRegularizedClassifier,
     GraphRegularizedRegressor,
-    MeanRegularizedClassifier,
-    MeanRegularizedRegressor,
 )
-from tests import _classification, _problems
-from tests._problems import Rows, make_wide, melt
+from tests import _problems
+from tests._problems import Rows, families, kinds, make_wide, melt, partial_rows, solvers
+from tests.dense import GraphDense
 
 SIZES = {None: (9, 5, 14, 7, 6), 2: (20, 15, 30, 18, 9), 3: (20, 15, 30, 18, 12)}
 CHAIN = [(0, 1), (1, 2), (2, 3), (3, 4)]
 TREE = [(0, "A"), (1, "A", 2.0), (2, "B"), (3, "B", 0.5), (4, "B"), ("A", "root"), ("B", "root")]
 TREE_NODES = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, "A": 5, "B": 6, "root": 7}
-kinds = pytest.mark.parametrize("K", [None, 2, 3], ids=["squared", "logistic", "softmax"])
-every_solver = pytest.mark.parametrize("solver", ["direct", "cg"])
 
 
 def make_rows(K):
-    if K is None:
-        return _problems.make_rows(SIZES[K])
-    return _classification.make_rows(K, SIZES[K])
+    return _problems.make_rows(K, SIZES[K])
 
 
 def model(K, alpha=1.5, **params):
@@ -68,106 +63,33 @@ def scores(fitted, X):
     return z if z.ndim == 1 else z - z.mean(axis=1, keepdims=True)
 
 
-class Reference:
-    """``sum_i weight_i loss_i + penalty`` in theta (K or 1, N (d + 1)): W, level by node."""
-
-    def __init__(self, rows, A, alpha=1.5, shared=0.3, level=1.0, weight=None, fit_intercept=True):
-        (n, d), N = rows.X.shape, len(A)
-        self.y, self.shape = rows.y, (N, d, fit_intercept)
-        self.K = None if rows.y.dtype.kind == "f" else rows.y.max() + 1
-        self.weight = np.ones(n) if weight is None else weight
-        self.mean = np.average(rows.X, axis=0, weights=self.weight) * fit_intercept
-        Z, own = rows.X - self.mean, np.ones(d)
-        if fit_intercept:
-            Z, own = np.column_stack([Z, np.ones(n)]), np.append(own, 0.0)
-        self.A = np.einsum("it,ij->itj", np.eye(N)[rows.codes], Z).reshape(n, -1)
-        L = np.diag(A.sum(axis=0)) - A
-        self.P = np.kron(alpha * L + shared * np.eye(N), np.diag(own))
-        self.P += np.kron(level * L, np.diag(1.0 - own))
-        self.bars = np.zeros((1, n))
-
-    def evaluate(self, theta):
-        """Return value, gradient and Hessian."""
-        z, y = theta @ self.A.T + self.bars, self.y
-        if self.K is None:
-            loss, slope, curvature = 0.5 * (y - z[0]) ** 2, z - y, np.ones((1, *z.shape))
-        elif self.K == 2:
-            p = expit(z)
-            loss, slope, curvature = np.logaddexp(0, z[0]) - y * z[0], p - y, (p * (1 - p))[None]
-        else:
-            p, hit = softmax(z, axis=0), np.eye(self.K)[y].T
-            loss, slope = logsumexp(z, axis=0) - z[y, np.arange(len(y))], p - hit
-            curvature = np.eye(self.K)[:, :, None] * p - p * p[:, None]
-        value = self.weight @ loss + 0.5 * np.vdot(theta, theta @ self.P)
-        gradient = (self.weight * slope) @ self.A + theta @ self.P
-        H = np.einsum("abi,ip,iq->apbq", curvature * self.weight, self.A, self.A, optimize=True)
-        H += np.einsum("ab,pq->apbq", np.eye(len(theta)), self.P)
-        return value, gradient, H.reshape(gradient.size, -1)
-
-    def solve(self):
-        """Newton's method with steps of least norm."""
-        theta = np.zeros((self.K if self.K and self.K > 2 else 1, self.A.shape[1]))
-        for _ in range(40):
-            value, gradient, H = self.evaluate(theta)
-            step = np.linalg.lstsq(H, gradient.ravel(), rcond=1e-13)[0].reshape(theta.shape)
-            while self.evaluate(theta - step)[0] > value * (1 + 1e-12):
-                step *= 0.5
-            theta = theta - step
-            if np.abs(step).max() <= 1e-12 * np.abs(theta).max():
-                break
-        return theta
-
-    def unpack(self, theta):
-        """Return coef and intercept of all nodes."""
-        N, d, fit_intercept = self.shape
-        parts = theta.reshape(len(theta), N, -1).swapaxes(0, 1)
-        W = parts[..., :d]
-        b = (parts[..., d] if fit_intercept else 0.0) - W @ self.mean
-        return (W[:, 0], b[:, 0]) if len(theta) == 1 else (W, b)
-
-    def check(self, fitted, nodes=None, rtol=1e-7):
-        """Check a model's coefficients, intercepts and objective; nodes by label."""
-        order = [nodes[label] for label in fitted.tasks_.tolist()] if nodes else slice(None)
-        theta = self.solve()
-        W, b = self.unpack(theta)
-        found = fitted.intercept_
-        if found.ndim == 2:  # the same in all classes changes nothing
-            b, found = (part - part.mean(axis=1, keepdims=True) for part in (b, found))
-        assert_allclose(fitted.coef_, W[order], rtol=0, atol=rtol * np.abs(W).max())
-        assert_allclose(found, b[order], rtol=0, atol=rtol * np.abs(b).max())
-        assert_allclose(fitted.objective_, self.evaluate(theta)[0], rtol=1e-10, atol=1e-12)
-        assert 0 <= fitted.optimality_ <= fitted.tol
-
-
 # The solution -----------------------------------------------------------------------------------
 
 
-@kinds
-@every_solver
+@families
+@solvers
 @pytest.mark.parametrize("graph", ["random", "disconnected", "isolated", "star"])
 def test_solution_is_that_of_the_dense_problem(K, graph, solver):
     rows = make_rows(K)
     w = weights(len(rows.y))
     fitted = model(K, task_graph=GRAPHS[graph], solver=solver).fit(rows.long, rows.y, w)
-    Reference(rows, GRAPHS[graph], weight=w).check(fitted, rtol=1e-6)
+    GraphDense(rows, GRAPHS[graph], weight=w).check(fitted, rtol=1e-6)
 
 
-STRENGTHS = [{"alpha_intercept": 0.0}, {"alpha_intercept": 100.0}, {"fit_intercept": False}]
-STRENGTHS += [{"alpha": 0.0}, {"alpha": 1e4, "alpha_intercept": 1e-3}, {"alpha": 1e-5}]
+PENALTY_WEIGHTS = [{"alpha_intercept": 0.0}, {"alpha_intercept": 100.0}, {"fit_intercept": False}]
+PENALTY_WEIGHTS += [{"alpha": 0.0}, {"alpha": 1e4, "alpha_intercept": 1e-3}, {"alpha": 1e-5}]
 
 
-@kinds
-@pytest.mark.parametrize("params", STRENGTHS, ids=str)
+@families
+@pytest.mark.parametrize("params", PENALTY_WEIGHTS, ids=str)
 @pytest.mark.parametrize("graph", ["random", "isolated"])
-def test_strengths(K, graph, params):
+def test_penalty_weights(K, graph, params):
     rows = make_rows(K)
-    names = {"alpha_intercept": "level"}
     fitted = model(K, task_graph=GRAPHS[graph], **params).fit(rows.long, rows.y)
-    params = {names.get(name, name): value for name, value in params.items()}
-    Reference(rows, GRAPHS[graph], **params).check(fitted)
+    GraphDense(rows, GRAPHS[graph], **params).check(fitted)
 
 
-@every_solver
+@solvers
 @pytest.mark.parametrize("shared", [0.0, 0.3])
 def test_classes_are_centered(solver, shared):
     """Adding the same to all classes of all tasks changes nothing: the smallest is the solution."""
@@ -181,24 +103,23 @@ def test_classes_are_centered(solver, shared):
 @pytest.mark.parametrize("shared", [0.0, 0.3])
 @pytest.mark.parametrize("solver", ["direct", "cg"])
 def test_fewer_rows_than_features_and_tasks_of_one_row(shared, solver):
-    rows = _problems.make_rows((1, 3, 1, 6, 4), d=20)
+    rows = _problems.make_rows(sizes=(1, 3, 1, 6, 4), d=20)
     fitted = model(None, task_graph=CHAIN, alpha_shared=shared, solver=solver)
-    reference = Reference(rows, GRAPHS["chain"], shared=shared)
+    reference = GraphDense(rows, GRAPHS["chain"], alpha_shared=shared)
     fitted.fit(rows.long, rows.y)
     if shared > 0:
         reference.check(fitted)
     else:  # the solution is not unique, the minimum is
-        assert_allclose(fitted.objective_, reference.evaluate(reference.solve())[0], atol=1e-10)
+        assert_allclose(fitted.objective_, reference.value(reference.solve()), atol=1e-10)
 
 
-@kinds
+@families
 @pytest.mark.parametrize("alpha", [1e4, 1e6, 1e10])
 @pytest.mark.parametrize("graph", ["chain", "all"])
 def test_strong_links_pool_the_tasks(K, alpha, graph):
     """All at their defaults; the center of the pooled model is penalized once per task."""
     rows = make_rows(K)
-    kind = MeanRegularizedRegressor if K is None else MeanRegularizedClassifier
-    pooled = kind(np.inf, alpha_shared=1.5, alpha_intercept=np.inf, task_column=0, tol=1e-10)
+    pooled = kinds(K)[2](np.inf, alpha_shared=1.5, alpha_intercept=np.inf, task_column=0, tol=1e-10)
     pooled.fit(rows.long, rows.y)
     fitted = model(K, alpha, task_graph=GRAPHS[graph], alpha_intercept=alpha, max_iter=1000)
     fitted.fit(rows.long, rows.y)
@@ -206,12 +127,12 @@ def test_strong_links_pool_the_tasks(K, alpha, graph):
     assert fitted.optimality_ <= fitted.tol
 
 
-@kinds
+@families
 def test_badly_scaled_columns(K):
-    """Levels alone are linked: then units and offsets of the features mean nothing."""
+    """Intercepts alone are linked: then units and offsets of the features mean nothing."""
     rows, scale = make_rows(K), np.array([1e-4, 1.0, 1e4])
     if K is not None:
-        rows = _classification.make_rows(K, (60, 50, 80, 60, 70))
+        rows = _problems.make_rows(K, (60, 50, 80, 60, 70))
     scaled = Rows(rows.X * scale + 3 * scale, rows.y, rows.codes)
     fitted = model(K, 0.0, task_graph=CHAIN, alpha_shared=0.0, alpha_intercept=2.0)
     p = scores(fitted.fit(rows.long, rows.y), rows.long)
@@ -219,11 +140,11 @@ def test_badly_scaled_columns(K):
     assert_allclose(moved, p, rtol=0, atol=1e-6 * np.abs(p).max())
     if K is None:
         fitted = model(K, task_graph=CHAIN).fit(scaled.long, rows.y)
-        Reference(scaled, GRAPHS["chain"]).check(fitted)
+        GraphDense(scaled, GRAPHS["chain"]).check(fitted)
 
 
-@kinds
-@every_solver
+@families
+@solvers
 @pytest.mark.parametrize("params", [{"alpha_intercept": 0.0}, {"alpha": 40.0}], ids=str)
 def test_a_constant_added_to_a_feature_changes_no_prediction(K, solver, params):
     rows = make_rows(K)
@@ -237,7 +158,7 @@ def test_a_constant_added_to_a_feature_changes_no_prediction(K, solver, params):
 # Weights, classes, the wide form ----------------------------------------------------------------
 
 
-@kinds
+@families
 def test_all_weights(K):
     rows, task_weight = make_rows(K), {0: 2.0, 1: 0.5, 2: 1.0, 3: 3.0, 4: 0.2}
     w = weights(len(rows.y))
@@ -249,27 +170,27 @@ def test_all_weights(K):
         total = total * np.array([by_class[k] for k in rows.y.tolist()])
     fitted = model(K, task_graph=TREE, task_weight=task_weight | {"A": 9.0}, **params)
     fitted.fit(rows.long, rows.y, w)
-    Reference(rows, adjacency_of(TREE, TREE_NODES), weight=total).check(fitted, TREE_NODES)
+    GraphDense(rows, adjacency_of(TREE, TREE_NODES), weight=total).check(fitted, TREE_NODES)
 
 
-@every_solver
+@solvers
 @pytest.mark.filterwarnings("ignore:Only one class was seen:UserWarning")
 def test_only_classes_seen(solver):
-    rows, w = _classification.partial_rows()
+    rows, w = partial_rows()
     A = GRAPHS["chain"][:4, :4]
     fitted = model(3, task_graph=A, task_classes="seen", solver=solver).fit(rows.long, rows.y, w)
-    reference, seen = Reference(rows, A, weight=w), np.zeros((4, 3))
+    reference, seen = GraphDense(rows, A, weight=w), np.zeros((4, 3))
     seen[rows.codes, rows.y] = 1.0
     with np.errstate(divide="ignore"):
-        reference.bars = np.log(seen)[rows.codes].T
+        reference.offset = np.log(seen)[rows.codes].T
     theta = reference.solve()
-    assert_allclose(fitted.objective_, reference.evaluate(theta)[0], rtol=1e-10)
-    p = softmax(theta @ reference.A.T + reference.bars, axis=0).T
+    assert_allclose(fitted.objective_, reference.value(theta), rtol=1e-10)
+    p = softmax(theta @ reference.A.T + reference.offset, axis=0).T
     assert_allclose(fitted.predict_proba(rows.long), p, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
-@every_solver
+@solvers
 def test_wide_is_long(missing, solver):
     X, Y = make_wide(missing=missing)
     A = GRAPHS["random"][:4, :4]
@@ -277,19 +198,18 @@ def test_wide_is_long(missing, solver):
     w = weights(len(X))
     params = {"task_graph": A, "task_weight": task_weight, "solver": solver}
     wide = model(None, task_column=None, **params).fit(X, Y, w)
-    long, y, melted = melt(X, Y, w)
-    rows = Rows(long[:, 1:], y, long[:, 0].astype(int))
+    rows, melted = melt(X, Y, w)
     weight = melted * np.array(task_weight)[rows.codes]
-    Reference(rows, A, weight=weight).check(wide, rtol=1e-6)
-    tall = model(None, **params).fit(long, y, melted)
+    GraphDense(rows, A, weight=weight).check(wide, rtol=1e-6)
+    tall = model(None, **params).fit(rows.long, rows.y, melted)
     assert_allclose(wide.coef_, tall.coef_, rtol=0, atol=1e-6)
 
 
 # All pairs, and other ways to say the same ------------------------------------------------------
 
 
-@kinds
-@every_solver
+@families
+@solvers
 @pytest.mark.parametrize("shared", [0.0, 0.3])
 def test_all_pairs_are_mean_regularized(K, solver, shared):
     rows = make_rows(K)
@@ -298,10 +218,9 @@ def test_all_pairs_are_mean_regularized(K, solver, shared):
         model(K, task_graph=graph, alpha_shared=shared, solver=solver).fit(rows.long, rows.y, w)
         for graph in (None, GRAPHS["all"], [(s, t, 0.2) for t in range(5) for s in range(t)])
     ]
-    Reference(rows, GRAPHS["all"], shared=shared, weight=w).check(fitted[0], rtol=1e-6)
+    GraphDense(rows, GRAPHS["all"], alpha_shared=shared, weight=w).check(fitted[0], rtol=1e-6)
     if shared == 0:
-        kind = MeanRegularizedRegressor if K is None else MeanRegularizedClassifier
-        fitted.append(kind(1.5, alpha_shared=0.0, task_column=0).fit(rows.long, rows.y, w))
+        fitted.append(kinds(K)[2](1.5, alpha_shared=0.0, task_column=0).fit(rows.long, rows.y, w))
     p = scores(fitted[0], rows.long)
     for other in fitted[1:]:
         assert_allclose(scores(other, rows.long), p, rtol=0, atol=1e-6 * np.abs(p).max())
@@ -323,7 +242,7 @@ def test_all_pairs_are_mean_regularized(K, solver, shared):
 def test_one_graph_said_in_several_ways(graph):
     rows = make_rows(None)
     fitted = model(None, task_graph=graph).fit(rows.long, rows.y)
-    Reference(rows, GRAPHS["random"]).check(fitted)
+    GraphDense(rows, GRAPHS["random"]).check(fitted)
 
 
 # Labels and latent tasks ------------------------------------------------------------------------
@@ -331,7 +250,7 @@ def test_one_graph_said_in_several_ways(graph):
 LABELS = {"ints": lambda t: t, "strings": lambda t: f"t{t}", "other order": lambda t: 10 - t}
 
 
-@kinds
+@families
 @pytest.mark.parametrize(
     ("labels", "solver"),
     [("ints", "direct"), ("strings", "direct"), ("other order", "cg")],
@@ -344,7 +263,7 @@ def test_parents_in_a_tree_are_unknowns(K, labels, solver):
     frame["task"] = [name(t) for t in rows.codes.tolist()]
     fitted = model(K, task_graph=edges, solver=solver, task_column="task").fit(frame, rows.y)
     assert set(fitted.tasks_.tolist()) == set(nodes)
-    Reference(rows, adjacency_of(TREE, TREE_NODES)).check(fitted, nodes, rtol=1e-6)
+    GraphDense(rows, adjacency_of(TREE, TREE_NODES)).check(fitted, nodes, rtol=1e-6)
     counts = dict(zip(fitted.tasks_.tolist(), fitted.task_counts_.tolist(), strict=True))
     assert [counts[node] for node in nodes] == [*np.bincount(rows.codes), 0, 0, 0]
     for node in nodes:
@@ -353,7 +272,7 @@ def test_parents_in_a_tree_are_unknowns(K, labels, solver):
         assert_allclose(fitted._raw_prediction(frame.assign(task=node)), z, rtol=0, atol=1e-10)
 
 
-@kinds
+@families
 @pytest.mark.parametrize("how", ["task_weight", "sample_weight"])
 def test_tasks_without_weight_are_latent(K, how):
     rows = make_rows(K)
@@ -363,7 +282,7 @@ def test_tasks_without_weight_are_latent(K, how):
     fitted = model(K, task_graph=CHAIN, **params).fit(rows.long, rows.y, w)
     assert fitted.tasks_.tolist() == [0, 1, 2, 3, 4]
     assert fitted.task_counts_[1] == 0
-    Reference(rows, GRAPHS["chain"], weight=(rows.codes != 1) * 1.0).check(fitted)
+    GraphDense(rows, GRAPHS["chain"], weight=(rows.codes != 1) * 1.0).check(fitted)
 
 
 # Errors -----------------------------------------------------------------------------------------
@@ -389,7 +308,7 @@ def test_graphs_that_are_none(graph, message):
 
 @pytest.mark.parametrize("name", ["alpha", "alpha_shared", "alpha_intercept"])
 @pytest.mark.parametrize("value", [np.inf, -1.0, np.nan, "a", [1.0] * 5], ids=str)
-def test_strengths_that_are_none(name, value):
+def test_penalty_weights_that_are_none(name, value):
     rows = make_rows(None)
     with pytest.raises(ValueError, match=rf"{name} must be|alpha_shared must be finite"):
         model(None, **{name: value, "task_graph": CHAIN}).fit(rows.long, rows.y)

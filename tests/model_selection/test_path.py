@@ -24,7 +24,7 @@ from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.model_selection._ridge_search import RidgeSearch
-from tests._problems import ESTIMATORS, TASK_WEIGHT, make_rows, make_wide
+from tests._problems import REGRESSORS, TASK_WEIGHT, make_rows, make_wide
 
 RTOL = 1e-8
 ALPHAS = [0.01, 0.5, 8.0, 1e3, np.inf]
@@ -38,7 +38,7 @@ WEIGHT = np.random.default_rng(1).uniform(0.2, 3.0, N)
 def fits(monkeypatch):
     """A list that every fit of the three regressors adds to."""
     done = []
-    for kind in ESTIMATORS:
+    for kind in REGRESSORS:
 
         def counted(model, *args, _fit=kind.fit, **kwargs):
             done.append(model)
@@ -233,7 +233,7 @@ def test_wide_form_fitted_one_by_one(missing):
     assert_allclose(ours.task_scores_[2, 0], expected, rtol=RTOL)
 
 
-@pytest.mark.parametrize("model", [e() for e in ESTIMATORS], ids=repr)
+@pytest.mark.parametrize("model", [e() for e in REGRESSORS], ids=repr)
 @pytest.mark.parametrize("form", ["alone", "column of Y", "label"])
 def test_single_task(model, form):
     rows, model = make_rows(sizes=(12,)), clone(model)

@@ -20,7 +20,8 @@ from skmtl import (
 from skmtl.datasets import load_radon
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
-from tests._problems import TASK_WEIGHT, Dense, Rows, make_rows, make_wide, melt
+from tests._problems import TASK_WEIGHT, make_rows, make_wide, melt, task_weights
+from tests.dense import Dense
 from tests.model_selection.test_path import RTOL, assert_same_search, fits, grid_search  # noqa: F401
 
 ALPHAS = [0.05, 3.0, np.inf]
@@ -98,7 +99,7 @@ def dense(model, alphas, rows, weight=None, groups=None):
         for group in np.unique(groups):
             own, rest = groups == group, copy(problem)
             rest.A, rest.y, rest.weight = problem.A[~own], rows.y[~own], problem.weight[~own]
-            row[own] = problem.A[own] @ rest.solve()
+            row[own] = problem.A[own] @ rest.solve()[0]
     return found
 
 
@@ -125,7 +126,7 @@ def test_levels_at_the_mean_of_all_rows(name, weights):
     if weights == "both":
         model.set_params(task_weight=TASK_WEIGHT)
         weight = WEIGHT
-        total = WEIGHT * np.array([TASK_WEIGHT[t] for t in ROWS.codes.tolist()])
+        total = WEIGHT * task_weights(ROWS.codes)
     search = RegularizationPathCV(model, ALPHAS).fit(ROWS.long, ROWS.y, sample_weight=weight)
     predictions = dense(model, ALPHAS, ROWS, total)
     assert_same_scores(left_out(search), expected(predictions, ROWS.y, ROWS.codes, weight))
@@ -177,8 +178,7 @@ def test_wide_form(name):
     model = WIDE[name]
     weight = np.random.default_rng(5).uniform(0.2, 3.0, len(X)) if weighted else None
     search = RegularizationPathCV(model, ALPHAS).fit(X, Y, sample_weight=weight)
-    long, y, long_weight = melt(X, Y, weight)
-    rows = Rows(long[:, 1:], y, long[:, 0].astype(int))
+    rows, long_weight = melt(X, Y, weight)
     predictions = dense(model, ALPHAS, rows, long_weight, np.repeat(np.arange(len(X)), 4))
     wanted = expected(predictions.reshape(len(ALPHAS), *Y.shape), Y, weight=weight)
     assert_same_scores(left_out(search), wanted)

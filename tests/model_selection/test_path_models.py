@@ -21,16 +21,15 @@ from skmtl import (
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.penalties import L1, L21
 from skmtl.penalties import Ridge as RidgePenalty
-from tests import _classification
-from tests._problems import make_rows, make_wide
+from tests._problems import make_indicator, make_rows, make_wide
 from tests.model_selection.test_path import grid_search
 
 FOLDS = TaskKFold(3, task_column=0)
 ALPHAS = [0.1, 3.0, 60.0]
 MEAN = MeanRegularizedRegressor(task_column=0)
 ROWS = make_rows(sizes=(12, 9, 14, 11))
-BINARY = _classification.make_rows(2, sizes=(24, 16, 30, 18))
-THREE = _classification.make_rows(3, sizes=(24, 18, 30, 21))
+BINARY = make_rows(2, sizes=(24, 16, 30, 18))
+THREE = make_rows(3, sizes=(24, 18, 30, 21))
 CHAIN = [(0, 1), (1, 2, 2.0), (2, 3)]
 SHARED = {"alpha_shared": 0.1}
 SUM = L21(1.0) + RidgePenalty(0.2)
@@ -125,7 +124,7 @@ def test_scores_of_tasks(name, weighted):
 
 
 def test_wide_indicator():
-    X, Y = _classification.make_indicator()
+    X, Y = make_indicator()
     model, cv = MeanRegularizedClassifier(), KFold(3)
     ours = RegularizationPathCV(model, ALPHAS, cv=3).fit(X, Y)
     theirs = GridSearchCV(model, {"alpha": ALPHAS}, cv=cv).fit(X, Y)

@@ -13,16 +13,16 @@ from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
 from skmtl.solvers import SOLVERS, _direct
 from tests._problems import (
-    MODELS,
-    Dense,
     assert_same_model,
     fit_long,
     make_problem,
     make_rows,
-    strengths,
+    models,
     weighted_rows,
 )
+from tests.dense import Dense, penalty_weights
 
+MODELS = models(None)
 all_models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
@@ -44,7 +44,7 @@ def test_direct_is_cg(model):
 
 
 def _leaves_tasks_free(model):
-    return bool((strengths(model, 4)[0] == 0).any())
+    return bool((penalty_weights(model, 4)[0] == 0).any())
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_paths(sizes, d, kinds, mixture, alpha_intercept, alpha_shared, monkeypa
     assert ("PooledBlocks" in used) == np.isinf(alpha).any()
     dense = Dense(model, rows)
     theta = dense.theta(fitted)
-    assert (np.abs(dense.gradient(theta)) <= 1e-12 * dense.gradient_unit(theta)).all()
+    assert (np.abs(dense.gradient(theta)) <= 1e-12 * dense.rounding_unit(theta)).all()
     W, b, w, _ = dense.unpack(dense.solve())
     size = max(1.0, np.abs(W).max())  # the least squares of all unknowns is what loses digits
     assert_allclose(fitted.coef_, W, rtol=0, atol=1e-9 * size)

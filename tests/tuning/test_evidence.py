@@ -275,8 +275,7 @@ def test_wide_form(missing, shape, task_weight):
     weight = np.random.default_rng(2).uniform(0.5, 2, len(X))
     params = {"alpha_shared": 0.1, "task_weight": task_weight, **AUTO}
     wide = MeanRegularizedRegressor(**params).fit(X, Y, weight)
-    long_X, y, w = melt(X, Y, weight)
-    long = MeanRegularizedRegressor(task_column=0, **params).fit(long_X, y, w)
+    long = fit(*melt(X, Y, weight), **params)
     assert_allclose(found(wide), found(long), rtol=1e-6)
     assert_allclose(wide.restricted_log_likelihood_, long.restricted_log_likelihood_, rtol=1e-9)
     assert_allclose(wide.coef_, long.coef_, atol=1e-5)

@@ -82,7 +82,7 @@ QUIET = {
 @pytest.mark.parametrize("name", QUIET)
 def test_minimax_is_the_minimum_of_the_largest_loss(name):
     model = clone(QUIET[name]).set_params(task_column=0, task_weight="minimax")
-    rows = make_rows((20, 12, 25, 15))
+    rows = make_rows(sizes=(20, 12, 25, 15))
     weight = np.random.default_rng(2).uniform(0.5, 2.0, len(rows.y))
     if hasattr(model, "predict_proba"):
         noise = (
@@ -155,8 +155,9 @@ def test_the_gap_certifies_weights():
 def test_minimax_in_the_wide_form_and_of_three_classes():
     X, Y = make_wide(n=40)
     wide = MeanRegularizedRegressor(1.5, task_weight="minimax").fit(X, Y)
-    Z, y, _ = melt(X, Y)
-    long = MeanRegularizedRegressor(1.5, task_weight="minimax", task_column=0).fit(Z, y)
+    rows, _ = melt(X, Y)
+    long = MeanRegularizedRegressor(1.5, task_weight="minimax", task_column=0)
+    long.fit(rows.long, rows.y)
     assert_allclose(wide.task_loss_.max(), long.task_loss_.max(), rtol=1e-6)
     assert max(wide.minimax_gap_, long.minimax_gap_) <= 1e-6
     assert wide.coef_.shape == (4, 3)

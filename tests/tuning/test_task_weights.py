@@ -25,15 +25,15 @@ from skmtl.linear_model import spec_of
 from skmtl.tuning import _minimax, _noise
 from skmtl.tuning._fixed_point import AndersonAcceleration
 from tests._problems import (
-    MODELS,
     TASK_WEIGHT,
-    Dense,
     make_rows,
     make_wide,
     melt,
+    models,
     noisy,
     weighted_rows,
 )
+from tests.dense import Dense
 
 cvxpy = pytest.importorskip("cvxpy")
 CHAIN = [(0, 1, 2.0), (1, 2), (2, 3, 0.5)]
@@ -54,16 +54,15 @@ def dense_degrees(A, P, weight, codes):
 
 @pytest.mark.parametrize("d", [3, 40])
 @pytest.mark.parametrize("sizes", [(9, 5, 14, 7), (1, 2, 5, 3)])
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("model", models(None).values(), ids=models(None))
 def test_degrees_of_freedom_are_those_of_the_dense_hat_matrix(model, sizes, d):
-    rows = make_rows(sizes, d)
+    rows = make_rows(sizes=sizes, d=d)
     s = np.random.default_rng(1).uniform(0.2, 3.0, len(rows.y))
     weight = s * np.array([TASK_WEIGHT[t] for t in rows.codes.tolist()])
     dense = Dense(model, rows, weight)
     model = clone(model).set_params(task_column=0, task_weight=TASK_WEIGHT)
     problem = problem_of(model, rows.long, rows.y, s)
-    A, P = dense.A[:, dense.free], np.diag(np.sqrt(dense.P[dense.free]))
-    expected = dense_degrees(A, P, weight, rows.codes)
+    expected = dense_degrees(dense.A, np.sqrt(dense.P), weight, rows.codes)
     df = degrees_of_freedom(problem.data, problem.penalty)
     assert_allclose(df, expected, rtol=0, atol=1e-8)
 
@@ -72,10 +71,10 @@ def test_degrees_of_freedom_are_those_of_the_dense_hat_matrix(model, sizes, d):
 @pytest.mark.parametrize("name", ["pooled", "separate", "mean", "mean-array", "mean-mixed"])
 def test_degrees_of_freedom_in_the_wide_form(name, missing):
     X, Y = make_wide(missing=missing)
-    model, a = MODELS[name], [2.0, 0.5, 1.0, 3.0]
+    model, a = models(None)[name], [2.0, 0.5, 1.0, 3.0]
     wide = problem_of(clone(model).set_params(task_weight=a), X, Y)
-    Z, y, _ = melt(X, Y)
-    long = problem_of(clone(model).set_params(task_weight=a, task_column=0), Z, y)
+    rows, _ = melt(X, Y)
+    long = problem_of(clone(model).set_params(task_weight=a, task_column=0), rows.long, rows.y)
     df = degrees_of_freedom(wide.data, wide.penalty)
     assert_allclose(df, degrees_of_freedom(long.data, long.penalty), rtol=0, atol=1e-10)
 
@@ -210,8 +209,8 @@ def test_weights_count_as_repetitions_and_forms_agree():
     assert_allclose(one.task_weight_, other.task_weight_, rtol=1e-9)
     X, Y = make_wide(n=40)
     wide = clone(model).set_params(task_column=None).fit(X, Y)
-    Z, y, _ = melt(X, Y)
-    long = clone(model).fit(Z, y)
+    rows, _ = melt(X, Y)
+    long = clone(model).fit(rows.long, rows.y)
     assert_allclose(wide.task_weight_, long.task_weight_, rtol=1e-8)
     assert_allclose(wide.coef_, long.coef_, rtol=1e-8)
 
