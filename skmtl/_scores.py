@@ -1,4 +1,4 @@
-"""Named metrics, rows grouped by task, and averages, for ``skmtl.metrics``."""
+"""Named metrics, rows grouped by task, and averages: all scores per task are computed here."""
 
 import warnings
 from collections.abc import Callable
@@ -15,11 +15,14 @@ AVERAGES = ("macro", "micro", "weighted", "worst")
 
 
 class _Metric(NamedTuple):
+    """A metric; ``row_losses(y, response, labels)`` if it is the mean of these over rows."""
+
     function: Callable
     greater_is_better: bool
     reads_score: bool = False
     uses_labels: bool = False
     response_method: str | tuple = "predict"
+    row_losses: Callable | None = None
 
 
 def _if_target_varies(metric):
@@ -64,21 +67,37 @@ def _roc_auc(y_true, y_score, *, labels, **kwargs):
     return skm.roc_auc_score(y_true, y_score, **kwargs)
 
 
+def log_losses(y_true, y_score, labels):
+    """Return minus the log-probability of the observed class in each row."""
+    if y_score.ndim == 1:
+        own = np.where(y_true == labels[1], y_score, 1.0 - y_score)
+    else:
+        y_score = y_score / y_score.sum(axis=1, keepdims=True)
+        own = y_score[np.arange(len(y_true)), np.searchsorted(labels, y_true)]
+    return -np.log(np.clip(own, np.finfo(np.float64).eps, 1.0))
+
+
 _NUMBERS = {
     "r2": _Metric(_if_target_varies(skm.r2_score), True),
     "explained_variance": _Metric(_if_target_varies(skm.explained_variance_score), True),
-    "mean_squared_error": _Metric(skm.mean_squared_error, False),
-    "mean_absolute_error": _Metric(skm.mean_absolute_error, False),
+    "mean_squared_error": _Metric(
+        skm.mean_squared_error, False, row_losses=lambda y, z, _: (y - z) ** 2
+    ),
+    "mean_absolute_error": _Metric(
+        skm.mean_absolute_error, False, row_losses=lambda y, z, _: np.abs(y - z)
+    ),
     "correlation": _Metric(_correlation, True),
 }
 _LABELS = {
-    "accuracy": _Metric(skm.accuracy_score, True),
+    "accuracy": _Metric(
+        skm.accuracy_score, True, row_losses=lambda y, z, _: (y == z).astype(np.float64)
+    ),
     "precision": _Metric(_per_class(skm.precision_score), True, uses_labels=True),
     "recall": _Metric(_per_class(skm.recall_score), True, uses_labels=True),
 }
 _SCORES = {
     "roc_auc": _Metric(_roc_auc, True, True, True, ("predict_proba", "decision_function")),
-    "log_loss": _Metric(skm.log_loss, False, True, True, "predict_proba"),
+    "log_loss": _Metric(skm.log_loss, False, True, True, "predict_proba", log_losses),
 }
 _NAMED = _NUMBERS | _LABELS | _SCORES
 
@@ -130,13 +149,30 @@ def _function_name(metric):
     return getattr(metric, "__name__", type(metric).__name__)
 
 
-class _Rows(NamedTuple):
-    """Observed rows of positive weight, in the long form; ``groups`` has row indices per task."""
+def respond(estimator, X, methods, advice="Choose another metric."):
+    """Return the name of the first of these methods that the estimator has, and its output."""
+    methods = [methods] if isinstance(methods, str) else methods
+    for name in methods:
+        if hasattr(estimator, name):
+            return name, getattr(estimator, name)(X)
+    raise AttributeError(
+        f"{type(estimator).__name__} has no method {' or '.join(methods)}, which this metric "
+        f"needs. {advice}"
+    )
+
+
+class ScoredRows(NamedTuple):
+    """Observed rows of positive weight, in the long form; ``groups`` has row indices per task.
+
+    ``index`` are the positions of the rows in the input; in the wide form, of n rows, row i of
+    task t is at t n + i.
+    """
 
     y_true: np.ndarray
     y_pred: np.ndarray | None
     y_score: np.ndarray | None
     weight: np.ndarray | None
+    index: np.ndarray
     tasks: list
     groups: list
 
@@ -178,7 +214,8 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     codes = codes[keep]
     order = np.argsort(codes, kind="stable")
     present, starts = np.unique(codes[order], return_index=True)
-    return _Rows(*arrays, [found[t] for t in present], np.split(order, starts[1:]))
+    groups = np.split(order, starts[1:])
+    return ScoredRows(*arrays, np.flatnonzero(keep), [found[t] for t in present], groups)
 
 
 def _read_response(response, shape, name):
@@ -199,8 +236,11 @@ def _read_response(response, shape, name):
     return array[:, 1] if array.ndim == 2 and array.shape[1] == 2 else array
 
 
-def score_tasks(metric, rows, labels):
-    """Compute the metric of each task, shape (T,), and a dict of the four averages."""
+def on_rows(metric, rows, labels):
+    """Return the metric as a function of an index of rows; labels may be None.
+
+    Where it is undefined the function returns NaN, or raises ValueError.
+    """
     response = rows.y_score if metric.reads_score else rows.y_pred
     if response is None:
         missing = "y_score" if metric.reads_score else "y_pred"
@@ -222,30 +262,31 @@ def score_tasks(metric, rows, labels):
         except UndefinedMetricWarning:
             return np.nan
 
-    overall = value(slice(None))  # first, so that errors of an unusable metric are raised
-    values = np.array([_quietly(value, group) for group in rows.groups])
-    sizes = [len(g) if rows.weight is None else rows.weight[g].sum() for g in rows.groups]
-    return values, _averages(values, overall, np.array(sizes), metric.greater_is_better)
+    return value
 
 
-def _quietly(value, group):
-    """Score one task; return NaN, without warnings, where the metric is undefined."""
+def quietly(value, index):
+    """Return ``value(index)``, or NaN, without warnings, where the metric is undefined."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return value(group)
+            return value(index)
     except ValueError:
         return np.nan
 
 
-def _averages(values, overall, sizes, greater_is_better):
+def score_tasks(metric, rows, labels):
+    """Compute the metric of each task, shape (T,), and a dict of the four averages."""
+    value = on_rows(metric, rows, labels)
+    overall = value(slice(None))  # first, so that errors of an unusable metric are raised
+    values = np.array([quietly(value, group) for group in rows.groups])
     defined = ~np.isnan(values)
     if not defined.any():
-        return dict.fromkeys(AVERAGES, np.nan) | {"micro": overall}
-    values, sizes = values[defined], sizes[defined]
-    return {
-        "macro": values.mean(),
+        return values, dict.fromkeys(AVERAGES, np.nan) | {"micro": overall}
+    sizes = [len(g) if rows.weight is None else rows.weight[g].sum() for g in rows.groups]
+    return values, {
+        "macro": values[defined].mean(),
         "micro": overall,
-        "weighted": np.average(values, weights=sizes),
-        "worst": values.min() if greater_is_better else values.max(),
+        "weighted": np.average(values[defined], weights=np.array(sizes)[defined]),
+        "worst": np.nanmin(values) if metric.greater_is_better else np.nanmax(values),
     }

@@ -10,7 +10,15 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 
-from skmtl._scores import AVERAGES, default_metrics, read_rows, resolve, resolve_all, score_tasks
+from skmtl._scores import (
+    AVERAGES,
+    default_metrics,
+    read_rows,
+    resolve,
+    resolve_all,
+    respond,
+    score_tasks,
+)
 from skmtl._table import task_table
 from skmtl._typing import Metric, Table, TaskColumn
 from skmtl.data import split_task_column
@@ -165,6 +173,9 @@ def make_task_scorer(
     )
 
 
+_ADVICE = "Choose another metric or set response_method."
+
+
 class _TaskScorer(BaseEstimator):
     """Result of ``make_task_scorer``; a BaseEstimator for clone, repr and metadata routing."""
 
@@ -195,7 +206,8 @@ class _TaskScorer(BaseEstimator):
             tasks = split_task_column(X, self.task_column)[0]
         else:
             _refuse_hidden_tasks(estimator)
-        response = _respond(estimator, X, self.response_method or metric.response_method)
+        methods = self.response_method or metric.response_method
+        _, response = respond(estimator, X, methods, _ADVICE)
         y_pred, y_score = (None, response) if metric.reads_score else (response, None)
         rows = read_rows(y, y_pred, y_score, tasks, sample_weight)
         averages = score_tasks(metric, rows, _classes(estimator))[1]
@@ -222,15 +234,3 @@ def _classes(estimator):
     if isinstance(classes, list) or np.ndim(classes) == 2:  # several outputs: one array each
         return np.unique(np.concatenate(classes))
     return classes
-
-
-def _respond(estimator, X, response_method):
-    """Call the first of these methods that the estimator has."""
-    names = [response_method] if isinstance(response_method, str) else response_method
-    for name in names:
-        if hasattr(estimator, name):
-            return getattr(estimator, name)(X)
-    raise AttributeError(
-        f"{type(estimator).__name__} has no method {' or '.join(names)}, which this metric needs. "
-        "Choose another metric or set response_method."
-    )

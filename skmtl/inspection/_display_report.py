@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
 from skmtl._typing import Axes, Estimator, Table
+from skmtl.inspection._folds import metric_name
 from skmtl.inspection._models import final_step
 from skmtl.inspection._plotting import (
     BLUE,
@@ -18,7 +19,6 @@ from skmtl.inspection._plotting import (
     tidy,
 )
 from skmtl.inspection._report import sharing_report
-from skmtl.inspection._scoring import read_scoring
 
 MENTIONED = 11  # flagged tasks that the legend names
 
@@ -126,7 +126,7 @@ class SharingReportDisplay:
         """
         report = sharing_report(X, y, estimator, **kwargs)
         if unit is None:
-            _, scoring = read_scoring(kwargs.get("scoring"), is_classifier(final_step(estimator)))
+            scoring = metric_name(kwargs.get("scoring"), is_classifier(final_step(estimator)))
             unit = str(getattr(scoring, "__name__", scoring)).replace("_", " ")
         return cls.from_report(report, unit=unit, ax=ax)
 

@@ -1,6 +1,5 @@
 """Access to fitted models inside pipelines and searches."""
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,14 +23,3 @@ def fitted_model(estimator):
 def transformed(before, X):
     """Return X after the transformers that precede the model."""
     return X if before is None else before.transform(X)
-
-
-def coefficient_rows(model, *, centered=False):
-    """Return the coefficients of each task in one row, (T, d), or (T, K d) with K classes.
-
-    ``centered`` subtracts the shared coefficients, or the mean if the model has no center.
-    """
-    coef = np.asarray(model.coef_)
-    if centered:
-        coef = coef - getattr(model, "shared_coef_", coef.mean(axis=0))
-    return coef.reshape(len(coef), -1)

@@ -1,159 +1,219 @@
-"""Out-of-fold predictions of several models on the same folds."""
+"""Out-of-fold predictions of several models on the same folds, and their scores by task."""
 
 import warnings
-from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import KFold
+from sklearn.base import is_classifier
 
-from skmtl.data import factorize, split_task_column, take_rows
-from skmtl.inspection._models import fit
-from skmtl.model_selection import TaskKFold
+from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
+from skmtl.inspection._models import final_step, find_task_column, fit
+from skmtl.model_selection import TaskRows, known_rows, make_splits
+
+GROUPS = 50  # groups of rows of a task in the jackknife
 
 
-class TaskRows(NamedTuple):
-    """Rows as passed by the user, with tasks; ``codes`` is None in the wide form."""
+class TaskScore(NamedTuple):
+    """Score of a task.
 
-    X: object
-    y: np.ndarray
+    ``values`` (m,), with ``weight`` (m,) or None, are the losses of the rows if the metric is a
+    mean over rows, else the pseudo-values of a jackknife.
+    """
+
+    n_rows: int
+    score: float
+    values: np.ndarray
     weight: np.ndarray | None
-    tasks: list
-    codes: np.ndarray | None
+
+
+class Folds(NamedTuple):
+    """Rows, a list of (train, test) and a metric. A layer of folds tests each row at most once."""
+
+    rows: TaskRows
+    splits: list
+    metric: Any
 
     @classmethod
-    def read(cls, X, y, task_column, sample_weight):
-        """Return validated rows; y is (n,) with a task column, else (n, T)."""
-        names = getattr(y, "columns", None)
-        X = X if hasattr(X, "iloc") or hasattr(X, "columns") else np.asarray(X)
-        y = np.asarray(y)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        if len(X) != len(y) or (weight is not None and weight.shape != (len(y),)):
+    def read(cls, X, y, estimator, cv, scoring, sample_weight, task_column, random_state):
+        """Validate arguments as of `sharing_report`."""
+        classifier = is_classifier(final_step(estimator))
+        task_column = find_task_column(estimator, task_column, cv)
+        rows = _read_rows(X, y, task_column, sample_weight)
+        metric = resolve(metric_name(scoring, classifier))
+        if classifier or metric.uses_labels:
+            rows = rows._replace(classes=np.unique(rows.y))
+        shuffle = {"shuffle": True, "random_state": random_state}
+        return cls(rows, make_splits(cv, rows.X, rows.y, task_column, shuffle=shuffle), metric)
+
+    def of_tasks(self, tasks):
+        """Return the rows of some tasks, and the folds with training and test rows among them."""
+        rows, names = self.rows, [self.rows.tasks[t] for t in tasks]
+        if rows.codes is None:
+            return self._replace(rows=rows._replace(y=rows.y[:, tasks], tasks=names))
+        index = np.flatnonzero(np.isin(rows.codes, tasks))
+        X, y, weight = rows.take(index)
+        codes = np.searchsorted(tasks, rows.codes[index])
+        number = np.full(len(rows.y), -1)
+        number[index] = np.arange(len(index))
+        splits = []
+        for train, test in self.splits:
+            train, test = number[train], number[test]
+            train = train[train >= 0]
+            test = known_rows(train, test[test >= 0], codes)
+            if len(test):
+                splits.append((train, test))
+        return self._replace(rows=TaskRows(X, y, weight, names, codes, rows.classes), splits=splits)
+
+    def layers(self, models, quiet=()):
+        """Return the predictions of models as a list of (tested, responses), one for each layer.
+
+        ``tested`` (n,) is a mask of rows and ``responses`` a dict of arrays (n, ...), by model.
+        Test rows of tasks that are absent from the training fold are omitted. Warnings of the
+        models named in ``quiet`` are suppressed.
+        """
+        rows, n, layers = self.rows, len(self.rows.y), []
+        times = np.zeros(n, dtype=np.intp)
+        for train, test in self.splits:
+            layer = times[test].max()
+            times[test] = layer + 1
+            if layer == len(layers):
+                layers.append((np.zeros(n, dtype=bool), {}))
+            tested, responses = layers[layer]
+            train = rows.present(train)
+            if rows.codes is not None:
+                test = known_rows(train, test, rows.codes)
+            if not len(test):
+                continue
+            tested[test] = True
+            for name, model in models.items():
+                with warnings.catch_warnings():
+                    if name in quiet:
+                        warnings.simplefilter("ignore")
+                    fitted = fit(model, *rows.take(train))
+                values = self._respond(fitted, rows.take(test)[0])
+                if name not in responses:
+                    dtype = np.float64 if values.dtype.kind in "iufb" else rows.y.dtype
+                    responses[name] = np.zeros((n, *values.shape[1:]), dtype)
+                responses[name][test] = values
+        if not all(tested.any() for tested, _ in layers):
             raise ValueError(
-                f"X has {len(X)} rows, y {len(y)} and sample_weight "
-                f"{'none' if weight is None else weight.shape}. Pass one of each for every row."
+                "No test row belongs to a task of its training fold, so no score can be computed. "
+                "Use TaskKFold, which keeps every task of two rows or more in every training fold."
             )
-        if task_column is None:
-            if y.ndim != 2:
-                raise ValueError(
-                    f"task_column is None and y has shape {y.shape}: that is one task. Set "
-                    "task_column of the estimator, or pass y with a column for every task."
-                )
-            return cls(X, y, weight, list(range(y.shape[1]) if names is None else names), None)
-        if y.ndim != 1:
-            raise ValueError(
-                f"task_column={task_column!r} is set and y has shape {y.shape}: in the long form "
-                "y has one value for each row. Pass y of shape (n,)."
-            )
-        labels, _ = split_task_column(X, task_column)
-        tasks, codes = factorize(labels, task_column)
-        return cls(X, y, weight, tasks.tolist(), codes)
+        return layers
 
-    def part(self, rows):
-        """Return X, y and the weights at an index array, without rows of weight zero."""
-        if self.weight is None:
-            return take_rows(self.X, rows), self.y[rows], None
-        rows = rows[self.weight[rows] > 0]
-        return take_rows(self.X, rows), self.y[rows], self.weight[rows]
+    def _respond(self, fitted, X):
+        """Return predictions, or probabilities with a column for every class of the data."""
+        name, values = respond(fitted, X, self.metric.response_method)
+        values, classes = np.asarray(values), self.rows.classes
+        if self.rows.codes is None:
+            alone = name == "predict_proba" and len(self.rows.tasks) == 1  # a column per class
+            return values[:, 1:] if alone else values.reshape(len(values), -1)
+        if name != "predict_proba" or values.ndim != 2:
+            return values
+        full = np.zeros((len(values), len(classes)))
+        full[:, np.searchsorted(classes, fitted.classes_)] = values
+        return full
 
+    def _scored(self, response, tested):
+        """Return the tested rows, and their losses if the metric is a mean over rows."""
+        rows, metric = self.rows, self.metric
+        weight = tested * (1.0 if rows.weight is None else rows.weight)
+        given = (None, response) if metric.reads_score else (response, None)
+        found = read_rows(rows.y, *given, rows.codes, weight)
+        if rows.weight is None:
+            found = found._replace(weight=None)
+        if metric.row_losses is None:
+            return found, None
+        response = found.y_score if metric.reads_score else found.y_pred
+        return found, metric.row_losses(found.y_true, response, rows.classes)
 
-def make_splits(cv, rows, task_column, random_state):
-    """Return a list of (train, test) for ``cv``: None (5 folds), an int or a splitter."""
-    if cv is None or isinstance(cv, Integral):
-        cv, shuffled = 5 if cv is None else cv, {"shuffle": True, "random_state": random_state}
-        if task_column is None:
-            cv = KFold(cv, **shuffled)
+    def scores(self, response, tested):
+        """Return the scores (T,) of one layer; NaN where no row of a task was tested."""
+        found, losses = self._scored(response, tested)
+        result = np.full(len(self.rows.tasks), np.nan)
+        if losses is None:
+            result[found.tasks] = score_tasks(self.metric, found, self.rows.classes)[0]
         else:
-            cv = TaskKFold(cv, task_column=task_column, **shuffled)
-    splits = list(cv.split(rows.X, rows.y) if hasattr(cv, "split") else cv)
-    if not splits:
-        raise ValueError(f"cv={cv!r} yields no folds. Pass at least one pair (train, test).")
-    place = np.arange(len(rows.y))  # splits may be masks, or count from the end
-    return [(place[train], place[test]) for train, test in splits]
+            result[found.tasks] = [_average(losses, found.weight, own) for own in found.groups]
+        return result
+
+    def task_scores(self, layers):
+        """Return the ``TaskScore`` of each task, given a list of (response, tested).
+
+        Losses of a row are averaged over the layers that tested it, jackknife pseudo-values over
+        all.
+        """
+        rows, n, n_tasks = self.rows, len(self.rows.y), len(self.rows.tasks)
+        scored = [self._scored(*layer) for layer in layers]
+        index = np.concatenate([found.index for found, _ in scored])
+        index, place = np.unique(index, return_inverse=True)
+        task = index // n if rows.codes is None else rows.codes[index]
+        counts = np.bincount(task, minlength=n_tasks)
+        if self.metric.row_losses is None:
+            pseudo = [[] for _ in range(n_tasks)]
+            for found, _ in scored:
+                value = on_rows(self.metric, found, rows.classes)
+                value(slice(None))  # so that errors of an unusable metric are raised
+                for t, own in zip(found.tasks, found.groups, strict=True):
+                    pseudo[t].append(_jackknife(value, own))
+            return [TaskScore(m, *_mean(own), None) for m, own in zip(counts, pseudo, strict=True)]
+        losses = np.bincount(place, np.concatenate([own for _, own in scored])) / np.bincount(place)
+        weight = None if rows.weight is None else rows.weight[index % n]
+        result = []
+        for own in np.split(np.argsort(task, kind="stable"), counts.cumsum()[:-1]):
+            weights = None if weight is None else weight[own]
+            score = _average(losses, weight, own) if len(own) else np.nan
+            result.append(TaskScore(len(own), score, losses[own], weights))
+        return result
 
 
-def in_layers(splits, n):
-    """Return the layer of each split, such that a layer tests each row at most once."""
-    times, layers = np.zeros(n, dtype=np.intp), []
-    for _, test in splits:
-        layers.append(int(times[test].max(initial=0)))
-        times[test] = layers[-1] + 1
-    return layers
+def metric_name(scoring, classifier):
+    """Return the metric, a name or a callable; None: squared error, or log loss of a classifier."""
+    if scoring is None:
+        return "log_loss" if classifier else "mean_squared_error"
+    return scoring.removeprefix("neg_") if isinstance(scoring, str) else scoring
 
 
-def predictions(models, rows, splits, response, quiet=()):
-    """Return the out-of-fold predictions of each model.
-
-    Test rows of tasks that are absent from the training fold are omitted for all models.
-
-    Parameters
-    ----------
-    models : dict of name -> estimator
-    rows : TaskRows
-    splits : list of (train, test)
-    response : str or tuple of str
-        Names of methods, of which the first that a fitted model has is called.
-    quiet : sequence of str
-        Models whose warnings are suppressed.
-
-    Returns
-    -------
-    responses : dict of name -> list over layers of (n, ...) arrays
-    tested : list over layers of bool arrays (n,)
-    """
-    layers = in_layers(splits, len(rows.y))
-    n_layers = max(layers) + 1
-    tested = [np.zeros(len(rows.y), dtype=bool) for _ in range(n_layers)]
-    responses = {name: [None] * n_layers for name in models}
-    classes = np.unique(rows.y) if rows.codes is not None else None
-    for (train, test), layer in zip(splits, layers, strict=True):
-        if rows.codes is not None:
-            known = train if rows.weight is None else train[rows.weight[train] > 0]
-            test = test[np.isin(rows.codes[test], rows.codes[known])]
-        if not len(test):
-            continue
-        tested[layer][test] = True
-        for name, model in models.items():
-            with warnings.catch_warnings():
-                if name in quiet:
-                    warnings.simplefilter("ignore")
-                fitted = fit(model, *rows.part(train))
-            values = _respond(fitted, take_rows(rows.X, test), response, classes)
-            if responses[name][layer] is None:
-                responses[name][layer] = np.full(
-                    (len(rows.y), *values.shape[1:]), np.nan, _kind(values)
-                )
-            responses[name][layer][test] = values
-    if not all(mask.any() for mask in tested):
+def _read_rows(X, y, task_column, sample_weight):
+    """Return validated ``TaskRows``; y is (n,) with a task column, else (n, T)."""
+    names = getattr(y, "columns", None)
+    X = X if hasattr(X, "iloc") or hasattr(X, "columns") else np.asarray(X)
+    y = np.asarray(y)
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if len(X) != len(y) or (weight is not None and weight.shape != (len(y),)):
         raise ValueError(
-            "No test row belongs to a task of its training fold, so no score can be computed. "
-            "Use TaskKFold, which keeps every task of two rows or more in every training fold."
+            f"X has {len(X)} rows, y {len(y)} and sample_weight "
+            f"{'none' if weight is None else weight.shape}. Pass one of each for every row."
         )
-    return responses, tested
-
-
-def _kind(values):
-    """Return a dtype that holds the values and NaN."""
-    return np.float64 if values.dtype.kind in "iufb" else object
-
-
-def _respond(fitted, X, response, classes):
-    """Return predictions, or probabilities with a column for every class of the data."""
-    names = [response] if isinstance(response, str) else response
-    for name in names:
-        if hasattr(fitted, name):
-            break
-    else:
-        raise AttributeError(
-            f"{type(fitted).__name__} has no method {' or '.join(names)}, which scoring needs. "
-            "Choose another metric."
+    if task_column is None and y.ndim != 2:
+        raise ValueError(
+            f"task_column is None and y has shape {y.shape}: that is one task. Set task_column of "
+            "the estimator, or pass y with a column for every task."
         )
-    values = np.asarray(getattr(fitted, name)(X))
-    if name != "predict_proba" or values.ndim != 2 or classes is None:
-        return values
-    known = np.searchsorted(classes, fitted.classes_)
-    if len(known) == len(classes):
-        return values
-    full = np.zeros((len(values), len(classes)))  # classes absent from the fold have probability 0
-    full[:, known] = values
-    return full
+    if task_column is not None and y.ndim != 1:
+        raise ValueError(
+            f"task_column={task_column!r} is set and y has shape {y.shape}: in the long form y has "
+            "one value for each row. Pass y of shape (n,)."
+        )
+    return TaskRows.read(X, y, weight, task_column, names)
+
+
+def _average(losses, weight, own):
+    return float(np.average(losses[own], weights=None if weight is None else weight[own]))
+
+
+def _jackknife(value, own):
+    """Return the score of some rows and the pseudo-values of a delete-a-group jackknife."""
+    score, m = quietly(value, own), min(GROUPS, len(own))
+    without = [quietly(value, np.delete(own, np.s_[g::m])) if m > 1 else np.nan for g in range(m)]
+    return score, m * score - (m - 1) * np.array(without)
+
+
+def _mean(layers):
+    """Return the mean score and pseudo-values over layers, of which some may have fewer values."""
+    if not layers:
+        return np.nan, np.empty(0)
+    length = min(len(values) for _, values in layers)
+    values = np.mean([values[:length] for _, values in layers], axis=0)
+    return float(np.mean([score for score, _ in layers])), values

@@ -3,18 +3,18 @@
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
-from sklearn.model_selection import BaseCrossValidator, KFold
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 
+from skmtl._scores import log_losses
 from skmtl.data import factorize, split_task_column
-from skmtl.inspection._scoring import row_losses
 from skmtl.linear_model import (
     PooledClassifier,
     PooledRegressor,
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold, known_rows
 
 ALPHAS = 15  # size of the grid of alpha
 INNER = 3  # inner folds
@@ -70,36 +70,25 @@ def fit(estimator, X, y, weight):
     return clone(estimator).fit(X, y, **{f"{name}sample_weight": weight})
 
 
-class SeenFolds(BaseCrossValidator):
-    """Folds without test rows of tasks or classes that are absent from the training rows.
-
-    Parameters
-    ----------
-    task_column : str, int or None
-    classifier : bool
-    """
+class _KnownTaskFolds:
+    """Folds without test rows of tasks or classes that are absent from the training rows."""
 
     def __init__(self, task_column, classifier):
         self.task_column, self.classifier = task_column, classifier
 
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of folds."""
-        return INNER
-
     def split(self, X, y=None, groups=None):
         """Generate the row numbers of each training and test fold."""
-        seen = []  # codes of tasks and classes that training rows must include
+        codes = []  # of tasks and classes
         if self.task_column is None:
             folds = KFold(INNER, shuffle=True, random_state=0)
         else:
             folds = TaskKFold(INNER, task_column=self.task_column)
             labels, _ = split_task_column(X, self.task_column)
-            seen.append(factorize(labels, self.task_column)[1])
+            codes.append(factorize(labels, self.task_column)[1])
         if self.classifier and np.ndim(y) == 1:
-            seen.append(np.unique(y, return_inverse=True)[1])
+            codes.append(np.unique(y, return_inverse=True)[1])
         for train, test in folds.split(X):
-            for codes in seen:
-                test = test[np.isin(codes[test], codes[train])]
+            test = known_rows(train, test, *codes)
             if len(test):
                 yield train, test
 
@@ -126,9 +115,8 @@ def tuned(kind, estimator):
     model = models[kind][classifier]()
     known, given = model.get_params(), final.get_params()
     model.set_params(**{name: given[name] for name in _ALIKE if name in known and name in given})
-    column = model.task_column
     scorer = _minus_log_loss if classifier else "neg_mean_squared_error"  # no fits needed
-    folds = SeenFolds(column, classifier)
+    folds = _KnownTaskFolds(model.task_column, classifier)
     search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer)
     inner = unwrapped(estimator)
     if isinstance(inner, Pipeline):
@@ -140,5 +128,5 @@ def _minus_log_loss(model, X, y):
     """Score all rows together; y is an indicator in the wide form."""
     p = model.predict_proba(X)
     if np.ndim(y) == 2:
-        return -row_losses("log_loss", y.ravel(), p.ravel(), [0, 1]).mean()
-    return -row_losses("log_loss", y, p, model.classes_).mean()
+        return -log_losses(y.ravel(), p.ravel(), [0, 1]).mean()
+    return -log_losses(y, p, model.classes_).mean()

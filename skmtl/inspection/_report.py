@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import is_classifier
 
 from skmtl._table import task_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
-from skmtl.inspection._folds import TaskRows, make_splits, predictions
-from skmtl.inspection._models import final_step, find_task_column, tuned
-from skmtl.inspection._scoring import TaskScorer, read_scoring
+from skmtl.inspection._folds import Folds
+from skmtl.inspection._models import tuned
 from skmtl.inspection._significance import MIN_ROWS, holm, mean_difference
 
 
@@ -108,61 +106,40 @@ def sharing_report(
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be a number between 0 and 1, got {level!r}.")
-    final = final_step(estimator)
-    task_column = find_task_column(estimator, task_column, cv)
-    rows = TaskRows.read(X, y, task_column, sample_weight)
-    metric, name = read_scoring(scoring, is_classifier(final))
-    splits = make_splits(cv, rows, task_column, random_state)
+    folds = Folds.read(X, y, estimator, cv, scoring, sample_weight, task_column, random_state)
     models = {"pooled": pooled, "separate": separate, "shared": estimator}
     ours = [kind for kind, model in models.items() if model is None]
     models |= {kind: tuned(kind, estimator) for kind in ours}
-    responses, tested = predictions(models, rows, splits, metric.response_method, quiet=ours)
-    scorer = TaskScorer(rows, metric, name)
-    sign = 1.0 if metric.greater_is_better else -1.0
-    table = [_judge(scorer, responses, tested, t, sign) for t in range(len(rows.tasks))]
+    layers = folds.layers(models, quiet=ours)
+    scores = [
+        folds.task_scores([(responses[kind], tested) for tested, responses in layers])
+        for kind in models
+    ]
+    sign = 1.0 if folds.metric.greater_is_better else -1.0
+    table = [_row(*own, sign) for own in zip(*scores, strict=True)]
     columns = {name: np.array([row[name] for row in table]) for name in table[0]}
     columns["negative_transfer"] = holm(columns["p_value"], level)
-    return task_table(rows.tasks, columns)
+    return task_table(folds.rows.tasks, columns)
 
 
-def _judge(scorer, responses, tested, t, sign):
-    """Return the row of the report for task t, without its flag."""
-    scores, losses, weight = {}, {}, None
-    for name, layers in responses.items():
-        values = [scorer.values(*layer, t) for layer in zip(layers, tested, strict=True)]
-        scores[name], losses[name], weight = _over_layers(values)
-    row = {"n_rows": len(np.unique(np.concatenate([scorer.judged(own, t) for own in tested])))}
-    row |= scores
-    gains = {}
-    for kind in ("separate", "pooled"):
-        gain = mean_difference(sign * (losses["shared"] - losses[kind]), weight)
+def _row(pooled, separate, shared, sign):
+    """Return the row of a task in the report, without its flag, given each ``TaskScore``."""
+    gains = []
+    for other in (separate, pooled):
+        gain = mean_difference(sign * (shared.values - other.values), shared.weight)
+        if shared.n_rows < MIN_ROWS:  # with repeated folds, pseudo-values may outnumber rows
+            gain = gain._replace(error=np.nan, p_value=np.nan)
         # the difference of scores, also for metrics that are not a mean over rows
-        gains[kind] = gain._replace(mean=sign * (scores["shared"] - scores[kind]))
-    if row["n_rows"] < MIN_ROWS:  # with repeated folds, pseudo-values may outnumber rows
-        gains = {kind: gain._replace(error=np.nan, p_value=np.nan) for kind, gain in gains.items()}
-    row["gain"], row["gain_std"], p_value = gains["separate"]
-    row["gain_over_pooled"], row["gain_over_pooled_std"], _ = gains["pooled"]
-    row["p_value"] = p_value
-    return row
-
-
-def _over_layers(values):
-    """Return the score, pseudo-values and weights of a task, averaged over layers.
-
-    Losses of a row are averaged over the layers that tested it, jackknife pseudo-values over all.
-    """
-    if values[0][3] is None:
-        length = min(len(pseudo) for _, pseudo, _, _ in values)
-        pseudo = np.mean([pseudo[:length] for _, pseudo, _, _ in values], axis=0)
-        return float(np.mean([score for score, _, _, _ in values])), pseudo, None
-    index = np.concatenate([rows for _, _, _, rows in values])
-    if not len(index):
-        return np.nan, np.empty(0), None
-    losses = np.concatenate([pseudo for _, pseudo, _, _ in values])
-    found, place = np.unique(index, return_inverse=True)
-    mean = np.bincount(place, losses) / np.bincount(place)
-    weight = None
-    if values[0][2] is not None:
-        weight = np.empty(len(found))
-        weight[place] = np.concatenate([own for _, _, own, _ in values])
-    return float(np.average(mean, weights=weight)), mean, weight
+        gains.append(gain._replace(mean=sign * (shared.score - other.score)))
+    gain, over_pooled = gains
+    return {
+        "n_rows": shared.n_rows,
+        "pooled": pooled.score,
+        "separate": separate.score,
+        "shared": shared.score,
+        "gain": gain.mean,
+        "gain_std": gain.error,
+        "gain_over_pooled": over_pooled.mean,
+        "gain_over_pooled_std": over_pooled.error,
+        "p_value": gain.p_value,
+    }

@@ -4,15 +4,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import is_classifier
 
 from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
-from skmtl.data import read_X, take_rows
-from skmtl.inspection._fitted import coefficient_rows, fitted_model, transformed
-from skmtl.inspection._folds import TaskRows, make_splits, predictions
-from skmtl.inspection._models import final_step, find_task_column
-from skmtl.inspection._scoring import TaskScorer, read_scoring
+from skmtl.data import read_X
+from skmtl.inspection._fitted import fitted_model, transformed
+from skmtl.inspection._folds import Folds
 
 METRICS = ("correlation", "cosine", "distance")
 
@@ -61,15 +58,15 @@ def task_similarity(
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {list(METRICS)}, got {metric!r}.")
     model, before = fitted_model(estimator)
-    W = coefficient_rows(model, centered=centered)
-    inner = W
+    coef = inner = np.asarray(model.coef_)  # (T, d) or (T, K, d)
+    if centered:
+        coef = inner = coef - getattr(model, "shared_coef_", coef.mean(axis=0))
     if X is not None:
         features, _ = read_X(model, transformed(before, X), reset=False)
-        covariance = np.atleast_2d(np.cov(features, rowvar=False, bias=True))
-        shape = np.shape(model.coef_)
-        inner = (W.reshape(shape) @ covariance).reshape(W.shape)
+        inner = coef @ np.atleast_2d(np.cov(features, rowvar=False, bias=True))
     elif metric == "correlation":
-        W = inner = W - W.mean(axis=1, keepdims=True)
+        coef = inner = coef - coef.mean(axis=tuple(range(1, coef.ndim)), keepdims=True)
+    W, inner = (part.reshape(len(part), -1) for part in (coef, inner))
     return square_table(model.tasks_, _compare(W, inner, metric))
 
 
@@ -148,57 +145,20 @@ def task_affinity(
     >>> affinity.shape
     (3, 3)
     """
-    classifier = is_classifier(final_step(estimator))
-    task_column = find_task_column(estimator, task_column, cv)
-    rows = TaskRows.read(X, y, task_column, sample_weight)
-    metric, name = read_scoring(scoring, classifier)
-    splits = make_splits(cv, rows, task_column, random_state)
-    T, sign = len(rows.tasks), 1.0 if metric.greater_is_better else -1.0
+    folds = Folds.read(X, y, estimator, cv, scoring, sample_weight, task_column, random_state)
+    T, sign = len(folds.rows.tasks), 1.0 if folds.metric.greater_is_better else -1.0
 
-    def scores(tasks):
-        part, own = _of_tasks(rows, splits, tasks)
-        if not own:
+    def scores(*tasks):
+        own = folds.of_tasks(tasks)
+        if not own.splits:
             return np.full(len(tasks), np.nan)
-        responses, tested = predictions({"model": estimator}, part, own, metric.response_method)
-        scorer = TaskScorer(part, metric, name, labels=np.unique(rows.y))
-        return [
-            np.mean(
-                [scorer.score(*layer, t) for layer in zip(responses["model"], tested, strict=True)]
-            )
-            for t in range(len(tasks))
-        ]
+        layers = own.layers({"model": estimator})
+        return np.mean([own.scores(response["model"], tested) for tested, response in layers], 0)
 
-    alone = np.array([scores([t])[0] for t in range(T)])
+    alone = np.concatenate([scores(t) for t in range(T)])
     gain = np.zeros((T, T))
     for s in range(T):
         for t in range(s + 1, T):
-            both = scores([s, t])
-            gain[s, t], gain[t, s] = sign * (both[0] - alone[s]), sign * (both[1] - alone[t])
+            gain[s, t], gain[t, s] = sign * (scores(s, t) - alone[[s, t]])
     gain[np.isnan(alone), np.isnan(alone)] = np.nan
-    return square_table(np.array(rows.tasks, dtype=object), gain)
-
-
-def _of_tasks(rows, splits, tasks):
-    """Return the rows of some tasks, and the folds with training and test rows among them."""
-    if rows.codes is None:
-        return rows._replace(y=rows.y[:, tasks], tasks=[rows.tasks[t] for t in tasks]), splits
-    index = np.flatnonzero(np.isin(rows.codes, tasks))
-    number = np.full(len(rows.y), -1)
-    number[index] = np.arange(len(index))
-    _, codes = np.unique(rows.codes[index], return_inverse=True)
-    weight = None if rows.weight is None else rows.weight[index]
-    part = TaskRows(
-        take_rows(rows.X, index),
-        rows.y[index],
-        weight,
-        [rows.tasks[t] for t in tasks],
-        codes,
-    )
-    own = []
-    for train, test in splits:
-        train, test = number[train], number[test]
-        train, test = train[train >= 0], test[test >= 0]
-        test = test[np.isin(codes[test], codes[train])]
-        if len(test):
-            own.append((train, test))
-    return part, own
+    return square_table(np.array(folds.rows.tasks, dtype=object), gain)

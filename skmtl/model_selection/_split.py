@@ -1,4 +1,4 @@
-"""Splitters for data in the long form."""
+"""Folds of rows with tasks."""
 
 from collections.abc import Iterator
 from numbers import Integral
@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.model_selection import BaseCrossValidator
+from sklearn.model_selection import BaseCrossValidator, KFold, check_cv
 from sklearn.utils import check_random_state
 
 from skmtl._typing import Array, TaskColumn
 from skmtl.data import factorize, split_task_column
+
+_N_SPLITS = 5
 
 
 class TaskKFold(BaseCrossValidator):
@@ -127,3 +129,40 @@ class TaskKFold(BaseCrossValidator):
         fold = np.empty(n, dtype=np.intp)
         fold[order] = np.arange(n) % self.n_splits
         return fold
+
+
+def make_splits(cv, X, y, task_column, *, groups=None, classifier=False, shuffle=None):
+    """Return the list of (train, test) index arrays that ``cv`` specifies.
+
+    Parameters
+    ----------
+    cv : None (5 folds), int, splitter or iterable
+        An int is the number of folds of `TaskKFold` or, in the wide form, as in scikit-learn.
+    X, y, groups : arguments of ``split``
+    task_column : str, int or None
+    classifier : bool, default=False
+    shuffle : dict, default=None
+        Keyword arguments of shuffled folds.
+    """
+    if cv is None or isinstance(cv, Integral):
+        cv = _N_SPLITS if cv is None else cv
+        if task_column is not None:
+            cv = TaskKFold(cv, task_column=task_column, **(shuffle or {}))
+        elif shuffle:
+            cv = KFold(cv, **shuffle)
+    place = np.arange(len(y))  # splits may be masks, or count from the end
+    splits = check_cv(cv, y, classifier=classifier).split(X, y, groups)
+    splits = [(place[train], place[test]) for train, test in splits]
+    if not splits or not all(len(train) and len(test) for train, test in splits):
+        raise ValueError(
+            "cv yields no folds, or a fold without training or test rows. Pass at least one pair "
+            "(train, test), each with some rows."
+        )
+    return splits
+
+
+def known_rows(train, test, *codes):
+    """Return the test rows whose codes, of tasks or classes, all occur among training rows."""
+    for own in codes:
+        test = test[np.isin(own[test], own[train])]
+    return test
