@@ -122,3 +122,35 @@ def test_affinity_of_classifiers_and_of_scores_that_shall_be_large():
             right = (p[:, 0] == p[:, 1:].argmax(axis=1)).mean()
             score[tasks] = right if scoring else -log_loss(p[:, 0], p[:, 1:])
         np.testing.assert_allclose(affinity.loc[0, 2], score[0, 2] - score[0,], atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y:sklearn.exceptions.DataConversionWarning")
+def test_affinity_of_wide_classifiers():
+    """Of a single column the probabilities have one column per class."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    Y = (X @ rng.normal(size=(3, 3)) + rng.logistic(size=(60, 3)) > 0).astype(int)
+    model = MeanRegularizedClassifier(5.0)
+    affinity = np.asarray(task_affinity(X, Y, model))
+    splits = list(KFold(5, shuffle=True, random_state=0).split(X))
+    alone = out_of_fold(model, X, Y[:, :1], splits, method="predict_proba")
+    both = out_of_fold(model, X, Y[:, [0, 2]], splits, method="predict_proba")
+    expected = log_loss(Y[:, 0], alone) - log_loss(Y[:, 0], both[:, 0])
+    np.testing.assert_allclose(affinity[0, 2], expected, atol=1e-10)
+
+
+def test_affinity_of_tasks_without_one_of_three_classes():
+    X, y = make_multitask_classification(3, 60, 3, n_classes=3, random_state=0)
+    two = X[:, 0] != 1
+    y = np.where(two & (y == 1), 0, y)
+    model = MeanRegularizedClassifier(5.0, task_column=0)
+    affinity = task_affinity(X, y, model)
+    losses = []
+    for tasks in ([0], [0, 2]):
+        pairs = []
+        for train, test in dealt(X):
+            train, test = train[np.isin(X[train, 0], tasks)], test[X[test, 0] == 0]
+            p = clone(model).fit(X[train], y[train]).predict_proba(X[test])
+            pairs.append(np.column_stack([y[test], p]))
+        losses.append(log_loss(*np.hsplit(np.vstack(pairs), [1])))
+    np.testing.assert_allclose(affinity.loc[0, 2], losses[0] - losses[1], atol=1e-10)
