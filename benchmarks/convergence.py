@@ -133,7 +133,7 @@ def noisy():
     if solution.split is None:  # no iteration was completed
         return 0.0
     rng, found = np.random.default_rng(0), []
-    terms = [term for part in at.penalty.parts for term in part]
+    terms = [term.penalty for part in at.penalty.terms for term in part]
     noise = max(NOISE, *(term.accuracy for term in terms))
     for _ in range(9):
         parts = [

@@ -4,7 +4,7 @@ Users choose a `TaskPenalty`. A ``Problem`` takes a `Penalty`: the coupling of a
 `StructuredPenalty` that wraps a `TaskPenalty`.
 """
 
-from skmtl.penalties._base import Coefficients, Penalty, Split, Term
+from skmtl.penalties._base import Coefficients, Penalty, Split
 from skmtl.penalties._fused import TemporalFused
 from skmtl.penalties._graph import GraphPenalty, read_graph
 from skmtl.penalties._graph_coupling import GraphCoupling
@@ -16,6 +16,7 @@ from skmtl.penalties._robust import RobustMean
 from skmtl.penalties._sparse import L1, L21, TaskL2
 from skmtl.penalties._structured import StructuredPenalty
 from skmtl.penalties._task_penalty import Decomposed, Sum, TaskPenalty
+from skmtl.penalties._term import Term
 
 PENALTIES = {
     "graph": Graph,

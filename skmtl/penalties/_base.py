@@ -1,7 +1,6 @@
 """Interface of a penalty, and the coefficients it acts on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -67,20 +66,6 @@ class Coefficients(NamedTuple):
     def dot(self, other):
         """Return the inner product, a float."""
         return sum(float(np.vdot(a, b)) for a, b in zip(self, other, strict=True))
-
-
-class Term(NamedTuple):
-    """A term of a penalty on coefficients W (..., T, d) and centered intercepts (..., T).
-
-    ``prox(W, intercept, step, intercept_step, state)`` returns the prox of both, and a state to
-    pass to the next call, initially None. ``derivative(..., result)``, given the W of the prox,
-    returns None or a linear function of (W, intercept), its blocks for W as in `TaskPenalty`, and
-    its diagonal for intercepts (T,). ``prox_scaling`` is as in `TaskPenalty`.
-    """
-
-    prox: Callable
-    derivative: Callable
-    prox_scaling: str
 
 
 class Split(NamedTuple):

@@ -1,4 +1,4 @@
-"""Ridge couplings of rows to their center: the optimal center, and the prox."""
+"""Ridge coupling of rows to their center: the optimal center, and the prox."""
 
 import numpy as np
 
@@ -32,11 +32,3 @@ def mean_prox(Z, alpha, step, alpha_shared):
     weight = share / np.where((step > 0) & np.isfinite(step), step, 1.0)
     center = np.expand_dims(weighted_center(Z, weight, alpha_shared), -2)
     return np.where(share == 1.0, center, Z + share * (center - Z))
-
-
-def intercept_prox(intercept, step, alpha):
-    """Return the prox of a ridge coupling of intercepts (..., T) to a free center; steps (T,)."""
-    if alpha == 0 or not intercept.size:
-        return intercept
-    step = step[:, None]
-    return mean_prox(intercept[..., None], alpha * step, step, 0.0)[..., 0]

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from skmtl._optimize import geometric_mean
-
 _RELAXATION = 1.6
 _CHECK = 5  # iterations between computations of the residuals
 _LEAST = 1e-4  # smallest dual scale, as a share of the model's linear part
@@ -26,7 +24,7 @@ class Copies:
     """
 
     def __init__(self, terms, A, gradient, has_intercept):
-        self._terms, self._has_intercept, self.rho = terms, has_intercept, 1.0
+        self._terms, self.rho = terms, 1.0
         zero = np.zeros_like(A)
         self.Z = [[A if i == 0 else zero for _ in part] for i, part in enumerate(terms)]
         self.U = [[gradient / -len(part) for _ in part] for part in terms]
@@ -45,11 +43,7 @@ class Copies:
         """Store the metric and the linear part of a model."""
         self.metric, self._root = metric, np.sqrt(metric)
         self._least_dual_scale = _LEAST * self.norm([linear], -1)
-        own = metric[:, :-1] if self._has_intercept else metric
-        self._steps = [
-            [1.0 / geometric_mean(own, term.prox_scaling) for term in part] for part in self._terms
-        ]
-        self._intercept_step = 1.0 / metric[:, -1]
+        self._steps = [[term.steps(metric) for term in part] for part in self._terms]
 
     def report(self):
         """Return the last residuals and rho, a dict."""
@@ -103,40 +97,19 @@ class Copies:
         """Return the copy of term ``number`` of a part, the prox at P, and its subgradient."""
         M, states = self.rho * self.metric, self._states[part]
         V = P + U / M
-        *pair, states[number] = self._terms[part][number].prox(
-            *self._arguments(part, number, V), states[number]
+        Z, states[number] = self._terms[part][number].augmented_prox(
+            V, self._scaled_steps(part, number), states[number]
         )
-        Z = self._joined(pair)
         return Z, M * (V - Z)
 
     def derivative(self, part, number, P, U, Z):
-        """Return the derivative of ``prox``, which is Z, in P, and its blocks; see `Term`.
+        """Return the derivative of ``prox`` in P, where it is Z; see `Term`."""
+        V = P + U / (self.rho * self.metric)
+        steps = self._scaled_steps(part, number)
+        return self._terms[part][number].derivative(V, steps, Z)
 
-        None if it has none.
-        """
-        given = self._arguments(part, number, P + U / (self.rho * self.metric))
-        result = Z[..., :-1] if self._has_intercept else Z
-        found = self._terms[part][number].derivative(*given, result)
-        if found is None:
-            return None
-        function, *blocks = found
-
-        def product(D):
-            if not self._has_intercept:
-                return function(D, D[..., :0, 0])[0]
-            return self._joined(function(D[..., :-1], D[..., -1]))
-
-        return product, blocks
-
-    def _arguments(self, part, number, V):
-        step = self._steps[part][number] / self.rho
-        if not self._has_intercept:
-            return V, V[..., :0, 0], step, self._intercept_step[:0]
-        return V[..., :-1], V[..., -1], step, self._intercept_step / self.rho
-
-    def _joined(self, pair):
-        W, intercept = pair
-        return np.concatenate([W, intercept[..., None]], axis=-1) if self._has_intercept else W
+    def _scaled_steps(self, part, number):
+        return [step / self.rho for step in self._steps[part][number]]
 
     def dual_scale(self, U):
         """Return the norm of the subgradients, at least a share of that of the linear part."""

@@ -94,13 +94,13 @@ class Multipliers(MethodOfMultipliers):
         def product(D):
             out = self._model.product(D.sum(axis=0)) + damping * M * D
             for j, part in enumerate(parts):
-                for function, _ in part:
+                for function, *_ in part:
                     out[j] += M * (D[j] - function(D[j]))
             return out
 
         if self._whole:
             return self._solved(product, at.gradient)
-        blocks = [[blocks for _, blocks in part] for part in parts]
+        blocks = [[blocks for _, *blocks in part] for part in parts]
         step, failed = conjugate_gradients(
             product,
             -at.gradient,

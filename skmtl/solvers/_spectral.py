@@ -34,7 +34,7 @@ class SpectralModel:
 
     def __init__(self, data, metric):
         self._root, self._parts = np.sqrt(metric), []
-        self._levels = np.arange(data.n_features, metric.shape[1])
+        self._intercepts = np.arange(data.n_features, metric.shape[1])
         groups = Groups.of(data, np.zeros(data.n_tasks))
         n_columns = metric.shape[1]
         rows = data.block_sizes[groups.block] + 1
@@ -96,7 +96,7 @@ class SpectralModel:
         if H is None:
             return lambda r: np.array([self.solve(part, rho) for part in r])
         M, D = self._root**2, self._root.shape[1]
-        features, intercepts = np.setdiff1d(np.arange(D), self._levels), self._levels
+        features, intercepts = np.setdiff1d(np.arange(D), self._intercepts), self._intercepts
         n_parts = len(blocks)
         K = np.tile(H, (1, n_parts, n_parts))
         for j, part in enumerate(blocks):
@@ -108,9 +108,7 @@ class SpectralModel:
                     rest = rho * M[:, features, None] * (np.eye(len(features)) - J)
                     own[:, features[:, None], features] += rest
                 if intercepts.size:
-                    own[:, intercepts, intercepts] += (
-                        rho * M[:, intercepts] * (1.0 - intercept[:, None])
-                    )
+                    own[:, intercepts, intercepts] += rho * M[:, intercepts] * (1.0 - intercept)
         np.einsum("tii->ti", K)[:] += np.tile(rho * damping * M, (1, n_parts))
         solve = _solver(K)
 
@@ -147,7 +145,7 @@ class JointModel(SpectralModel):
         (T, D), K = metric.shape, len(probabilities)
         self._n_outputs = K
         self._root = np.tile(np.sqrt(metric), (1, K))
-        self._levels = (D * np.arange(K)[:, None] + np.arange(data.n_features, D)).ravel()
+        self._intercepts = (D * np.arange(K)[:, None] + np.arange(data.n_features, D)).ravel()
         H = class_curvature(data, probabilities, intercept=data.n_features < D)
         self._parts = [(np.arange(T), None, *_eigen(H, self._root))]
 
