@@ -4,25 +4,14 @@ import numpy as np
 from sklearn.utils import Bunch
 
 
-def as_bunch(columns, target_name, *, return_X_y, as_frame, **more):
-    """Return data in the long form as scikit-learn's loaders do.
+def as_bunch(columns, *, return_X_y, as_frame, **more):
+    """Return data in the long form as scikit-learn's loaders do: a Bunch, or (data, target).
 
-    Parameters
-    ----------
-    columns : dict of name -> array-like of shape (n,)
-        The task labels first, then the features and, under ``target_name``, the target.
-    target_name : str
-    return_X_y, as_frame : bool
-        As in scikit-learn's loaders. Without ``as_frame``, data with labels that are not
-        numbers is an array of objects.
-    **more : dict
-        Further entries of the Bunch.
-
-    Returns
-    -------
-    Bunch, or the tuple (data, target)
+    ``columns`` is a dict of name -> array-like of shape (n,): the task labels, the features, the
+    target. Without ``as_frame``, data with labels that are not numbers is an array of objects.
+    ``more`` are further entries of the Bunch.
     """
-    names = [name for name in columns if name != target_name]
+    *names, target_name = columns
     target = np.asarray(columns[target_name], dtype=np.float64)
     if as_frame:
         import pandas as pd

@@ -41,10 +41,5 @@ def load_radon(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     columns = {"county": [row["county"] for row in rows]}
     for name in ("floor", "log_uranium", "log_radon"):
         columns[name] = [float(row[name]) for row in rows]
-    return as_bunch(
-        columns,
-        "log_radon",
-        return_X_y=return_X_y,
-        as_frame=as_frame,
-        DESCR=(folder / "radon_SOURCE.txt").read_text(encoding="utf-8"),
-    )
+    text = (folder / "radon_SOURCE.txt").read_text(encoding="utf-8")
+    return as_bunch(columns, return_X_y=return_X_y, as_frame=as_frame, DESCR=text)

@@ -43,16 +43,16 @@ def make_multitask_regression(
     relatedness : float, default=0.8
         Correlation of two tasks' coefficients, in [0, 1]: 0 = unrelated, 1 = the same.
     imbalance : float, default=0.0
-        Inequality of task sizes: the number of rows of the r-th largest task is proportional to
-        1 / r^imbalance, rounded, and at least one. Which task is the r-th is random.
+        The r-th largest task has a number of rows proportional to 1 / r^imbalance, rounded, at
+        least one; tasks have a random order.
     n_outlier_tasks : int, default=0
-        This many tasks, the last ones, have coefficients independent of all others, w_t = v_t.
+        Number of tasks, the last ones, with coefficients independent of all others, w_t = v_t.
     noise : float, default=1.0
         Standard deviation of e.
     intercept_scale : float, default=1.0
         Standard deviation of the intercepts b_t, which are normal about 0.
     return_coef : bool, default=False
-        Return the coefficients and intercepts, too.
+        Whether to return the coefficients and intercepts, too.
     random_state : int, RandomState instance or None, default=None
         Source of randomness; an int makes the data reproducible.
 
@@ -63,9 +63,7 @@ def make_multitask_regression(
         T * n_samples, except for the rounding under ``imbalance``.
     y : ndarray of shape (n,)
         Targets.
-    coef : ndarray of shape (T, d)
-        Only with ``return_coef``.
-    intercept : ndarray of shape (T,)
+    coef, intercept : ndarray of shape (T, d) and (T,)
         Only with ``return_coef``.
 
     Examples
@@ -77,13 +75,9 @@ def make_multitask_regression(
     """
     check_scalar(noise, "noise", Real, min_val=0)
     random = check_random_state(random_state)
+    shape = n_tasks, n_samples, 1, n_features
     X, scores, coef, intercept = _make_scores(
-        random,
-        (n_tasks, n_samples, 1, n_features),
-        relatedness,
-        imbalance,
-        n_outlier_tasks,
-        intercept_scale,
+        random, shape, 1.0, relatedness, imbalance, n_outlier_tasks, intercept_scale
     )
     y = scores[:, 0] + noise * random.standard_normal(len(X))
     return (X, y, coef[:, 0], intercept[:, 0]) if return_coef else (X, y)
@@ -127,17 +121,16 @@ def make_multitask_classification(
     relatedness : float, default=0.8
         Correlation of two tasks' coefficients, in [0, 1]: 0 = unrelated, 1 = the same.
     imbalance : float, default=0.0
-        Inequality of task sizes: the number of rows of the r-th largest task is proportional to
-        1 / r^imbalance, rounded, and at least one. Which task is the r-th is random.
+        The r-th largest task has a number of rows proportional to 1 / r^imbalance, rounded, at
+        least one; tasks have a random order.
     n_outlier_tasks : int, default=0
-        This many tasks, the last ones, have coefficients independent of all others,
-        w_tk = class_sep v_tk.
+        Number of tasks, the last ones, with independent coefficients, w_tk = class_sep v_tk.
     class_sep : float, default=3.0
         Standard deviation of x . w_tk; larger values separate the classes better.
     intercept_scale : float, default=1.0
         Standard deviation of the intercepts b_tk, which are normal about 0.
     return_coef : bool, default=False
-        Return the coefficients and intercepts, too.
+        Whether to return the coefficients and intercepts, too.
     random_state : int, RandomState instance or None, default=None
         Source of randomness; an int makes the data reproducible.
 
@@ -148,9 +141,7 @@ def make_multitask_classification(
         T * n_samples, except for the rounding under ``imbalance``.
     y : ndarray of int of shape (n,)
         Classes, 0 to K - 1.
-    coef : ndarray of shape (T, d), or (T, K, d) for more than two classes
-        Only with ``return_coef``.
-    intercept : ndarray of shape (T,), or (T, K) for more than two classes
+    coef, intercept : ndarray of shape (T, d) and (T,), or (T, K, d) and (T, K) if K > 2
         Only with ``return_coef``.
 
     Examples
@@ -163,14 +154,9 @@ def make_multitask_classification(
     check_scalar(n_classes, "n_classes", Integral, min_val=2)
     check_scalar(class_sep, "class_sep", Real, min_val=0)
     random = check_random_state(random_state)
+    shape = n_tasks, n_samples, 1 if n_classes == 2 else n_classes, n_features
     X, scores, coef, intercept = _make_scores(
-        random,
-        (n_tasks, n_samples, 1 if n_classes == 2 else n_classes, n_features),
-        relatedness,
-        imbalance,
-        n_outlier_tasks,
-        intercept_scale,
-        class_sep,
+        random, shape, class_sep, relatedness, imbalance, n_outlier_tasks, intercept_scale
     )
     if n_classes == 2:
         y = (scores[:, 0] > random.logistic(size=len(X))).astype(int)
@@ -180,9 +166,7 @@ def make_multitask_classification(
     return (X, y, coef, intercept) if return_coef else (X, y)
 
 
-def _make_scores(
-    random, shape, relatedness, imbalance, n_outlier_tasks, intercept_scale, scale=1.0
-):
+def _make_scores(random, shape, scale, relatedness, imbalance, n_outlier_tasks, intercept_scale):
     """Draw X (n, d + 1), scores (n, K), coef (T, K, d) and intercept (T, K).
 
     ``shape`` is (T, rows per task, K, d). Checks the parameters common to both generators.

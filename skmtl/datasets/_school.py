@@ -114,14 +114,9 @@ def fetch_school(
     for name in _SPLITS:
         split = loadmat(folder / name)
         splits.append(tuple(split[part].ravel().astype(np.intp) - 1 for part in ("tr", "tst")))
-    return as_bunch(
-        columns | {"exam_score": target},
-        "exam_score",
-        return_X_y=return_X_y,
-        as_frame=as_frame,
-        splits=splits,
-        DESCR=_DESCR,
-    )
+    columns["exam_score"] = target
+    more = {"splits": splits, "DESCR": _DESCR}
+    return as_bunch(columns, return_X_y=return_X_y, as_frame=as_frame, **more)
 
 
 def _find(home, download_if_missing):

@@ -32,11 +32,9 @@ def alpha_max(
     estimator : ADMMRegressor or ADMMClassifier
         Its ``alpha`` is ignored. Ridge terms added to a norm of all coefficients do not matter.
     X : dataframe or array-like of shape (n_samples, n_features)
-        As in ``fit``.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        As in ``fit``.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row.
+        As in ``fit``.
 
     Returns
     -------
@@ -68,28 +66,25 @@ def alpha_max(
     spec = model._spec()
     rows = read_rows(model, X, y, sample_weight, reset=True)
     with blas_threads_for(rows.work):
-        return _alpha_max(model, pose(spec, rows).problem)
-
-
-def _alpha_max(model, problem):
-    """Return the alpha for a problem of the model."""
-    penalty = problem.penalty
-    kinds = [norm.null_set for norm in penalty.norms()]
-    if None in kinds:
-        hard, name = penalty.hard(), "admm"
-    else:
-        shared = 0.0 if "pooled" in kinds else np.inf
-        pooled = np.full(problem.data.n_tasks, np.inf)
-        alpha_intercept = penalty.alpha_intercept if model.fit_intercept else np.inf
-        hard = MeanCoupling(pooled, shared, alpha_intercept, penalty.fixed_intercept)
-        name = "direct"
-    null_problem = problem.with_penalty(hard)
-    solution = SOLVERS[name](null_problem, _MAX_ITER, _TOL).solve(problem.origin())
-    G = null_problem.evaluate(solution.coefficients).sums.G
-    result = penalty.dual_norm(-G)
+        problem = pose(spec, rows).problem
+        solver, penalty = _without(problem.penalty, problem.data.n_tasks)
+        null_problem = problem.with_penalty(penalty)
+        solution = solver(null_problem, _MAX_ITER, _TOL).solve(problem.origin())
+        G = null_problem.evaluate(solution.coefficients).sums.G
+        result = problem.penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
         raise ValueError(
             f"There is no alpha_max of {model.penalty!r} on these data: an alpha is 0, or the "
             "fit without what it penalizes has no finite solution (separable classes)."
         )
     return result
+
+
+def _without(penalty, n_tasks):
+    """Return a solver and a penalty that make what a norm penalizes zero."""
+    kinds = [norm.null_set for norm in penalty.norms()]
+    if None in kinds:
+        return SOLVERS["admm"], penalty.hard()
+    shared, pooled = 0.0 if "pooled" in kinds else np.inf, np.full(n_tasks, np.inf)
+    intercept = penalty.alpha_intercept, penalty.fixed_intercept
+    return SOLVERS["direct"], MeanCoupling(pooled, shared, *intercept)

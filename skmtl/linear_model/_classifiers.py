@@ -50,7 +50,7 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
     handle_unknown : {"error", "shared", "warn"}, default="error"
         Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks (for more classes, as a preconditioner);
+        "direct" eliminates the blocks of the tasks (for K > 2 classes as a preconditioner);
         "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
@@ -157,7 +157,7 @@ class SharedL2Classifier(SharedL2Model, MultiTaskClassifier):
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks (for more classes, as a preconditioner);
+        "direct" eliminates the blocks of the tasks (for K > 2 classes as a preconditioner);
         "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
@@ -248,7 +248,7 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     handle_unknown : {"error", "shared", "warn"}, default="error"
         Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks (for more classes, as a preconditioner);
+        "direct" eliminates the blocks of the tasks (for K > 2 classes as a preconditioner);
         "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
