@@ -1,29 +1,42 @@
 """Bad input is refused with a message that says what was wrong and what to do."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
-from tests._problems import REGRESSORS, make_rows, make_wide
+from skmtl import PooledRegressor
+from tests._problems import (
+    CLASSIFIERS,
+    REGRESSORS,
+    kinds,
+    make_rows,
+    make_wide,
+)
 
-ROWS = make_rows()
-X, Y = ROWS.long, ROWS.y
-WIDE = make_wide(missing=0.0)
-every_estimator = pytest.mark.parametrize("estimator", REGRESSORS)
+SIZES = (20, 12, 25, 15)
+ROWS = {K: make_rows(K, SIZES) for K in (None, 2, 3)}
+X, Y, CODES = ROWS[None].long, ROWS[None].y, ROWS[None].codes
+N = len(X)
+CLASSES = ROWS[2].y
+INDICATOR = np.column_stack([CLASSES, np.roll(CLASSES, 1), 1 - CLASSES])
+TARGET = {None: Y, 2: CLASSES}
+every_regressor = pytest.mark.parametrize("estimator", REGRESSORS)
+every_classifier = pytest.mark.parametrize("estimator", CLASSIFIERS)
+every_estimator = pytest.mark.parametrize(
+    ("K", "estimator"),
+    [(None, kind) for kind in REGRESSORS] + [(2, kind) for kind in CLASSIFIERS],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+two_families = pytest.mark.parametrize("K", [None, 2], ids=["squared", "logistic"])
 
 
 def frame(labels=None):
-    table = pd.DataFrame(ROWS.X, columns=["a", "b", "c"])
-    table["task"] = [f"T{t}" for t in ROWS.codes] if labels is None else labels
+    table = pd.DataFrame(X[:, 1:], columns=["a", "b", "c"])
+    table["task"] = [f"T{t}" for t in CODES] if labels is None else labels
     return table
 
 
@@ -35,7 +48,7 @@ def objects(label):
 
 
 def with_entry(array, value, index=(2, 1)):
-    array = np.array(array, dtype=float)
+    array = np.array(array, dtype=object if value is None else float)
     array[index] = value
     return array
 
@@ -45,6 +58,7 @@ def with_entry(array, value, index=(2, 1)):
 PARAMETERS = [
     ({"alpha": -1.0}, ValueError, r"alpha must be .*got -1\.0"),
     ({"alpha": np.nan}, ValueError, r"alpha must be .*got nan"),
+    ({"fit_intercept": 1}, ValueError, r"fit_intercept must be True or False, got 1"),
     ({"task_weight": "equal"}, ValueError, r"task_weight must be None, 'balanced'.*got 'equal'"),
     ({"task_weight": [1, 2]}, ValueError, r"task_weight has shape \(2,\), but there are 4 tasks"),
     ({"task_weight": {0: 1, 2: 1}}, ValueError, r"task_weight is a dict without the tasks 1, 3"),
@@ -57,6 +71,7 @@ PARAMETERS = [
     ({"max_iter": 0}, ValueError, r"max_iter must be an integer of at least 1, got 0"),
     ({"max_iter": 2.5}, ValueError, r"max_iter must be an integer of at least 1, got 2\.5"),
     ({"tol": 0.0}, ValueError, r"tol must be a number between 0 and 1, got 0\.0"),
+    ({"tol": 2.0}, ValueError, r"tol must be a number between 0 and 1, got 2\.0"),
     ({"tol": "1e-4"}, ValueError, r"tol must be a number between 0 and 1, got '1e-4'"),
     ({"task_column": "task"}, ValueError, r"task_column='task' is a name, and X is an array"),
     ({"task_column": 4}, ValueError, r"task_column=4 is out of range: X has 4 columns"),
@@ -65,16 +80,35 @@ PARAMETERS = [
     ({"task_column": True}, TypeError, r"task_column must be a column name or an integer"),
     ({"task_column": [0]}, TypeError, r"task_column must be a column name or an integer"),
 ]
+OF_CLASSIFIERS = [
+    ({"task_classes": "all"}, ValueError, r"task_classes must be 'union' or 'seen', got 'all'"),
+    ({"task_classes": ["seen"]}, ValueError, r"task_classes must be .*got \['seen'\]"),
+    ({"class_weight": {0: 0.0, 1: 1.0}}, ValueError, r"class_weight must be positive.*\{0: 0\.0"),
+    ({"class_weight": {0: -1, 1: 1}}, ValueError, r"class_weight must be positive and finite"),
+    ({"class_weight": {1: np.inf}}, ValueError, r"class_weight must be positive and finite"),
+    ({"class_weight": "equal"}, ValueError, r"class_weight must be None.*a dict.*'equal'"),
+    ({"class_weight": {0: 1.0, 7: 2.0}}, ValueError, r"\[1\], are not in class_weight"),
+    ({"class_weight": [1.0, 2.0]}, ValueError, r"class_weight must be None, 'balanced' or a dict"),
+    ({"class_weight": {0: "a"}}, ValueError, r"class_weight must be None, 'balanced' or a dict"),
+]
 
 
 @every_estimator
 @pytest.mark.parametrize(("params", "error", "message"), PARAMETERS, ids=lambda p: str(p)[:40])
-def test_parameters_for_all(estimator, params, error, message):
+def test_parameters(K, estimator, params, error, message):
     with pytest.raises(error, match=message):
-        estimator(**{"task_column": 0, **params}).fit(X, Y)
+        estimator(**{"task_column": 0, **params}).fit(X, TARGET[K])
 
 
-@pytest.mark.parametrize("estimator", [SharedL2Regressor, MeanRegularizedRegressor])
+@every_classifier
+@pytest.mark.parametrize(("params", "error", "message"), OF_CLASSIFIERS, ids=lambda p: str(p)[:40])
+def test_parameters_of_classifiers(estimator, params, error, message):
+    with pytest.raises(error, match=message):
+        estimator(**{"task_column": 0, **params}).fit(X, CLASSES)
+
+
+@two_families
+@pytest.mark.parametrize("kind", [1, 2], ids=["separate", "mean"])
 @pytest.mark.parametrize(
     ("alpha", "message"),
     [
@@ -88,37 +122,40 @@ def test_parameters_for_all(estimator, params, error, message):
     ],
     ids=str,
 )
-def test_alpha_per_task(estimator, alpha, message):
+def test_alpha_per_task(K, kind, alpha, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        estimator(alpha, task_column=0).fit(X, Y)
+        kinds(K)[kind](alpha, task_column=0).fit(X, TARGET[K])
 
 
+@two_families
 @pytest.mark.parametrize(
-    ("estimator", "name"),
-    [
-        (PooledRegressor, "alpha"),
-        (PooledRegressor, "alpha_intercept"),
-        (MeanRegularizedRegressor, "alpha_shared"),
-        (MeanRegularizedRegressor, "alpha_intercept"),
-    ],
+    ("kind", "name"),
+    [(0, "alpha"), (0, "alpha_intercept"), (2, "alpha_shared"), (2, "alpha_intercept")],
 )
 @pytest.mark.parametrize("value", [-1.0, np.nan, "big", None, [1.0, 2.0]])
-def test_strengths(estimator, name, value):
+def test_penalty_weights(K, kind, name, value):
     with pytest.raises(ValueError, match=rf"{name} must be a number in \[0, inf\], got"):
-        estimator(task_column=0, **{name: value}).fit(X, Y)
+        kinds(K)[kind](task_column=0, **{name: value}).fit(X, TARGET[K])
 
 
+@two_families
 @pytest.mark.parametrize("handle_unknown", ["shared", "warn"])
-def test_a_model_without_a_center_refuses_to_share(handle_unknown):
-    message = rf"SharedL2Regressor has no shared model .*got handle_unknown='{handle_unknown}'"
-    with pytest.raises(ValueError, match=message):
-        SharedL2Regressor(task_column=0, handle_unknown=handle_unknown).fit(X, Y)
-    fitted = SharedL2Regressor(task_column=0).fit(X, Y).set_params(handle_unknown=handle_unknown)
-    with pytest.raises(ValueError, match="SharedL2Regressor has no shared model"):
-        fitted.predict(np.full((1, 4), 99.0))
+def test_a_model_without_a_center_refuses_to_share(K, handle_unknown):
+    _, separate, mean = kinds(K)
+    message = rf"{separate.__name__} has no shared model .*got handle_unknown='{handle_unknown}'"
+    with pytest.raises(ValueError, match=message) as error:
+        separate(task_column=0, handle_unknown=handle_unknown).fit(X, TARGET[K])
+    assert mean.__name__ in str(error.value)
+    fitted, new = separate(task_column=0).fit(X, TARGET[K]), np.full((1, 4), 9.0)
+    with pytest.raises(ValueError, match=r"predict got task 9, not seen") as error:
+        fitted.predict(new)
+    assert mean.__name__ in str(error.value)
+    fitted.set_params(handle_unknown=handle_unknown)
+    with pytest.raises(ValueError, match=f"{separate.__name__} has no shared model"):
+        fitted.predict(new)
 
 
-# Data -------------------------------------------------------------------------------------------
+# Features and labels of tasks -------------------------------------------------------------------
 
 FRACTION = r"task labels cannot be floats with a fraction.*scaler, PCA.*make_task_pipeline"
 MISSING = r"The task column .* has missing labels .*\. Every row needs a task"
@@ -143,10 +180,10 @@ MISSING = r"The task column .* has missing labels .*\. Every row needs a task"
     ],
     ids=lambda value: None if isinstance(value, str) else "",
 )
-def test_bad_rows_in_the_long_form(estimator, bad, message):
+def test_bad_rows_in_the_long_form(K, estimator, bad, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        estimator(task_column=0).fit(bad, Y[: len(bad)])
-    fitted = estimator(task_column=0).fit(X, Y)
+        estimator(task_column=0).fit(bad, TARGET[K][: len(bad)])
+    fitted = estimator(task_column=0).fit(X, TARGET[K])
     if np.ndim(bad) == 2 and bad.shape[1] == 4:
         with pytest.raises(ValueError, match=message):
             fitted.predict(bad)
@@ -155,7 +192,7 @@ def test_bad_rows_in_the_long_form(estimator, bad, message):
 @pytest.mark.parametrize("label", [None, np.nan, pd.NA, pd.NaT])
 @pytest.mark.parametrize("dtype", [None, object, "category"])
 def test_missing_labels_in_pandas(label, dtype):
-    labels = [f"T{t}" for t in ROWS.codes]
+    labels = [f"T{t}" for t in CODES]
     labels[3] = label
     table = frame(pd.Series(labels, dtype=dtype))
     with pytest.raises(ValueError, match=r"The task column 'task' has missing labels"):
@@ -185,14 +222,38 @@ def test_transformers_that_swallow_the_task_column(transformer):
 
 @every_estimator
 @pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (with_entry(np.ones(N), -1.0, 4), "Negative values in sample_weight"),
+        (with_entry(np.ones(N), np.nan, 4), "Input sample_weight contains NaN"),
+        (with_entry(np.ones(N), np.inf, 4), "Input sample_weight contains infinity"),
+        (np.ones(N - 1), r"sample_weight\.shape == \(71,\), expected \(72,\)"),
+        (np.ones((N, 2)), r"sample_weight\.shape == \(72, 2\), expected \(72,\)"),
+        (np.zeros(N), "All sample weights are zero"),
+        (-1.0, "Negative values in sample_weight"),
+        (np.nan, "sample_weight"),
+        (0, "All sample weights are zero"),
+    ],
+    ids=["negative", "nan", "inf", "short", "2d", "zero", "scalar-neg", "scalar-nan", "scalar-0"],
+)
+def test_bad_sample_weights(K, estimator, weight, message):
+    with pytest.raises(ValueError, match=message):
+        estimator(task_column=0).fit(X, TARGET[K], weight)
+
+
+# Targets ----------------------------------------------------------------------------------------
+
+
+@every_regressor
+@pytest.mark.parametrize(
     ("y", "message"),
     [
         (None, "requires y to be passed, but the target y is None"),
         (with_entry(Y, np.nan, 2), "Input y contains NaN"),
         (with_entry(Y, np.inf, 2), "Input y contains infinity"),
         (Y[:-1], "inconsistent numbers of samples"),
-        (np.column_stack([Y, Y]), r"y should be a 1d array, got an array of shape \(35, 2\)"),
-        (np.array(["a"] * len(Y)), "could not convert string to float"),
+        (np.column_stack([Y, Y]), r"y should be a 1d array, got an array of shape \(72, 2\)"),
+        (np.array(["a"] * N), "could not convert string to float"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -201,9 +262,9 @@ def test_bad_targets_in_the_long_form(estimator, y, message):
         estimator(task_column=0).fit(X, y)
 
 
-@every_estimator
+@every_regressor
 def test_bad_targets_in_the_wide_form(estimator):
-    features, targets = WIDE
+    features, targets = make_wide(missing=0.0)
     for empty, message in [([2], r"column 2: these"), ([0, 3], r"column 0, 3: these")]:
         bad = targets.copy()
         bad[:, empty] = np.nan
@@ -219,93 +280,61 @@ def test_bad_targets_in_the_wide_form(estimator):
         estimator(task_weight=[0, 1, 1, 1]).fit(features, targets)
 
 
-@every_estimator
+LONG_FORM = r"The long form allows any classes and any rows .*task labels named by task_column"
+
+
+@every_classifier
 @pytest.mark.parametrize(
-    ("weight", "message"),
+    ("y", "message"),
     [
-        (with_entry(np.ones(35), -1.0, 4), "Negative values in sample_weight"),
-        (with_entry(np.ones(35), np.nan, 4), "Input sample_weight contains NaN"),
-        (with_entry(np.ones(35), np.inf, 4), "Input sample_weight contains infinity"),
-        (np.ones(34), r"sample_weight\.shape == \(34,\), expected \(35,\)"),
-        (np.ones((35, 2)), r"sample_weight\.shape == \(35, 2\), expected \(35,\)"),
-        (np.zeros(35), "All sample weights are zero"),
-        (-1.0, "Negative values in sample_weight"),
-        (np.nan, "sample_weight"),
-        (0, "All sample weights are zero"),
+        (with_entry(INDICATOR, np.nan, (3, 1)), rf"y has 1 missing labels \(NaN\).*{LONG_FORM}"),
+        (INDICATOR + 1, rf"indicator of 0 and 1, .*got values such as 2\.0\. {LONG_FORM}"),
+        (INDICATOR - 0.5, rf"indicator of 0 and 1, .*such as -0\.5, 0\.5\. {LONG_FORM}"),
+        (np.array([["a", "b"]] * N), rf"indicator of numbers 0 and 1.*{LONG_FORM}"),
+        (np.array([["0", "1"]] * N), rf"indicator of numbers 0 and 1.*{LONG_FORM}"),
+        (with_entry(INDICATOR, None, (3, 1)), rf"y has 1 missing labels.*{LONG_FORM}"),
+        (np.zeros((N, 2)), r"needs samples of at least 2 classes .*only one class: 0"),
+        (with_entry(CLASSES, np.nan, 3), "Input y contains NaN"),
+        (Y, "Unknown label type: continuous"),
+        (CLASSES.reshape(N, 1, 1), "y"),
+        (None, "requires y to be passed, but the target y is None"),
     ],
-    ids=["negative", "nan", "inf", "short", "2d", "zero", "scalar-neg", "scalar-nan", "scalar-0"],
+    ids=range(11),
 )
-def test_bad_sample_weights(estimator, weight, message):
+def test_bad_classes_without_a_task_column(estimator, y, message):
     with pytest.raises(ValueError, match=message):
-        estimator(task_column=0).fit(X, Y, weight)
+        estimator().fit(X[:, 1:], y)
 
 
-# Predict ----------------------------------------------------------------------------------------
-
-
-def test_unknown_tasks():
-    known = frame()
-    new = known.assign(task=["C7", "T1", "B5", "T0", "C7"] + ["T2"] * 30)
-    model = MeanRegularizedRegressor(task_column="task").fit(known, Y)
-    message = (
-        r"predict got tasks 'B5', 'C7', not seen in fit \(4 tasks: 'T0', 'T1', 'T2', 'T3'\)\. "
-        r"Use handle_unknown='shared'.*adapt\(\).*TaskKFold"
-    )
+@every_classifier
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "requires y to be passed, but the target y is None"),
+        (with_entry(CLASSES, np.nan, 3), "Input y contains NaN"),
+        (with_entry(CLASSES, None, 3), "y contains NaN|y contains None|missing"),
+        (np.array([None, "a", "b", "a"] * (N // 4), dtype=object), "y contains NaN|None|missing"),
+        (pd.Series(["a", None] * (N // 2)), "contains NaN|missing"),
+        (pl.Series(["a", None] * (N // 2)), "y contains NaN|None|missing"),
+        (Y, "Unknown label type: continuous"),
+        (INDICATOR, r"y should be a 1d array, got an array of shape \(72, 3\)"),
+        (np.array(["yes"] * N), r"at least 2 classes in the data, .*only one class: 'yes'"),
+        (np.full(N, 3), r"at least 2 classes in the data, .*only one class: 3"),
+    ],
+    ids=range(10),
+)
+def test_bad_classes_in_the_long_form(estimator, y, message):
     with pytest.raises(ValueError, match=message):
-        model.predict(new)
-    with pytest.raises(ValueError, match=r"predict got task 'B5', not seen"):
-        model.predict(new[1:4])
-    expected = model.predict(known.assign(task=new.task.where(new.task.isin(known.task), "T0")))
-    unseen = [0, 2, 4]
-    expected[unseen] = ROWS.X[unseen] @ model.shared_coef_ + model.shared_intercept_
-    np.testing.assert_allclose(
-        clone(model).set_params(handle_unknown="shared").fit(known, Y).predict(new),
-        expected,
-        rtol=1e-12,
-    )
-    model.set_params(handle_unknown="warn")
-    with pytest.warns(UserWarning, match=r"'B5', 'C7', not seen in fit.*shared model is used"):
-        warned = model.predict(new)
-    np.testing.assert_allclose(warned, expected, rtol=1e-12)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.predict(known)
+        estimator(task_column=0).fit(X, y)
 
 
-def test_long_lists_of_labels_are_cut():
-    model = PooledRegressor(task_column=0).fit(np.repeat(X, 3, axis=0), np.repeat(Y, 3))
-    many = X.copy()
-    many[:, 0] = np.arange(100, 135)
-    with pytest.raises(ValueError, match=r"100, 101, 102, 103, 104, \.\.\. \(30 more\), not seen"):
-        model.predict(many)
-
-
-@every_estimator
-def test_predict_checks_its_columns(estimator):
-    with pytest.raises(NotFittedError, match=f"This {estimator.__name__} instance is not fitted"):
-        estimator(task_column=0).predict(X)
-    model = estimator(task_column=0).fit(X, Y)
-    with pytest.raises(ValueError, match=r"X has 3 features.*is expecting 4 features"):
-        model.predict(X[:, :3])
-    model = estimator(task_column="task").fit(frame(), Y)
-    with pytest.raises(ValueError, match=r"feature names should match.*\n.*unseen at fit time"):
-        model.predict(frame().rename(columns={"b": "z"}))
-    with pytest.raises(ValueError, match="must be in the same order"):
-        model.predict(frame()[["task", "b", "a", "c"]])
-
-
-@every_estimator
-def test_convergence_warning(estimator):
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(60, 12)) * np.logspace(0, 3, 12)
-    long = np.column_stack([np.arange(60) % 3, features])
-    model = estimator(task_column=0, solver="cg", max_iter=2, tol=1e-10)
-    message = (
-        rf"The 'cg' solver of {estimator.__name__} stopped after 2 iterations at a relative KKT "
-        r"residual of \d\.\de-\d+, asked for tol=1\.0e-10\. "
-        r"What to try: use solver='direct'.* increase max_iter"
-    )
-    with pytest.warns(ConvergenceWarning, match=message):
-        model.fit(long, features.sum(axis=1))
-    assert model.n_iter_ == 2
-    assert model.optimality_ > model.tol
+@every_classifier
+def test_one_class_is_left(estimator):
+    message = r"needs samples of at least 2 classes .*only one class: 1"
+    with pytest.raises(ValueError, match=message):
+        estimator(task_column=0).fit(X, CLASSES, CLASSES)
+    alone = np.where(CODES == 2, CLASSES, 1)  # task 2 alone has two classes
+    with pytest.raises(ValueError, match=message):
+        estimator(task_column=0, task_weight=[1, 1, 0, 1]).fit(X, alone)
+    with pytest.raises(ValueError, match=message):
+        estimator().fit(X[:, 1:], np.ones_like(INDICATOR))

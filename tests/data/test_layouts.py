@@ -7,23 +7,43 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import DataConversionWarning
 
-from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from skmtl import (
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    PooledClassifier,
+    PooledRegressor,
+    SharedL2Regressor,
+)
 from tests._problems import (
-    REGRESSORS,
     assert_same_model,
+    families,
     fit_long,
+    kinds,
+    make_indicator,
     make_rows,
     make_wide,
+    n_classes,
+    respond,
 )
 from tests.dense import Dense
 
-ROWS = make_rows()
-ROWS.X[:] = np.round(ROWS.X * 256) / 256  # exact as float32 and as text
-ROWS.y[:] = np.round(ROWS.y * 256) / 256
+
+def coarse(array):
+    """Round to what is exact as float32 and as text."""
+    return np.round(array * 256) / 256
+
+
+FAMILY_ROWS = {K: make_rows(K) for K in (None, 2, 3)}
+for rows in FAMILY_ROWS.values():
+    rows.X[:] = coarse(rows.X)
+ROWS = FAMILY_ROWS[None]
+ROWS.y[:] = coarse(ROWS.y)
 X, Y = ROWS.long, ROWS.y
-every_estimator = pytest.mark.parametrize("estimator", REGRESSORS)
+every_kind = pytest.mark.parametrize("kind", [0, 1, 2], ids=["pooled", "separate", "mean"])
 NAMES = ["task", "a", "b", "c"]
+CLASS_NAMES = ["no", "yes", "perhaps"]
 
 
 def read_only(array):
@@ -67,18 +87,23 @@ ARRAYS = {
 }
 
 
-@every_estimator
+@every_kind
+@families
 @pytest.mark.parametrize("convert", ARRAYS.values(), ids=ARRAYS)
 @pytest.mark.parametrize("column", [0, -4])
-def test_containers_of_the_long_form(estimator, convert, column):
-    expected = fit_long(estimator(), ROWS)
-    data = convert(X)
-    model = estimator(task_column=column).fit(data, Y)
-    assert_same_model(model, expected, rtol=1e-13)
+def test_containers_of_the_long_form(K, kind, convert, column):
+    rows, estimator = FAMILY_ROWS[K], kinds(K)[kind]
+    expected = fit_long(estimator(), rows)
+    data, rtol = convert(rows.long), 1e-13 if K is None else 1e-12
+    model = estimator(task_column=column).fit(data, rows.y)
+    assert_same_model(model, expected, rtol=rtol)
     assert_array_equal(model.tasks_, [0, 1, 2, 3])
     assert model.tasks_.dtype.kind == "i"
     assert model.n_features_in_ == 4
-    assert_allclose(model.predict(data), expected.predict(X), rtol=1e-13)
+    method = "predict" if K is None else "predict_proba"
+    found = getattr(model, method)(data)
+    assert_allclose(found, getattr(expected, method)(rows.long), rtol=rtol)
+    assert found.dtype == np.float64
 
 
 @pytest.mark.parametrize("column", [0, 1, 2, 3, -1, -2])
@@ -139,16 +164,53 @@ WIDE = {
 }
 
 
-@every_estimator
+@every_kind
 @pytest.mark.parametrize("convert", WIDE.values(), ids=WIDE)
-def test_containers_of_the_wide_form(estimator, convert):
-    features, targets = (np.round(part * 256) / 256 for part in make_wide())
+def test_containers_of_the_wide_form(kind, convert):
+    features, targets = map(coarse, make_wide())
     assert np.isnan(targets).any()
-    model = estimator(task_weight=[1, 2, 3, 4]).fit(convert(features), convert(targets))
-    expected = estimator(task_weight=[1, 2, 3, 4]).fit(features, targets)
-    assert_same_model(model, expected, rtol=1e-13)
-    assert_allclose(model.predict(convert(features)), expected.predict(features), rtol=1e-12)
+    model = kinds(None)[kind](task_weight=[1, 2, 3, 4])
+    expected = model.fit(features, targets).predict(features)
+    other = kinds(None)[kind](task_weight=[1, 2, 3, 4]).fit(convert(features), convert(targets))
+    assert_same_model(other, model, rtol=1e-13)
+    assert_allclose(other.predict(convert(features)), expected, rtol=1e-12)
 
+
+INDICATORS = {
+    "array": np.asarray,
+    "floats": lambda y: y.astype(float),
+    "fortran": lambda y: read_only(np.asfortranarray(y.astype(float))),
+    "bool": lambda y: y == 1,
+    "list": list,
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+}
+
+
+@every_kind
+@pytest.mark.parametrize("convert", INDICATORS.values(), ids=INDICATORS)
+def test_containers_of_an_indicator(kind, convert):
+    features, targets = make_indicator()
+    features, estimator = coarse(features), kinds(2)[kind]
+    expected = estimator().fit(features.copy(), targets.copy())
+    assert_same_model(estimator().fit(features, convert(targets)), expected, rtol=1e-13)
+    other = np.asfortranarray(features.astype("f4"))
+    assert_same_model(estimator().fit(other, convert(targets)), expected, rtol=1e-12)
+
+
+@every_kind
+@pytest.mark.parametrize(("K", "column"), [(None, 0), (3, None), (3, 0)])
+def test_a_column_vector_is_one_task_with_a_warning(K, kind, column):
+    rows, estimator = FAMILY_ROWS[K], kinds(K)[kind]
+    data = rows.X if column is None else rows.long
+    expected = estimator(task_column=column).fit(data, rows.y)
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed when a 1d array"):
+        model = estimator(task_column=column).fit(data, rows.y[:, None])
+    assert_same_model(model, expected, rtol=1e-14)
+    assert model.predict(data).shape == (len(rows.y),)
+
+
+# Labels of tasks and classes --------------------------------------------------------------------
 
 LABELS = {
     "int8": np.array([-5, -1, 0, 127], dtype=np.int8),
@@ -168,7 +230,7 @@ LABELS = {
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 @pytest.mark.parametrize("container", ["frame", "objects"])
-def test_labels_of_every_type(labels, container):
+def test_task_labels_of_every_type(labels, container):
     table = pd.DataFrame(ROWS.X, columns=NAMES[1:])
     column = [labels[t] for t in ROWS.codes]
     table.insert(0, "task", labels[ROWS.codes] if isinstance(labels, np.ndarray) else column)
@@ -184,7 +246,7 @@ def test_labels_of_every_type(labels, container):
     assert_allclose(model.predict(table), fit_long(model, ROWS).predict(X), rtol=1e-12)
 
 
-def test_labels_of_several_types_at_once():
+def test_task_labels_of_several_types_at_once():
     names = [1, "1", (1,), 2.0]
     column = np.empty(len(Y), dtype=object)
     column[:] = [names[t] for t in ROWS.codes]
@@ -207,23 +269,84 @@ def test_numbers_are_the_same_label_whatever_their_type(dtype):
     assert_array_equal(model.fit(other, Y[two]).tasks_, [0, 1])
 
 
-@every_estimator
-def test_inputs_are_never_written_to(estimator, tmp_path):
-    features, targets = make_wide(missing=0.3)
-    weight, task_weight = np.ones(len(features)), np.array([1.0, 2.0, 3.0, 4.0])
-    weight[3] = 0
-    task = memory_mapped(ROWS.long, tmp_path)
-    for data in [
-        (features, targets, weight),
-        (np.asfortranarray(features), np.asfortranarray(targets), weight),
-        (X[np.argsort(X[:, 0])], Y, np.ones(len(Y))),
-        (task, Y, np.arange(len(Y), dtype=float)),
-    ]:
-        before = [part.tobytes() for part in (*data, task_weight)]
-        column = None if data[1].ndim == 2 else 0
-        model = estimator(task_column=column, task_weight=task_weight)
-        model.fit(*data).predict(data[0])
-        assert [part.tobytes() for part in (*data, task_weight)] == before
+CLASS_LABELS = {
+    "str": lambda c: np.array(CLASS_NAMES)[c],
+    "object": lambda c: np.array(CLASS_NAMES, dtype=object)[c],
+    "int8": lambda c: (c - 1).astype(np.int8),
+    "uint64": lambda c: c.astype(np.uint64) + np.uint64(2**63),
+    "whole floats": lambda c: c.astype(np.float32) * 2,
+    "list of str": lambda c: [CLASS_NAMES[k] for k in c],
+    "list of int": lambda c: c.tolist(),
+    "series": lambda c: pd.Series(c, index=np.arange(len(c))[::-1]),
+    "series of str": lambda c: pd.Series([CLASS_NAMES[k] for k in c]),
+    "category": lambda c: pd.Series(pd.Categorical([CLASS_NAMES[k] for k in c], CLASS_NAMES[::-1])),
+    "categorical": lambda c: pd.Categorical([CLASS_NAMES[k] for k in c], CLASS_NAMES),
+    "nullable": lambda c: pd.Series(c, dtype="Int64"),
+    "polars": pl.Series,
+    "polars str": lambda c: pl.Series([CLASS_NAMES[k] for k in c]),
+    "strided": lambda c: np.repeat(c, 2)[::2],
+}
+
+
+@pytest.mark.parametrize("convert", CLASS_LABELS.values(), ids=CLASS_LABELS)
+@n_classes
+def test_class_labels_of_every_type(convert, K):
+    rows = FAMILY_ROWS[K]
+    y = convert(rows.y)
+    model = MeanRegularizedClassifier(task_column=0).fit(rows.long, y)
+    names = list(dict.fromkeys(list(y)))
+    assert_array_equal(model.classes_, sorted(names))
+    order = [list(y).index(name) for name in model.classes_.tolist()]  # rows with each class
+    reference = MeanRegularizedClassifier(task_column=0).fit(rows.long, rows.y)
+    p = reference.predict_proba(rows.long)[:, rows.y[order]]
+    assert_allclose(model.predict_proba(rows.long), p, rtol=1e-6, atol=1e-9)
+    assert list(model.predict(rows.long)) == [model.classes_[k] for k in p.argmax(axis=1)]
+    right = p.argmax(axis=1) == np.searchsorted(model.classes_, y)
+    assert model.score(rows.long, y) == np.mean(right)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, pd.Series, list])
+def test_class_labels_of_bool(convert):
+    rows = FAMILY_ROWS[2]
+    model = PooledClassifier(task_column=0).fit(rows.long, convert(rows.y == 1))
+    assert model.classes_.dtype == bool
+    assert model.predict(rows.long).dtype == bool
+    expected = PooledClassifier(task_column=0).fit(rows.long, rows.y)
+    assert_same_model(model, expected, rtol=1e-13)
+
+
+# What is left as it was, and hard rows ----------------------------------------------------------
+
+
+@every_kind
+@families
+def test_inputs_are_never_written_to(K, kind, tmp_path):
+    rows, task_weight = FAMILY_ROWS[K], np.array([1.0, 2.0, 3.0, 4.0])
+    long, y, weight = rows.long, rows.y, np.linspace(0.0, 2.0, len(rows.y))
+    order = np.argsort(rows.codes, kind="stable")
+    cases = [
+        (0, (read_only(long), read_only(y), read_only(weight))),
+        (0, (np.asfortranarray(long), y, weight)),
+        (0, (long[order], y[order], np.ones(len(y)))),
+        (0, (memory_mapped(long, tmp_path), y, weight)),
+    ]
+    if K != 3:
+        features, targets = make_wide(missing=0.3) if K is None else make_indicator()
+        ones = np.ones(len(features))
+        ones[3] = 0
+        cases += [
+            (None, (features, targets, ones)),
+            (None, (np.asfortranarray(features), np.asfortranarray(targets), ones)),
+            (None, (read_only(features), read_only(targets), ones)),
+        ]
+    for column, data in cases:
+        before = [np.array(part).tobytes() for part in (*data, task_weight)]
+        model = kinds(K)[kind](task_column=column, task_weight=task_weight)
+        respond(model.fit(*data), data[0])
+        assert [np.array(part).tobytes() for part in (*data, task_weight)] == before
+        expected = kinds(K)[kind](task_column=column, task_weight=task_weight)
+        expected.fit(*(np.array(part, order="C") for part in data))
+        assert_same_model(model, expected, rtol=1e-12)
 
 
 EXTREME = {
