@@ -113,24 +113,29 @@ class Penalty(ABC):
     coercive: bool | np.ndarray = True
 
     @abstractmethod
-    def value(self, coefficients, split=None):
-        """Return the penalty, a float; ``split`` is the `Split` of a penalty with parts."""
-
-    @abstractmethod
-    def gradient(self, coefficients):
-        """Return the gradient in each part, as ``Coefficients``."""
-
-    @abstractmethod
-    def curvature(self):
-        """Return the second derivative in each part, broadcastable to its shape."""
-
-    @abstractmethod
-    def free(self):
-        """Return 1.0 for free and 0.0 for fixed parts, broadcastable to their shapes."""
+    def diagonal(self):
+        """Return the second derivative in each part, inf where it is fixed; broadcastable to it."""
 
     @abstractmethod
     def take(self, tasks):
         """Return the penalty for some of the tasks, an index array."""
+
+    def value(self, coefficients, split=None):
+        """Return the penalty, a float; ``split`` is the `Split` of a penalty with parts."""
+        return 0.5 * self.gradient(coefficients).dot(coefficients)
+
+    def gradient(self, coefficients):
+        """Return the gradient of the smooth part, as ``Coefficients``."""
+        parts = zip(self.curvature(), coefficients, strict=True)
+        return Coefficients(*(weight * part for weight, part in parts))
+
+    def curvature(self):
+        """Return the ``diagonal``, 0 for inf: fixed parts are not penalized."""
+        return Coefficients(*(np.where(np.isinf(w), 0.0, w) for w in self.diagonal()))
+
+    def free(self):
+        """Return 1.0 for free and 0.0 for fixed parts, broadcastable to their shapes."""
+        return Coefficients(*(np.isfinite(weight).astype(float) for weight in self.diagonal()))
 
     def project(self, coefficients):
         """Return the coefficients with zeros in the fixed parts."""

@@ -101,10 +101,8 @@ class GraphCoupling(Penalty):
         With a penalty weight of 0 each task is its own component.
         """
         return tuple(
-            connected_components((self.weights > 0) & (strength > 0), directed=False)[1][
-                self.observed
-            ]
-            for strength in (self.alpha_link, self.alpha_intercept)
+            connected_components((self.weights > 0) & (alpha > 0), directed=False)[1][self.observed]
+            for alpha in (self.alpha_link, self.alpha_intercept)
         )
 
     @property
@@ -112,31 +110,20 @@ class GraphCoupling(Penalty):
         """Whether the ridge is positive; links alone do not penalize a common shift."""
         return self.alpha_shared > 0
 
-    @property
-    def _strength(self):
-        """Penalty weight of each task, its links and its ridge, (T,)."""
-        return np.diag(self._forms[0][0])
-
-    def value(self, coefficients, split=None):
-        """Return the penalty, a float."""
-        return 0.5 * self.gradient(coefficients).dot(coefficients)
-
     def gradient(self, coefficients):
         """Return the gradient in each part; that of the center sums over tasks."""
         (K, ones), (k, _) = self._forms
         V, q, w, c = coefficients
-        pull = K @ V + ones[:, None] * w[:, None]
-        return Coefficients(pull, q @ k, ones @ V + ones.sum() * w, np.zeros_like(c))
+        gradient = K @ V + ones[:, None] * w[:, None]
+        return Coefficients(gradient, q @ k, ones @ V + ones.sum() * w, np.zeros_like(c))
 
-    def curvature(self):
-        """Return the diagonal of the second derivative."""
+    def diagonal(self):
+        """Return the diagonal of the second derivative, inf where a part is fixed."""
         (K, ones), (k, _) = self._forms
-        return Coefficients(np.diag(K)[:, None], np.diag(k), ones.sum(), 0.0)
-
-    def free(self):
-        """Return 1.0 for free and 0.0 for fixed parts."""
-        free = float(not self.fixed_intercept)
-        return Coefficients(1.0, free, 1.0, free)
+        of_V = np.diag(K)[:, None]
+        if self.fixed_intercept:
+            return Coefficients(of_V, np.inf, ones.sum(), np.inf)
+        return Coefficients(of_V, np.diag(k), ones.sum(), 0.0)
 
     def residual(self, coefficients, gradient, units, split=None):
         """Return the gradient; for the center, the largest sum over a connected component.
@@ -148,10 +135,10 @@ class GraphCoupling(Penalty):
             (component == np.unique(component)[:, None]).astype(float)
             for component in self.components()
         )
-        strength = self.curvature()
-        w = _of_all(of_W, np.abs(of_W @ gradient.V), units.V**2, strength.V)
+        weight = self.curvature()
+        w = _of_all(of_W, np.abs(of_W @ gradient.V), units.V**2, weight.V)
         q, unit = np.abs(gradient.q @ of_intercept.T)[..., None], units.q[:, None] ** 2
-        return gradient._replace(w=w, c=_of_all(of_intercept, q, unit, strength.q[:, None])[..., 0])
+        return gradient._replace(w=w, c=_of_all(of_intercept, q, unit, weight.q[..., None])[..., 0])
 
     def star(self):
         """Return a `MeanCoupling` with the same curvature for every task and for a common shift."""
@@ -159,17 +146,17 @@ class GraphCoupling(Penalty):
         total, together = float(np.trace(K)), max(float(ones.sum()), 0.0)
         shared = total * together / (total - together) if total > together else 0.0
         intercept = np.inf if self.fixed_intercept else float(np.diag(k).mean())
-        return MeanCoupling(self._strength, shared, intercept, self.fixed_intercept)
+        return MeanCoupling(np.diag(K), shared, intercept, self.fixed_intercept)
 
     def take(self, tasks):
         """Return the penalty for some of the tasks, an index array; others become latent."""
         return replace(self, observed=self.observed[tasks])
 
 
-def _of_all(member, sums, square_units, strength):
+def _of_all(member, sums, square_units, weight):
     """Return the largest sum over a component (C, d), relative to its unit, in center units."""
-    data = np.maximum(square_units - strength, 0.0)
-    following = np.sqrt((data * strength / np.maximum(square_units, 1e-300)).sum(axis=0))
+    data = np.maximum(square_units - weight, 0.0)
+    following = np.sqrt((data * weight / np.maximum(square_units, 1e-300)).sum(axis=0))
     unit = np.sqrt(member @ data)
     share = np.divide(sums, unit, out=np.zeros_like(sums), where=unit > 0)
     return share.max(axis=-2) * following

@@ -49,33 +49,10 @@ class MeanCoupling(Penalty):
         """Whether both the deviations of each task and the center are penalized, (T,)."""
         return (self.alpha > 0) & (self.alpha_shared > 0)
 
-    def curvature(self):
-        """Return the penalty weight of each part, 0 for inf: fixed parts are not penalized."""
-        return Coefficients(
-            _finite(self.alpha)[:, None],
-            _finite(self.alpha_intercept),
-            _finite(self.alpha_shared),
-            0.0,
-        )
-
-    def value(self, coefficients, split=None):
-        """Return the penalty, a float."""
-        parts = zip(self.curvature(), coefficients, strict=True)
-        return 0.5 * sum(float(np.sum(strength * part**2)) for strength, part in parts)
-
-    def gradient(self, coefficients):
-        """Return the gradient in each part."""
-        parts = zip(self.curvature(), coefficients, strict=True)
-        return Coefficients(*(strength * part for strength, part in parts))
-
-    def free(self):
-        """Return 1.0 for free and 0.0 for fixed parts, as ``Coefficients``."""
-        return Coefficients(
-            np.isfinite(self.alpha)[:, None].astype(float),
-            np.asarray(float(np.isfinite(self.alpha_intercept))),
-            np.asarray(float(not self.fixed_center)),
-            float(not self.fixed_intercept),
-        )
+    def diagonal(self):
+        """Return the penalty weight of each part, inf where it is fixed."""
+        intercept = np.inf if self.fixed_intercept else 0.0
+        return Coefficients(self.alpha[:, None], self.alpha_intercept, self.alpha_shared, intercept)
 
     def canonicalize(self, coefficients, present=None):
         """Return the same model with c in canonical form where it is not identified.
@@ -105,10 +82,6 @@ class MeanCoupling(Penalty):
     def take(self, tasks):
         """Return the penalty for some of the tasks, an index array."""
         return replace(self, alpha=self.alpha[tasks])
-
-
-def _finite(strength):
-    return np.where(np.isinf(strength), 0.0, strength)
 
 
 def _nearest(q, present):

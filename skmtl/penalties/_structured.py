@@ -98,27 +98,17 @@ class StructuredPenalty(Penalty):
 
     def value(self, coefficients, split=None):
         """Return the penalty, a float."""
-        value = 0.5 * self.curvature().q * float((coefficients.q**2).sum())
+        value = super().value(coefficients)
         if 0 < self.alpha < np.inf:
             parts = (split or self.split(coefficients.W)).parts
             for terms, part in zip(self.terms, parts, strict=True):
                 value += self.alpha * sum(term.value(part) for term in terms)
         return value
 
-    def gradient(self, coefficients):
-        """Return the gradient of the smooth part, the coupling of the intercepts."""
-        zeros = coefficients.times(0.0)
-        return zeros._replace(q=self.curvature().q * coefficients.q)
-
-    def curvature(self):
-        """Return the curvature of the smooth part."""
-        alpha = self.alpha_intercept
-        return Coefficients(0.0, alpha if np.isfinite(alpha) else 0.0, 0.0, 0.0)
-
-    def free(self):
-        """Return 1.0 for free and 0.0 for fixed parts."""
-        free = float(np.isfinite(self.alpha_intercept))
-        return Coefficients(1.0, free, 0.0, float(not self.fixed_intercept))
+    def diagonal(self):
+        """Return the curvature of the smooth part, inf where a part is fixed."""
+        intercept = np.inf if self.fixed_intercept else 0.0
+        return Coefficients(0.0, self.alpha_intercept, np.inf, intercept)
 
     def residual(self, coefficients, gradient, units, split=None):
         """Return the gradient, with the residual of the KKT conditions in V.

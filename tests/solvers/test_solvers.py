@@ -135,7 +135,7 @@ def test_converged_is_what_the_problem_certifies():
 
 
 class OtherPenalty(Penalty):
-    value = gradient = curvature = free = take = terms = coefficients = None
+    diagonal = take = terms = coefficients = None
 
 
 @pytest.mark.parametrize("name", SOLVERS)
