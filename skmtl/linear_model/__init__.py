@@ -1,7 +1,7 @@
 """Linear multi-task models."""
 
 from skmtl.linear_model._admm import ADMMClassifier, ADMMRegressor
-from skmtl.linear_model._alpha_max import alpha_max
+from skmtl.linear_model._alpha_max import alpha_max, alpha_max_of
 from skmtl.linear_model._base import (
     LinearMultiTaskModel,
     fitted_problem,
@@ -33,6 +33,7 @@ __all__ = [
     "SharedL2Classifier",
     "SharedL2Regressor",
     "alpha_max",
+    "alpha_max_of",
     "fitted_problem",
     "set_fit",
     "spec_of",

@@ -66,12 +66,16 @@ def alpha_max(
     spec = model._spec()
     rows = read_rows(model, X, y, sample_weight, reset=True)
     with blas_threads_for(rows.work):
-        problem = pose(spec, rows).problem
-        solver, penalty = _without(problem.penalty, problem.data.n_tasks)
-        null_problem = problem.with_penalty(penalty)
-        solution = solver(null_problem, _MAX_ITER, _TOL).solve(problem.origin())
-        G = null_problem.evaluate(solution.coefficients).sums.G
-        result = problem.penalty.dual_norm(-G)
+        return alpha_max_of(model, pose(spec, rows).problem)
+
+
+def alpha_max_of(model, problem):
+    """Return `alpha_max`, given the problem that the model poses."""
+    solver, penalty = _without(problem.penalty, problem.data.n_tasks)
+    null_problem = problem.with_penalty(penalty)
+    solution = solver(null_problem, _MAX_ITER, _TOL).solve(problem.origin())
+    G = null_problem.evaluate(solution.coefficients).sums.G
+    result = problem.penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
         raise ValueError(
             f"There is no alpha_max of {model.penalty!r} on these data: an alpha is 0, or the "

@@ -3,18 +3,25 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
 
-from skmtl.data import read_rows
+from skmtl._threads import blas_threads_for
 from skmtl.fitting import pose
-from skmtl.linear_model import ADMMClassifier, ADMMRegressor, alpha_max, spec_of
+from skmtl.linear_model import alpha_max_of, spec_of
 
 _BELOW_MAX = 1e-3
 _CURVATURES = 1e-4, 1e3  # smallest and largest alpha over the mean curvature
 
 
-def alpha_grid(alphas, estimator, X, y, sample_weight):
-    """Return the values of alpha, (n_alphas,): as given, or a grid of that size."""
+def alpha_grid(alphas, model, rows):
+    """Return the values of alpha, (n_alphas,): as given, or a grid of that size.
+
+    Parameters
+    ----------
+    alphas : int or array-like
+    model : estimator
+        Its alpha, one for all tasks, does not matter.
+    rows : Rows
+    """
     whole = isinstance(alphas, Integral) and not isinstance(alphas, bool)
     if not whole:
         try:
@@ -29,26 +36,20 @@ def alpha_grid(alphas, estimator, X, y, sample_weight):
         return values
     if alphas < 1:
         raise ValueError(f"alphas must be at least 1, got {alphas!r}.")
-    if isinstance(estimator, ADMMRegressor | ADMMClassifier):
+    problem = pose(spec_of(model), rows).problem
+    if not problem.penalty.quadratic:
         try:
-            top = alpha_max(estimator, X, y, sample_weight)
-        except ValueError:  # alpha_max requires exactly one norm
+            with blas_threads_for(rows.work):
+                top = alpha_max_of(model, problem)
+        except ValueError:  # it requires exactly one norm
             pass
         else:
             return _between(_BELOW_MAX * top, top, alphas)
-    low, high = _CURVATURES
-    return _curvature(estimator, X, y, sample_weight) * _between(low, high, alphas)
+    # the mean over tasks and features of the bound on the diagonal of the Hessian
+    curvature = problem.loss.curvature_bound * problem.data.square_norms.mean()
+    return (float(curvature) if curvature > 0 else 1.0) * _between(*_CURVATURES, alphas)
 
 
 def _between(low, high, n):
     """Return n geometrically spaced numbers; for n = 1 the geometric mean."""
     return np.geomspace(low, high, n) if n > 1 else np.array([np.sqrt(low * high)])
-
-
-def _curvature(estimator, X, y, sample_weight):
-    """Return the mean over tasks and features of the bound on the diagonal of the Hessian."""
-    model = clone(estimator)
-    rows = read_rows(model, X, y, sample_weight, reset=True)
-    problem = pose(spec_of(model), rows).problem
-    mean = problem.loss.curvature_bound * problem.data.square_norms.mean()
-    return float(mean) if mean > 0 else 1.0

@@ -2,30 +2,28 @@
 
 import time
 from collections.abc import Mapping
-from numbers import Integral
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
-from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.model_selection import ParameterGrid
 from sklearn.utils import column_or_1d, get_tags
 
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
-from skmtl.data import take_rows
-from skmtl.linear_model import LinearMultiTaskModel
+from skmtl.data import read_rows, take_rows
+from skmtl.linear_model import LinearMultiTaskModel, spec_of
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
-from skmtl.model_selection._results import one_standard_error, results_table
+from skmtl.model_selection._results import best_index, results_table
 from skmtl.model_selection._ridge_search import RidgeSearch
-from skmtl.model_selection._scoring import reads_predictions, scorer_of
-from skmtl.model_selection._split import TaskKFold
+from skmtl.model_selection._rows import TaskRows
+from skmtl.model_selection._scoring import reads_predictions, scorer_of, weights_for
+from skmtl.model_selection._split import make_splits
 from skmtl.model_selection._warm_search import warm_scores
-
-_N_SPLITS = 5
 
 
 class RegularizationPathCV(
@@ -166,25 +164,30 @@ class RegularizationPathCV(
         """
         self._check_parameters()
         progress = Progress(self, X, y, sample_weight)
-        y = self._read_target(y)
+        X, y = X if hasattr(X, "shape") else np.asarray(X), self._read_target(y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self.alphas_ = alpha_grid(self.alphas, self.estimator, X, y, weight)
+        model = clone(self.estimator).set_params(alpha=1.0)
+        spec_of(model)  # checks the parameters
+        rows = read_rows(model, X, y, weight, reset=True)
+        self.alphas_ = alpha_grid(self.alphas, model, rows)
         candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.param_grid or {})}))
-        found = None
-        if self.cv is None:
-            found = self._leave_one_out(candidates, X, y, weight, progress)
+        self.scorer_ = scorer_of(self.estimator, self._scoring())
+        ridge, found = RidgeSearch.of(model, candidates, rows), None
+        if self.cv is None and ridge is not None:
+            found = self._leave_one_out(ridge, X, y, weight, progress)
         if found is None:
-            found = self._cross_validate(candidates, X, y, weight, groups, progress), None
+            found = self._cross_validate(ridge, candidates, X, y, weight, groups, progress), None
         scores, spread = found
         self.task_scores_ = scores.tasks
         self.cv_results_ = results_table(candidates, scores, spread)
-        self._choose(candidates)
+        best = best_index(self.cv_results_, self.n_splits_, self.one_standard_error)
+        self.best_index_, self.best_params_ = best, candidates[best]
+        self.best_score_ = float(self.cv_results_["mean_test_score"][best])
         if self.refit:
             began = time.perf_counter()
-            given = {} if weight is None else {"sample_weight": weight}
             best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
             with progress.fit_of(best, "refit"):
-                self.best_estimator_ = best.fit(X, y, **given)
+                self.best_estimator_ = best.fit(X, y, **weights_for(weight))
             self.refit_time_ = time.perf_counter() - began
             for name in ("n_features_in_", "feature_names_in_"):
                 if hasattr(best, name):
@@ -207,45 +210,34 @@ class RegularizationPathCV(
             y = column_or_1d(y, warn=True)
         return y
 
-    def _leave_one_out(self, candidates, X, y, weight, progress):
+    def _leave_one_out(self, ridge, X, y, weight, progress):
         """Return the ``Scores`` of one split and the std of the squared errors of rows, (C,).
 
-        None where there is no closed form for the models, or a task or coefficient is not
-        identified without one of the rows.
+        None where a task or coefficient is not identified without one of the rows.
         """
-        # Rows of weight zero count as absent.
-        if weight is not None and weight.shape == y.shape[:1] and np.count_nonzero(weight) > 0:
-            there = np.flatnonzero(weight)
-            X, y, weight = _Rows(X)(there), y[there], weight[there]
-        ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
-        if ridge is None:
-            return None
+        if weight is not None and not weight.all():  # rows of weight zero count as absent
+            present = np.flatnonzero(weight)
+            X, y, weight = take_rows(X, present), y[present], weight[present]
         part = progress.part("leave-one-out")
-        self.n_splits_, self.scorer_ = len(y), scorer_of(self.estimator, self._scoring())
+        self.n_splits_ = len(y)
         with blas_threads_for(ridge.work):
             found = ridge.leave_one_out(self.scorer_, X, y, weight)
         part.end()
         return found
 
-    def _cross_validate(self, candidates, X, y, weight, groups, progress):
+    def _cross_validate(self, ridge, candidates, X, y, weight, groups, progress):
         """Return the ``Scores`` on the splits."""
-        place = np.arange(len(y))  # splits may be masks, or count from the end
-        splits = self._splitter(y).split(X, y, groups)
-        splits = [(place[train], place[test]) for train, test in splits]
-        if not splits or not all(len(train) and len(test) for train, test in splits):
-            raise ValueError(
-                "cv must yield at least one split, each with training and test rows; got "
-                f"{len(splits)} splits, at least one of them without, or none at all."
-            )
+        column, classifier = self.estimator.task_column, is_classifier(self.estimator)
+        splits = make_splits(self.cv, X, y, column, groups=groups, classifier=classifier)
         part = progress.part("search", len(splits))
-        self.n_splits_, self.scorer_ = len(splits), scorer_of(self.estimator, self._scoring())
-        ridge = RidgeSearch.of(self.estimator, candidates, X, y, weight)
-        arguments = self.scorer_, _Rows(X), y, weight, part
-        if ridge is not None and ridge.covers(splits) and reads_predictions(self.scorer_):
+        self.n_splits_ = len(splits)
+        complete = weight is None or weight.all()  # all rows are in the search
+        if ridge and complete and ridge.covers(splits) and reads_predictions(self.scorer_):
             with blas_threads_for(ridge.work):
-                scores = ridge.scores(splits, *arguments)
+                scores = ridge.scores(splits, self.scorer_, partial(take_rows, X), y, weight, part)
         else:
-            scores = warm_scores(self.estimator, candidates, splits, *arguments)
+            given = TaskRows.read(X, y, weight, column)
+            scores = warm_scores(self.estimator, candidates, splits, self.scorer_, given, part)
         part.end()
         return scores
 
@@ -254,26 +246,6 @@ class RegularizationPathCV(
         if self.scoring is None and self.cv is None and is_regressor(self.estimator):
             return "neg_mean_squared_error"
         return self.scoring
-
-    def _splitter(self, y):
-        """Return the splitter specified by ``cv``."""
-        column = self.estimator.task_column
-        cv = _N_SPLITS if self.cv is None else self.cv
-        if isinstance(cv, Integral) and column is not None:
-            return TaskKFold(cv, task_column=column)
-        return check_cv(cv, y, classifier=is_classifier(self.estimator))
-
-    def _choose(self, candidates):
-        """Set ``best_*`` by the best score or by the one-standard-error rule."""
-        table = self.cv_results_
-        best = int(table["rank_test_score"].argmin())
-        if self.one_standard_error:
-            alone = "split0_test_score" not in table
-            count = self.n_splits_ if alone else self.n_splits_ - 1
-            error = table["std_test_score"][best] / np.sqrt(max(count, 1))
-            best = one_standard_error(candidates, table["mean_test_score"], best, error)
-        self.best_index_, self.best_params_ = best, candidates[best]
-        self.best_score_ = float(table["mean_test_score"][best])
 
     def _check_parameters(self):
         """Validate the parameters that do not depend on data."""
@@ -309,15 +281,3 @@ class RegularizationPathCV(
         tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
         tags.target_tags = own.target_tags
         return tags
-
-
-class _Rows:
-    """Select rows of X, of any type, by an index array."""
-
-    def __init__(self, X):
-        if sparse.issparse(X):  # the estimator raises the error
-            X = X.tocsr()
-        self._X = X if hasattr(X, "shape") else np.asarray(X)
-
-    def __call__(self, index):
-        return take_rows(self._X, index)

@@ -1,4 +1,4 @@
-"""Tables of scores and the one-standard-error rule."""
+"""Tables of scores, and the choice of a candidate."""
 
 from numbers import Real
 
@@ -40,16 +40,22 @@ def results_table(candidates, scores, spread=None):
     return table
 
 
-def one_standard_error(candidates, mean, best, error):
-    """Return the index of the largest alpha with a mean score within ``error`` of the best.
+def best_index(table, n_splits, one_standard_error):
+    """Return the index of the best candidate, or of the one-standard-error rule.
 
-    Its other parameters are those of the best candidate.
+    That is the largest alpha with a mean score within one standard error of the best, with the
+    other parameters of the best candidate.
     """
-    others = {name: value for name, value in candidates[best].items() if name != "alpha"}
+    best = int(table["rank_test_score"].argmin())
+    if not one_standard_error:
+        return best
+    count = n_splits - 1 if "split0_test_score" in table else n_splits
+    error = table["std_test_score"][best] / np.sqrt(max(count, 1))
+    mean, candidates = table["mean_test_score"], table["params"]
     near = [
         number
         for number, candidate in enumerate(candidates)
         if mean[number] >= mean[best] - error
-        and all(candidate[name] == value for name, value in others.items())
+        and {**candidate, "alpha": None} == {**candidates[best], "alpha": None}
     ]
     return max(near or [best], key=lambda number: candidates[number]["alpha"])

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
-from skmtl.data import adaptive_weights, named_weights, read_rows, read_task_weights
+from skmtl.data import adaptive_weights, named_weights, read_task_weights
 from skmtl.linear_model import (
     MeanRegularizedRegressor,
     PooledRegressor,
@@ -61,16 +61,12 @@ class RidgeSearch:
                 self._X = self._X @ row_space(self._X)
 
     @classmethod
-    def of(cls, estimator, candidates, X, y, sample_weight):
+    def of(cls, estimator, candidates, rows):
         """Return the search, or None if it does not support the fits of the candidates."""
         kinds = PooledRegressor, SharedL2Regressor, MeanRegularizedRegressor
         if not isinstance(estimator, kinds) or adaptive_weights(estimator.task_weight):
             return None
-        if sample_weight is not None and not np.all(sample_weight):
-            return None
         model = clone(estimator)
-        spec_of(model)  # checks the parameters
-        rows = read_rows(model, X, y, sample_weight, reset=True)
         n_tasks, d = len(rows.tasks), min(rows.X.shape)
         uneven = rows.codes is None and (rows.observed is not None or model.task_weight is not None)
         if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):

@@ -98,15 +98,18 @@ def score_model(model, X, y, weight, scorer):
     return scorer(model, X, y, **_weights(scorer, weight)), losses
 
 
+def weights_for(weight):
+    """Return the sample weights as keyword arguments, empty if there are none."""
+    return {} if weight is None else {"sample_weight": weight}
+
+
 def _weights(scorer, weight):
-    """Return the sample weights as keyword arguments of a scorer, empty if there are none."""
-    if weight is None:
-        return {}
+    """Return the sample weights as keyword arguments of a scorer that has to accept them."""
     score = getattr(scorer, "_score_func", scorer)  # scikit-learn's scorers accept any keyword
-    if "sample_weight" not in inspect.signature(score).parameters:
+    if weight is not None and "sample_weight" not in inspect.signature(score).parameters:
         warn(f"The scoring {scorer!r} takes no sample_weight: all rows have equal weight in it.")
         return {}
-    return {"sample_weight": weight}
+    return weights_for(weight)
 
 
 def _classified(model, z, y):

@@ -1,51 +1,51 @@
 """Scores of candidates by warm-started fits."""
 
 import time
+from functools import reduce
+from itertools import groupby
 
 import numpy as np
 from sklearn.base import clone
 
 from skmtl._threads import blas_threads_for
-from skmtl.data import adaptive_weights, factorize, read_rows, split_task_column
+from skmtl.data import adaptive_weights, read_rows
 from skmtl.fitting import pose, refit, solve
-from skmtl.linear_model import LinearMultiTaskModel, set_fit, spec_of
-from skmtl.model_selection._scoring import Scores, score_model, take
+from skmtl.linear_model import set_fit, spec_of
+from skmtl.model_selection._scoring import Scores, score_model, weights_for
+from skmtl.penalties import Coefficients
 
 _TOL = 1e-6  # smallest tolerance of fits on training folds
 _KNOTS = 3  # solutions used to extrapolate a start
 
 
-def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, progress):
+def warm_scores(estimator, candidates, splits, scorer, rows, progress):
     """Return the ``Scores`` of all candidates, fitted in the order of descending alpha.
 
     Parameters
     ----------
-    estimator : estimator with a parameter alpha
+    estimator : estimator of ``skmtl.linear_model``
     candidates : list of dict
     splits : list of pairs of index arrays
     scorer : callable or str, as of `scorer_of`
-    X : callable
-        Maps an index array to the rows of X.
-    y : ndarray of shape (n,) or (n, T)
-    sample_weight : ndarray of shape (n,) or None
+    rows : TaskRows
     progress : Progress
     """
-    tasks, codes = _tasks(estimator, X(np.arange(len(y))), y)
-    scores = Scores.empty(len(candidates), len(splits), len(tasks))
+    n_tasks = len(rows.tasks)
+    scores = Scores.empty(len(candidates), len(splits), n_tasks)
     order = sorted(
         range(len(candidates)), key=lambda c: (_others(candidates[c]), -candidates[c]["alpha"])
     )
+    ordered = [candidates[c] for c in order]
     for number, (train, test) in enumerate(splits):
-        X_test, own = X(test), None if codes is None else codes[test]
+        X, y, weight = rows.take(test)
+        codes = None if rows.codes is None else rows.codes[test]
         split = progress.part("split", len(candidates))
-        weight, tested = take(sample_weight, train), take(sample_weight, test)
         began = time.perf_counter()
-        ordered = [candidates[c] for c in order]
-        models = _fitted(estimator, ordered, X(train), y[train], weight, split)
+        models = _fitted(estimator, ordered, *rows.take(train), split)
         for c, model in zip(order, models, strict=True):
             fitted = time.perf_counter()
-            scores.test[c, number], losses = score_model(model, X_test, y[test], tested, scorer)
-            scores.tasks[c, number] = _task_means(losses, tested, own, len(tasks))
+            scores.test[c, number], losses = score_model(model, X, y, weight, scorer)
+            scores.tasks[c, number] = _task_means(losses, weight, codes, n_tasks)
             scores.fit_time[c, number] = fitted - began
             began = time.perf_counter()
             scores.score_time[c, number] = began - fitted
@@ -55,23 +55,25 @@ def warm_scores(estimator, candidates, splits, scorer, X, y, sample_weight, prog
 
 def _fitted(estimator, candidates, X, y, sample_weight, progress):
     """Yield the model fitted with each candidate; it is one object that is refitted."""
-    last = path = None
-    for candidate in candidates:
-        if last != _others(candidate):
-            model, last = clone(estimator), _others(candidate)
-            path = _Path(model, X, y, sample_weight) if _Path.takes(model) else None
-            if "warm_start" in model.get_params():
-                model.set_params(warm_start=True)
-        model.set_params(**candidate)
-        if path is None:
-            weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-            with progress.fit_of(model, "fit"):
-                model.fit(X, y, **weight)
-        else:
-            part = progress.part("fit")
-            path.fit()
-            part.end()
-        yield model
+    for _, group in groupby(candidates, _others):
+        group = list(group)
+        model = clone(estimator).set_params(warm_start=True, **group[0])
+        path = _Path(model, X, y, sample_weight) if _alpha_is_all(spec_of(model)) else None
+        for candidate in group:
+            model.set_params(**candidate)
+            if path is None:
+                with progress.fit_of(model, "fit"):
+                    model.fit(X, y, **weights_for(sample_weight))
+            else:
+                part = progress.part("fit")
+                path.fit()
+                part.end()
+            yield model
+
+
+def _alpha_is_all(spec):
+    """Return whether nothing but alpha changes the problem: no weight is estimated from it."""
+    return not spec.auto and not adaptive_weights(spec.task_weight)
 
 
 class _Path:
@@ -82,18 +84,8 @@ class _Path:
     """
 
     def __init__(self, model, X, y, sample_weight):
-        spec_of(model)  # checks the parameters
-        self._model, self._fit, self._knots = model, None, []
+        self._model, self._fit, self._knots = model, None, {}
         self._rows = read_rows(model, X, y, sample_weight, reset=True)
-
-    @staticmethod
-    def takes(model):
-        """Return whether the preprocessed data of the model are independent of alpha."""
-        return (
-            isinstance(model, LinearMultiTaskModel)
-            and not adaptive_weights(model.task_weight)
-            and "alpha_intercept" not in spec_of(model).auto
-        )
 
     def fit(self):
         """Fit the model with its current alpha."""
@@ -107,34 +99,26 @@ class _Path:
         set_fit(model, self._fit)
         if self._fit.problem.penalty.quadratic and 0 < model.alpha < np.inf:
             at = np.log(model.alpha)
-            others = [knot for knot in self._knots if knot[0] != at]
-            self._knots = [*others[1 - _KNOTS :], (at, self._fit.solution.coefficients)]
+            self._knots.pop(at, None)
+            self._knots[at] = self._fit.solution.coefficients
+            if len(self._knots) > _KNOTS:
+                del self._knots[next(iter(self._knots))]  # the first
 
     def _start(self):
         """Return coefficients extrapolated by a polynomial in log alpha, or the last ones."""
         if not self._knots or not 0 < self._model.alpha < np.inf:
             return self._fit.solution.coefficients
-        x, parts = np.log(self._model.alpha), []
-        for i, (at, part) in enumerate(self._knots):
-            others = np.array([knot for j, (knot, _) in enumerate(self._knots) if j != i])
-            parts.append(part.times(np.prod((x - others) / (at - others))))
-        start = parts[0]
-        for part in parts[1:]:
-            start = start.plus(part)
-        return start
+        x, at = np.log(self._model.alpha), np.array(list(self._knots))
+        weights = [np.prod((x - at[at != a]) / (a - at[at != a])) for a in at]
+        parts = self._knots.values()
+        return reduce(
+            Coefficients.plus, [part.times(w) for part, w in zip(parts, weights, strict=True)]
+        )
 
 
 def _others(candidate):
     """Return the parameters other than alpha, as a sort key."""
     return [(name, repr(value)) for name, value in sorted(candidate.items()) if name != "alpha"]
-
-
-def _tasks(estimator, X, y):
-    """Return the tasks (T,) and, in the long form, the task of each row."""
-    column = estimator.task_column
-    if column is None:
-        return np.arange(y.shape[1] if y.ndim == 2 else 1), None
-    return factorize(split_task_column(X, column)[0], column)
 
 
 def _task_means(losses, weight, codes, n_tasks):

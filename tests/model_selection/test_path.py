@@ -21,6 +21,7 @@ from sklearn.model_selection import (
 from sklearn.utils.fixes import parse_version
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from skmtl.data import read_rows
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.model_selection._ridge_search import RidgeSearch
@@ -405,7 +406,9 @@ def test_fewer_rows_than_features_whatever_the_rows(seed):
     for name in ("pooled", "mean-shared"):
         compare(long_model(name), X, y, cv, alphas=[1.0, 100.0])
     X[:, 1] *= 1e6  # a basis of the rows would lose the others
-    assert RidgeSearch.of(long_model("mean-shared"), [{"alpha": 1.0}], X, y, None) is None
+    model = long_model("mean-shared")
+    rows = read_rows(model, X, y, None, reset=True)
+    assert RidgeSearch.of(model, [{"alpha": 1.0}], rows) is None
 
 
 def test_many_rows_away_from_zero():
