@@ -69,13 +69,17 @@ class WideData(TaskData):
         block = np.arange(self.n_tasks)
         return self._like(weight=weight, block=block, _block_weight=weight.T, _plain=False)
 
-    def _tiles(self):
-        """Yield slices of rows and of tasks whose predictions fit into the cache."""
+    def _tiles(self, W, intercept):
+        """Yield slices of rows and of tasks and their predictions (1, m, t), by tiles."""
         n_rows = min(len(self.X), _TILE // 32)
         n_tasks = _TILE // n_rows
+        moving = W.any()
         for task in range(0, self.n_tasks, n_tasks):
+            tasks = slice(task, task + n_tasks)
             for row in range(0, len(self.X), n_rows):
-                yield slice(row, row + n_rows), slice(task, task + n_tasks)
+                rows = slice(row, row + n_rows)
+                z = np.broadcast_to(intercept[tasks], self.y[rows, tasks].shape)
+                yield rows, tasks, (z + self.X[rows] @ W[tasks].T if moving else z)[None]
 
     def _weigh(self, values, rows, tasks):
         """Return values (m, t) times row weights, zero where unobserved, without ``scale``."""
@@ -83,12 +87,7 @@ class WideData(TaskData):
             values = values * self.observed[rows, tasks]
         if self._plain:
             return values
-        own = self.weight.ndim == 2
-        return values * (self.weight[rows, tasks] if own else self.weight[rows, None])
-
-    def _predict(self, W, intercept, rows, tasks):
-        """Compute the predictions of some rows and tasks, (1, m, t)."""
-        return (self.X[rows] @ W[tasks].T + intercept[tasks])[None]
+        return values * self.weight[(rows, None) if self.weight.ndim == 1 else (rows, tasks)]
 
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
@@ -133,9 +132,7 @@ class WideData(TaskData):
         derivative = None if loss.constant_curvature is not None else np.empty((1, *self.y.shape))
         value, squares, R = np.zeros((3, self.n_tasks))
         sums = LossSums(value, squares, np.zeros_like(W), R, derivative)
-        moving = W.any()
-        for rows, tasks in self._tiles():
-            z = self._predict(W, intercept, rows, tasks) if moving else intercept[None, None, tasks]
+        for rows, tasks, z in self._tiles(W, intercept):
             value, (gradient,) = loss.evaluate(self.y[rows, tasks], z)
             if derivative is not None:
                 derivative[0, rows, tasks] = gradient
@@ -151,8 +148,7 @@ class WideData(TaskData):
         """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""
         (W,), (intercept,) = W, intercept
         G, R = np.zeros_like(W), np.zeros(self.n_tasks)
-        for rows, tasks in self._tiles():
-            z = self._predict(W, intercept, rows, tasks)
+        for rows, tasks, z in self._tiles(W, intercept):
             slope = None if derivative is None else derivative[:, rows, tasks]
             (product,) = loss.curvature_product(self.y[rows, tasks], slope, z)
             weighted = self._weigh(product, rows, tasks)

@@ -226,9 +226,7 @@ def fitted_problem(model, X, y, sample_weight=None):
     rows = read_rows(model, X, y, sample_weight, reset=False)
     weight = model.task_weight_ if adaptive_weights(model.task_weight) else None
     posed = pose(model._spec(), rows, reference=model._reference, task_weight=weight)
-    tasks, column, place = posed.rows.tasks, model.task_column, np.arange(len(posed.rows.tasks))
-    if len(model.tasks_) != len(tasks) or column is not None:
-        place = encode_tasks(tasks, model.tasks_, column)
+    place = encode_tasks(posed.rows.tasks, model.tasks_, model.task_column)
     if (place < 0).any():
         raise ValueError(
             "X has tasks that the model was not fitted to. Pass the X, y and sample_weight of fit."
