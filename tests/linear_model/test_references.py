@@ -1,95 +1,28 @@
 """Numbers that others published or computed: BLUPs of R nlme, the School data."""
 
-import csv
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.io import loadmat
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
-from tests._data import data_folder
-
-# file, group, x, y, alpha = sigma^2 / tau^2, center (intercept, slope), and the first three
-# coefficients (intercepts, slopes) with the digits that R printed.
-BLUPS = {
-    "Reaction": (
-        *("sleepstudy.csv", "Subject", "Days", 9.463103025, [251.4051, 10.467286]),
-        [[250.91352081, 238.96117351, 239.01414619], [20.37455561, -2.65608286, 0.82507019]],
-    ),
-    "log_radon": (
-        *("../radon/radon.csv", "county", "floor", 5.200463726, [1.4911647, -0.64368531]),
-        [[1.219139842, 0.988226332, 1.498743754], [-0.602163483, -0.816043907, -0.632810500]],
-    ),
-    "normexam": (
-        *("Exam.csv", "school", "standLRT", 10.47800919, [-0.010294294, 0.55412175]),
-        [[0.335551078, 0.405342034, 0.443910187], [0.698167738, 0.755607802, 0.622403461]],
-    ),
-    "mAch": (
-        *("Hsb82.csv", "school", "cses", 6.931174683, [12.643565, 2.2003844]),
-        [[10.09176530, 13.32255271, 8.26781439], [2.42324232, 2.84186589, 1.36886886]],
-    ),
-}
+from tests._data import read_csv
 
 
-def read_csv(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.mark.parametrize("target", BLUPS)
-def test_mean_regularized_ridge_is_the_random_coefficient_model(target):
-    name, group, x, alpha, center, first = BLUPS[target]
-    folder = data_folder("mixed_models")
-    if not (folder / name).is_file():
-        data_folder("radon")
-    table = read_csv(folder / name)
-    X = np.array([[row[group], 1.0, float(row[x])] for row in table], dtype=object)
-    y = [float(row[target]) for row in table]
-    model = MeanRegularizedRegressor(alpha, task_column=0, fit_intercept=False).fit(X, y)
-
-    assert_allclose(model.shared_coef_, center, rtol=1e-7)
-    place = {label: t for t, label in enumerate(model.tasks_)}
-    head = {"Reaction": "308 309 310", "normexam": "1 2 3", "mAch": "1224 1288 1296"}
-    labels = head.get(target, "AITKIN ANOKA BECKER").split()
-    assert_allclose(model.coef_[[place[label] for label in labels]].T, first, atol=1e-6)
-    if target == "mAch":  # of which no table of all groups is there
+def test_mean_regularized_ridge_is_the_random_coefficient_model(mixed_model):
+    data = mixed_model
+    model = MeanRegularizedRegressor(data.alpha, task_column=0, fit_intercept=False)
+    model.fit(data.X, data.y)
+    assert_allclose(model.shared_coef_, data.center, rtol=1e-7)
+    assert_allclose(data.coefficients(model), data.first, atol=1e-6)
+    table = data.folder / f"blup_{data.target}.csv"
+    if data.target == "mAch":  # of which no table of all groups is there
+        assert not table.exists()
         return
-    blup = read_csv(folder / f"blup_{target}.csv")
+    blup = read_csv(table)
+    place = {label: t for t, label in enumerate(model.tasks_)}
     assert {row["g"] for row in blup} == set(place)
     expected = [[float(row["a"]), float(row["b"])] for row in blup]
     assert_allclose(model.coef_[[place[row["g"]] for row in blup]], expected, atol=1e-6, rtol=0)
-
-
-class School:
-    """School as in the files: 27 columns and a constant, rows by task."""
-
-    def __init__(self):
-        self.folder = data_folder("school")
-        content = loadmat(self.folder / "school_b.mat")
-        starts = content["task_indexes"].ravel().astype(int) - 1
-        self.y = content["y"].ravel().astype(float)
-        self.task = np.searchsorted(starts, np.arange(len(self.y)), side="right") - 1
-        self.X = np.column_stack([self.task, content["x"].T])
-
-    def splits(self):
-        """Training and test rows of the standard splits that are there, of ten."""
-        for i in range(1, 11):
-            path = self.folder / f"school_{i}_indexes.mat"
-            if path.is_file():
-                split = loadmat(path)
-                yield i, split["tr"].ravel() - 1, split["tst"].ravel() - 1
-
-    def first_rows(self, share):
-        """Training rows: the first floor(share n_t) of each task."""
-        starts = np.searchsorted(self.task, self.task)
-        number = np.arange(len(self.y)) - starts
-        return number < np.floor(share * np.bincount(self.task))[self.task]
-
-
-@pytest.fixture(scope="module")
-def school():
-    return School()
 
 
 @pytest.mark.parametrize(

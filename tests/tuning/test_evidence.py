@@ -8,42 +8,21 @@ from skmtl import (
     MeanRegularizedRegressor,
 )
 from skmtl.datasets import load_radon
-from tests._data import data_folder
 from tests._problems import Rows, make_wide, melt
-from tests.linear_model.test_references import BLUPS, read_csv
 from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
 
 # Against R ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", BLUPS)
-def test_ratios_of_variances_of_nlme(target):
-    name, group, x, alpha, center, first = BLUPS[target]
-    folder = data_folder("mixed_models")
-    if not (folder / name).is_file():
-        data_folder("radon")
-    table = read_csv(folder / name)
-    X = np.array([[row[group], 1.0, float(row[x])] for row in table], dtype=object)
-    y = [float(row[target]) for row in table]
-    model = MeanRegularizedRegressor("auto", task_column=0, fit_intercept=False).fit(X, y)
-
+def test_ratios_of_variances_of_nlme(mixed_model):
+    data = mixed_model
+    model = MeanRegularizedRegressor("auto", task_column=0, fit_intercept=False)
+    model.fit(data.X, data.y)
     # nlme stopped at about 1e-6.
-    assert_allclose(model.alpha_, alpha, rtol=2e-6)
-    sigma2, tau2 = VARIANCES[target]
-    assert_allclose([model.sigma2_, model.tau2_], [sigma2, tau2], rtol=2e-6)
-    assert_allclose(model.shared_coef_, center, rtol=1e-6)
-    place = {label: t for t, label in enumerate(model.tasks_)}
-    head = {"Reaction": "308 309 310", "normexam": "1 2 3", "mAch": "1224 1288 1296"}
-    labels = head.get(target, "AITKIN ANOKA BECKER").split()
-    assert_allclose(model.coef_[[place[label] for label in labels]].T, first, rtol=2e-6)
-
-
-VARIANCES = {
-    "Reaction": (749.36165, 79.18773),
-    "log_radon": (0.51500707, 0.09903099),
-    "normexam": (0.55363956, 0.05283824),
-    "mAch": (36.645273, 5.287022),
-}
+    assert_allclose(model.alpha_, data.alpha, rtol=2e-6)
+    assert_allclose([model.sigma2_, model.tau2_], [data.sigma2, data.tau2], rtol=2e-6)
+    assert_allclose(model.shared_coef_, data.center, rtol=1e-6)
+    assert_allclose(data.coefficients(model), data.first, rtol=2e-6)
 
 
 def test_radon_of_the_package():
