@@ -92,7 +92,7 @@ class TaskData(ABC):
     square_norms : ndarray of shape (T, d)
         Weighted sums of squares of the centered features per task.
     class_mask : ndarray of shape (K, T) or None
-        Added to the intercepts: -inf or inf where it rules out a class, else 0.
+        Added to the intercepts: -inf or inf where it excludes a class, else 0.
     """
 
     X: np.ndarray

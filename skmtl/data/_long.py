@@ -30,8 +30,7 @@ class LongData(TaskData):
     center : ndarray of shape (d,)
         Subtracted from the features.
     class_mask : ndarray of shape (K, T) or None
-        Added to the intercepts: -inf for the classes that a task does not have, +inf for the second
-        of two where it does not have the first, else 0.
+        As of ``class_mask_of``.
     """
 
     def __init__(self, X, y, weight, codes, n_tasks, center, class_mask=None):

@@ -22,7 +22,7 @@ class WideData(TaskData):
     center : ndarray of shape (d,)
         Subtracted from the features.
     class_mask : ndarray of shape (1, T) or None
-        Added to the intercepts: +-inf for tasks that have one of two classes only, else 0.
+        As of ``class_mask_of``.
     """
 
     _base = None  # cache of _expanded

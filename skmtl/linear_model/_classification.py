@@ -93,7 +93,11 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             with more, one column per class. Excluded classes are 36 below the others, a
             probability of 2e-16.
         """
-        return self._log_odds(X)
+        z = self._raw_prediction(X)
+        if self._wide or z.ndim == 1:
+            return np.where(np.isinf(z), np.sign(z) * _EXCLUDED, z)
+        lowest = np.where(np.isinf(z), np.inf, z).min(axis=1, keepdims=True)
+        return np.where(np.isinf(z), lowest - _EXCLUDED, z)
 
     def _set_task_attributes(self, fit):
         super()._set_task_attributes(fit)
@@ -122,15 +126,8 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
 
     def _probability_scores(self, X):
         """Return the arguments of the softmax, which are infinite only with ``"seen"``."""
-        return self._raw_prediction(X) if self.task_classes == "seen" else self._log_odds(X)
-
-    def _log_odds(self, X):
-        """Return ``_raw_prediction``, finite also for classes that are excluded."""
-        z = self._raw_prediction(X)
-        if self._wide or z.ndim == 1:
-            return np.where(np.isinf(z), np.sign(z) * _EXCLUDED, z)
-        lowest = np.where(np.isinf(z), np.inf, z).min(axis=1, keepdims=True)
-        return np.where(np.isinf(z), lowest - _EXCLUDED, z)
+        seen = self.task_classes == "seen"
+        return self._raw_prediction(X) if seen else self.decision_function(X)
 
     def _warn(self, fit):
         super()._warn(fit)
