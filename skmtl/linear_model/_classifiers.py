@@ -37,7 +37,7 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
     alpha_intercept : float, default=inf
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
@@ -139,11 +139,11 @@ class SharedL2Classifier(SharedL2Model, MultiTaskClassifier):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
-        Regularization strength, in [0, inf], of all tasks or of each; array: in the order of the
-        sorted labels. 0 is maximum likelihood, without a solution (and with a warning) if the
+        Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
+        sorted by label). 0 is maximum likelihood, without a solution (and with a warning) if the
         classes are separable; inf fits intercepts only.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered. Intercepts are
         unpenalized: that of a task with one class is large, with a warning.
@@ -226,16 +226,16 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Regularization strength, in [0, inf], of all tasks or of each; array: in the order of the
-        sorted labels. 0 fits separate models, inf equal slopes. "auto", for two classes, estimates
-        one for all by the Laplace approximation of the evidence, which underestimates differences
-        between tasks with few rows.
+        Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
+        sorted by label). 0 fits separate models, inf equal slopes. "auto", for two classes, is one
+        estimate for all by the Laplace approximation of the evidence, which underestimates
+        differences between tasks with few rows.
     alpha_shared : float, default=1e-3
         Penalty weight of the center. If positive, the center is finite for separable classes too.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"

@@ -107,13 +107,13 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts; inf only without a task_graph.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
         "uncertainty": proportional to 1 / noise variance, estimated jointly; "minimax": minimizes
-        the largest mean loss; None: 1; dict: by label; array: in the order of the sorted labels.
+        the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "direct", "cg"}, default="auto"
@@ -210,7 +210,7 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts; inf only without a task_graph.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"

@@ -56,18 +56,18 @@ class PooledRegressor(PooledModel, Regressor):
     alpha_intercept : float, default=inf
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
         "uncertainty": proportional to 1 / noise variance, estimated jointly; "minimax": minimizes
-        the largest mean loss; None: 1; dict: by label; array: in the order of the sorted labels.
+        the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error", "shared", "warn"}, default="error"
         Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks;
-        "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
+        "direct" eliminates the blocks of the tasks; "cg" uses conjugate gradients, without blocks.
+        "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
@@ -147,21 +147,21 @@ class SharedL2Regressor(SharedL2Model, Regressor):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
-        Regularization strength, in [0, inf], of all tasks or of each; array: in the order of the
-        sorted labels. 0 is least squares (of minimum norm), inf fits intercepts only.
+        Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
+        sorted by label). 0 is least squares (of minimum norm), inf fits intercepts only.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
         "uncertainty": proportional to 1 / noise variance, estimated jointly; "minimax": minimizes
-        the largest mean loss; None: 1; dict: by label; array: in the order of the sorted labels.
+        the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks;
-        "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
+        "direct" eliminates the blocks of the tasks; "cg" uses conjugate gradients, without blocks.
+        "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
@@ -225,26 +225,26 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Regularization strength, in [0, inf], of all tasks or of each; array: in the order of the
-        sorted labels. 0 fits separate models, inf equal slopes. "auto" estimates one for all by
+        Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
+        sorted by label). 0 fits separate models, inf equal slopes. "auto" estimates one for all by
         restricted maximum likelihood, for features of similar scales.
     alpha_shared : float, default=0.0
         Penalty weight of the center. 0 gives the center of minimum norm if it is not identified.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
-        Column of X with the task labels, by name or position. None: tasks are the columns of y.
+        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
         Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
         "uncertainty": proportional to 1 / noise variance, estimated jointly; "minimax": minimizes
-        the largest mean loss; None: 1; dict: by label; array: in the order of the sorted labels.
+        the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error", "shared", "warn"}, default="error"
         Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
-        "direct" eliminates the blocks of the tasks;
-        "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
+        "direct" eliminates the blocks of the tasks; "cg" uses conjugate gradients, without blocks.
+        "auto": "direct" if they fit into memory.
     max_iter : int, default=1000
         Maximum number of Newton steps ("direct") or conjugate gradient iterations ("cg").
     tol : float, default=1e-8
