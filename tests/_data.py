@@ -26,41 +26,42 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
+# file, group, x, alpha, sigma^2, tau^2, center, labels, first
+MIXED_MODELS = {
+    "Reaction": (
+        *("sleepstudy.csv", "Subject", "Days", 9.463103025, 749.36165, 79.18773),
+        *([251.4051, 10.467286], "308 309 310"),
+        [[250.91352081, 238.96117351, 239.01414619], [20.37455561, -2.65608286, 0.82507019]],
+    ),
+    "log_radon": (
+        *("../radon/radon.csv", "county", "floor", 5.200463726, 0.51500707, 0.09903099),
+        *([1.4911647, -0.64368531], "AITKIN ANOKA BECKER"),
+        [[1.219139842, 0.988226332, 1.498743754], [-0.602163483, -0.816043907, -0.632810500]],
+    ),
+    "normexam": (
+        *("Exam.csv", "school", "standLRT", 10.47800919, 0.55363956, 0.05283824),
+        *([-0.010294294, 0.55412175], "1 2 3"),
+        [[0.335551078, 0.405342034, 0.443910187], [0.698167738, 0.755607802, 0.622403461]],
+    ),
+    "mAch": (
+        *("Hsb82.csv", "school", "cses", 6.931174683, 36.645273, 5.287022),
+        *([12.643565, 2.2003844], "1224 1288 1296"),
+        [[10.09176530, 13.32255271, 8.26781439], [2.42324232, 2.84186589, 1.36886886]],
+    ),
+}
+
+
 class MixedModel:
-    """Data of one of the targets in ``ALL``, and what R (nlme) found of them.
+    """Data of one of the ``MIXED_MODELS``, and what R (nlme) found of them.
 
     X has the label of the group, a constant and one feature. ``alpha`` is sigma^2 / tau^2 and
     ``center`` (intercept, slope); ``first`` (2, 3) are the intercepts and slopes of the groups
     ``labels`` with the digits that R printed.
     """
 
-    # file, group, x, alpha, sigma^2, tau^2, center, labels, first
-    ALL = {
-        "Reaction": (
-            *("sleepstudy.csv", "Subject", "Days", 9.463103025, 749.36165, 79.18773),
-            *([251.4051, 10.467286], "308 309 310"),
-            [[250.91352081, 238.96117351, 239.01414619], [20.37455561, -2.65608286, 0.82507019]],
-        ),
-        "log_radon": (
-            *("../radon/radon.csv", "county", "floor", 5.200463726, 0.51500707, 0.09903099),
-            *([1.4911647, -0.64368531], "AITKIN ANOKA BECKER"),
-            [[1.219139842, 0.988226332, 1.498743754], [-0.602163483, -0.816043907, -0.632810500]],
-        ),
-        "normexam": (
-            *("Exam.csv", "school", "standLRT", 10.47800919, 0.55363956, 0.05283824),
-            *([-0.010294294, 0.55412175], "1 2 3"),
-            [[0.335551078, 0.405342034, 0.443910187], [0.698167738, 0.755607802, 0.622403461]],
-        ),
-        "mAch": (
-            *("Hsb82.csv", "school", "cses", 6.931174683, 36.645273, 5.287022),
-            *([12.643565, 2.2003844], "1224 1288 1296"),
-            [[10.09176530, 13.32255271, 8.26781439], [2.42324232, 2.84186589, 1.36886886]],
-        ),
-    }
-
     def __init__(self, target):
         name, group, x, self.alpha, self.sigma2, self.tau2, self.center, labels, self.first = (
-            self.ALL[target]
+            MIXED_MODELS[target]
         )
         self.target, self.labels = target, labels.split()
         self.folder = data_folder("mixed_models")

@@ -14,7 +14,9 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from skmtl.data import LongData
+from skmtl.data import LongData, read_rows
+from skmtl.fitting import pose
+from skmtl.linear_model import spec_of
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import MeanCoupling
 from skmtl.problem import Problem
@@ -217,6 +219,11 @@ def assert_same_model(model, other, rtol=1e-10, order=None, center=True):
         np.testing.assert_allclose(
             a, b, rtol=0, atol=rtol * (1e-300 + np.abs(b).max()), err_msg=name
         )
+
+
+def problem_of(model, X, y, sample_weight=None):
+    """Return the ``Problem`` that fit would pose."""
+    return pose(spec_of(model), read_rows(model, X, y, sample_weight, reset=True)).problem
 
 
 def make_problem(alpha=(1.0, 2.0, 0.5, 3.0), alpha_shared=0.4, alpha_intercept=2.0, **params):

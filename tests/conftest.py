@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests._data import MixedModel, School
+from tests._data import MIXED_MODELS, MixedModel, School
 
 
 @pytest.fixture(scope="session")
@@ -10,6 +10,6 @@ def school():
     return School()
 
 
-@pytest.fixture(params=MixedModel.ALL)
+@pytest.fixture(params=MIXED_MODELS)
 def mixed_model(request):
     return MixedModel(request.param)

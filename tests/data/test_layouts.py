@@ -16,6 +16,7 @@ from skmtl import (
     PooledRegressor,
     SharedL2Regressor,
 )
+from tests._dense import Dense
 from tests._problems import (
     assert_same_model,
     families,
@@ -27,7 +28,6 @@ from tests._problems import (
     n_classes,
     respond,
 )
-from tests.dense import Dense
 
 
 def coarse(array):

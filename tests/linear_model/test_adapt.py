@@ -10,6 +10,7 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
+from tests._dense import Objective
 from tests._problems import (
     TASK_WEIGHT,
     families,
@@ -24,7 +25,6 @@ from tests._problems import (
     solvers,
     weighted_rows,
 )
-from tests.dense import Objective
 
 FIXED = ("shared_coef_", "shared_intercept_")
 mean_models = parametrize_models(

@@ -12,8 +12,8 @@ from skmtl import (
     GraphRegularizedRegressor,
 )
 from tests import _problems
+from tests._dense import GraphDense
 from tests._problems import Rows, families, kinds, make_wide, melt, partial_rows, solvers
-from tests.dense import GraphDense
 
 SIZES = {None: (9, 5, 14, 7, 6), 2: (20, 15, 30, 18, 9), 3: (20, 15, 30, 18, 12)}
 CHAIN = [(0, 1), (1, 2), (2, 3), (3, 4)]

@@ -12,6 +12,7 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
+from tests._dense import Dense, assert_optimal
 from tests._problems import (
     ARRAY,
     DICT,
@@ -32,7 +33,6 @@ from tests._problems import (
     task_weights,
     weighted_rows,
 )
-from tests.dense import Dense, assert_optimal
 
 CLASS_WEIGHT = {0: 2.0, 1: 0.6, 2: 1.3}
 

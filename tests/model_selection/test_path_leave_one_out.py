@@ -20,9 +20,9 @@ from skmtl import (
 from skmtl.datasets import load_radon
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from tests._dense import Dense
 from tests._problems import TASK_WEIGHT, make_rows, make_wide, melt, task_weights
-from tests.dense import Dense
-from tests.model_selection.test_path import RTOL, assert_same_search, fits, grid_search  # noqa: F401
+from tests.model_selection._searches import RTOL, assert_same_search, grid_search
 
 ALPHAS = [0.05, 3.0, np.inf]
 ROWS = make_rows(sizes=(5, 4, 6, 4))
@@ -104,7 +104,7 @@ def dense(model, alphas, rows, weight=None, groups=None):
 
 
 @pytest.mark.parametrize("name", [*EXACT, "pooled weighted", "separate weighted"])
-def test_exact_refits(name, fits):  # noqa: F811
+def test_exact_refits(name, fits):
     name, _, weighted = name.partition(" ")
     model, weight = clone(EXACT[name]).set_params(task_column=0), None
     if weighted:
@@ -290,7 +290,7 @@ def test_a_feature_of_one_row():
 
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("kind", ["separate", "center", "no intercept"])
-def test_more_features_than_rows(kind, wide, fits):  # noqa: F811
+def test_more_features_than_rows(kind, wide, fits):
     model = {
         "separate": SharedL2Regressor(),
         "center": MeanRegularizedRegressor(alpha_shared=0.4, alpha_intercept=0.0),

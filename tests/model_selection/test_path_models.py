@@ -22,7 +22,7 @@ from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.penalties import L1, L21
 from skmtl.penalties import Ridge as RidgePenalty
 from tests._problems import make_indicator, make_rows, make_wide
-from tests.model_selection.test_path import grid_search
+from tests.model_selection._searches import grid_search
 
 FOLDS = TaskKFold(3, task_column=0)
 ALPHAS = [0.1, 3.0, 60.0]

@@ -22,7 +22,7 @@ from skmtl import (
 )
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.pipeline import make_task_pipeline
-from tests.model_selection.test_path import assert_same_search
+from tests.model_selection._searches import assert_same_search
 from tests.model_selection.test_path_models import (
     ALPHAS,
     FOLDS,

@@ -12,6 +12,7 @@ from skmtl.losses import SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
 from skmtl.solvers import SOLVERS, _direct
+from tests._dense import Dense, penalty_weights
 from tests._problems import (
     assert_same_model,
     fit_long,
@@ -20,7 +21,6 @@ from tests._problems import (
     models,
     weighted_rows,
 )
-from tests.dense import Dense, penalty_weights
 
 MODELS = models(None)
 all_models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)

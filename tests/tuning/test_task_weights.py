@@ -19,9 +19,6 @@ from skmtl import (
     SharedL2Regressor,
 )
 from skmtl.arrowhead import degrees_of_freedom
-from skmtl.data import read_rows
-from skmtl.fitting import pose
-from skmtl.linear_model import spec_of
 from skmtl.tuning import _minimax, _noise
 from skmtl.tuning._fixed_point import AndersonAcceleration
 from tests._problems import (
@@ -29,81 +26,13 @@ from tests._problems import (
     make_rows,
     make_wide,
     melt,
-    models,
     noisy,
+    problem_of,
     weighted_rows,
 )
-from tests.dense import Dense
 
 cvxpy = pytest.importorskip("cvxpy")
 CHAIN = [(0, 1, 2.0), (1, 2), (2, 3, 0.5)]
-
-
-def problem_of(model, X, y, sample_weight=None):
-    """The Problem that fit would pose."""
-    return pose(spec_of(model), read_rows(model, X, y, sample_weight, reset=True)).problem
-
-
-def dense_degrees(A, P, weight, codes):
-    """Sums by task of the diagonal of ``A (A'WA + P)^- A'W``, by singular values."""
-    rows = np.vstack([np.sqrt(weight)[:, None] * A, P])
-    U, values, _ = np.linalg.svd(rows, full_matrices=False)
-    U = U[:, values > 1e-11 * values[0]]
-    return np.bincount(codes, (U[: len(A)] ** 2).sum(axis=1))
-
-
-@pytest.mark.parametrize("d", [3, 40])
-@pytest.mark.parametrize("sizes", [(9, 5, 14, 7), (1, 2, 5, 3)])
-@pytest.mark.parametrize("model", models(None).values(), ids=models(None))
-def test_degrees_of_freedom_are_those_of_the_dense_hat_matrix(model, sizes, d):
-    rows = make_rows(sizes=sizes, d=d)
-    s = np.random.default_rng(1).uniform(0.2, 3.0, len(rows.y))
-    weight = s * np.array([TASK_WEIGHT[t] for t in rows.codes.tolist()])
-    dense = Dense(model, rows, weight)
-    model = clone(model).set_params(task_column=0, task_weight=TASK_WEIGHT)
-    problem = problem_of(model, rows.long, rows.y, s)
-    expected = dense_degrees(dense.A, np.sqrt(dense.P), weight, rows.codes)
-    df = degrees_of_freedom(problem.data, problem.penalty)
-    assert_allclose(df, expected, rtol=0, atol=1e-8)
-
-
-@pytest.mark.parametrize("missing", [0.0, 0.3])
-@pytest.mark.parametrize("name", ["pooled", "separate", "mean", "mean-array", "mean-mixed"])
-def test_degrees_of_freedom_in_the_wide_form(name, missing):
-    X, Y = make_wide(missing=missing)
-    model, a = models(None)[name], [2.0, 0.5, 1.0, 3.0]
-    wide = problem_of(clone(model).set_params(task_weight=a), X, Y)
-    rows, _ = melt(X, Y)
-    long = problem_of(clone(model).set_params(task_weight=a, task_column=0), rows.long, rows.y)
-    df = degrees_of_freedom(wide.data, wide.penalty)
-    assert_allclose(df, degrees_of_freedom(long.data, long.penalty), rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("alpha_shared", [0.0, 0.4])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("alpha_intercept", [0.0, 2.0])
-def test_degrees_of_freedom_along_a_graph(fit_intercept, alpha_intercept, alpha_shared):
-    rows, T, d = make_rows(), 4, 3
-    model = GraphRegularizedRegressor(
-        3.0,
-        task_graph=CHAIN,
-        alpha_shared=alpha_shared,
-        alpha_intercept=alpha_intercept,
-        fit_intercept=fit_intercept,
-        task_column=0,
-    )
-    problem = problem_of(model, rows.long, rows.y)
-    E = np.eye(T)[rows.codes]
-    Z = rows.X - (rows.X.mean(axis=0) if fit_intercept else 0)
-    A = np.hstack([(E[:, :, None] * Z[:, None]).reshape(len(Z), -1), E * fit_intercept])
-    P = [np.hstack([np.sqrt(alpha_shared) * np.eye(T * d), np.zeros((T * d, T))])]
-    for s, t, *weight in CHAIN:
-        link = np.sqrt(weight[0] if weight else 1.0) * (np.eye(T)[s] - np.eye(T)[t])
-        W = np.sqrt(3.0) * np.kron(link, np.eye(d))
-        P += [np.hstack([W, np.zeros((d, T))])]
-        P += [np.append(np.zeros(T * d), np.sqrt(alpha_intercept) * link)[None]]
-    expected = dense_degrees(A, np.vstack(P), np.ones(len(Z)), rows.codes)
-    assert_allclose(degrees_of_freedom(problem.data, problem.penalty), expected, atol=1e-8)
 
 
 def simulate(sigma, n=120, d=3, seed=0, tau=1.0):

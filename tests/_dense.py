@@ -70,12 +70,16 @@ class Objective:
                 break
         return theta
 
-    def _least_squares(self):
+    def system(self):
+        """Return rows whose squared product with theta is twice a quadratic objective at y = 0."""
         values, vectors = np.linalg.eigh(self.P)
-        root, penalty = np.sqrt(self.weight), np.sqrt(values.clip(0.0))[:, None] * vectors.T
-        system = np.vstack([root[:, None] * self.A, penalty])
+        penalty = np.sqrt(values.clip(0.0))[:, None] * vectors.T
+        return np.vstack([np.sqrt(self.weight)[:, None] * self.A, penalty])
+
+    def _least_squares(self):
+        root, system = np.sqrt(self.weight), self.system()
         target = root * (self.y - np.broadcast_to(self.offset, (1, len(self.y)))[0])
-        target = np.concatenate([target, np.zeros(len(penalty))])
+        target = np.concatenate([target, np.zeros(len(system) - len(target))])
         return np.linalg.lstsq(system, target, rcond=None)[0]
 
 

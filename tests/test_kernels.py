@@ -1,0 +1,59 @@
+"""Compiled loops against numpy, and without compilation."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmtl import _kernels
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 8])
+def test_kernels(d):
+    rng = np.random.default_rng(d)
+    sizes = np.array([1, 64, 65, 3, 130])
+    n, T, indptr = sizes.sum(), len(sizes), np.concatenate([[0], sizes.cumsum()])
+    X, s, g = rng.normal(size=(n, d)) + 5, rng.uniform(0.5, 2, n), rng.normal(size=n)
+    codes = np.repeat(np.arange(T), sizes)
+    H, mean, total = np.empty((T, d, d)), np.empty((T, d)), np.empty(T)
+    _kernels.task_moments(
+        X, s, indptr[:-1], indptr[1:], H, mean, total, np.zeros((d + 1, 64)), 0, T
+    )
+    G, R, norms = np.empty((T, d)), np.empty(T), np.empty((T, d))
+    _kernels.adjoint_rows(X, g, indptr, G, R, 0, T)
+    _kernels.square_norms(X, s, indptr, norms, 0, T)
+    for t in range(T):
+        own = codes == t
+        center = np.average(X[own], axis=0, weights=s[own])
+        assert_allclose(mean[t], center, rtol=1e-13)
+        assert_allclose(total[t], s[own].sum(), rtol=1e-13)
+        Z = X[own] - center
+        assert_allclose(H[t], Z.T * s[own] @ Z, rtol=0, atol=1e-11)
+        assert_allclose(G[t], g[own] @ X[own], rtol=0, atol=1e-11)
+        assert_allclose(R[t], g[own].sum(), rtol=0, atol=1e-12)
+        assert_allclose(norms[t], s[own] @ X[own] ** 2, rtol=1e-13)
+    W, level, z = rng.normal(size=(T, d)), rng.normal(size=T), np.empty(n)
+    _kernels.predict_rows(X, codes, W, level, z, 0, n)
+    assert_allclose(z, (X * W[codes]).sum(axis=1) + level[codes], rtol=0, atol=1e-12)
+    mixed = rng.permutation(codes)
+    place, starts = _kernels.group_rows(mixed, T)
+    assert_array_equal(np.argsort(place), np.argsort(mixed, kind="stable"))
+    assert_array_equal(starts, indptr)
+
+
+def test_kernels_without_compilation():
+    """The same tests, the kernels run as Python: an index out of bounds would raise here."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    result = subprocess.run(
+        [*command, "-k", "test_kernels and not compilation"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert " passed" in result.stdout
