@@ -22,7 +22,6 @@ from tests import _problems
 from tests._problems import (
     TASK_WEIGHT,
     Rows,
-    all_classifiers,
     all_models,
     assert_same_model,
     basic_classifiers,
@@ -35,7 +34,6 @@ from tests._problems import (
     melt,
     models,
     n_classes,
-    partial_rows,
     respond,
     solvers,
     weighted_rows,
@@ -418,7 +416,7 @@ def test_free_intercepts_of_tasks_that_lack_classes_are_the_limit(K, solver, war
     assert_allclose(exact.shared_intercept_, near.shared_intercept_, rtol=0, atol=1e-5)
 
 
-# Forms, solvers, starts -------------------------------------------------------------------------
+# Forms, copies, threads -------------------------------------------------------------------------
 
 FORMS = [(None, missing) for missing in (0.0, 0.3)] + [(2, 0.0)]
 
@@ -452,59 +450,6 @@ def test_wide_form_is_the_long_form(name, K, missing, weights):
     proba = long.predict_proba(rows.long)[:, 1].reshape(Y.shape)
     assert_allclose(wide.predict_proba(X), proba, rtol=0, atol=1e-9)
     assert_array_equal(wide.predict(X), long.predict(rows.long).reshape(Y.shape))
-
-
-@all_classifiers
-def test_direct_is_cg(model, K):
-    rows, weight, _ = weighted_rows(K)
-    direct = fit_long(model, rows, weight, solver="direct")
-    assert_same_model(fit_long(model, rows, weight, solver="cg"), direct, rtol=1e-8)
-
-
-@basic_classifiers
-@pytest.mark.parametrize(("sizes", "d"), [((90, 80, 70), 66), ((20, 120, 9), 80), ((5, 6, 7), 40)])
-def test_direct_is_cg_with_many_features(model, K, sizes, d):
-    """In large primal blocks, dual ones, and the space that few rows span."""
-    rows = make_rows(K, sizes=sizes, d=d)
-    direct = fit_long(model, rows, solver="direct")
-    assert_same_model(fit_long(model, rows, solver="cg"), direct, rtol=1e-7)
-
-
-@pytest.mark.parametrize("name", ["pooled", "separate", "mean", "mean-dict", "mean-one-intercept"])
-def test_direct_is_cg_where_tasks_lack_classes(name):
-    rows, weight = partial_rows()
-    direct, cg = (
-        fit_long(models(3)[name], rows, weight, task_classes="seen", solver=solver)
-        for solver in ("direct", "cg")
-    )
-    assert_same_model(cg, direct, rtol=1e-8)
-
-
-@basic_classifiers
-@solvers
-def test_warm_start_ends_where_a_cold_one_does(model, K, solver):
-    rows, weight, _ = weighted_rows(K)
-    model = fit_long(model, rows, weight, solver=solver, warm_start=True)
-    cold = clone(model).set_params(warm_start=False)
-    iterations, coef = model.n_iter_, model.coef_
-    model.fit(rows.long, rows.y, weight)
-    assert model.n_iter_ <= 1
-    assert_allclose(model.coef_, coef, rtol=0, atol=1e-9)
-    weight = weight * (1 + 1e-4 * np.random.default_rng(0).normal(size=len(weight)))
-    model.fit(rows.long, rows.y, weight)
-    assert model.n_iter_ < iterations
-    assert_same_model(model, cold.fit(rows.long, rows.y, weight), rtol=1e-8)
-    for params in [{"alpha": 5.0}, {"alpha": np.inf}, {"alpha": 0.5}]:
-        model.set_params(**params).fit(rows.long, rows.y, weight)
-        cold.set_params(**params).fit(rows.long, rows.y, weight)
-        assert_same_model(model, cold, rtol=1e-8)
-    others = [rows.codes < 2, rows.codes > 1, rows.y < 2]  # other tasks, other classes
-    for kept in others if K > 2 else others[:2]:
-        model.fit(rows.long[kept], rows.y[kept], weight[kept])
-        cold.fit(rows.long[kept], rows.y[kept], weight[kept])
-        assert_same_model(model, cold, rtol=1e-8)
-    model.fit(rows.long[:, :3], rows.y)  # other features
-    assert_same_model(model, cold.fit(rows.long[:, :3], rows.y), rtol=1e-8)
 
 
 @basic_models
