@@ -1,10 +1,12 @@
 """Random problems and models of three families: squared, logistic and multinomial loss."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
+from sklearn.linear_model import LogisticRegression
 
 from skmtl import (
     MeanRegularizedClassifier,
@@ -145,6 +147,16 @@ def make_rows(K=None, sizes=None, d=3, seed=0):
     return Rows(X, y, codes)
 
 
+def draw_classes(sizes=(40, 25, 60), d=2, n_classes=2, seed=0):
+    """Rows of tasks whose classes overlap: labels in front, and their class."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    X = rng.normal(size=(len(codes), d))
+    W = rng.normal(size=(n_classes, d)) + 0.5 * rng.normal(size=(len(sizes), n_classes, d))
+    z = np.einsum("nd,nkd->nk", X, W[codes]) + rng.gumbel(size=(len(codes), n_classes))
+    return np.column_stack([codes, X]), z.argmax(axis=1)
+
+
 def task_weights(codes):
     """Return the ``TASK_WEIGHT`` of each row."""
     return np.array(list(TASK_WEIGHT.values()))[codes]
@@ -200,6 +212,20 @@ def noisy(sizes=(20, 12, 25, 15)):
 
 def fit_long(model, rows, sample_weight=None, **params):
     return clone(model).set_params(task_column=0, **params).fit(rows.long, rows.y, sample_weight)
+
+
+def messages_of(model, *data):
+    """Return the warnings of a fit."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(*data)
+    return [str(warning.message) for warning in caught]
+
+
+def logistic_oracle(alpha, **params):
+    """Return the ``LogisticRegression`` of one task, exact to rounding."""
+    C = 1 / alpha if alpha else np.inf
+    return LogisticRegression(C=C, solver="newton-cholesky", tol=1e-13, max_iter=10000, **params)
 
 
 def respond(model, X):

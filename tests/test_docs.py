@@ -139,7 +139,7 @@ def test_the_parameters_of_estimators_are_described():
                 assert said == parameter.default, f"{name}: {parameter.name}"
 
 
-# The penalty of docs/extending.md: what is asked of those of the package --------------------------
+# The penalty of docs/extending.md: what is asked of those of the package ------------------------
 
 
 def load():

@@ -16,7 +16,6 @@ from skmtl import (
     PooledRegressor,
     SharedL2Regressor,
 )
-from tests._dense import Dense
 from tests._problems import (
     assert_same_model,
     families,
@@ -269,6 +268,36 @@ def test_numbers_are_the_same_label_whatever_their_type(dtype):
     assert_array_equal(model.fit(other, Y[two]).tasks_, [0, 1])
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "ns", "D"])
+def test_dates_are_the_same_label_in_every_unit(unit):
+    dates = np.array(["2020-01-01", "2020-02-01", "2021-01-01"], dtype="datetime64[D]")[
+        ROWS.codes % 3
+    ]
+    features = pd.DataFrame(ROWS.X).add_prefix("x")
+    alpha = {pd.Timestamp("2020-01-01"): 1.0, pd.Timestamp("2020-02-01"): 2.0}
+    alpha[pd.Timestamp("2021-01-01")] = 3.0
+    model = MeanRegularizedRegressor(alpha, task_column="task")
+    model.fit(features.assign(task=dates.astype("datetime64[us]")), ROWS.y)
+    expected = model.predict(features.assign(task=dates.astype("datetime64[us]")))
+    if unit != "D":  # pandas has no days
+        frame = features.assign(task=dates.astype(f"datetime64[{unit}]"))
+        assert_allclose(model.predict(frame), expected, rtol=1e-13)
+    polars_frame = pl.DataFrame({**features.to_dict("list"), "task": pl.Series(dates)})
+    assert_allclose(
+        MeanRegularizedRegressor(alpha, task_column="task")
+        .fit(polars_frame, ROWS.y)
+        .predict(polars_frame),
+        expected,
+        rtol=1e-13,
+    )
+    later = features[:2].assign(task=np.array(["2020-01-01T00:00:00.7"] * 2, "datetime64[ms]"))
+    with pytest.raises(ValueError, match="not seen in fit"):
+        model.predict(later)
+    finer = features[:2].assign(task=np.array(["2020-01-01T00:00:00.000000007"] * 2, "M8[ns]"))
+    with pytest.raises(ValueError, match="finer than a microsecond"):
+        model.predict(finer)
+
+
 CLASS_LABELS = {
     "str": lambda c: np.array(CLASS_NAMES)[c],
     "object": lambda c: np.array(CLASS_NAMES, dtype=object)[c],
@@ -315,7 +344,7 @@ def test_class_labels_of_bool(convert):
     assert_same_model(model, expected, rtol=1e-13)
 
 
-# What is left as it was, and hard rows ----------------------------------------------------------
+# What is left as it was -------------------------------------------------------------------------
 
 
 @every_kind
@@ -347,77 +376,3 @@ def test_inputs_are_never_written_to(K, kind, tmp_path):
         expected = kinds(K)[kind](task_column=column, task_weight=task_weight)
         expected.fit(*(np.array(part, order="C") for part in data))
         assert_same_model(model, expected, rtol=1e-12)
-
-
-EXTREME = {
-    "one row": make_rows(sizes=(1, 1, 20, 1)),
-    "n < d": make_rows(sizes=(3, 2, 4, 1), d=25),
-    "single task": make_rows(sizes=(20,)),
-    "single row": make_rows(sizes=(1,)),
-    "large and small": make_rows(sizes=(2, 500, 3, 1), d=5),
-}
-EXTREME["constant column"] = make_rows()
-EXTREME["constant column"].X[:, 1] = 7.1
-EXTREME["constant in a task"] = make_rows(d=5)
-EXTREME["constant in a task"].X[:, 3] = EXTREME["constant in a task"].codes / 3
-EXTREME["duplicated column"] = make_rows()
-EXTREME["duplicated column"].X[:, 1] = EXTREME["duplicated column"].X[:, 0]
-EXTREME["constant target"] = make_rows()
-EXTREME["constant target"].y[:] = 3.3
-EXTREME["scaled columns"] = make_rows(d=5)
-EXTREME["scaled columns"].X *= [1e-8, 1e-4, 1, 1e4, 1e8]
-
-
-@pytest.mark.parametrize("rows", EXTREME.values(), ids=EXTREME)
-@pytest.mark.parametrize(
-    "model",
-    [
-        PooledRegressor(2.0, alpha_intercept=2.0),
-        SharedL2Regressor(2.0),
-        MeanRegularizedRegressor(2.0, alpha_shared=0.5),
-        MeanRegularizedRegressor(2.0),
-    ],
-    ids=repr,
-)
-def test_extreme_rows(model, rows):
-    fitted = fit_long(model, rows)
-    dense = Dense(model, rows)
-    theta = dense.theta(fitted)
-    assert (np.abs(dense.gradient(theta)) <= 1e-11 * dense.rounding_unit(theta)).all()
-    # As good as least squares on all unknowns at once, and of a norm no larger.
-    best = dense.solve()
-    assert dense.value(theta) <= dense.value(best) * (1 + 1e-10) + 1e-20
-    if rows is not EXTREME["scaled columns"]:  # of which lstsq drops the smallest
-        norms = np.linalg.norm(fitted.coef_), np.linalg.norm(dense.unpack(best)[0])
-        assert norms[0] <= norms[1] * (1 + 1e-6) + 1e-9
-    assert fitted.optimality_ <= fitted.tol
-
-
-@pytest.mark.parametrize("unit", ["s", "ms", "ns", "D"])
-def test_dates_are_the_same_label_in_every_unit(unit):
-    dates = np.array(["2020-01-01", "2020-02-01", "2021-01-01"], dtype="datetime64[D]")[
-        ROWS.codes % 3
-    ]
-    features = pd.DataFrame(ROWS.X).add_prefix("x")
-    alpha = {pd.Timestamp("2020-01-01"): 1.0, pd.Timestamp("2020-02-01"): 2.0}
-    alpha[pd.Timestamp("2021-01-01")] = 3.0
-    model = MeanRegularizedRegressor(alpha, task_column="task")
-    model.fit(features.assign(task=dates.astype("datetime64[us]")), ROWS.y)
-    expected = model.predict(features.assign(task=dates.astype("datetime64[us]")))
-    if unit != "D":  # pandas has no days
-        frame = features.assign(task=dates.astype(f"datetime64[{unit}]"))
-        assert_allclose(model.predict(frame), expected, rtol=1e-13)
-    polars_frame = pl.DataFrame({**features.to_dict("list"), "task": pl.Series(dates)})
-    assert_allclose(
-        MeanRegularizedRegressor(alpha, task_column="task")
-        .fit(polars_frame, ROWS.y)
-        .predict(polars_frame),
-        expected,
-        rtol=1e-13,
-    )
-    later = features[:2].assign(task=np.array(["2020-01-01T00:00:00.7"] * 2, "datetime64[ms]"))
-    with pytest.raises(ValueError, match="not seen in fit"):
-        model.predict(later)
-    finer = features[:2].assign(task=np.array(["2020-01-01T00:00:00.000000007"] * 2, "M8[ns]"))
-    with pytest.raises(ValueError, match="finer than a microsecond"):
-        model.predict(finer)

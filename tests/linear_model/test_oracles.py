@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 
 from skmtl import (
     MeanRegularizedRegressor,
@@ -22,6 +22,7 @@ from tests._problems import (
     families,
     fit_long,
     kinds,
+    logistic_oracle,
     make_indicator,
     make_rows,
     make_wide,
@@ -40,8 +41,7 @@ CLASS_WEIGHT = {0: 2.0, 1: 0.6, 2: 1.3}
 def oracle_of(K, alpha, **params):
     """Return the estimator of scikit-learn for one task, exact to rounding."""
     if K is not None:
-        C = 1 / alpha if alpha else np.inf
-        return LogisticRegression(C=C, solver="newton-cholesky", tol=1e-13, max_iter=1000, **params)
+        return logistic_oracle(alpha, **params)
     return Ridge(alpha, solver="svd", **params) if alpha else LinearRegression(**params)
 
 

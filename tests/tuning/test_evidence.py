@@ -11,7 +11,7 @@ from skmtl.datasets import load_radon
 from tests._problems import Rows, make_wide, melt
 from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
 
-# Against R ---------------------------------------------------------------------------------------
+# Against R --------------------------------------------------------------------------------------
 
 
 def test_ratios_of_variances_of_nlme(mixed_model):
@@ -33,7 +33,7 @@ def test_radon_of_the_package():
     assert_allclose(model.coef_[0], [1.21913984157608, -0.602163482721055], atol=1e-4)
 
 
-# Against the dense covariance --------------------------------------------------------------------
+# Against the dense covariance -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -159,7 +159,7 @@ def test_dependent_columns_are_left_out_as_in_lme4():
     assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-10)
 
 
-# The same data in other forms --------------------------------------------------------------------
+# The same data in other forms -------------------------------------------------------------------
 
 
 def test_the_fit_is_that_of_the_numbers():

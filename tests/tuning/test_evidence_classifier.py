@@ -15,7 +15,7 @@ from skmtl import (
 from tests._problems import Rows
 from tests.tuning._evidence import AUTO
 
-# Classifiers -------------------------------------------------------------------------------------
+# Classifiers ------------------------------------------------------------------------------------
 
 
 def simulate_classes(T=12, d=2, seed=0, n=25, tau=1.0, tau_level=0.8):

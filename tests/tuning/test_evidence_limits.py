@@ -17,7 +17,7 @@ from skmtl import (
 from tests._problems import Rows
 from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
 
-# Limits ------------------------------------------------------------------------------------------
+# Limits -----------------------------------------------------------------------------------------
 
 
 def assert_limit_is_best(rows, *strengths):
@@ -98,7 +98,7 @@ def test_one_task_with_a_penalty_on_the_center():
     assert_allclose(model.alpha_, best[0], rtol=1e-6)
 
 
-# As an estimator ---------------------------------------------------------------------------------
+# As an estimator --------------------------------------------------------------------------------
 
 
 def test_attributes_of_a_refit():

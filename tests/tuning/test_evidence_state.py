@@ -78,7 +78,7 @@ def test_a_first_fit_that_fails_leaves_no_rows(task_weight):
     assert set(vars(model)) - before <= {"n_features_in_"}
 
 
-# Data that tell nothing --------------------------------------------------------------------------
+# Data that tell nothing -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [1e160, 1e-160])
@@ -126,7 +126,7 @@ def test_a_target_without_noise_and_differences(kind):
     np.testing.assert_allclose(model.predict(rows.long), y[kind], rtol=1e-9, atol=1e-12)
 
 
-# Classes that have no evidence -------------------------------------------------------------------
+# Classes that have no evidence ------------------------------------------------------------------
 
 
 def test_classes_that_one_model_separates():
@@ -166,7 +166,7 @@ def test_tasks_of_one_class_with_free_levels_have_no_part():
     assert model.log_evidence_ == pytest.approx(without.log_evidence_, abs=1e-6)
 
 
-# As scikit-learn counts rows ---------------------------------------------------------------------
+# As scikit-learn counts rows --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strengths", [AUTO, {"alpha": "auto"}], ids=["both", "alpha"])
