@@ -164,7 +164,7 @@ def respond(estimator, X, methods, advice="Choose another metric."):
 class ScoredRows(NamedTuple):
     """Observed rows of positive weight, in the long form; ``groups`` has row indices per task.
 
-    ``index`` are the positions of the rows in the input; in the wide form, of n rows, row i of
+    ``places`` are the positions of the rows in the input; in the wide form, of n rows, row i of
     task t is at t n + i.
     """
 
@@ -172,7 +172,7 @@ class ScoredRows(NamedTuple):
     y_pred: np.ndarray | None
     y_score: np.ndarray | None
     weight: np.ndarray | None
-    index: np.ndarray
+    places: np.ndarray
     tasks: list
     groups: list
 

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._typing import Axes, Estimator
-from skmtl.inspection._plotting import GRAY, LINES, make_axes, tidy
+from skmtl.inspection._plotting import GRAY, LINES, Display
 
 
 class PathLine(NamedTuple):
@@ -19,7 +19,7 @@ class PathLine(NamedTuple):
     error: np.ndarray
 
 
-class RegularizationPathDisplay:
+class RegularizationPathDisplay(Display):
     """Mean test score over alpha, with a band of one standard error over folds.
 
     Two values are marked: the alpha of the best mean score and the one-standard-error alpha, the
@@ -63,14 +63,11 @@ class RegularizationPathDisplay:
     ) -> None:
         self.lines = [PathLine(*line) for line in lines]
         self.parameter, self.score = parameter, score
-        self._best = max(range(len(self.lines)), key=lambda k: np.nanmax(self.lines[k].mean))
-        line = self.lines[self._best]
-        top = int(np.nanargmax(line.mean))
-        floor = line.mean[top] - line.error[top]
-        self.best_alpha_ = float(line.alpha[top])
-        self.one_se_alpha_ = float(
-            line.alpha[(line.mean >= floor) & (line.alpha >= self.best_alpha_)].max()
-        )
+        line = max(self.lines, key=lambda line: np.nanmax(line.mean))
+        best = int(np.nanargmax(line.mean))
+        near = line.mean[best:] >= line.mean[best] - line.error[best]
+        self.best_alpha_ = float(line.alpha[best])
+        self.one_se_alpha_ = float(line.alpha[best:][near].max())
 
     @classmethod
     def from_estimator(cls, search: Estimator, *, ax: Axes | None = None, **kwargs: Any) -> Self:
@@ -153,65 +150,43 @@ class RegularizationPathDisplay:
         # scikit-learn's std has no Bessel correction
         error = error / np.sqrt(max(1, len(folds) - 1 if folds else n_splits or 1))
         alpha = np.array(list(cv_results[f"param_{parameter}"]), dtype=np.float64)
-        groups: dict[str, list[Any]] = {}
-        for i in np.flatnonzero((alpha > 0) & np.isfinite(alpha) & ~np.isnan(mean)):
-            label = ", ".join(
-                f"{name.split('__')[-1]}={_text(cv_results[f'param_{name}'][i])}"
-                for name in names
-                if name != parameter
-            )
-            groups.setdefault(label, []).append(i)
-        if not groups:
+        others = {name.split("__")[-1]: cv_results[f"param_{name}"] for name in names}
+        del others[parameter.split("__")[-1]]
+        labels = np.array(
+            [
+                ", ".join(f"{name}={_text(values[i])}" for name, values in others.items())
+                for i in range(len(alpha))
+            ]
+        )
+        drawn = (alpha > 0) & np.isfinite(alpha) & ~np.isnan(mean)
+        if not drawn.any():
             raise ValueError(
                 f"No positive, finite {parameter} has a score in cv_results: nothing to draw."
             )
         lines = []
-        for label, members in groups.items():
-            index = np.array(members)[np.argsort(alpha[members], kind="stable")]
-            lines.append(PathLine(label, alpha[index], mean[index], error[index]))
+        for label in dict.fromkeys(labels[drawn]):
+            index = np.flatnonzero(drawn & (labels == label))
+            index = index[np.argsort(alpha[index], kind="stable")]
+            lines.append(PathLine(str(label), alpha[index], mean[index], error[index]))
         return cls(lines, parameter=parameter, score=score or metric.replace("_", " ")).plot(ax)
 
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the lines, their bands and the two marked alphas.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        RegularizationPathDisplay
-            With the drawn ``figure_`` and ``ax_``.
-        """
-        self.figure_, self.ax_ = make_axes(ax, 6.4, 4.0)
-        ax = self.ax_
-        for k, line in enumerate(self.lines):
-            color = LINES[k % len(LINES)]
-            style = "-" if k < len(LINES) else "--"
-            ax.fill_between(
-                line.alpha,
-                line.mean - line.error,
-                line.mean + line.error,
-                color=color,
-                alpha=0.15,
-                lw=0,
-            )
-            dots = {"marker": "o", "ms": 3} if len(line.alpha) <= 40 else {}
-            label = line.label or "mean ± 1 s.e."
-            ax.plot(line.alpha, line.mean, style, color=color, label=label, lw=1.5, **dots)
-        marks = [(self.best_alpha_, "-", "best"), (self.one_se_alpha_, "--", "one s.e.")]
+    def _draw(self, ax):
+        """Draw the lines, their bands and the two marked alphas."""
+        for k, (label, alpha, mean, error) in enumerate(self.lines):
+            style = {"color": LINES[k % len(LINES)]}
+            ax.fill_between(alpha, mean - error, mean + error, alpha=0.15, lw=0, **style)
+            style |= {"ls": "-" if k < len(LINES) else "--", "lw": 1.5}
+            if len(alpha) <= 40:
+                style |= {"marker": "o", "ms": 3}
+            ax.plot(alpha, mean, label=label or "mean ± 1 s.e.", **style)
+        marks = {"best": (self.best_alpha_, "-"), "one s.e.": (self.one_se_alpha_, "--")}
         if self.best_alpha_ == self.one_se_alpha_:
-            marks = [(self.best_alpha_, "-", "best, one s.e.")]
-        for alpha, style, name in marks:
-            label = f"{name}: {alpha:.3g}"
-            ax.axvline(alpha, color=GRAY, ls=style, lw=1, zorder=0, label=label)
+            marks = {"best, one s.e.": (self.best_alpha_, "-")}
+        for name, (alpha, style) in marks.items():
+            ax.axvline(alpha, color=GRAY, ls=style, lw=1, zorder=0, label=f"{name}: {alpha:.3g}")
         ax.set_xscale("log")
         ax.set_xlabel(self.parameter.split("__")[-1])
         ax.set_ylabel(f"mean test {self.score}")
-        ax.legend(frameon=False, fontsize=8)
-        tidy(ax)
-        return self
 
 
 def _choose(names, parameter):

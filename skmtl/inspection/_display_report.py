@@ -9,22 +9,17 @@ from sklearn.base import is_classifier
 from skmtl._typing import Axes, Estimator, Table
 from skmtl.inspection._folds import metric_name
 from skmtl.inspection._models import final_step
-from skmtl.inspection._plotting import (
-    BLUE,
-    GRAY,
-    NAMED,
-    ORANGE,
-    make_axes,
-    shortened,
-    tidy,
-)
+from skmtl.inspection._plotting import BLUE, GRAY, NAMED, ORANGE, Display, shortened
 from skmtl.inspection._report import sharing_report
 
 MENTIONED = 11  # flagged tasks that the legend names
 
 
-class SharingReportDisplay:
+class SharingReportDisplay(Display):
     """Gains from sharing by task, sorted, with standard errors; flagged tasks are highlighted.
+
+    Error bars are plus and minus one standard error. Up to 40 tasks are drawn as labeled rows; more
+    are drawn as columns, and the legend names those that are flagged.
 
     Parameters
     ----------
@@ -68,6 +63,8 @@ class SharingReportDisplay:
         self.tasks = list(tasks)
         self.gain, self.gain_std = np.asarray(gain, float), np.asarray(gain_std, float)
         self.flagged, self.unit = np.asarray(flagged, bool), unit
+        shown = np.flatnonzero(~np.isnan(self.gain))
+        self.order_ = shown[np.argsort(self.gain[shown], kind="stable")]
 
     @classmethod
     def from_report(
@@ -130,47 +127,31 @@ class SharingReportDisplay:
             unit = str(getattr(scoring, "__name__", scoring)).replace("_", " ")
         return cls.from_report(report, unit=unit, ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw gains with error bars of plus and minus one standard error.
+    def _size(self):
+        n = len(self.order_)
+        return (6.0, 1.3 + 0.24 * n) if n <= NAMED else (8.0, 4.0)
 
-        Up to 40 tasks are drawn as labeled rows; more are drawn as columns, and the legend names
-        those that are flagged.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        SharingReportDisplay
-            With the drawn ``figure_`` and ``ax_``.
-        """
-        shown = np.flatnonzero(~np.isnan(self.gain))
-        self.order_ = shown[np.argsort(self.gain[shown], kind="stable")]
-        few = len(self.order_) <= NAMED
-        size = (6.0, 1.3 + 0.24 * len(self.order_)) if few else (8.0, 4.0)
-        self.figure_, self.ax_ = make_axes(ax, *size)
-        place = np.arange(len(self.order_))
-        hurts = "sharing hurts" if few else self._named()
-        for flag, color, label in ((False, BLUE, None), (True, ORANGE, hurts)):
-            chosen = self.flagged[self.order_] == flag
-            if not chosen.any():
-                continue
-            own = self.order_[chosen]
-            at, gain, error = place[chosen], self.gain[own], self.gain_std[own]
-            points = (gain, at) if few else (at, gain)
-            bars = {"xerr" if few else "yerr": error}
-            style = {"fmt": "s" if flag else "o", "ms": 5 if few else 3.5, "lw": 1.2}
-            self.ax_.errorbar(*points, **bars, color=color, label=label, **style)
-        self._hollow(place, few)
-        (self._rows if few else self._columns)(place)
-        if self.ax_.get_legend_handles_labels()[1]:
-            # free corners, as gains ascend
-            corner = "upper left" if few else "lower right"
-            self.ax_.legend(frameon=False, loc=corner, fontsize=8)
-        tidy(self.ax_)
-        return self
+    def _draw(self, ax):
+        order, n = self.order_, len(self.order_)
+        as_rows = n <= NAMED
+        self._legend_corner = "upper left" if as_rows else "lower right"  # free, as gains ascend
+        flagged, at, gain, error = self.flagged[order], np.arange(n), self.gain[order], "yerr"
+        points, size = np.array([at, gain]), 3.5
+        if as_rows:
+            points, size, error = points[::-1], 5, "xerr"
+        hurts = "sharing hurts" if as_rows else self._named()
+        for own, color, marker, label in (
+            (~flagged, BLUE, "o", None),
+            (flagged, ORANGE, "s", hurts),
+        ):
+            if own.any():
+                style = {"color": color, "fmt": marker, "ms": size, "lw": 1.2, "label": label}
+                ax.errorbar(*points[:, own], **{error: self.gain_std[order[own]]}, **style)
+        few = np.isnan(self.gain_std[order])  # rows, too few for a standard error
+        if few.any():
+            style = {"mfc": "white", "mec": BLUE, "ms": size, "zorder": 5}
+            ax.plot(*points[:, few], "o", **style, label="few rows")
+        (self._label_rows if as_rows else self._label_columns)(ax, n)
 
     def _named(self):
         """Return the legend entry of the flagged tasks, with at most ``MENTIONED`` names."""
@@ -181,29 +162,17 @@ class SharingReportDisplay:
         lines = [", ".join(names[k : k + 4]) for k in range(0, len(names), 4)]
         return "\n".join(["sharing hurts:", *lines])
 
-    def _hollow(self, place, few):
-        """Draw hollow markers over tasks with too few rows for a standard error."""
-        unsure = np.isnan(self.gain_std[self.order_])
-        if unsure.any():
-            at, gain = place[unsure], self.gain[self.order_[unsure]]
-            style = {"mfc": "white", "mec": BLUE, "ms": 5 if few else 3.5, "zorder": 5}
-            self.ax_.plot(*((gain, at) if few else (at, gain)), "o", **style, label="few rows")
-
-    def _rows(self, place):
-        """Label tasks that are drawn as rows."""
-        ax = self.ax_
+    def _label_rows(self, ax, n):
         ax.axvline(0, color=GRAY, lw=1, zorder=0)
-        ax.set_yticks(place, shortened([self.tasks[t] for t in self.order_]))
-        ax.set_ylim(-0.8, len(place) - 0.2)
+        ax.set_yticks(range(n), shortened([self.tasks[t] for t in self.order_]))
+        ax.set_ylim(-0.8, n - 0.2)
         ax.set_xlabel(f"gain from sharing ± 1 s.e. ({self.unit})")
         ax.set_ylabel("task")
         ax.tick_params(axis="y", length=0)
 
-    def _columns(self, place):
-        """Label tasks that are drawn as columns."""
-        ax = self.ax_
+    def _label_columns(self, ax, n):
         ax.axhline(0, color=GRAY, lw=1, zorder=0)
-        ax.set_xlim(-2, len(place) + 1)
+        ax.set_xlim(-2, n + 1)
         ax.set_xticks([])
-        ax.set_xlabel(f"{len(place)} tasks, by their gain")
+        ax.set_xlabel(f"{n} tasks, by their gain")
         ax.set_ylabel(f"gain from sharing ± 1 s.e.\n({self.unit})")

@@ -8,24 +8,23 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 
 from skmtl._typing import Axes, Estimator
-from skmtl.data import read_rows, read_X
+from skmtl.data import read_rows
 from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.inspection._plotting import (
     BLUE,
     GRAY,
     NAMED,
     ORANGE,
-    make_axes,
+    Display,
     shortened,
     thinned,
-    tidy,
 )
 from skmtl.linear_model import SharedL2Classifier, SharedL2Regressor
 
-LEVEL = "level"
+INTERCEPT = "intercept"
 
 
-class CoefficientShrinkageDisplay:
+class CoefficientShrinkageDisplay(Display):
     """Separate ("own") estimate, shared estimate and center of each task.
 
     For one coefficient, tasks are ordered by ascending number of rows; the distance between own
@@ -88,7 +87,7 @@ class CoefficientShrinkageDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        features: Any = LEVEL,
+        features: Any = INTERCEPT,
         sample_weight: ArrayLike | None = None,
         separate: Estimator | None = None,
         ax: Axes | None = None,
@@ -104,9 +103,10 @@ class CoefficientShrinkageDisplay:
             in one, or a search over either.
         X, y : array-like
             The data of ``fit``.
-        features : str, int or sequence of two of them, default="level"
+        features : str, int or sequence of two of them, default="intercept"
             Names, or positions among the coefficients (the task column has none), of one or two
-            features; "level" is the centered intercept, the prediction at the mean of the features.
+            features; "intercept" is the centered intercept, the prediction at the mean of the
+            features.
         sample_weight : array-like of shape (n,), default=None
             Sample weights of ``fit``.
         separate : estimator, default=None
@@ -132,83 +132,52 @@ class CoefficientShrinkageDisplay:
             separate = SharedL2Classifier(1e-2) if is_classifier(model) else SharedL2Regressor(1e-6)
             separate.set_params(task_column=model.task_column, fit_intercept=model.fit_intercept)
         separate = clone(separate).fit(X, y, sample_weight=sample_weight)
-        weight = None if sample_weight is None else np.asarray(sample_weight)
-        middle = np.average(read_X(model, X, reset=False)[0], axis=0, weights=weight)
+        rows = read_rows(model, X, y, sample_weight, reset=False)
+        middle = np.average(rows.X, axis=0, weights=rows.weight)
         wanted = [features] if isinstance(features, str | int | np.integer) else list(features)
-        places, names = zip(*(_place(model, name) for name in wanted), strict=True)
+        columns, names = map(list, zip(*(_place(model, name) for name in wanted), strict=True))
         found = np.flatnonzero(model.task_counts_ > 0)  # others are latent
         shared, own = _estimates(model, middle)[found], _estimates(separate, middle)
         center = shared.mean(axis=0)
         if hasattr(model, "shared_coef_"):
             intercept = model.shared_intercept_ + model.shared_coef_ @ middle
             center = np.append(model.shared_coef_, intercept)
-        own[:, :-1][_constant(separate, X, y, sample_weight)] = np.nan
-        columns = list(places)
-        display = cls(
-            model.tasks_[found],
-            model.task_counts_[found],
-            own[:, columns],
-            shared[:, columns],
-            center[columns],
-            names,
-        )
-        return display.plot(ax)
+        own[:, :-1][_constant(rows)] = np.nan
+        estimates = own[:, columns], shared[:, columns], center[columns]
+        return cls(model.tasks_[found], model.task_counts_[found], *estimates, names).plot(ax)
 
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the estimates.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        CoefficientShrinkageDisplay
-            With the drawn ``figure_`` and ``ax_``.
-        """
-        self.order_ = np.argsort(self.counts, kind="stable")
+    def _size(self):
         if len(self.names) == 2:
-            self.figure_, self.ax_ = make_axes(ax, 5.6, 5.0)
-            self._plane()
-        else:
-            width = np.clip(2.5 + 0.28 * len(self.order_), 5.0, 9.0)
-            self.figure_, self.ax_ = make_axes(ax, width, 4.2)
-            self._line()
-        self.ax_.legend(frameon=False, fontsize=8)
-        tidy(self.ax_)
-        return self
+            return 5.6, 5.0
+        return np.clip(2.5 + 0.28 * len(self.tasks), 5.0, 9.0), 4.2
 
-    def _line(self):
-        ax, order = self.ax_, self.order_
-        at, own, shared = np.arange(len(order)), self.own[order, 0], self.shared[order, 0]
-        size = 5 if len(order) <= NAMED else 3
+    def _draw(self, ax):
+        self.order_ = np.argsort(self.counts, kind="stable")
+        (self._plane if len(self.names) == 2 else self._line)(ax)
+
+    def _line(self, ax):
+        order, n = self.order_, len(self.order_)
+        at, own, shared = np.arange(n), self.own[order, 0], self.shared[order, 0]
         ax.axhline(self.center[0], color=ORANGE, ls="--", lw=1, label="center")
         ax.vlines(at, own, shared, color=GRAY, lw=0.8, zorder=1)
-        ax.plot(at, own, "o", ms=size, mfc="white", mec=GRAY, label="own estimate")
-        ax.plot(at, shared, "o", ms=size, color=BLUE, label="shared estimate")
+        self._points(ax, (at, own), (at, shared), 5 if n <= NAMED else 3)
         ax.set_ylabel(self.names[0])
-        if len(order) <= NAMED:
+        if n <= NAMED:
             labels = shortened([self.tasks[t] for t in order])
-            rows = self.counts[order]
-            names = [f"{label} ({n})" for label, n in zip(labels, rows, strict=True)]
-            turned = {"rotation": 90} if len(order) > 6 else {}
+            names = [f"{label} ({m})" for label, m in zip(labels, self.counts[order], strict=True)]
+            turned = {"rotation": 90} if n > 6 else {}
             ax.set_xticks(at, names, fontsize=8, **turned)
             ax.set_xlabel("task (rows)")
         else:
-            ticks = thinned(len(order), 9)
-            ax.set_xticks(ticks, [str(n) for n in self.counts[order[ticks]]])
-            ax.set_xlabel(f"rows of the task ({len(order)} tasks, smallest first)")
-        ax.set_xlim(-0.8, len(order) - 0.2)
+            ticks = thinned(n, 9)
+            ax.set_xticks(ticks, [str(m) for m in self.counts[order[ticks]]])
+            ax.set_xlabel(f"rows of the task ({n} tasks, smallest first)")
+        ax.set_xlim(-0.8, n - 0.2)
 
-    def _plane(self):
-        ax = self.ax_
+    def _plane(self, ax):
         few = len(self.order_) <= 15
-        for own, shared in zip(self.own, self.shared, strict=True):
-            ax.plot(*np.transpose([own, shared]), color=GRAY, lw=0.8, zorder=1)
-        size = 5 if few else 3.5
-        ax.plot(*self.own.T, "o", ms=size, mfc="white", mec=GRAY, label="own estimate")
-        ax.plot(*self.shared.T, "o", ms=size, color=BLUE, label="shared estimate")
+        ax.plot(*np.stack([self.own.T, self.shared.T], axis=1), color=GRAY, lw=0.8, zorder=1)
+        self._points(ax, self.own.T, self.shared.T, 5 if few else 3.5)
         ax.plot(*self.center, "X", ms=9, color=ORANGE, label="center")
         if few:
             for own, label in zip(self.own, shortened(self.tasks), strict=True):
@@ -216,15 +185,18 @@ class CoefficientShrinkageDisplay:
         ax.set_xlabel(self.names[0])
         ax.set_ylabel(self.names[1])
 
+    def _points(self, ax, own, shared, size):
+        ax.plot(*own, "o", ms=size, mfc="white", mec=GRAY, label="own estimate")
+        ax.plot(*shared, "o", ms=size, color=BLUE, label="shared estimate")
+
 
 def _estimates(model, middle):
     """Return the coefficients, then the centered intercept, of each task, (T, d + 1)."""
     return np.column_stack([model.coef_, model.intercept_ + model.coef_ @ middle])
 
 
-def _constant(model, X, y, sample_weight):
+def _constant(rows):
     """Return a mask of the features that are constant within a task, (T, d)."""
-    rows = read_rows(model, X, y, sample_weight, reset=False)
     result = np.empty((len(rows.tasks), rows.X.shape[1]), dtype=bool)
     for t in range(len(rows.tasks)):
         own = slice(None) if rows.observed is None else rows.observed[:, t]
@@ -245,12 +217,12 @@ def _place(model, feature):
     if isinstance(feature, str):
         if names is not None and feature in names:
             return names.index(feature), f"coefficient of {feature}"
-        if feature == LEVEL:
+        if feature == INTERCEPT:
             return d, "intercept at the mean of the features"
         raise ValueError(
             f"{feature!r} is not a feature of the model, whose features are "
             f"{'without names' if names is None else names}. Pass a name, a position below {d}, "
-            f"or {LEVEL!r}."
+            f"or {INTERCEPT!r}."
         )
     if not 0 <= feature < d:
         raise ValueError(f"There is no feature {feature}: the model has {d}, numbered from 0.")

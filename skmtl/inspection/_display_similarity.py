@@ -8,12 +8,14 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from skmtl._typing import Axes, Estimator
-from skmtl.inspection._plotting import NAMED, make_axes, shortened, thinned
+from skmtl.inspection._plotting import NAMED, Display, shortened, thinned
 from skmtl.inspection._similarity import task_similarity
 
 
-class TaskSimilarityDisplay:
+class TaskSimilarityDisplay(Display):
     """Heat map of a (T, T) matrix, with tasks ordered by hierarchical clustering.
+
+    Up to 40 tasks are labeled; of more, about 20 at regular distances.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ class TaskSimilarityDisplay:
     >>> model = MeanRegularizedRegressor(task_column=0).fit(X, y)
     >>> display = TaskSimilarityDisplay.from_estimator(model)  # doctest: +SKIP
     """
+
+    _layout = "compressed"
 
     def __init__(
         self, matrix: Any, tasks: Any = None, *, kind: str = "similarity", label: str | None = None
@@ -90,51 +94,37 @@ class TaskSimilarityDisplay:
         kind = "distance" if metric == "distance" else "similarity"
         return cls(matrix, kind=kind, label=f"{metric} of {of}").plot(ax)
 
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the matrix.
+    def _size(self):
+        side = 3.2 + 0.17 * min(len(self.matrix), NAMED)
+        return side + 1.2, side
 
-        Up to 40 tasks are labeled; of more, about 20 at regular distances.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        TaskSimilarityDisplay
-            With the drawn ``figure_`` and ``ax_``.
-        """
-        T = len(self.matrix)
-        side = 3.2 + 0.17 * min(T, NAMED)
-        self.figure_, self.ax_ = make_axes(ax, side + 1.2, side, "compressed")
+    def _draw(self, ax):
+        T, affinity = len(self.matrix), self.kind == "affinity"
         self.order_ = self._clustered()
         shown = self.matrix[np.ix_(self.order_, self.order_)]
         largest = np.nanmax(np.abs(shown)) if np.isfinite(shown).any() else 1.0
-        limits = {
-            "similarity": {"cmap": "RdBu", "vmin": -1, "vmax": 1},
-            "affinity": {"cmap": "RdBu", "vmin": -largest, "vmax": largest},
-            "distance": {"cmap": "cividis", "vmin": 0},
-        }[self.kind]
-        image = self.ax_.imshow(shown, interpolation="nearest", **limits)
-        self.ax_.set_facecolor("0.85")  # NaN
-        bar = self.figure_.colorbar(image, ax=self.ax_, shrink=0.8)
+        style = {"cmap": "RdBu", "vmin": -1, "vmax": 1}
+        if affinity:
+            style |= {"vmin": -largest, "vmax": largest}
+        elif self.kind == "distance":
+            style = {"cmap": "cividis", "vmin": 0}
+        image = ax.imshow(shown, interpolation="nearest", **style)
+        ax.set_facecolor("0.85")  # NaN
+        bar = self.figure_.colorbar(image, ax=ax, shrink=0.8)
         bar.set_label(self.label)
         bar.outline.set_visible(False)
         at = np.arange(T) if T <= NAMED else thinned(T, 20)
         names = shortened([self.tasks[t] for t in self.order_[at]], 14)
         size = 9 if T <= 15 else 7
         turned = {"rotation": 90} if max(map(len, names)) > 2 else {}
-        self.ax_.set_xticks(at, names, fontsize=size, **turned)
-        self.ax_.set_yticks(at, names, fontsize=size)
+        ax.set_xticks(at, names, fontsize=size, **turned)
+        ax.set_yticks(at, names, fontsize=size)
         some = "" if T <= NAMED else f" (some of {T} named)"
-        affinity = self.kind == "affinity"
-        self.ax_.set_ylabel(("task that gains" if affinity else "task") + some)
-        self.ax_.set_xlabel(("trained together with" if affinity else "task") + some)
-        self.ax_.spines[:].set_visible(False)
+        ax.set_ylabel(("task that gains" if affinity else "task") + some)
+        ax.set_xlabel(("trained together with" if affinity else "task") + some)
+        ax.spines[:].set_visible(False)
         if T <= NAMED:
-            self.ax_.tick_params(length=0)
-        return self
+            ax.tick_params(length=0)
 
     def _clustered(self):
         """Return the order of the leaves of average linkage; NaN is the largest distance."""

@@ -146,7 +146,7 @@ class Folds(NamedTuple):
         """
         rows, n, n_tasks = self.rows, len(self.rows.y), len(self.rows.tasks)
         scored = [self._scored(*layer) for layer in layers]
-        index = np.concatenate([found.index for found, _ in scored])
+        index = np.concatenate([found.places for found, _ in scored])
         index, place = np.unique(index, return_inverse=True)
         task = index // n if rows.codes is None else rows.codes[index]
         counts = np.bincount(task, minlength=n_tasks)

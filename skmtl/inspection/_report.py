@@ -116,13 +116,13 @@ def sharing_report(
         for kind in models
     ]
     sign = 1.0 if folds.metric.greater_is_better else -1.0
-    table = [_row(*own, sign) for own in zip(*scores, strict=True)]
+    table = [_row(sign, *own) for own in zip(*scores, strict=True)]
     columns = {name: np.array([row[name] for row in table]) for name in table[0]}
     columns["negative_transfer"] = holm(columns["p_value"], level)
     return task_table(folds.rows.tasks, columns)
 
 
-def _row(pooled, separate, shared, sign):
+def _row(sign, pooled, separate, shared):
     """Return the row of a task in the report, without its flag, given each ``TaskScore``."""
     gains = []
     for other in (separate, pooled):

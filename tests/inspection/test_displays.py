@@ -82,6 +82,8 @@ def test_shrinkage_of_levels_and_of_two_coefficients(data, model):
     ax = CoefficientShrinkageDisplay.from_estimator(model, X, y).ax_
     levels = (model.intercept_ + model.coef_ @ middle)[np.argsort(model.task_counts_)]
     np.testing.assert_allclose(line(ax, "shared estimate").get_ydata(), levels)
+    both = CoefficientShrinkageDisplay.from_estimator(model, X, y, features=["intercept", 1])
+    np.testing.assert_allclose(np.sort(both.shared[:, 0]), np.sort(levels))
     frame = pd.DataFrame(X, columns=["shop", "price", "size", "rent"])
     pipe = make_task_pipeline(
         StandardScaler().set_output(transform="pandas"),

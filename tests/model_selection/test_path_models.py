@@ -247,3 +247,13 @@ def test_one_alpha_from_the_data_is_in_the_middle():
         for n in (3, 1)
     )
     assert_allclose(one, three[1:2], rtol=1e-12)
+
+
+def test_intercept_weights_given_and_estimated():
+    """A weight that is estimated in some of the fits is estimated in each of them anew."""
+    grid = {"alpha_intercept": [1.0, "auto"]}
+    model = MeanRegularizedRegressor(task_column=0)
+    ours = RegularizationPathCV(model, ALPHAS, param_grid=grid, cv=FOLDS).fit(ROWS.long, ROWS.y)
+    theirs = grid_search(model, ALPHAS, ROWS.long, ROWS.y, FOLDS, grid)
+    for key in ("mean_test_score", "std_test_score"):
+        assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], rtol=1e-6)
