@@ -39,15 +39,10 @@ def _if_target_varies(metric):
 
 
 def _correlation(y_true, y_pred, sample_weight=None):
-    centered = []
-    for values in (y_true, y_pred):
-        mean = np.average(values, weights=sample_weight)
-        centered.append(values - mean)
-        if np.abs(centered[-1]).max() <= 1e-13 * abs(mean):  # constant up to rounding
-            return np.nan
-    weights = np.ones(len(y_true)) if sample_weight is None else sample_weight
-    products = np.array([[np.sum(weights * a * b) for a in centered] for b in centered])
-    return products[0, 1] / np.sqrt(products[0, 0] * products[1, 1])
+    if any(np.ptp(values) <= 2e-13 * np.abs(values).max() for values in (y_true, y_pred)):
+        return np.nan  # constant up to rounding
+    C = np.cov(y_true, y_pred, aweights=sample_weight, ddof=0)
+    return C[0, 1] / np.sqrt(C[0, 0] * C[1, 1])
 
 
 def _per_class(metric):
@@ -193,21 +188,18 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     check_consistent_length(y_true, weight, tasks)
     if weight is not None and not (weight >= 0).all():
         raise ValueError("sample_weight must be at least 0 and not NaN.")
-    keep = np.ones(y_true.size, dtype=bool)
+    keep = True
     if y_true.ndim == 2:
         n, n_tasks = y_true.shape
-        found = list(range(n_tasks) if names is None else names)
+        found = np.arange(n_tasks) if names is None else names
         codes = np.repeat(np.arange(n_tasks), n)
         y_true = y_true.ravel(order="F")
         weight = None if weight is None else np.tile(weight, n_tasks)
         keep = y_true == y_true  # not NaN
-    elif tasks is None:
-        found, codes = [0], np.zeros(len(y_true), dtype=np.intp)
     else:
-        found, codes = factorize(np.asarray(tasks), "tasks")
-        found = found.tolist()
-    if weight is not None:
-        keep = keep & (weight > 0)
+        tasks = np.zeros(len(y_true), dtype=np.intp) if tasks is None else np.asarray(tasks)
+        found, codes = factorize(tasks, "tasks")
+    keep = np.broadcast_to(keep if weight is None else keep & (weight > 0), codes.shape)
     if not keep.any():
         raise ValueError("There are no rows to score: none is observed with a positive weight.")
     arrays = [None if a is None else a[keep] for a in (y_true, *responses, weight)]
@@ -215,7 +207,7 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     order = np.argsort(codes, kind="stable")
     present, starts = np.unique(codes[order], return_index=True)
     groups = np.split(order, starts[1:])
-    return ScoredRows(*arrays, np.flatnonzero(keep), [found[t] for t in present], groups)
+    return ScoredRows(*arrays, np.flatnonzero(keep), np.take(found, present).tolist(), groups)
 
 
 def _read_response(response, shape, name):

@@ -8,25 +8,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._typing import Array
+from skmtl.model_selection._scoring import weights_for
 
 
 def _delegated(name):
     """Make a method available if the estimator has it and ``refit`` is set."""
 
     def check(search):
-        if not search.refit:
-            raise AttributeError(_unavailable(name))
+        search._check_refit(name)
         getattr(getattr(search, "best_estimator_", search.estimator), name)
         return True
 
     return available_if(check)
-
-
-def _unavailable(name):
-    return (
-        f"The search has no {name} with refit=False. Fit the estimator with "
-        "best_params_, or set refit to True."
-    )
 
 
 class BestEstimatorMixin:
@@ -41,22 +34,19 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            As in ``fit``.
 
         Returns
         -------
         float
             Greater is better.
         """
-        if not self.refit:
-            raise AttributeError(_unavailable("score"))
+        self._check_refit("score")
         best = self._best()
-        given = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return check_scoring(best, scoring=self.scoring)(best, X, y, **given)
+        scorer = check_scoring(best, scoring=self.scoring)
+        return scorer(best, X, y, **weights_for(sample_weight))
 
     @_delegated("predict")
     def predict(self, X: ArrayLike) -> Array:
@@ -65,12 +55,10 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            As the estimator returns it.
         """
         return self._best().predict(X)
 
@@ -81,12 +69,10 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes) or (n_samples, n_tasks)
-            As the estimator returns it.
         """
         return self._best().predict_proba(X)
 
@@ -97,12 +83,10 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            As in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_tasks)
-            As the estimator returns it.
         """
         return self._best().decision_function(X)
 
@@ -110,6 +94,13 @@ class BestEstimatorMixin:
     def classes_(self) -> Array:
         """Class labels of the best estimator (classifiers only)."""
         return self._best().classes_
+
+    def _check_refit(self, name):
+        if not self.refit:
+            raise AttributeError(
+                f"The search has no {name} with refit=False. Fit the estimator with "
+                "best_params_, or set refit to True."
+            )
 
     def _best(self):
         check_is_fitted(self, "best_estimator_")

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import get_tags
 
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
@@ -148,9 +148,8 @@ class RegularizationPathCV(
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            As the estimator takes it.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target.
+            As in ``fit`` of the estimator.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the fits and, as in ``GridSearchCV`` since scikit-learn 1.7, in
             the scores.
@@ -164,14 +163,18 @@ class RegularizationPathCV(
         """
         self._check_parameters()
         progress = Progress(self, X, y, sample_weight)
-        X, y = X if hasattr(X, "shape") else np.asarray(X), self._read_target(y)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         model = clone(self.estimator).set_params(alpha=1.0)
         spec_of(model)  # checks the parameters
-        rows = read_rows(model, X, y, weight, reset=True)
+        rows = read_rows(model, X, y, sample_weight, reset=True)
+        X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
+        if y.ndim > rows.y.ndim:  # a column
+            y = y.ravel()
+        if rows.y.dtype == np.float64 and y.dtype == object:
+            y = y.astype(np.float64)
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self.alphas_ = alpha_grid(self.alphas, model, rows)
         candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.param_grid or {})}))
-        self.scorer_ = scorer_of(self.estimator, self._scoring())
+        self.scorer_ = scorer_of(self.estimator, self.scoring, leave_one_out=self.cv is None)
         ridge, found = RidgeSearch.of(model, candidates, rows), None
         if self.cv is None and ridge is not None:
             found = self._leave_one_out(ridge, X, y, weight, progress)
@@ -194,21 +197,6 @@ class RegularizationPathCV(
                     setattr(self, name, getattr(best, name))
         progress.end(lambda: vars(self))
         return self
-
-    def _read_target(self, y):
-        """Return the target as an array; the estimator validates its values."""
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        y, classifies = np.asarray(y), is_classifier(self.estimator)
-        if y.dtype == object and not classifies:
-            y = y.astype(np.float64)
-        if y.ndim == 2 and (
-            self.estimator.task_column is not None or (classifies and y.shape[1] == 1)
-        ):
-            y = column_or_1d(y, warn=True)
-        return y
 
     def _leave_one_out(self, ridge, X, y, weight, progress):
         """Return the ``Scores`` of one split and the std of the squared errors of rows, (C,).
@@ -241,12 +229,6 @@ class RegularizationPathCV(
         part.end()
         return scores
 
-    def _scoring(self):
-        """Return the scoring; for regressors its default depends on ``cv``."""
-        if self.scoring is None and self.cv is None and is_regressor(self.estimator):
-            return "neg_mean_squared_error"
-        return self.scoring
-
     def _check_parameters(self):
         """Validate the parameters that do not depend on data."""
         if not isinstance(self.estimator, LinearMultiTaskModel):
@@ -258,17 +240,20 @@ class RegularizationPathCV(
             raise TypeError(
                 f"param_grid must be a dict from name to values, got {self.param_grid!r}."
             )
-        known = self.estimator.get_params()
+        named = [
+            name
+            for name in sorted(self.estimator.get_params())
+            if name.rpartition("__")[2].startswith("alpha")
+        ]
         for name in self.param_grid or {}:
-            if name not in known or not name.rpartition("__")[2].startswith("alpha"):
-                named = [n for n in sorted(known) if n.rpartition("__")[2].startswith("alpha")]
+            if name == "alpha":
+                raise ValueError("param_grid has 'alpha'. Pass its values as alphas.")
+            if name not in named:
                 raise ValueError(
                     f"param_grid has {name!r}, but the penalty weights of "
                     f"{type(self.estimator).__name__} are {named}. For other parameters use "
                     "GridSearchCV."
                 )
-        if "alpha" in (self.param_grid or {}):
-            raise ValueError("param_grid has 'alpha'. Pass its values as alphas.")
         if self.one_standard_error and self.cv is None and self.scoring is not None:
             raise ValueError(
                 "one_standard_error needs a score for each row or fold: with leave-one-out leave "

@@ -60,11 +60,11 @@ class Predicted(RegressorMixin, BaseEstimator):
         return self.values
 
 
-def scorer_of(estimator, scoring):
+def scorer_of(estimator, scoring, leave_one_out=False):
     """Return a scorer, or the name of a score that is computed here from predictions."""
     named = ["accuracy"] if is_classifier(estimator) else list(_AT_ONCE)
-    if scoring is None:
-        scoring = named[0]  # as ``score`` of scikit-learn's estimators
+    if scoring is None:  # as ``score`` of scikit-learn's estimators, but R2 of a row is undefined
+        scoring = named[-1] if leave_one_out else named[0]
     if isinstance(scoring, str) and scoring in named:
         return scoring
     if not isinstance(scoring, str) and not callable(scoring):
@@ -155,13 +155,12 @@ def many_scores(scorer, X, y, weight, predictions):
 
 def _mean_squares(y, weight, predictions):
     """Return the mean squared error of each output, (A,) or (T, A), over observed targets."""
+    squares = np.square(y[..., None] - predictions)
     if y.ndim == 1 or not np.isnan(y).any():
-        return np.average(np.square(y[..., None] - predictions), axis=0, weights=weight)
-    seen = ~np.isnan(y) * (1.0 if weight is None else weight[:, None])
-    squares = np.square(np.nan_to_num(y)[..., None] - predictions)
-    total = seen.sum(axis=0)[:, None]
-    sums = np.einsum("it,ita->ta", seen, squares)
-    return np.divide(sums, total, out=np.full_like(sums, np.nan), where=total > 0)
+        return np.average(squares, axis=0, weights=weight)
+    missing = np.broadcast_to(np.isnan(y)[..., None], squares.shape)
+    squares = np.ma.array(np.nan_to_num(squares), mask=missing)
+    return np.ma.average(squares, axis=0, weights=weight).filled(np.nan)
 
 
 def _r2(y, weight, predictions):

@@ -1,6 +1,5 @@
 """Hard data: few rows, constant columns, separable classes, numbers of very different sizes."""
 
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
