@@ -7,6 +7,7 @@ from skmtl.arrowhead._degrees import (
     graph_degrees,
 )
 from skmtl.arrowhead._elimination import Elimination, block_kinds
+from skmtl.arrowhead._spectrum import Spectrum, Whitened, spectra
 from skmtl.arrowhead._system import ArrowheadSystem
 
 __all__ = [
@@ -15,8 +16,11 @@ __all__ = [
     "Elimination",
     "Groups",
     "PrimalBlocks",
+    "Spectrum",
+    "Whitened",
     "block_kinds",
     "degrees_objection",
     "degrees_of_freedom",
     "graph_degrees",
+    "spectra",
 ]

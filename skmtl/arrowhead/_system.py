@@ -34,7 +34,7 @@ class ArrowheadSystem:
         T, d = precision.shape
         self._moments, self._precision = moments, precision
         self._alpha_intercept = np.broadcast_to(np.asarray(alpha_intercept, dtype=float), (T,))
-        self._fixed_intercept = fixed_intercept
+        self._fixed_intercept, self._last = fixed_intercept, None
         S, support, kappa = np.zeros((d + 1, d + 1)), np.zeros((d + 1, d + 1)), 0.0
         for _, part in self._parts():
             S += part.center_system()
@@ -69,8 +69,11 @@ class ArrowheadSystem:
         step = max(1, _CHUNK // (d + 1) ** 2)
         for first in range(0, T, step):
             tasks = slice(first, first + step)
-            precision, alpha_intercept = self._precision[tasks], self._alpha_intercept[tasks]
-            yield tasks, _Part(self._moments(tasks), precision, alpha_intercept)
+            part = self._last
+            if part is None or step < T:
+                precision, alpha_intercept = self._precision[tasks], self._alpha_intercept[tasks]
+                part = self._last = _Part(self._moments(tasks), precision, alpha_intercept)
+            yield tasks, part
 
     def degrees(self):
         """Return the effective degrees of freedom of each task, (T,).
@@ -118,7 +121,8 @@ class _Part:
         self._intercept_variance = np.where(fixed, 0.0, 1.0 / (n + a))
         self.kappa, self._level_weight = rho * n, rho**2 * n
         self._A = self.H + outer(self.kappa, self.m, self.m)
-        self._of_m = self._solve(self.m[..., None])[..., 0]  # M^-1 m
+        solved = self._solve(np.concatenate([self._A, self.m[..., None]], axis=2))
+        self._of_A, self._of_m = solved[..., :-1], solved[..., -1]  # M^-1 A, M^-1 m
         self._reach = 1.0 - self.kappa * self._dot_m(self._of_m)
 
     def _dot_m(self, x):
@@ -142,7 +146,7 @@ class _Part:
 
     def center_system(self):
         """Return what the tasks add to the system of the center, (d + 1, d + 1)."""
-        ww = self._in_center(self._solve(self._A), self._A).sum(axis=0)
+        ww = self._in_center(self._of_A, self._A).sum(axis=0)
         wc = self._in_center(self._of_m[..., None], self.m[..., None])[..., 0]
         return bordered(ww, self.kappa @ wc, self.kappa @ self._reach)
 
@@ -155,9 +159,8 @@ class _Part:
 
     def own_degrees(self, *, intercept):
         """Return the degrees of freedom of each task given the center, (T,)."""
-        degrees = np.einsum("tjj->t", self._solve(self.H))
-        degrees += self._level_weight * self._dot_m(self._of_m)
-        return degrees + (1.0 - self._rho) * intercept
+        of_mean = (self._level_weight - self.kappa) * self._dot_m(self._of_m)
+        return np.einsum("tjj->t", self._of_A) + of_mean + (1.0 - self._rho) * intercept
 
     def _of_center(self):
         """Return the derivative of ``w + v_t`` in w, (T, d, d), without cancellation."""

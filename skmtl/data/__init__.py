@@ -20,6 +20,7 @@ from skmtl.data._labels import (
 )
 from skmtl.data._layout import LossSums, Moments
 from skmtl.data._long import SMALL, LongData
+from skmtl.data._moments import TaskMoments, long_moments, wide_moments
 from skmtl.data._parameters import (
     adaptive_weights,
     check_alpha,
@@ -35,6 +36,7 @@ __all__ = [
     "LongData",
     "LossSums",
     "Moments",
+    "TaskMoments",
     "adaptive_weights",
     "check_alpha",
     "class_mask_of",
@@ -42,6 +44,7 @@ __all__ = [
     "encode_tasks",
     "factorize",
     "is_auto",
+    "long_moments",
     "mean_target",
     "merge_tasks",
     "named_weights",
@@ -52,4 +55,5 @@ __all__ = [
     "split_task_column",
     "take_rows",
     "unknown_tasks_message",
+    "wide_moments",
 ]

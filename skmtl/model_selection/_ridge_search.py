@@ -1,7 +1,6 @@
 """Scores of candidates with a squared loss and a quadratic penalty around a center."""
 
 import time
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -10,17 +9,21 @@ from sklearn.base import clone
 
 from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
-from skmtl.data import adaptive_weights, named_weights, read_task_weights
+from skmtl.data import (
+    adaptive_weights,
+    long_moments,
+    named_weights,
+    read_task_weights,
+    wide_moments,
+)
 from skmtl.linear_model import (
     MeanRegularizedRegressor,
     PooledRegressor,
     SharedL2Regressor,
     spec_of,
 )
-from skmtl.model_selection._leave_one_out import NothingLeftError, left_out
-from skmtl.model_selection._moments import long_moments, wide_moments
+from skmtl.model_selection._ridge_path import NothingLeftError, RidgePath
 from skmtl.model_selection._scoring import Scores, many_scores, take
-from skmtl.model_selection._spectral_path import CenterSystems, SpectralPath
 
 _CHUNK = 2**23  # numbers in the coefficients, or predictions, of a chunk of candidates
 _SCALES = 1e4  # largest ratio of the ranges of columns for the use of a row space
@@ -116,10 +119,10 @@ class RidgeSearch:
             began = time.perf_counter()
             moments, center, trained = self._weighted(training(number))
             room = self._X.shape[1] * len(self._rows.tasks) + self._y[test].size
-            for candidates, path, systems in self._paths(moments, center, room):
-                fits = path.solve(systems)
+            for candidates, fits in self._fits(moments, center, room):
+                solution = fits.solve()
                 fitted = time.perf_counter()
-                predicted, squares = self._predict(center, trained, *fits, test)
+                predicted, squares = self._predict(center, trained, *solution, test)
                 scores.test[candidates, number] = many_scores(scorer, *given, predicted)
                 scores.tasks[candidates, number] = -squares.T
                 scored = time.perf_counter()
@@ -185,11 +188,11 @@ class RidgeSearch:
         data = self._X - center, self._y.reshape(n, -1), weight
         found = np.empty((*data[1].shape, len(self._strengths)))
         room = len(rows.tasks) * (self._X.shape[1] + 1) ** 2
-        for candidates, path, systems in self._paths(moments, center, room):
+        for candidates, fits in self._fits(moments, center, room):
             whole = len(candidates) == found.shape[-1]
             part = found if whole else np.empty((*data[1].shape, len(candidates)))
             try:
-                left_out(path, systems, *data, places, moments.total, part)
+                fits.left_out(*data, places, part)
             except NothingLeftError:
                 return None
             if not whole:
@@ -243,31 +246,27 @@ class RidgeSearch:
             center = moments.total @ moments.mean / moments.total.sum()
         return moments, center, trained
 
-    def _paths(self, moments, center, room):
-        """Yield chunks of candidates of one alpha_intercept: indices, path and center systems.
+    def _fits(self, moments, center, room):
+        """Yield the indices of a chunk of candidates, and their ``RidgeFits``.
 
         ``room`` is how many numbers one candidate requires.
         """
-        strengths = self._strengths
-        order = sorted(range(len(strengths)), key=lambda c: strengths[c].alpha_intercept)
-        step = max(1, _CHUNK // room)
-        for strength, members in groupby(order, lambda c: strengths[c].alpha_intercept):
-            path, group = SpectralPath(moments, center, strength, self._fixed_level), list(members)
-            for first in range(0, len(group), step):
-                own = group[first : first + step]
-                alpha, shared = np.array([strengths[c][:2] for c in own]).T
-                yield np.array(own), path, CenterSystems(path, alpha, shared)
+        path = RidgePath(moments, center, self._fixed_level)
+        weights, step = np.array(self._strengths).T, max(1, _CHUNK // room)
+        for first in range(0, weights.shape[1], step):
+            own = np.arange(first, min(first + step, weights.shape[1]))
+            yield own, path.at(*weights[:, own])
 
     def _predict(self, center, trained, W, intercept, test):
         """Return the predictions of some rows, (n, A) or (n, T, A), and mean squared errors (T, A).
 
-        W is (B, d, m, A), for the tasks with training rows.
+        W is (B, m, A, d), for the tasks with training rows.
         """
-        X, y, A = self._X[test] - center, self._y[test], W.shape[-1]
+        X, y, A = self._X[test] - center, self._y[test], W.shape[2]
         weight = self._rows.weight[test]
         squares = np.full((len(self._rows.tasks), A), np.nan)
         if self._wide:
-            predicted = (X @ W[0].reshape(X.shape[1], -1)).reshape(*y.shape, A)
+            predicted = (X @ W[0].reshape(-1, X.shape[1]).T).reshape(*y.shape, A)
             predicted += intercept[0]
             squares[:] = np.average(np.square(predicted - y[..., None]), axis=0, weights=weight)
             return predicted + self._offset, squares
@@ -277,7 +276,7 @@ class RidgeSearch:
         block = np.cumsum(trained) - 1
         predicted, errors = np.empty((2, len(y), A))
         for t, own in zip(known, np.split(order, first[1:]), strict=True):
-            predicted[own] = X[own] @ W[block[t], :, 0] + intercept[block[t], 0]
+            predicted[own] = X[own] @ W[block[t], 0].T + intercept[block[t], 0]
         np.square(predicted - y[:, None], out=errors)
         errors *= weight[:, None]
         totals = np.add.reduceat(weight[order], first)

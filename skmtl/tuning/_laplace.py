@@ -89,7 +89,7 @@ class LaplaceEvidence:
         fixed = model.fixed(theta, phi)
         value = 2 * solution.objective + fixed.log_det - fixed.flat * np.log(2 * np.pi)
         if np.isinf(phi) and data.class_mask is not None:
-            value -= np.log(model.n[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
+            value -= np.log(model.data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
         return value
 
 

@@ -1,8 +1,10 @@
 """Restricted likelihood of the random-coefficient model."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from skmtl.tuning._marginal import MarginalModel, segment_sums
+from skmtl.tuning._marginal import MarginalModel
 
 _FLOOR = 1e-30  # least share of the squares of y in sigma2
 _ROUNDING = 1e-26  # share of the squares of y that is rounding error
@@ -49,27 +51,24 @@ class RestrictedLikelihood:
             )
         self._mean = -null.R[0] / data.totals
         covariance = -data.loss_sums(loss, W[None], self._mean[None]).G[0]
-        # Thin responses z = P'y of each task, in the order of groups.
-        tasks, rows, z = [], [], []
-        for g, members in enumerate(groups.members()):
-            own = slice(model.start[g], model.start[g] + model.size[g])
-            U, root = model.U[own], np.sqrt(model.l[own])
-            Z = covariance[members] @ U.T / root
-            W[members] = (Z / root) @ U
-            tasks.append(members)
-            rows.append(np.tile(np.arange(own.start, own.stop), len(members)))
-            z.append(Z.ravel())
-        self._order = np.concatenate(tasks)
-        self._group = groups.of_task[self._order]
-        self._row, self._z = np.concatenate(rows), np.concatenate(z)
-        self._size = model.size[self._group]
-        self._start = np.cumsum(self._size) - self._size
-        self._task = np.repeat(np.arange(T), self._size)
-        intercept = self._mean - np.einsum("tj,tj->t", W, model.delta[groups.of_task])
-        self._within = data.loss_sums(
-            loss, W[None], intercept[None]
-        ).squares.sum()  # what no thin row explains
-        self._mean = self._mean[self._order]
+        self._responses, delta = [], np.empty_like(W)
+        for stack, own in model.stacks:
+            number = np.full(len(groups.alpha), -1)
+            number[own] = np.arange(len(own))
+            group = number[groups.of_task]
+            tasks = np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
+            group = group[tasks]
+            inverse = np.divide(
+                1.0, np.sqrt(stack.l), out=np.zeros_like(stack.l), where=stack.l > 0
+            )
+            U = _of_tasks(stack.U * inverse[..., None], group)
+            z = np.matmul(U, covariance[tasks, :, None])
+            W[tasks], delta[tasks] = np.matmul(U.swapaxes(1, 2), z)[..., 0], stack.delta[group]
+            first = np.searchsorted(group, np.arange(len(own)))
+            self._responses.append(_Responses(group, first, z[..., 0], self._mean[tasks]))
+        intercept = self._mean - np.einsum("tj,tj->t", W, delta)
+        # what no thin row explains
+        self._within = data.loss_sums(loss, W[None], intercept[None]).squares.sum()
         self._null = null.squares.sum()
         self._total = data.totals.sum()
 
@@ -100,35 +99,71 @@ class RestrictedLikelihood:
         ``theta`` is ``1 / alpha``, a number or one for each group, and ``phi`` is
         ``1 / alpha_intercept``.
         """
-        model, row, task, group = self._model, self._row, self._task, self._group
+        model = self._model
         fixed = model.fixed(theta, phi)
-        root, n_root = np.sqrt(model.l), np.sqrt(model.n)
-        # The mean row, conditional on the thin rows.
-        conditional = segment_sums(
-            (root * model.g * fixed.pull)[row] * self._z, self._start, self._size
-        )
-        mean = n_root[group] * (self._mean - conditional)
-        right = fixed.E.T @ (fixed.share * np.bincount(group, mean, len(model.n)))
-        right[:-1] += (root * fixed.omega * np.bincount(row, self._z, len(root))) @ model.U
+        stacks = list(zip((s for s, _ in model.stacks), fixed.white, self._responses, strict=True))
+        right, means = 0.0, []
+        for stack, white, responses in stacks:
+            mean, part = responses.given(stack, white)
+            means.append(mean)
+            right = right + part
         beta = np.zeros(len(right))
         beta[model.columns] = np.linalg.solve(fixed.system, right[model.columns])
-        r = self._z - (root * (model.U @ beta[:-1]))[row]
-        rho = mean - (fixed.E @ beta)[group]
-        squares = (
-            (fixed.omega[row] * r) @ r
-            + (fixed.share[group] * rho) @ rho
-            + self._within
-            + self._alpha_shared * (beta[:-1] @ beta[:-1])
-        )
+        squares = self._within + self._alpha_shared * (beta[:-1] @ beta[:-1])
+        slope, by_phi = 0.0, 0.0
+        for (stack, white, responses), mean in zip(stacks, means, strict=True):
+            group, omega, share = responses.group, white.omega[:, 0], white.share[:, 0]
+            root = np.sqrt(stack.l)
+            r = responses.z - (root * (stack.U @ beta[:-1]))[group]
+            rho = mean - (white.E[:, 0] @ beta)[group]
+            mu = share[group] * rho
+            squares += np.vdot(omega[group] * r, r) + mu @ rho
+            if gradient:
+                at_mean = (np.sqrt(stack.n)[group] * mu)[:, None] * stack.g[group]
+                pull = omega[group] * (root[group] * r + at_mean)
+                square = (stack.n[group] * mu) @ mu
+                slope += np.vdot(pull, pull) + (stack.n * stack.perp_square)[group] * mu @ mu
+                by_phi += square
         freedom = self._total - fixed.flat
         sigma2 = max(squares, _FLOOR * self._null + _TINY) / freedom
         value = freedom * (1 + np.log(2 * np.pi * sigma2)) + fixed.log_det
         if not gradient:
             return value, sigma2
-        by_theta, by_phi = model.traces(fixed)
-        mu = fixed.share[group] * rho
-        pull = fixed.omega[row] * (root[row] * r + model.g[row] * (n_root[group] * mu)[task])
-        beyond = (model.n * model.perp_square)[group] * mu
-        by_theta -= (pull @ pull + beyond @ mu) / sigma2
-        by_phi -= (model.n[group] * mu) @ mu / sigma2
-        return value, sigma2, np.array([by_theta, by_phi])
+        traces = model.traces(fixed)
+        return value, sigma2, np.array([traces[0] - slope / sigma2, traces[1] - by_phi / sigma2])
+
+
+class _Responses(NamedTuple):
+    """Targets of the tasks of a ``Spectrum``, in the order of their groups.
+
+    ``group`` (t,): group of each task; ``first`` (B,): first task of each group; ``z`` (t, r):
+    targets of the thin rows; ``mean`` (t,): mean of the targets.
+    """
+
+    group: np.ndarray
+    first: np.ndarray
+    z: np.ndarray
+    mean: np.ndarray
+
+    def given(self, stack, white):
+        """Return the targets of the mean rows given the thin rows, and ``X' V^-1 y``."""
+        omega, ridge, share = white.omega[:, 0], white.ridge[:, 0], white.share[:, 0]
+        root = np.sqrt(stack.l)
+        conditional = np.einsum("tr,tr->t", (root * stack.g * ridge)[self.group], self.z)
+        mean = np.sqrt(stack.n)[self.group] * (self.mean - conditional)
+        right = white.E[:, 0].T @ (share * np.add.reduceat(mean, self.first))
+        thin = root * omega * np.add.reduceat(self.z, self.first)
+        right[:-1] += np.tensordot(thin, stack.U, 2)
+        return mean, right
+
+
+def _of_tasks(array, group):
+    """Return ``array[group]``, without a copy where all tasks are in one group, or each in its own.
+
+    ``group`` is sorted and has every number up to the largest.
+    """
+    if len(array) == len(group):
+        return array
+    return (
+        np.broadcast_to(array, (len(group), *array.shape[1:])) if len(array) == 1 else array[group]
+    )

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl.data import LongData
+from skmtl.data._long import LongData
 from skmtl.losses import SquaredLoss
 
 
