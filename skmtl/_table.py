@@ -3,33 +3,24 @@
 import numpy as np
 
 
-def task_table(tasks, columns):
-    """Return a DataFrame indexed by task, or a dict of arrays without pandas.
-
-    Parameters
-    ----------
-    tasks : sequence of T labels
-    columns : dict of name -> array of shape (T,)
-    """
-    index = _objects(tasks)
+def _index(tasks):
+    """Return pandas, or None, and the tasks as its index, or as an array of objects."""
+    index = np.empty(len(tasks), dtype=object)
+    index[:] = tasks.tolist() if hasattr(tasks, "tolist") else list(tasks)
     try:
         import pandas as pd
     except ImportError:
-        return {"task": index} | columns
-    return pd.DataFrame(columns, index=pd.Index(index, name="task", dtype=object))
+        return None, index
+    return pd, pd.Index(index, name="task", dtype=object)
+
+
+def task_table(tasks, columns):
+    """Return columns, arrays (T,) by name, as a DataFrame; without pandas a dict with "task"."""
+    pd, index = _index(tasks)
+    return {"task": index} | columns if pd is None else pd.DataFrame(columns, index=index)
 
 
 def square_table(tasks, matrix):
     """Return a (T, T) matrix as a DataFrame with task labels, or unchanged without pandas."""
-    try:
-        import pandas as pd
-    except ImportError:
-        return matrix
-    index = pd.Index(_objects(tasks), name="task", dtype=object)
-    return pd.DataFrame(matrix, index=index, columns=index.rename(None))
-
-
-def _objects(tasks):
-    index = np.empty(len(tasks), dtype=object)
-    index[:] = tasks.tolist() if hasattr(tasks, "tolist") else list(tasks)
-    return index
+    pd, index = _index(tasks)
+    return matrix if pd is None else pd.DataFrame(matrix, index, index.rename(None))

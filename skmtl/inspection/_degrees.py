@@ -11,7 +11,7 @@ from skmtl.arrowhead import (
     graph_degrees,
 )
 from skmtl.data import Moments
-from skmtl.inspection._fitted import fitted_model, transformed
+from skmtl.inspection._models import fitted_model
 from skmtl.linear_model import fitted_problem
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 from skmtl.problem import class_curvature
@@ -143,8 +143,8 @@ def pooling_factor(
 
 def _posed(estimator, X, y, sample_weight):
     """Return the model, its problem and the positions of the tasks in ``tasks_``."""
-    model, before = fitted_model(estimator)
-    problem, place = fitted_problem(model, transformed(before, X), y, sample_weight)
+    model, X = fitted_model(estimator, X)
+    problem, place = fitted_problem(model, X, y, sample_weight)
     if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
         raise TypeError(
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "

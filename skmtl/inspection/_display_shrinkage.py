@@ -9,7 +9,7 @@ from sklearn.base import clone, is_classifier
 
 from skmtl._typing import Axes, Estimator
 from skmtl.data import read_rows
-from skmtl.inspection._fitted import fitted_model, transformed
+from skmtl.inspection._models import fitted_model
 from skmtl.inspection._plotting import (
     BLUE,
     GRAY,
@@ -120,8 +120,7 @@ class CoefficientShrinkageDisplay(Display):
         CoefficientShrinkageDisplay
             With the drawn ``figure_`` and ``ax_``.
         """
-        model, before = fitted_model(estimator)
-        X = transformed(before, X)
+        model, X = fitted_model(estimator, X)
         if np.ndim(model.coef_) != 2:
             raise ValueError(
                 f"{type(model).__name__} has coefficients for {np.shape(model.coef_)[1]} classes, "

@@ -3,22 +3,22 @@
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
-from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl._scores import log_losses
-from skmtl.data import factorize, split_task_column
 from skmtl.linear_model import (
     PooledClassifier,
     PooledRegressor,
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from skmtl.model_selection import RegularizationPathCV, TaskKFold, known_rows
+from skmtl.model_selection import RegularizationPathCV, TaskRows, known_rows, make_splits
 
 ALPHAS = 15  # size of the grid of alpha
 INNER = 3  # inner folds
-_ALIKE = ("task_column", "fit_intercept", "task_weight", "task_classes", "class_weight")
+_SHUFFLE = {"shuffle": True, "random_state": 0}  # in the wide form
+_ALIKE = {"task_column", "fit_intercept", "task_weight", "task_classes", "class_weight"}
 
 
 def unwrapped(estimator):
@@ -38,6 +38,21 @@ def final_step(estimator):
             f"that ends in one, or a search over either; got {type(inner).__name__}."
         )
     return inner
+
+
+def fitted_model(estimator, X=None):
+    """Return the fitted multi-task model, and X after the transformers that precede it."""
+    inner = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(inner, Pipeline):
+        X = inner[:-1].transform(X) if len(inner) > 1 and X is not None else X
+        inner = getattr(inner[-1], "best_estimator_", inner[-1])
+    check_is_fitted(inner)
+    if not hasattr(inner, "coef_") or not hasattr(inner, "tasks_"):
+        raise TypeError(
+            "estimator must be a fitted multi-task model with coef_ and tasks_, a Pipeline that "
+            f"ends in one, or a search over either; got {type(inner).__name__}."
+        )
+    return inner, X
 
 
 def find_task_column(estimator, given, cv=None):
@@ -78,16 +93,11 @@ class _KnownTaskFolds:
 
     def split(self, X, y=None, groups=None):
         """Generate the row numbers of each training and test fold."""
-        codes = []  # of tasks and classes
-        if self.task_column is None:
-            folds = KFold(INNER, shuffle=True, random_state=0)
-        else:
-            folds = TaskKFold(INNER, task_column=self.task_column)
-            labels, _ = split_task_column(X, self.task_column)
-            codes.append(factorize(labels, self.task_column)[1])
+        codes = TaskRows.read(X, np.asarray(y), None, self.task_column).codes
+        codes, shuffle = ([codes], None) if codes is not None else ([], _SHUFFLE)
         if self.classifier and np.ndim(y) == 1:
             codes.append(np.unique(y, return_inverse=True)[1])
-        for train, test in folds.split(X):
+        for train, test in make_splits(INNER, X, y, self.task_column, shuffle=shuffle):
             test = known_rows(train, test, *codes)
             if len(test):
                 yield train, test
@@ -107,14 +117,14 @@ def tuned(kind, estimator):
     RegularizationPathCV, or a Pipeline that ends in one
     """
     final = final_step(estimator)
-    classifier = is_classifier(final)
+    classifier, given = is_classifier(final), final.get_params()
     models = {
         "pooled": (PooledRegressor, PooledClassifier),
         "separate": (SharedL2Regressor, SharedL2Classifier),
     }
     model = models[kind][classifier]()
-    known, given = model.get_params(), final.get_params()
-    model.set_params(**{name: given[name] for name in _ALIKE if name in known and name in given})
+    alike = given.keys() & model.get_params().keys() & _ALIKE
+    model.set_params(**{name: given[name] for name in alike})
     scorer = _minus_log_loss if classifier else "neg_mean_squared_error"  # no fits needed
     folds = _KnownTaskFolds(model.task_column, classifier)
     search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer)

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.data import read_X
-from skmtl.inspection._fitted import fitted_model, transformed
 from skmtl.inspection._folds import Folds
+from skmtl.inspection._models import fitted_model
 
 METRICS = ("correlation", "cosine", "distance")
 
@@ -57,12 +57,12 @@ def task_similarity(
     """
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {list(METRICS)}, got {metric!r}.")
-    model, before = fitted_model(estimator)
+    model, X = fitted_model(estimator, X)
     coef = inner = np.asarray(model.coef_)  # (T, d) or (T, K, d)
     if centered:
         coef = inner = coef - getattr(model, "shared_coef_", coef.mean(axis=0))
     if X is not None:
-        features, _ = read_X(model, transformed(before, X), reset=False)
+        features, _ = read_X(model, X, reset=False)
         inner = coef @ np.atleast_2d(np.cov(features, rowvar=False, bias=True))
     elif metric == "correlation":
         coef = inner = coef - coef.mean(axis=tuple(range(1, coef.ndim)), keepdims=True)
