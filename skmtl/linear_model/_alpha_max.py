@@ -32,9 +32,11 @@ def alpha_max(
     estimator : ADMMRegressor or ADMMClassifier
         Its ``alpha`` is ignored. Ridge terms added to a norm of all coefficients do not matter.
     X : dataframe or array-like of shape (n_samples, n_features)
-    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-    sample_weight : array-like of shape (n_samples,), default=None
         As in ``fit``.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        As in ``fit``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row.
 
     Returns
     -------

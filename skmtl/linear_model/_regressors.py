@@ -91,14 +91,20 @@ class PooledRegressor(PooledModel, Regressor):
         Number of rows and weight a_t of each task.
     noise_variance_ : ndarray of shape (n_tasks,)
         Noise variance of each task, only with ``task_weight="uncertainty"``.
-    task_loss_, minimax_gap_ : ndarray of shape (n_tasks,) and float
-        Mean loss of each task, and the duality gap relative to the largest, only with "minimax".
+    task_loss_ : ndarray of shape (n_tasks,)
+        Mean loss of each task, only with ``task_weight="minimax"``.
+    minimax_gap_ : float
+        Duality gap relative to the largest mean loss, only with ``task_weight="minimax"``.
     objective_, optimality_ : float
         Objective and relative KKT residual at the solution.
-    n_iter_, history_ : int and list of dict
-        Newton steps or conjugate gradient iterations; objective and optimality after each step.
-    n_features_in_, feature_names_in_ : int and ndarray of str
-        Number and names (if any) of the columns of X in fit, including the task column.
+    n_iter_ : int
+        Number of Newton steps or conjugate gradient iterations.
+    history_ : list of dict
+        Iterations, objective and optimality after each step.
+    n_features_in_ : int
+        Number of columns of X in fit, including the task column.
+    feature_names_in_ : ndarray of str
+        Names of the columns of X, if it had names.
 
     Examples
     --------
