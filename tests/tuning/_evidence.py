@@ -1,23 +1,21 @@
-"""Rows of random coefficients, and their likelihood from the whole covariance."""
+"""Rows of random coefficients and of classes, and their evidence from dense matrices."""
 
 import numpy as np
 from scipy import optimize
 
-from skmtl import (
-    MeanRegularizedRegressor,
-)
+from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
 from tests._problems import Rows
 
 AUTO = {"alpha": "auto", "alpha_intercept": "auto"}
 
 
-def simulate(T=15, d=3, seed=0, low=2, high=12, tau=0.7, tau_level=1.5, sigma=1.0):
+def simulate(T=15, d=3, seed=0, low=2, high=12, tau=0.7, tau_intercept=1.5, sigma=1.0):
     """Rows of the random-coefficient model, features with means of their own in each task."""
     rng = np.random.default_rng(seed)
     codes = np.repeat(np.arange(T), rng.integers(low, high, T))
     X = rng.normal(size=(len(codes), d)) + 1 + rng.normal(size=(T, d))[codes]
-    W, level = 1 + tau * rng.normal(size=(T, d)), tau_level * rng.normal(size=T)
-    y = np.einsum("ij,ij->i", X - X.mean(axis=0), W[codes]) + level[codes]
+    W, b = 1 + tau * rng.normal(size=(T, d)), tau_intercept * rng.normal(size=T)
+    y = np.einsum("ij,ij->i", X - X.mean(axis=0), W[codes]) + b[codes]
     return Rows(X, y + sigma * rng.normal(size=len(y)), codes)
 
 
@@ -26,10 +24,26 @@ def fit(rows, sample_weight=None, **params):
     return model.fit(rows.long, rows.y, sample_weight)
 
 
+def restricted_likelihood(y, V, F, n_rows=None, log_weights=0.0):
+    """Return the restricted log-likelihood of y ~ (F beta, sigma^2 V), and sigma^2 at its maximum.
+
+    With weights, ``n_rows`` is their sum and ``log_weights`` the sum of their logarithms.
+    """
+    S = F.T @ np.linalg.solve(V, F)
+    residual = y - F @ np.linalg.solve(S, F.T @ np.linalg.solve(V, y))
+    freedom = (len(y) if n_rows is None else n_rows) - F.shape[1]
+    sigma2 = residual @ np.linalg.solve(V, residual) / freedom
+    dets = np.linalg.slogdet(V)[1] + log_weights + np.linalg.slogdet(S)[1]
+    return -0.5 * (freedom * (1 + np.log(2 * np.pi * sigma2)) + dets), sigma2
+
+
 def dense_likelihood(rows, alpha, alpha_intercept, weight=None, alpha_shared=0.0):
-    """The restricted log-likelihood from the whole covariance; strengths in (0, inf] or, of
-    levels, 0: then each task has a fixed effect. Weights count rows: what is left of the covariance
-    of repeated rows, when it is rotated to their means and what is beside them."""
+    """Return the restricted log-likelihood from the whole covariance, and sigma^2.
+
+    Alphas are in (0, inf]; at alpha_intercept = 0 each task has a fixed effect. Weights count rows:
+    what is left of the covariance of repeated rows, when it is rotated to their means and what is
+    beside them.
+    """
     n = len(rows.y)
     weight = np.ones(n) if weight is None else weight
     Z = rows.X - np.average(rows.X, axis=0, weights=weight)
@@ -44,13 +58,7 @@ def dense_likelihood(rows, alpha, alpha_intercept, weight=None, alpha_shared=0.0
         fixed.append(Z)
     elif alpha_shared < np.inf:
         V += Z @ Z.T / alpha_shared
-    F = np.hstack(fixed)
-    S = F.T @ np.linalg.solve(V, F)
-    residual = rows.y - F @ np.linalg.solve(S, F.T @ np.linalg.solve(V, rows.y))
-    freedom = weight.sum() - F.shape[1]
-    sigma2 = residual @ np.linalg.solve(V, residual) / freedom
-    dets = np.linalg.slogdet(V)[1] + np.log(weight).sum() + np.linalg.slogdet(S)[1]
-    return -0.5 * (freedom * (1 + np.log(2 * np.pi * sigma2)) + dets), sigma2
+    return restricted_likelihood(rows.y, V, np.hstack(fixed), weight.sum(), np.log(weight).sum())
 
 
 def dense_maximum(likelihood, start):
@@ -58,7 +66,7 @@ def dense_maximum(likelihood, start):
         lambda x: -likelihood(*np.exp(x)),
         np.log(start),
         method="Nelder-Mead",
-        options={"xatol": 1e-8, "fatol": 1e-13, "maxiter": 4000},
+        options={"xatol": 1e-8, "fatol": 1e-12, "maxiter": 4000},
     )
     return np.exp(result.x), -result.fun
 
@@ -66,3 +74,17 @@ def dense_maximum(likelihood, start):
 def found(model):
     names = ("alpha_", "alpha_intercept_", "sigma2_", "tau2_", "tau2_intercept_")
     return np.array([getattr(model, name) for name in names])
+
+
+def simulate_classes(T=12, d=2, seed=0, n=25, tau=1.0, tau_intercept=0.8):
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(T), n)
+    X = rng.normal(size=(T * n, d))
+    W, b = 0.5 + tau * rng.normal(size=(T, d)), tau_intercept * rng.normal(size=T)
+    z = np.einsum("ij,ij->i", X, W[codes]) + b[codes]
+    return Rows(X, (z + rng.logistic(size=T * n) > 0).astype(int), codes)
+
+
+def fit_classes(rows, sample_weight=None, **params):
+    model = MeanRegularizedClassifier(task_column=0, **params)
+    return model.fit(rows.long, rows.y, sample_weight)

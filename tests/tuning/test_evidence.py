@@ -1,4 +1,4 @@
-"""Strengths that the data tell: restricted likelihood against a dense covariance."""
+"""``alpha="auto"``: restricted likelihood against a dense covariance."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,15 @@ from skmtl import (
 )
 from skmtl.datasets import load_radon
 from tests._problems import Rows, make_wide, melt
-from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
+from tests.tuning._evidence import (
+    AUTO,
+    dense_likelihood,
+    dense_maximum,
+    fit,
+    found,
+    restricted_likelihood,
+    simulate,
+)
 
 # Against R --------------------------------------------------------------------------------------
 
@@ -47,10 +55,10 @@ def test_restricted_likelihood_of_both(weighted, alpha_shared):
         return dense_likelihood(rows, alpha, alpha_intercept, weight, alpha_shared)[0]
 
     best, value = dense_maximum(likelihood, [1.0, 1.0])
-    strengths = model.alpha_, model.alpha_intercept_
-    assert_allclose(strengths, best, rtol=1e-6)
+    alphas = model.alpha_, model.alpha_intercept_
+    assert_allclose(alphas, best, rtol=1e-6)
     assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-10)
-    here, sigma2 = dense_likelihood(rows, *strengths, weight, alpha_shared)
+    here, sigma2 = dense_likelihood(rows, *alphas, weight, alpha_shared)
     assert_allclose(model.restricted_log_likelihood_, here, rtol=1e-11)
     assert_allclose(model.sigma2_, sigma2, rtol=1e-10)
     assert_allclose(model.tau2_, sigma2 / model.alpha_, rtol=1e-10)
@@ -96,21 +104,15 @@ def test_alpha_intercept_beside_separate_slopes():
     F = np.column_stack([np.ones(n), (E[:, :, None] * Z[:, None]).reshape(n, T * d)])
 
     def likelihood(alpha_intercept):
-        V = np.eye(n) + (E @ E.T) / alpha_intercept
-        S = F.T @ np.linalg.solve(V, F)
-        residual = rows.y - F @ np.linalg.solve(S, F.T @ np.linalg.solve(V, rows.y))
-        freedom = n - F.shape[1]
-        squares = residual @ np.linalg.solve(V, residual)
         # each task's slopes in its own orthonormal basis: unit determinant
-        dets = np.linalg.slogdet(V)[1] + np.linalg.slogdet(S)[1]
-        return -0.5 * (freedom * (1 + np.log(2 * np.pi * squares / freedom)) + dets)
+        return restricted_likelihood(rows.y, np.eye(n) + (E @ E.T) / alpha_intercept, F)[0]
 
     best, value = dense_maximum(likelihood, [1.0])
     assert_allclose(model.alpha_intercept_, best[0], rtol=1e-6)
     assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-10)
 
 
-def test_alpha_by_task_beside_automatic_levels():
+def test_alpha_by_task_beside_automatic_intercepts():
     rows = simulate(T=4, low=8, high=20)
     alpha = [0.5, 2.0, np.inf, 7.0]
     model = fit(rows, alpha=alpha, alpha_intercept="auto")
@@ -120,12 +122,7 @@ def test_alpha_by_task_beside_automatic_levels():
 
     def likelihood(alpha_intercept):
         V = np.eye(len(Z)) + same * (own @ own.T + 1 / alpha_intercept)
-        S = F.T @ np.linalg.solve(V, F)
-        residual = rows.y - F @ np.linalg.solve(S, F.T @ np.linalg.solve(V, rows.y))
-        freedom = len(Z) - F.shape[1]
-        squares = residual @ np.linalg.solve(V, residual)
-        dets = np.linalg.slogdet(V)[1] + np.linalg.slogdet(S)[1]
-        return -0.5 * (freedom * (1 + np.log(2 * np.pi * squares / freedom)) + dets)
+        return restricted_likelihood(rows.y, V, F)[0]
 
     best, value = dense_maximum(likelihood, [1.0])
     assert_allclose(model.alpha_intercept_, best[0], rtol=1e-6)
@@ -147,12 +144,7 @@ def test_dependent_columns_are_left_out_as_in_lme4():
             Z @ Z.T / alpha + 1 / alpha_intercept
         )
         F = np.column_stack([np.ones(len(Z)), Z[:, :3]])
-        S = F.T @ np.linalg.solve(V, F)
-        residual = both.y - F @ np.linalg.solve(S, F.T @ np.linalg.solve(V, both.y))
-        freedom = len(Z) - 4
-        squares = residual @ np.linalg.solve(V, residual)
-        dets = np.linalg.slogdet(V)[1] + np.linalg.slogdet(S)[1]
-        return -0.5 * (freedom * (1 + np.log(2 * np.pi * squares / freedom)) + dets)
+        return restricted_likelihood(both.y, V, F)[0]
 
     best, value = dense_maximum(likelihood, [1.0, 1.0])
     assert_allclose([model.alpha_, model.alpha_intercept_], best, rtol=1e-6)
@@ -271,11 +263,7 @@ def test_wide_form_with_more_features_than_rows_and_a_free_center():
 
     def likelihood(alpha):
         V = np.eye(30) + np.kron(np.eye(5), Z @ Z.T / alpha + 1.0)
-        S, y = F.T @ np.linalg.solve(V, F), Y.T.ravel()
-        residual = y - F @ np.linalg.solve(S, F.T @ np.linalg.solve(V, y))
-        squares = residual @ np.linalg.solve(V, residual)
-        dets = np.linalg.slogdet(V)[1] + np.linalg.slogdet(S)[1]
-        return -0.5 * (24 * (1 + np.log(2 * np.pi * squares / 24)) + dets)
+        return restricted_likelihood(Y.T.ravel(), V, F)[0]
 
     best, value = dense_maximum(likelihood, [1.0])
     assert_allclose(model.alpha_, best[0], rtol=1e-5)

@@ -1,60 +1,33 @@
-"""Strengths of classifiers that the data tell: Laplace evidence against a dense Hessian."""
+"""``alpha="auto"`` of classifiers: Laplace evidence against a dense Hessian."""
 
 import pickle
+from copy import copy
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from skmtl import (
     MeanRegularizedClassifier,
 )
+from tests._dense import Dense
 from tests._problems import Rows
-from tests.tuning._evidence import AUTO
-
-# Classifiers ------------------------------------------------------------------------------------
-
-
-def simulate_classes(T=12, d=2, seed=0, n=25, tau=1.0, tau_level=0.8):
-    rng = np.random.default_rng(seed)
-    codes = np.repeat(np.arange(T), n)
-    X = rng.normal(size=(T * n, d))
-    W, level = 0.5 + tau * rng.normal(size=(T, d)), tau_level * rng.normal(size=T)
-    z = np.einsum("ij,ij->i", X, W[codes]) + level[codes]
-    return Rows(X, (z + rng.logistic(size=T * n) > 0).astype(int), codes)
-
-
-def fit_classes(rows, sample_weight=None, **params):
-    model = MeanRegularizedClassifier(task_column=0, **params)
-    return model.fit(rows.long, rows.y, sample_weight)
+from tests.tuning._evidence import AUTO, fit_classes, simulate_classes
 
 
 def dense_evidence(model, rows, weight=None):
-    """The log evidence at the mode that a fitted model has found, from the whole Hessian."""
-    n, d = rows.X.shape
-    T = len(model.tasks_)
-    weight = np.ones(n) if weight is None else weight
-    Z = rows.X - np.average(rows.X, axis=0, weights=weight)
-    p = expit(model.decision_function(rows.long))
-    E = np.eye(T)[rows.codes]
-    parts, prior = [np.ones((n, 1)), Z], [0.0, *[model.alpha_shared] * d]
-    if np.isfinite(model.alpha_):
-        parts.append((E[:, :, None] * Z[:, None]).reshape(n, T * d))
-        prior += [model.alpha_] * (T * d)
-    if np.isfinite(model.alpha_intercept_):
-        parts.append(E)
-        prior += [model.alpha_intercept_] * T
-    A, P = np.hstack(parts), np.array(prior)
-    H = (A * (weight * p * (1 - p))[:, None]).T @ A + np.diag(P)
-    flat = np.count_nonzero(P == 0)
+    """Return the log evidence at the mode that a fitted model has found, from the whole Hessian."""
+    alphas = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    dense = Dense(copy(model).set_params(**alphas), rows, weight)
+    H, P = dense.hessian(dense.theta(model)), np.diag(dense.P)
+    n_flat = np.count_nonzero(P == 0)
     return (
         -model.objective_
         + 0.5 * np.log(P[P > 0]).sum()
         - 0.5 * np.linalg.slogdet(H)[1]
-        + 0.5 * flat * np.log(2 * np.pi)
+        + 0.5 * n_flat * np.log(2 * np.pi)
     )
 
 
@@ -95,7 +68,7 @@ def test_variance_of_a_large_sample():
     The standard error of a variance of m normal numbers is sqrt(2 / m) of it; what the rows do
     not tell of each number, 1 / (300 * 0.2) at most, adds to the variance that is spread.
     """
-    rows = simulate_classes(T=150, n=300, tau=0.7, tau_level=0.7)
+    rows = simulate_classes(T=150, n=300, tau=0.7, tau_intercept=0.7)
     model = fit_classes(rows, **AUTO)
     for tau2, m in ((model.tau2_, 300), (model.tau2_intercept_, 150)):
         error = np.sqrt(2 / m) * (0.49 + 1 / 60)

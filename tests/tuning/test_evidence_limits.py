@@ -1,4 +1,4 @@
-"""Automatic strengths at the limits, and as parameters of an estimator."""
+"""``alpha="auto"`` at the limits, and as a parameter of an estimator."""
 
 import pickle
 
@@ -20,10 +20,10 @@ from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, f
 # Limits -----------------------------------------------------------------------------------------
 
 
-def assert_limit_is_best(rows, *strengths):
-    """Check that no finite strength in the place of one that is inf has a larger likelihood."""
-    best = dense_likelihood(rows, *strengths)[0]
-    grids = [np.logspace(-2, 6, 25) if np.isinf(a) else [a] for a in strengths]
+def assert_limit_is_best(rows, *alphas):
+    """Check that no finite alpha in the place of one that is inf has a larger likelihood."""
+    best = dense_likelihood(rows, *alphas)[0]
+    grids = [np.logspace(-2, 6, 25) if np.isinf(a) else [a] for a in alphas]
     assert best > max(dense_likelihood(rows, a, b)[0] for a in grids[0] for b in grids[1])
 
 
@@ -44,25 +44,25 @@ def test_no_differences_between_tasks():
 
 
 @pytest.mark.parametrize(
-    ("seed", "same"), [(3, {"tau": 0.0}), (0, {"tau_level": 0.0})], ids=["slopes", "levels"]
+    ("seed", "same"), [(3, {"tau": 0.0}), (0, {"tau_intercept": 0.0})], ids=["slopes", "intercepts"]
 )
 def test_one_kind_of_difference(seed, same):
     """Seeds at which the estimate of a variance of zero is zero, as it is for about half."""
     rows = simulate(T=20, seed=seed, **same)
     model = fit(rows, **AUTO)
-    strengths = [model.alpha_, model.alpha_intercept_]
+    alphas = [model.alpha_, model.alpha_intercept_]
     zero, other = (0, 1) if "tau" in same else (1, 0)
-    assert strengths[zero] == np.inf
+    assert alphas[zero] == np.inf
 
-    def likelihood(strength):
+    def likelihood(alpha):
         both = [np.inf, np.inf]
-        both[other] = strength
+        both[other] = alpha
         return dense_likelihood(rows, *both)[0]
 
     best, value = dense_maximum(likelihood, [1.0])
-    assert_allclose(strengths[other], best[0], rtol=1e-6)
+    assert_allclose(alphas[other], best[0], rtol=1e-6)
     assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-12)
-    assert_limit_is_best(rows, *strengths)
+    assert_limit_is_best(rows, *alphas)
 
 
 def test_no_noise_at_all():
@@ -156,7 +156,7 @@ def test_new_tasks():
 
 @pytest.mark.parametrize("task_weight", ["uncertainty", "minimax"])
 def test_weights_that_follow_the_fit(task_weight):
-    """With either, the strengths found are those of a fit with fixed weights."""
+    """With either, the alphas found are those of a fit with fixed weights."""
     rows = simulate(T=6, low=10, high=20)
     model = fit(rows, task_weight=task_weight, **AUTO)
     weights = model.task_weight_ if task_weight == "uncertainty" else None

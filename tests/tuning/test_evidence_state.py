@@ -1,4 +1,4 @@
-"""Automatic strengths belong to a fit: nothing else finds them, and a failed fit keeps none."""
+"""``alpha="auto"`` belongs to a fit: nothing else estimates, and a failed fit keeps nothing."""
 
 import warnings
 
@@ -13,8 +13,7 @@ from sklearn.utils.estimator_checks import (
 from skmtl import MeanRegularizedRegressor
 from tests._problems import Rows
 from tests.linear_model.test_estimator_checks import LongMean
-from tests.tuning._evidence import AUTO, fit, found, simulate
-from tests.tuning.test_evidence_classifier import fit_classes, simulate_classes
+from tests.tuning._evidence import AUTO, fit, fit_classes, found, simulate, simulate_classes
 
 
 def state(model):
@@ -25,7 +24,7 @@ def state(model):
 
 def new_rows(T):
     """Rows of tasks that fit did not see, and that differ by far more."""
-    rows = simulate(T=T, seed=9, low=10, high=20, tau=4.0, tau_level=6.0)
+    rows = simulate(T=T, seed=9, low=10, high=20, tau=4.0, tau_intercept=6.0)
     return np.column_stack([rows.codes + 100, rows.X]), rows.y
 
 
@@ -169,6 +168,6 @@ def test_tasks_of_one_class_with_free_levels_have_no_part():
 # As scikit-learn counts rows --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strengths", [AUTO, {"alpha": "auto"}], ids=["both", "alpha"])
-def test_sample_weights_are_equivalent_to_repetition(strengths):
-    check_sample_weights("LongMean", LongMean(alpha_shared=0.1, **strengths))
+@pytest.mark.parametrize("alphas", [AUTO, {"alpha": "auto"}], ids=["both", "alpha"])
+def test_sample_weights_are_equivalent_to_repetition(alphas):
+    check_sample_weights("LongMean", LongMean(alpha_shared=0.1, **alphas))
