@@ -74,17 +74,16 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
             f"one class: {classes.tolist()[0]!r}."
         )
     codes, wide = codes.reshape(rows.y.shape), rows.codes is None
-    weight, totals = rows.weight[:, None] if wide else rows.weight, rows.totals
-    if weights is None:
-        by_class = np.bincount(codes.ravel(), np.broadcast_to(weight, codes.shape).ravel())
-        weights = _read_class_weights(class_weight, classes, by_class)
+    weight, totals = rows.weight, rows.totals
+    of_entry, task = (weight[:, None], np.arange(len(rows.tasks))) if wide else (weight, rows.codes)
     has_class = np.zeros((len(rows.tasks), len(classes)), dtype=bool)
-    has_class[np.arange(len(rows.tasks)) if wide else rows.codes, codes] = True
+    has_class[task, codes] = True
+    if weights is None:
+        by_class = np.bincount(codes.ravel(), np.broadcast_to(of_entry, codes.shape).ravel())
+        weights = _read_class_weights(class_weight, classes, by_class)
     if (weights != 1).any():
-        weight = weight * weights[codes]
-        totals = weight.sum(axis=0) if wide else np.bincount(rows.codes, weight)
-    else:
-        weight = rows.weight
+        weight = of_entry * weights[codes]
+        totals = weight.sum(axis=0) if wide else np.bincount(task, weight)
     return rows._replace(
         y=2.0 * codes - 1.0 if len(classes) == 2 else codes,
         weight=weight,
