@@ -6,7 +6,7 @@ from skmtl.arrowhead import ArrowheadSystem
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.problem import Problem
 from skmtl.solvers import ConjugateGradientSolver, DirectSolver
-from skmtl.tuning._task_systems import Full, dense, diagonal_and_root
+from skmtl.tuning._task_systems import TaskMatrix
 
 MOST = 1000  # largest number of tasks for a dense response (T, T)
 _PAIRS = 20  # pairs of steps and falls stored
@@ -50,46 +50,42 @@ class LossResponse:
     def curvature(self, fit, share, tasks):
         """Return minus the derivative of the mean losses in the shares of some tasks, a mask.
 
-        The result is a ``Full``, or a ``LowRank`` matrix if only a center couples the tasks.
+        The result is a ``TaskMatrix``, of low rank plus a diagonal if a center couples the tasks.
         """
         problem, evaluation = fit.problem, fit.evaluation()
         # N times the gradients of the mean losses
         G, R = evaluation.sums.G / share[:, None], evaluation.sums.R / share
         penalty, total = problem.penalty, fit.rows.totals.sum()
+        if penalty.quadratic and _has_center(problem):
+            B = _around_center(problem, evaluation, penalty, None, G[0], R[0])
+            return B.take(tasks).times(1.0 / total)
         if penalty.quadratic:
-            if not _has_center(problem):
-                return Full(_by_steps(problem, evaluation, G, R, np.flatnonzero(tasks)) / total)
-            parts = _around_center(problem, evaluation, penalty, None, G[0], R[0])
-            return diagonal_and_root(*parts).take(tasks).times(1.0 / total)
+            B = _by_steps(problem, evaluation, G, R, np.flatnonzero(tasks))
+            return TaskMatrix.of(B).times(1.0 / total)
         W, gradient = fit.solution.coefficients.W, evaluation.sums.G
-        held = MeanCoupling(
+        ridge = MeanCoupling(
             _of_tasks(W, gradient), np.inf, penalty.alpha_intercept, penalty.fixed_intercept
         )
         if problem.loss.n_outputs > 1:
-            surrogate = Problem(problem.data, problem.loss, held)
-            B = _by_steps(surrogate, evaluation, G, R, np.arange(len(share))) / total
+            surrogate = Problem(problem.data, problem.loss, ridge)
+            B = _by_steps(surrogate, evaluation, G, R, np.arange(len(share)))
         else:
-            B = (
-                dense(
-                    *_around_center(
-                        problem, evaluation, held, _of_entries(W[0], gradient[0]), G[0], R[0]
-                    )
-                )
-                / total
-            )
+            precision = _of_entries(W[0], gradient[0])
+            B = _around_center(problem, evaluation, ridge, precision, G[0], R[0]).dense
+        B = B / total
         for step, fall in self._pairs:
             B = _updated(B, step, fall)
-        return Full(B).take(tasks)
+        return TaskMatrix.of(B[np.ix_(tasks, tasks)])
 
 
 def _around_center(problem, evaluation, penalty, precision, G, R):
-    """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, as ``own`` and ``root``."""
+    """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, a ``TaskMatrix``."""
     data = problem.data
     if evaluation.sums.derivative is not None:
         data = data.curved(problem.loss.curvature(evaluation.sums.derivative)[0])
     if data.row_basis is not None and precision is None:
         data, G = data.rotated, G @ data.row_basis
-    return ArrowheadSystem.of(data, penalty, precision).products(G, R)
+    return TaskMatrix(*ArrowheadSystem.of(data, penalty, precision).products(G, R))
 
 
 def _by_steps(problem, evaluation, G, R, tasks):

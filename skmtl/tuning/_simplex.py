@@ -14,7 +14,7 @@ def maximize_on_simplex(gradient, curvature, origin, floor):
     Parameters
     ----------
     gradient, origin : ndarray of shape (T,)
-    curvature : Full or LowRank, of T tasks
+    curvature : TaskMatrix
     floor : float
 
     References

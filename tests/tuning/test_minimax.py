@@ -20,7 +20,7 @@ from skmtl import (
 from skmtl.tuning import _loss_response
 from skmtl.tuning._minimax import relative_gap
 from skmtl.tuning._simplex import maximize_on_simplex
-from skmtl.tuning._task_systems import Full, LowRank
+from skmtl.tuning._task_systems import TaskMatrix
 from tests._problems import make_rows, make_wide, melt, noisy
 
 cvxpy = pytest.importorskip("cvxpy")
@@ -179,7 +179,7 @@ def test_a_quadratic_on_the_simplex():
         T = int(rng.integers(2, 12))
         root = rng.normal(size=(T, int(rng.integers(1, T + 1))))
         B, g, origin = root @ root.T, rng.normal(size=T), rng.dirichlet(np.ones(T))
-        x = maximize_on_simplex(g, Full(B), origin, 0.0)
+        x = maximize_on_simplex(g, TaskMatrix.of(B), origin, 0.0)
         slope = g - B @ (x - origin)
         assert_allclose(x.sum(), 1.0, rtol=1e-12)
         assert (x >= 0).all()
@@ -193,18 +193,18 @@ def test_low_rank_and_dense_quadratics_have_the_same_maximum(own):
     root, g, origin = rng.normal(size=(60, 4)), rng.normal(size=60), rng.dirichlet(np.ones(60))
     own = own * rng.uniform(0.5, 2.0, 60)
     B = np.diag(own) + root @ root.T
-    x = maximize_on_simplex(g, LowRank(own, root), origin, 0.0)
+    x = maximize_on_simplex(g, TaskMatrix(own, root), origin, 0.0)
     slope = g - B @ (x - origin)
     assert slope.max() - x @ slope <= 1e-10
-    assert_allclose(x, maximize_on_simplex(g, Full(B), origin, 0.0), rtol=0, atol=1e-8)
+    assert_allclose(x, maximize_on_simplex(g, TaskMatrix.of(B), origin, 0.0), rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("matrix", [Full, LowRank])
-def test_solves_of_task_systems(matrix):
+@pytest.mark.parametrize("form", ["dense", "low rank"])
+def test_solves_of_task_systems(form):
     rng = np.random.default_rng(0)
     own, root = rng.uniform(0.0, 1.0, 30), rng.normal(size=(30, 4))
     B = np.diag(own) + root @ root.T
-    given = matrix(B) if matrix is Full else matrix(own, root)
+    given = TaskMatrix.of(B) if form == "dense" else TaskMatrix(own, root)
     kept, diagonal, b = np.arange(30) % 4 > 0, np.geomspace(1e-6, 1e6, 22), rng.normal(size=22)
     part = 3.0 * B[np.ix_(kept, kept)]
     taken = given.take(kept).times(3.0)
