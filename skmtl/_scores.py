@@ -101,11 +101,8 @@ def default_metrics(rows):
     if rows.y_score is not None:
         return [*(_LABELS if rows.y_pred is not None else ()), *_SCORES]
     given = [y for y in (rows.y_true, rows.y_pred) if y is not None]
-    return list(_NUMBERS if any(map(_has_fraction, given)) else _LABELS)
-
-
-def _has_fraction(y):
-    return y.dtype.kind == "f" and bool(np.any(y != np.floor(y)))
+    fractions = any(y.dtype.kind == "f" and np.any(y != np.floor(y)) for y in given)
+    return list(_NUMBERS if fractions else _LABELS)
 
 
 def resolve_all(metrics, greater_is_better):

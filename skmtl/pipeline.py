@@ -61,10 +61,8 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
     *transformers, estimator = steps
     name = type(estimator).__name__
     known = estimator.get_params() if hasattr(estimator, "get_params") else {}
-    if isinstance(estimator, RegularizationPathCV):
-        parameter = "estimator__task_column"
-    else:
-        parameter = "task_column"
+    inside = "estimator__" if isinstance(estimator, RegularizationPathCV) else ""
+    parameter = f"{inside}task_column"
     if parameter not in known:
         raise TypeError(
             f"The last step must be an estimator with a parameter task_column, got {name}. "

@@ -37,10 +37,8 @@ class RegularizationPathDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
-    best_alpha_ : float
-    one_se_alpha_ : float
+    ax_, figure_ : matplotlib Axes and Figure
+    best_alpha_, one_se_alpha_ : float
         On the line with the best score.
 
     Examples

@@ -36,8 +36,7 @@ class SharingReportDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
+    ax_, figure_ : matplotlib Axes and Figure
     order_ : ndarray
         Indices of the tasks as drawn, by ascending gain, without those whose gain is NaN.
 

@@ -47,8 +47,7 @@ class CoefficientShrinkageDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
+    ax_, figure_ : matplotlib Axes and Figure
     order_ : ndarray of shape (T,)
         Indices of the tasks as drawn.
 

@@ -30,8 +30,7 @@ class TaskSimilarityDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
+    ax_, figure_ : matplotlib Axes and Figure
     order_ : ndarray of shape (T,)
         Indices of the tasks as drawn.
 
@@ -73,11 +72,9 @@ class TaskSimilarityDisplay(Display):
         Parameters
         ----------
         estimator : estimator
-            Fitted model, as in `task_similarity`.
+            Fitted model.
         metric : {"correlation", "cosine", "distance"}, default="correlation"
-            As in `task_similarity`.
         X : dataframe or array-like, default=None
-            As in `task_similarity`.
         centered : bool, default=False
             As in `task_similarity`.
         ax : matplotlib Axes, default=None

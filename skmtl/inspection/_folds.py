@@ -65,72 +65,73 @@ class Folds(NamedTuple):
         return self._replace(rows=TaskRows(X, y, weight, names, codes, rows.classes), splits=splits)
 
     def layers(self, models, quiet=()):
-        """Return the predictions of models as a list of (tested, responses), one for each layer.
+        """Return the predictions of models (a dict) as a list of (index, responses) by layer.
 
-        ``tested`` (n,) is a mask of rows and ``responses`` a dict of arrays (n, ...), by model.
-        Test rows of tasks that are absent from the training fold are omitted. Warnings of the
-        models named in ``quiet`` are suppressed.
+        ``index`` (m,) are the tested rows, without those whose task is absent from the training
+        fold; ``responses`` is a dict of arrays (m, ...). Warnings of the models named in ``quiet``
+        are suppressed.
         """
-        rows, n, layers = self.rows, len(self.rows.y), []
-        times = np.zeros(n, dtype=np.intp)
+        rows, layers = self.rows, {}
+        times = np.zeros(len(rows.y), dtype=np.intp)
         for train, test in self.splits:
-            layer = times[test].max()
+            layer = int(times[test].max())
             times[test] = layer + 1
-            if layer == len(layers):
-                layers.append((np.zeros(n, dtype=bool), {}))
-            tested, responses = layers[layer]
-            train = rows.present(train)
+            parts, train = layers.setdefault(layer, []), rows.present(train)
             if rows.codes is not None:
                 test = known_rows(train, test, rows.codes)
-            if not len(test):
-                continue
-            tested[test] = True
-            for name, model in models.items():
-                with warnings.catch_warnings():
-                    if name in quiet:
-                        warnings.simplefilter("ignore")
-                    fitted = fit(model, *rows.take(train))
-                values = self._respond(fitted, rows.take(test)[0])
-                if name not in responses:
-                    dtype = np.float64 if values.dtype.kind in "iufb" else rows.y.dtype
-                    responses[name] = np.zeros((n, *values.shape[1:]), dtype)
-                responses[name][test] = values
-        if not all(tested.any() for tested, _ in layers):
+            if len(test):
+                responses = [
+                    self._predict(model, train, test, quiet=name in quiet)
+                    for name, model in models.items()
+                ]
+                parts.append((test, *responses))
+        if not all(layers.values()):
             raise ValueError(
                 "No test row belongs to a task of its training fold, so no score can be computed. "
                 "Use TaskKFold, which keeps every task of two rows or more in every training fold."
             )
-        return layers
+        result = []
+        for parts in layers.values():
+            index, *responses = map(np.concatenate, zip(*parts, strict=True))
+            order = np.argsort(index)
+            responses = [response[order] for response in responses]
+            result.append((index[order], dict(zip(models, responses, strict=True))))
+        return result
 
-    def _respond(self, fitted, X):
+    def _predict(self, model, train, test, quiet):
         """Return predictions, or probabilities with a column for every class of the data."""
-        name, values = respond(fitted, X, self.metric.response_method)
-        values, classes = np.asarray(values), self.rows.classes
+        with warnings.catch_warnings():
+            if quiet:
+                warnings.simplefilter("ignore")
+            model = fit(model, *self.rows.take(train))
+        X, classes = self.rows.take(test)[0], self.rows.classes
+        name, values = respond(model, X, self.metric.response_method)
+        values = np.asarray(values)
         if self.rows.codes is None:
             alone = name == "predict_proba" and len(self.rows.tasks) == 1  # a column per class
             return values[:, 1:] if alone else values.reshape(len(values), -1)
         if name != "predict_proba" or values.ndim != 2:
             return values
         full = np.zeros((len(values), len(classes)))
-        full[:, np.searchsorted(classes, fitted.classes_)] = values
+        full[:, np.searchsorted(classes, model.classes_)] = values
         return full
 
-    def _scored(self, response, tested):
-        """Return the tested rows, and their losses if the metric is a mean over rows."""
-        rows, metric = self.rows, self.metric
-        weight = tested * (1.0 if rows.weight is None else rows.weight)
-        given = (None, response) if metric.reads_score else (response, None)
-        found = read_rows(rows.y, *given, rows.codes, weight)
-        if rows.weight is None:
-            found = found._replace(weight=None)
-        if metric.row_losses is None:
+    def _scored(self, index, response):
+        """Return ``ScoredRows``, and their losses if the metric is a mean over rows."""
+        _, y, weight, _, codes, _ = self.rows
+        codes, weight = (None if a is None else a[index] for a in (codes, weight))
+        given = (None, response) if self.metric.reads_score else (response, None)
+        found = read_rows(y[index], *given, codes, weight)
+        task, place = np.divmod(found.places, len(index))
+        found = found._replace(places=task * len(y) + index[place])
+        if self.metric.row_losses is None:
             return found, None
-        response = found.y_score if metric.reads_score else found.y_pred
-        return found, metric.row_losses(found.y_true, response, rows.classes)
+        response = found.y_score if self.metric.reads_score else found.y_pred
+        return found, self.metric.row_losses(found.y_true, response, self.rows.classes)
 
-    def scores(self, response, tested):
+    def scores(self, index, response):
         """Return the scores (T,) of one layer; NaN where no row of a task was tested."""
-        found, losses = self._scored(response, tested)
+        found, losses = self._scored(index, response)
         result = np.full(len(self.rows.tasks), np.nan)
         if losses is None:
             result[found.tasks] = score_tasks(self.metric, found, self.rows.classes)[0]
@@ -139,16 +140,16 @@ class Folds(NamedTuple):
         return result
 
     def task_scores(self, layers):
-        """Return the ``TaskScore`` of each task, given a list of (response, tested).
+        """Return the ``TaskScore`` of each task, given a list of (index, response).
 
         Losses of a row are averaged over the layers that tested it, jackknife pseudo-values over
         all.
         """
         rows, n, n_tasks = self.rows, len(self.rows.y), len(self.rows.tasks)
         scored = [self._scored(*layer) for layer in layers]
-        index = np.concatenate([found.places for found, _ in scored])
-        index, place = np.unique(index, return_inverse=True)
-        task = index // n if rows.codes is None else rows.codes[index]
+        places = np.concatenate([found.places for found, _ in scored])
+        places, number = np.unique(places, return_inverse=True)
+        task = places // n if rows.codes is None else rows.codes[places]
         counts = np.bincount(task, minlength=n_tasks)
         if self.metric.row_losses is None:
             pseudo = [[] for _ in range(n_tasks)]
@@ -158,8 +159,9 @@ class Folds(NamedTuple):
                 for t, own in zip(found.tasks, found.groups, strict=True):
                     pseudo[t].append(_jackknife(value, own))
             return [TaskScore(m, *_mean(own), None) for m, own in zip(counts, pseudo, strict=True)]
-        losses = np.bincount(place, np.concatenate([own for _, own in scored])) / np.bincount(place)
-        weight = None if rows.weight is None else rows.weight[index % n]
+        losses = np.bincount(number, np.concatenate([own for _, own in scored]))
+        losses /= np.bincount(number)
+        weight = None if rows.weight is None else rows.weight[places % n]
         result = []
         for own in np.split(np.argsort(task, kind="stable"), counts.cumsum()[:-1]):
             weights = None if weight is None else weight[own]

@@ -112,7 +112,7 @@ def sharing_report(
     models |= {kind: tuned(kind, estimator) for kind in ours}
     layers = folds.layers(models, quiet=ours)
     scores = [
-        folds.task_scores([(responses[kind], tested) for tested, responses in layers])
+        folds.task_scores([(index, responses[kind]) for index, responses in layers])
         for kind in models
     ]
     sign = 1.0 if folds.metric.greater_is_better else -1.0

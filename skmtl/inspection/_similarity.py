@@ -105,9 +105,8 @@ def task_affinity(
     Parameters
     ----------
     X : dataframe or array-like of shape (n, d + 1), or (n, d) in the wide form
-        Features and, in the long form, the column of task labels.
     y : array-like of shape (n,), or (n, T) in the wide form
-        Target; NaN in the wide form is not observed.
+        Data as in `sharing_report`.
     estimator : estimator
         As in `sharing_report`. An alpha that differs by task must be a dict.
     cv : int, splitter or iterable of (train, test), default=None
@@ -153,7 +152,7 @@ def task_affinity(
         if not own.splits:
             return np.full(len(tasks), np.nan)
         layers = own.layers({"model": estimator})
-        return np.mean([own.scores(response["model"], tested) for tested, response in layers], 0)
+        return np.mean([own.scores(index, response["model"]) for index, response in layers], 0)
 
     alone = np.concatenate([scores(t) for t in range(T)])
     gain = np.zeros((T, T))

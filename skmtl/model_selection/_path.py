@@ -20,9 +20,8 @@ from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
 from skmtl.model_selection._results import best_index, results_table
 from skmtl.model_selection._ridge_search import RidgeSearch
-from skmtl.model_selection._rows import TaskRows
 from skmtl.model_selection._scoring import reads_predictions, scorer_of, weights_for
-from skmtl.model_selection._split import make_splits
+from skmtl.model_selection._split import TaskRows, make_splits
 from skmtl.model_selection._warm_search import warm_scores
 
 
