@@ -1,7 +1,6 @@
 """Scores of candidates with a squared loss and a quadratic penalty around a center."""
 
 import time
-from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -16,26 +15,14 @@ from skmtl.data import (
     read_task_weights,
     wide_moments,
 )
-from skmtl.linear_model import (
-    MeanRegularizedRegressor,
-    PooledRegressor,
-    SharedL2Regressor,
-    spec_of,
-)
+from skmtl.linear_model import spec_of
 from skmtl.model_selection._ridge_path import NothingLeftError, RidgePath
 from skmtl.model_selection._scoring import Scores, many_scores, take
+from skmtl.penalties import MeanCoupling
 
 _CHUNK = 2**23  # numbers in the coefficients, or predictions, of a chunk of candidates
 _SCALES = 1e4  # largest ratio of the ranges of columns for the use of a row space
 _ROOM = 2**27  # most numbers in the moments of all parts
-
-
-class _Strengths(NamedTuple):
-    """Penalty weights of one candidate; alpha is the same for all tasks."""
-
-    alpha: float
-    alpha_shared: float
-    alpha_intercept: float
 
 
 class RidgeSearch:
@@ -43,22 +30,23 @@ class RidgeSearch:
 
     Parameters
     ----------
-    estimator : estimator
+    spec : Spec
+        Of any of the candidates.
     rows : Rows
-    strengths : list of _Strengths, one for each candidate
+    weights : ndarray of shape (3, n_candidates)
+        alpha, alpha_shared and alpha_intercept of each.
     """
 
-    def __init__(self, estimator, rows, strengths):
-        self._rows, self._strengths, self._wide = rows, strengths, rows.codes is None
-        self._fixed_level = not estimator.fit_intercept
-        self._task_weight = estimator.task_weight
+    def __init__(self, spec, rows, weights):
+        self._rows, self._weights, self._wide = rows, weights, rows.codes is None
+        self._fixed_intercept, self._task_weight = not spec.fit_intercept, spec.task_weight
         # As in the models, features are centered, and targets are shifted by one number for all
         # tasks: the penalty depends on the differences of centered intercepts.
-        origin = rows.X.mean(axis=0) if estimator.fit_intercept else 0.0
-        self._offset = rows.y.mean() if estimator.fit_intercept else 0.0
+        origin = rows.X.mean(axis=0) if spec.fit_intercept else 0.0
+        self._offset = rows.y.mean() if spec.fit_intercept else 0.0
         self._X, self._y = rows.X - origin, rows.y - self._offset
         if len(self._X) < self._X.shape[1]:  # coefficients lie in the row space
-            if estimator.fit_intercept:  # rounding errors of a large mean
+            if spec.fit_intercept:  # rounding errors of a large mean
                 self._X -= self._X.mean(axis=0)
             with blas_threads_for(rows.work):
                 self._X = self._X @ row_space(self._X)
@@ -66,30 +54,27 @@ class RidgeSearch:
     @classmethod
     def of(cls, estimator, candidates, rows):
         """Return the search, or None if it does not support the fits of the candidates."""
-        kinds = PooledRegressor, SharedL2Regressor, MeanRegularizedRegressor
-        if not isinstance(estimator, kinds) or adaptive_weights(estimator.task_weight):
-            return None
-        model = clone(estimator)
-        n_tasks, d = len(rows.tasks), min(rows.X.shape)
-        uneven = rows.codes is None and (rows.observed is not None or model.task_weight is not None)
+        model, weights = clone(estimator), []
+        spec, n_tasks, d = spec_of(model), len(rows.tasks), min(rows.X.shape)
+        uneven = rows.codes is None and (rows.observed is not None or spec.task_weight is not None)
         if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):
             return None
-        strengths = []
+        if spec.classifier or adaptive_weights(spec.task_weight):
+            return None
         for candidate in candidates:
             for name, value in candidate.items():  # set_params is slow
                 setattr(model, name, value)
-            if isinstance(getattr(model, "alpha_intercept", None), str):
+            spec = spec_of(model)
+            penalty = spec.penalty(rows.tasks)
+            if spec.auto or not isinstance(penalty, MeanCoupling):
                 return None
-            penalty = spec_of(model).penalty(rows.tasks)
             alpha = penalty.alpha[0]
             if alpha == 0 or (penalty.alpha != alpha).any():
                 return None
-            strengths.append(
-                _Strengths(float(alpha), penalty.alpha_shared, penalty.alpha_intercept)
-            )
-        if not read_task_weights(model.task_weight, rows.tasks).all():
+            weights.append((alpha, penalty.alpha_shared, penalty.alpha_intercept))
+        if not read_task_weights(spec.task_weight, rows.tasks).all():
             return None
-        return cls(clone(estimator), rows, strengths)
+        return cls(spec, rows, np.array(weights).T)
 
     @property
     def work(self):
@@ -137,12 +122,12 @@ class RidgeSearch:
                 part.end()
             return scores
         n_tasks, d = len(self._rows.tasks), self._X.shape[1]
-        work = len(splits) * n_tasks * d**2 * (10 * d + len(self._strengths))
+        work = len(splits) * n_tasks * d**2 * (10 * d + self._weights.shape[1])
         in_chunks(lambda first, last: [score(i) for i in range(first, last)], len(splits), work)
         return scores
 
     def _empty(self, n_splits):
-        return Scores.empty(len(self._strengths), n_splits, len(self._rows.tasks))
+        return Scores.empty(self._weights.shape[1], n_splits, len(self._rows.tasks))
 
     def leave_one_out(self, scorer, X, y, weight):
         """Return the ``Scores`` of one split and the std of the squared errors of rows, (C,).
@@ -167,7 +152,7 @@ class RidgeSearch:
             scores.test[:, 0] = -mean
         else:
             scores.test[:, 0] = many_scores(scorer, X, y, weight, y[..., None] - residuals)
-        scores.fit_time[:] = (time.perf_counter() - began) / len(self._strengths)
+        scores.fit_time[:] = (time.perf_counter() - began) / self._weights.shape[1]
         scores.score_time[:] = 0.0
         errors -= mean
         return scores, np.sqrt(np.average(np.square(errors, out=errors), axis=0, weights=weight))
@@ -186,7 +171,7 @@ class RidgeSearch:
             order = np.argsort(rows.codes, kind="stable")
             places = np.split(order, np.bincount(rows.codes).cumsum()[:-1])
         data = self._X - center, self._y.reshape(n, -1), weight
-        found = np.empty((*data[1].shape, len(self._strengths)))
+        found = np.empty((*data[1].shape, self._weights.shape[1]))
         room = len(rows.tasks) * (self._X.shape[1] + 1) ** 2
         for candidates, fits in self._fits(moments, center, room):
             whole = len(candidates) == found.shape[-1]
@@ -242,7 +227,7 @@ class RidgeSearch:
         trained = moments.total > 0  # the other tasks have no rows
         moments = moments.take(trained)
         center = np.zeros(self._X.shape[1])
-        if not self._fixed_level:
+        if not self._fixed_intercept:
             center = moments.total @ moments.mean / moments.total.sum()
         return moments, center, trained
 
@@ -251,11 +236,11 @@ class RidgeSearch:
 
         ``room`` is how many numbers one candidate requires.
         """
-        path = RidgePath(moments, center, self._fixed_level)
-        weights, step = np.array(self._strengths).T, max(1, _CHUNK // room)
-        for first in range(0, weights.shape[1], step):
-            own = np.arange(first, min(first + step, weights.shape[1]))
-            yield own, path.at(*weights[:, own])
+        path = RidgePath(moments, center, self._fixed_intercept)
+        step = max(1, _CHUNK // room)
+        for first in range(0, self._weights.shape[1], step):
+            own = np.arange(first, min(first + step, self._weights.shape[1]))
+            yield own, path.at(*self._weights[:, own])
 
     def _predict(self, center, trained, W, intercept, test):
         """Return the predictions of some rows, (n, A) or (n, T, A), and mean squared errors (T, A).

@@ -343,13 +343,26 @@ def test_rows_of_weight_zero_are_absent():
 
 
 def test_five_folds_of_other_models():
-    model = GraphRegularizedRegressor(task_column=0)
+    edges = [(t, t + 1) for t in range(ROWS.codes.max())]
+    model = GraphRegularizedRegressor(task_graph=edges, task_column=0)
     ours = RegularizationPathCV(model, ALPHAS[:2]).fit(ROWS.long, ROWS.y)
     cv = TaskKFold(5, task_column=0)
     squares = "neg_mean_squared_error"
     theirs = grid_search(model, ALPHAS[:2], ROWS.long, ROWS.y, cv, scoring=squares)
     assert ours.n_splits_ == 5
     assert_same_search(ours, theirs, ROWS.long, rtol=1e-6)
+
+
+def test_all_pairs_are_a_center():
+    searches = [
+        RegularizationPathCV(model, ALPHAS).fit(ROWS.long, ROWS.y)
+        for model in (
+            GraphRegularizedRegressor(task_column=0),
+            MeanRegularizedRegressor(task_column=0),
+        )
+    ]
+    assert searches[0].n_splits_ == N
+    assert_same_scores(*map(left_out, searches))
 
 
 def test_one_standard_error():
