@@ -122,8 +122,8 @@ class LongData(TaskData):
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
         z = self._predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
-        value, squares = np.empty((2, len(self.X)))
-        weighted = np.empty(z.shape)
+        sums, weighted = np.empty((2, len(self.X))), np.empty(z.shape)
+        value, squares = sums
         derivative = None if loss.constant_curvature is not None else np.empty(z.shape)
         strip = max(1, _CACHED * len(self.X) // z.size)
 
@@ -138,8 +138,7 @@ class LongData(TaskData):
                     derivative[:, rows] = gradient
 
         in_chunks(write, len(self.X), 40 * z.size)
-        value, squares = self._task_sums(value), self._task_sums(squares)
-        return LossSums(value, squares, *self._adjoint(weighted), derivative)
+        return LossSums(*self._task_sums(sums), *self._adjoint(weighted), derivative)
 
     def curvature_product(self, loss, derivative, W, intercept):
         """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""

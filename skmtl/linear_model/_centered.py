@@ -49,12 +49,13 @@ class MeanRegularizedModel(LinearMultiTaskModel):
 
     def _set_solution_attributes(self, fit):
         super()._set_solution_attributes(fit)
-        alpha = fit.problem.penalty.alpha
+        penalty = fit.problem.penalty
+        alpha = penalty.alpha
         if isinstance(self.alpha, dict):  # after adapt the fit has some of the tasks only
             alpha = read_per_task(self.alpha, "alpha", self.tasks_)
         elif np.ndim(self.alpha) == 0:
             alpha = float(alpha[0])
-        self.alpha_, self.alpha_intercept_ = alpha, float(fit.problem.penalty.alpha_intercept)
+        self.alpha_, self.alpha_intercept_ = alpha, float(penalty.alpha_intercept)
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
