@@ -8,6 +8,8 @@ from skmtl.solvers._graph_system import GraphSystem
 from skmtl.solvers._joint import JointSystem
 from skmtl.solvers._memory import memory_limit
 
+_SMALL = 2**28  # bytes that are always there
+
 
 class DirectSolver(NewtonSolver):
     """Compute Newton steps by ``Elimination``, exactly or to the accuracy needed.
@@ -29,6 +31,9 @@ class DirectSolver(NewtonSolver):
         reason = super().objection(problem)
         if reason is not None:
             return reason
+        data, K = problem.data, problem.loss.n_outputs
+        if 64 * K * data.n_tasks * min(data.n_rows, data.n_features) ** 2 <= _SMALL:
+            return None  # more than any kind of blocks takes
         needed, limit = _memory(problem), memory_limit()
         if needed > limit:
             return (

@@ -205,6 +205,7 @@ def test_objections(name):
 def test_too_little_memory_falls_back_to_cg(monkeypatch):
     rows = make_rows()
     expected = fit_long(MeanRegularizedRegressor(2.0), rows)
+    monkeypatch.setattr(_direct, "_SMALL", 0)
     monkeypatch.setattr(_direct, "memory_limit", lambda: 100.0)
     model = fit_long(MeanRegularizedRegressor(2.0), rows, tol=1e-12)
     assert model.n_iter_ > 1
