@@ -19,7 +19,7 @@ from benchmarks.tables import accuracy_tables, duration, speed_tables
 from skmtl.datasets import load_radon
 
 
-def long_form(kind, **strengths):
+def long_form(kind, **alphas):
     rng = np.random.default_rng(0)
     tasks = np.arange(60) % 4
     X = rng.standard_normal((60, 3))
@@ -27,7 +27,7 @@ def long_form(kind, **strengths):
     y = np.einsum("ij,ij->i", X, W[tasks]) + rng.standard_normal(60)
     if kind.endswith("logistic"):
         y = y > 0
-    return speed_problems.LongForm(kind, "tiny", X, tasks, y, **strengths)
+    return speed_problems.LongForm(kind, "tiny", X, tasks, y, **alphas)
 
 
 def wide_form(kind):
@@ -98,16 +98,16 @@ def test_restricted_likelihood_against_the_density_of_contrasts():
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-def test_strengths_by_evidence_are_at_the_peak():
+def test_alphas_by_evidence_are_at_the_peak():
     X, y = load_radon(return_X_y=True)
     tasks = np.unique(X[:, 0], return_inverse=True)[1]
     floor = X[:, 1:2].astype(float)
     problem = speed_problems.LongForm("mixed model", "radon", floor, tasks, np.asarray(y, float))
     solver = next(s for s in load("skmtl").SOLVERS if s.kinds == ("mixed model",))
-    ((level, slope),) = solver.solve(problem, 1e-8)
-    least = problem.objective((level, slope))
+    ((intercept, slope),) = solver.solve(problem, 1e-8)
+    least = problem.objective((intercept, slope))
     for factors in ((1.05, 1), (0.95, 1), (1, 1.05), (1, 0.95)):
-        assert problem.objective((level * factors[0], slope * factors[1])) > least
+        assert problem.objective((intercept * factors[0], slope * factors[1])) > least
 
 
 def test_splits_are_disjoint_and_keep_tasks():

@@ -1,4 +1,4 @@
-"""Callbacks of scikit-learn: what they are told of a fit and of a search, and that they stop it."""
+"""Callbacks of scikit-learn: what they receive from fits and searches, and that they stop them."""
 
 import pickle
 
@@ -33,24 +33,24 @@ CLASSIFIERS = [
 
 
 class Follower:
-    """Writes down what it is told, and asks to stop after some steps."""
+    """Records its calls, and asks to stop after some steps."""
 
     max_propagation_depth = None
 
     def __init__(self, steps=np.inf):
-        self.steps, self.told, self.models = steps, [], []
+        self.steps, self.calls, self.models = steps, [], []
 
     def setup(self, estimator, context):
-        self.told.append("setup")
+        self.calls.append("setup")
 
     def teardown(self, estimator, context):
-        self.told.append("teardown")
+        self.calls.append("teardown")
 
     def on_fit_task_begin(self, estimator, context):
-        self.told.append(("begin", context.task_name))
+        self.calls.append(("begin", context.task_name))
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        self.told.append(("end", context.task_name))
+        self.calls.append(("end", context.task_name))
         if context.task_name == "iteration":
             self.models.append(fitted_estimator)
         return len(self.models) >= self.steps
@@ -80,7 +80,7 @@ def test_every_step_is_told(model):
     steps = len(model.history_) - 1
     assert len(follower.models) == steps
     step = [("begin", "iteration"), ("end", "iteration")]
-    assert follower.told == ["setup", ("begin", "fit"), *steps * step, ("end", "fit"), "teardown"]
+    assert follower.calls == ["setup", ("begin", "fit"), *steps * step, ("end", "fit"), "teardown"]
     objectives = [entry["objective"] for entry in model.history_[1:]]
     assert_allclose([m.objective_ for m in follower.models], objectives, rtol=1e-12)
     # each of them predicts
@@ -133,8 +133,8 @@ def test_searches_hand_callbacks_on():
     search = GridSearchCV(model, {"alpha": [1.0, 2.0]}, cv=cv)
     search.set_callbacks(follower).fit(rows.long, rows.y)
     assert len(follower.models) == 5  # one exact step for each of 2 x 2 fits and the last
-    assert follower.told[0] == "setup"
-    assert follower.told[-1] == "teardown"
+    assert follower.calls[0] == "setup"
+    assert follower.calls[-1] == "teardown"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_progress_of_a_search(model, parts):
     model = clone(model).set_params(task_column=0, handle_unknown="shared")
     search = RegularizationPathCV(model, [1.0, 2.0, 4.0], cv=TaskKFold(2, task_column=0))
     search.set_callbacks(follower).fit(X, y)
-    ended = [told[1] for told in follower.told if told[0] == "end"]
+    ended = [calls[1] for calls in follower.calls if calls[0] == "end"]
     assert ended[: len(parts)] == parts
     assert ended[-2:] == ["fit", "fit"]  # the last fit, and the whole
     assert search.predict(X).shape == y.shape
@@ -164,7 +164,7 @@ def test_a_failed_fit_leaves_nothing_behind():
     model.set_callbacks(follower)
     with pytest.raises(ValueError, match="alpha=0"):
         model.set_params(alpha=0.0).fit(rows.long, rows.y)
-    assert follower.told[-1] == "teardown"
+    assert follower.calls[-1] == "teardown"
     assert not hasattr(model, "coef_")
 
 

@@ -1,4 +1,4 @@
-"""What BLAS is told of threads, and that it is taken back."""
+"""Limits on the threads of BLAS, and that they are lifted."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +66,7 @@ def test_blas_has_its_threads_for_much_work(blas):
 
 
 class Watched(MeanRegularizedRegressor):
-    """Tells how many threads BLAS has while it fits."""
+    """Records how many threads BLAS has while it fits."""
 
     def _penalty(self):
         penalty = super()._penalty()

@@ -131,15 +131,15 @@ def moves_of_the_center(model, X, y):
     base, shares = model.adapt(X, y), []
     for j in range(d + 1):
         moved = copy.deepcopy(model)
-        if j < d:  # about the mean of the features, the level stays
+        if j < d:  # about the mean of the features, the centered intercept stays
             moved.shared_coef_ = model.shared_coef_ + (np.arange(d) == j)
             moved.shared_intercept_ = model.shared_intercept_ - middle[j]
         else:
             moved.shared_intercept_ = model.shared_intercept_ + 1.0
         moved = moved.adapt(X, y)
         W = moved.coef_ - base.coef_
-        level = moved.intercept_ - base.intercept_ + W @ middle
-        shares.append(np.column_stack([W, level])[:, j])
+        intercept = moved.intercept_ - base.intercept_ + W @ middle
+        shares.append(np.column_stack([W, intercept])[:, j])
     return np.mean(shares, axis=0)
 
 

@@ -76,14 +76,14 @@ def test_shrinkage_of_a_coefficient(data, model):
     assert texts(ax.get_xticklabels())[0] == f"{order[0]} ({model.task_counts_[order[0]]})"
 
 
-def test_shrinkage_of_levels_and_of_two_coefficients(data, model):
+def test_shrinkage_of_intercepts_and_of_two_coefficients(data, model):
     X, y = data
     middle = X[:, 1:].mean(axis=0)
     ax = CoefficientShrinkageDisplay.from_estimator(model, X, y).ax_
-    levels = (model.intercept_ + model.coef_ @ middle)[np.argsort(model.task_counts_)]
-    np.testing.assert_allclose(line(ax, "shared estimate").get_ydata(), levels)
+    intercepts = (model.intercept_ + model.coef_ @ middle)[np.argsort(model.task_counts_)]
+    np.testing.assert_allclose(line(ax, "shared estimate").get_ydata(), intercepts)
     both = CoefficientShrinkageDisplay.from_estimator(model, X, y, features=["intercept", 1])
-    np.testing.assert_allclose(np.sort(both.shared[:, 0]), np.sort(levels))
+    np.testing.assert_allclose(np.sort(both.shared[:, 0]), np.sort(intercepts))
     frame = pd.DataFrame(X, columns=["shop", "price", "size", "rent"])
     pipe = make_task_pipeline(
         StandardScaler().set_output(transform="pandas"),

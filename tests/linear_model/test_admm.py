@@ -76,12 +76,12 @@ def test_fit_leaves_the_penalty_of_the_user_alone(penalty):
 
 @pytest.mark.parametrize("name", PENALTIES)
 @pytest.mark.parametrize("estimator", [ADMMRegressor, ADMMClassifier])
-def test_names_are_penalties_of_strength_one(name, estimator):
+def test_names_are_penalties_of_weight_one(name, estimator):
     rows = ROWS if estimator is ADMMRegressor else make_rows(2)
     named = estimator(name, 2.0, task_column=0, alpha_intercept=2.0).fit(rows.long, rows.y)
     given = estimator(PENALTIES[name](), 2.0, task_column=0, alpha_intercept=2.0)
     assert_same_model(named, given.fit(rows.long, rows.y), rtol=1e-12)
-    # The strength of the estimator multiplies that of the penalty.
+    # The alpha of the estimator multiplies that of the penalty.
     strong = PENALTIES[name](2.0)
     once = estimator(strong, 1.0, task_column=0, alpha_intercept=2.0).fit(rows.long, rows.y)
     assert_same_model(once, named, rtol=1e-5)

@@ -51,10 +51,10 @@ NORMS = {
     "l21+ridge": L21(1.0) + Ridge(2.0),
     "dirty": Decomposed(L21(2.0), L1(1.0)),
 }
-LEVELS = {"drawn": 1.0, "free": 0.0, "one": np.inf}
+INTERCEPTS = {"penalized": 1.0, "free": 0.0, "equal": np.inf}
 
 
-def is_trivial(penalty, W):
+def is_null(penalty, W):
     """Whether a norm leaves nothing of W: exactly."""
     if isinstance(penalty, RobustMean | TemporalFused):
         return bool((W[0] == W).all())
@@ -78,18 +78,18 @@ forms = pytest.mark.parametrize("form", ["long", "wide"])
 
 @kinds
 @forms
-@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+@pytest.mark.parametrize("alpha_intercept", INTERCEPTS.values(), ids=INTERCEPTS)
 @pytest.mark.parametrize("penalty", NORMS.values(), ids=NORMS)
-def test_alpha_max_is_where_nothing_begins(penalty, level, form, kind):
+def test_alpha_max_is_where_nothing_begins(penalty, alpha_intercept, form, kind):
     model, data = problem(kind, form)
-    model.set_params(penalty=penalty, alpha_intercept=level)
+    model.set_params(penalty=penalty, alpha_intercept=alpha_intercept)
     largest = alpha_max(model, *data)
     assert 0 < largest < np.inf
     for factor in (1.0 + 1e-6, 2.0):
         model.set_params(alpha=factor * largest).fit(*data)
-        assert is_trivial(penalty, model.coef_), (factor, np.abs(model.coef_).max())
+        assert is_null(penalty, model.coef_), (factor, np.abs(model.coef_).max())
     model.set_params(alpha=0.98 * largest).fit(*data)
-    assert not is_trivial(penalty, model.coef_)
+    assert not is_null(penalty, model.coef_)
 
 
 # Equal models -----------------------------------------------------------------------------------
@@ -146,9 +146,9 @@ QUADRATIC = {
 @kinds
 @pytest.mark.parametrize("case", QUADRATIC.values(), ids=QUADRATIC)
 def test_quadratic_penalties_are_the_other_models(case, kind):
-    penalty, regressor, classifier, level = case
+    penalty, regressor, classifier, alpha_intercept = case
     model, data = problem(kind, "long")
-    model.set_params(penalty=penalty, alpha_intercept=level, tol=1e-10).fit(*data)
+    model.set_params(penalty=penalty, alpha_intercept=alpha_intercept, tol=1e-10).fit(*data)
     other = clone(regressor if kind is ADMMRegressor else classifier)
     other.set_params(task_column=0, task_weight=TASK_WEIGHT, tol=1e-10).fit(*data)
     assert_allclose(model.objective_, other.objective_, rtol=1e-10)
@@ -156,17 +156,19 @@ def test_quadratic_penalties_are_the_other_models(case, kind):
     assert_allclose(model.intercept_, other.intercept_, rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
-def test_robust_mean_goes_from_separate_to_pooled_models(level):
+@pytest.mark.parametrize("alpha_intercept", INTERCEPTS.values(), ids=INTERCEPTS)
+def test_robust_mean_goes_from_separate_to_pooled_models(alpha_intercept):
     model, data = problem(ADMMRegressor, "long")
-    model.set_params(penalty=RobustMean(), alpha_intercept=level)
-    pooled = PooledRegressor(0.0, alpha_intercept=level, task_column=0, task_weight=TASK_WEIGHT)
+    model.set_params(penalty=RobustMean(), alpha_intercept=alpha_intercept)
+    pooled = PooledRegressor(
+        0.0, alpha_intercept=alpha_intercept, task_column=0, task_weight=TASK_WEIGHT
+    )
     pooled.fit(*data)
     model.set_params(alpha=2.0 * alpha_max(model, *data)).fit(*data)
     assert (model.coef_ == model.coef_[0]).all()
     assert_allclose(model.coef_[0], pooled.shared_coef_, rtol=0, atol=1e-7)
     assert_allclose(model.intercept_, pooled.intercept_, rtol=0, atol=1e-6)
-    if level == 0.0:
+    if alpha_intercept == 0.0:
         separate = SharedL2Regressor(0.0, task_column=0).fit(*data)
         model.set_params(alpha=1e-6).fit(*data)
         assert_allclose(model.coef_, separate.coef_, rtol=0, atol=1e-4)
@@ -213,7 +215,7 @@ SHAPES = ["constant", "duplicated", "task-constant", "one-row", "many-features"]
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("penalty", ["l1", "l21", "task_l2", "trace_norm", "temporal_fused"])
 def test_degenerate_data(penalty, shape):
-    """Accepted without a warning; what the data do not tell of stays at zero."""
+    """Accepted without a warning; coefficients without data stay at zero."""
     d = 12 if shape == "many-features" else 3
     rows = make_rows(sizes=(9, 1, 14, 7) if shape == "one-row" else (9, 5, 14, 7), d=d)
     if shape == "constant":
@@ -232,7 +234,7 @@ def test_degenerate_data(penalty, shape):
 
 
 def test_a_feature_that_a_task_does_not_have():
-    """Without levels its coefficient there is the penalty's alone, and still has a certificate."""
+    """Without intercepts its coefficient there is the penalty's alone, and has a certificate."""
     rows = make_rows()
     rows.X[rows.codes == 1, 0] = 0.0
     y = np.arange(len(rows.y)) % 2

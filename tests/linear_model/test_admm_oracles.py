@@ -163,8 +163,8 @@ def loss_and_gradient(model, rows, weight):
         loss, slope = 0.5 * (rows.y - z) ** 2, z - rows.y
     mean = np.average(rows.X, axis=0, weights=weight) * model.fit_intercept
     E = np.eye(len(model.coef_))[rows.codes]
-    level = model.intercept_ + model.coef_ @ mean
-    return weight @ loss, E.T @ ((weight * slope)[:, None] * (rows.X - mean)), level
+    centered = model.intercept_ + model.coef_ @ mean
+    return weight @ loss, E.T @ ((weight * slope)[:, None] * (rows.X - mean)), centered
 
 
 def fit(kind, penalty, form, **params):
@@ -181,27 +181,27 @@ def fit(kind, penalty, form, **params):
     return model.fit(rows.long, rows.y, sample_weight), rows, weight
 
 
-# of cvxpy, of itself; how far it got, the comparison tells
+# cvxpy's warning about itself: the comparison shows how accurate it is
 inaccurate = pytest.mark.filterwarnings("ignore:Solution may be inaccurate:UserWarning")
 kinds = pytest.mark.parametrize("kind", [ADMMRegressor, ADMMClassifier], ids=["squared", "logit"])
 SETTINGS = {
-    "drawn": ("long", {"alpha_intercept": 1.0}),
+    "penalized": ("long", {"alpha_intercept": 1.0}),
     "free-wide": ("wide", {"alpha_intercept": 0.0, "alpha": 0.7}),
-    "one": ("long", {"alpha_intercept": np.inf, "alpha": 1.5}),
+    "equal": ("long", {"alpha_intercept": np.inf, "alpha": 1.5}),
     "none": ("wide", {"fit_intercept": False}),
 }
 
 
 def check(model, rows, weight):
     """Compare the objective with cvxpy's, and with the formulas."""
-    loss, G, level = loss_and_gradient(model, rows, weight)
+    loss, G, centered = loss_and_gradient(model, rows, weight)
     expected = loss
     if not model.fit_intercept:
         assert_array_equal(model.intercept_, 0.0)
     elif np.isinf(model.alpha_intercept):
-        assert_allclose(level, level[0], rtol=0, atol=1e-12 * (1 + np.abs(rows.y).max()))
+        assert_allclose(centered, centered[0], rtol=0, atol=1e-12 * (1 + np.abs(rows.y).max()))
     else:
-        expected += 0.5 * model.alpha_intercept * ((level - level.mean()) ** 2).sum()
+        expected += 0.5 * model.alpha_intercept * ((centered - centered.mean()) ** 2).sum()
     parts = getattr(model, "parts_", [model.coef_])
     penalties = flat(model.penalty)
     assert len(parts) == len(penalties)
@@ -220,8 +220,8 @@ def check(model, rows, weight):
 @pytest.mark.parametrize("penalty", SINGLE.values(), ids=SINGLE)
 def test_cvxpy_finds_no_better(penalty, setting, kind):
     form, params = setting
-    strength = params.get("alpha", 1.0) * (1.0 if kind is ADMMRegressor else 0.3)
-    model, rows, weight = fit(kind, penalty, form, **params | {"alpha": strength})
+    alpha = params.get("alpha", 1.0) * (1.0 if kind is ADMMRegressor else 0.3)
+    model, rows, weight = fit(kind, penalty, form, **params | {"alpha": alpha})
     G = check(model, rows, weight)
     step = 1.0 / np.average((rows.X - rows.X.mean(axis=0)) ** 2) / weight.sum()
     bound = penalty.bind(model.tasks_)
@@ -236,7 +236,7 @@ def test_cvxpy_finds_no_better(penalty, setting, kind):
 
 @inaccurate
 @kinds
-@pytest.mark.parametrize("setting", ["drawn", "free-wide"])
+@pytest.mark.parametrize("setting", ["penalized", "free-wide"])
 @pytest.mark.parametrize("penalty", MADE.values(), ids=MADE)
 def test_cvxpy_finds_no_better_combination(penalty, setting, kind):
     form, params = SETTINGS[setting]

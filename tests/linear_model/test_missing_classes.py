@@ -41,7 +41,7 @@ def test_a_task_with_one_class_stays_near_the_center(K, solver):
     new = own.copy()
     new[:, 0] = 9
     center = model.set_params(handle_unknown="shared").predict_proba(new)
-    assert (p[:, 0] > center[:, 0]).all()  # drawn to the class that was seen
+    assert (p[:, 0] > center[:, 0]).all()  # shrunk away from the center, to the class that was seen
     assert np.abs(p - center).max() < 0.45
     assert_array_equal(model.task_classes_.sum(axis=1), [K, 1, K, K])
     closer = MeanRegularizedClassifier(2000.0, alpha_intercept=2000.0, task_column=0)

@@ -79,7 +79,7 @@ def test_one_task_is_a_model_of_scikit_learn(shape, alpha, fit_intercept, K):
     weight = np.random.default_rng(0).uniform(0.5, 2.0, len(rows.y))
     pooled, separate, mean = kinds(K)
     oracle = oracle_of(K, alpha, fit_intercept=fit_intercept).fit(rows.X, rows.y, weight)
-    # Half the harmonic sum: 1.5 and 3 alpha make alpha.
+    # The harmonic sum: 1 / (1 / (1.5 alpha) + 1 / (3 alpha)) = alpha.
     params = {"alpha_shared": 3.0 * alpha, "alpha_intercept": np.inf}
     for model in (pooled(alpha), separate(alpha), mean(1.5 * alpha, **params)):
         model.set_params(fit_intercept=fit_intercept, tol=1e-11).fit(rows.X, rows.y, weight)
@@ -197,7 +197,7 @@ def test_pooled_with_penalized_intercepts_is_generalized_least_squares():
 
 # Convex optimization ----------------------------------------------------------------------------
 
-# of cvxpy, of itself; how far it got, the comparison tells
+# cvxpy's warning about itself: the comparison shows how accurate it is
 inaccurate = pytest.mark.filterwarnings("ignore:Solution may be inaccurate:UserWarning")
 
 

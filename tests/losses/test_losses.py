@@ -21,7 +21,7 @@ def test_derivatives_of_losses(loss, targets, scale):
     rng, n, h = np.random.default_rng(0), 60, 1e-3
     y, z = targets(rng, n), scale * rng.normal(size=(loss.n_outputs, n))
     K = loss.n_outputs
-    if K > 1:  # half of the rows are barred from a class
+    if K > 1:  # half of the rows lack a class
         z[(y[::2] + 1) % 4, np.arange(0, n, 2)] = -np.inf
     value, derivative = loss.evaluate(y, z)
     assert value.shape == (n,)
@@ -69,7 +69,7 @@ def test_logistic_loss_keeps_its_digits():
         np.array([1.0, -1.0]), np.array([[np.inf, -np.inf]])
     )
     assert_array_equal(value, 0)
-    assert_array_equal(derivative, 0)  # a task of one class, barred from the other
+    assert_array_equal(derivative, 0)  # a task of one class, without the other
 
 
 def test_multinomial_loss_keeps_its_digits():

@@ -72,8 +72,8 @@ LONG = {
     "separate": SharedL2Regressor(),
     "separate-no-intercept": SharedL2Regressor(fit_intercept=False),
     "mean": MeanRegularizedRegressor(),
-    "mean-free-levels": MeanRegularizedRegressor(alpha_intercept=0.0),
-    "mean-one-level": MeanRegularizedRegressor(alpha_intercept=np.inf),
+    "mean-free-intercepts": MeanRegularizedRegressor(alpha_intercept=0.0),
+    "mean-one-intercept": MeanRegularizedRegressor(alpha_intercept=np.inf),
     "mean-shared": MeanRegularizedRegressor(alpha_shared=0.7, alpha_intercept=5.0),
     "mean-no-center": MeanRegularizedRegressor(alpha_shared=np.inf),
     "mean-no-intercept": MeanRegularizedRegressor(fit_intercept=False, alpha_shared=0.2),
@@ -194,7 +194,7 @@ def test_single_task(model, form):
 
 
 GRIDS = {
-    "levels": ("mean", {"alpha_intercept": [0.0, 2.0, 50.0, np.inf]}),
+    "intercepts": ("mean", {"alpha_intercept": [0.0, 2.0, 50.0, np.inf]}),
     "center": ("mean", {"alpha_shared": [0.0, 1.0, 30.0, np.inf]}),
     "both": ("mean", {"alpha_shared": [0.5, np.inf], "alpha_intercept": [10.0, 0.0]}),
     "pooled": ("pooled", {"alpha_intercept": [np.inf, 0.0, 7.0]}),
@@ -203,7 +203,7 @@ GRIDS = {
 
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("name", GRIDS)
-def test_strengths(name, wide, fits):
+def test_penalty_weights(name, wide, fits):
     name, grid = GRIDS[name]
     if wide:
         ours = compare(WIDE[name], *make_wide(missing=0.0), 3, param_grid=grid)
@@ -343,7 +343,7 @@ def test_fewer_rows_than_features(name, fits):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_fewer_rows_than_features_whatever_the_rows(seed):
-    """Parts of the rows span less than all: what they leave open must be seen as such."""
+    """Parts of the rows span less than all: the null space must be found."""
     rng = np.random.default_rng(seed)
     X = np.column_stack([np.repeat([0, 1, 2], (6, 4, 5)), rng.normal(size=(15, 21))])
     y = X[:, 1:4].sum(axis=1) + rng.normal(size=15)

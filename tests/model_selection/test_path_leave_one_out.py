@@ -36,11 +36,11 @@ EXACT = {
     "pooled-no-intercept": PooledRegressor(fit_intercept=False),
     "separate": SharedL2Regressor(),
     "separate-no-intercept": SharedL2Regressor(fit_intercept=False),
-    "mean-free-levels": MeanRegularizedRegressor(alpha_intercept=0.0),
+    "mean-free-intercepts": MeanRegularizedRegressor(alpha_intercept=0.0),
     "mean-no-intercept": MeanRegularizedRegressor(fit_intercept=False),
 }
-LEVELS = {
-    "mean-one-level": MeanRegularizedRegressor(alpha_intercept=np.inf, alpha_shared=0.5),
+PENALIZED_INTERCEPTS = {
+    "mean-one-intercept": MeanRegularizedRegressor(alpha_intercept=np.inf, alpha_shared=0.5),
     "mean": MeanRegularizedRegressor(),
     "mean-shared": MeanRegularizedRegressor(alpha_shared=0.7, alpha_intercept=5.0),
     "mean-no-center": MeanRegularizedRegressor(alpha_shared=np.inf, alpha_intercept=0.3),
@@ -88,7 +88,7 @@ def refits(model, alphas, X, y, weight=None):
 
 
 def dense(model, alphas, rows, weight=None, groups=None):
-    """Return the same by the objective written out, its levels at the mean of all rows.
+    """Return the same by the objective written out, its intercepts at the mean of all rows.
 
     Rows of the same group are left out together.
     """
@@ -119,9 +119,9 @@ def test_exact_refits(name, fits):
 
 
 @pytest.mark.parametrize("weights", [None, "both"])
-@pytest.mark.parametrize("name", LEVELS)
-def test_levels_at_the_mean_of_all_rows(name, weights):
-    model = clone(LEVELS[name]).set_params(task_column=0)
+@pytest.mark.parametrize("name", PENALIZED_INTERCEPTS)
+def test_intercepts_at_the_mean_of_all_rows(name, weights):
+    model = clone(PENALIZED_INTERCEPTS[name]).set_params(task_column=0)
     weight = total = None
     if weights == "both":
         model.set_params(task_weight=TASK_WEIGHT)
@@ -182,7 +182,7 @@ def test_wide_form(name):
     predictions = dense(model, ALPHAS, rows, long_weight, np.repeat(np.arange(len(X)), 4))
     wanted = expected(predictions.reshape(len(ALPHAS), *Y.shape), Y, weight=weight)
     assert_same_scores(left_out(search), wanted)
-    if name not in LEVELS:
+    if name not in PENALIZED_INTERCEPTS:
         predictions = refits(model, ALPHAS, X, Y, weight)
         assert_same_scores(left_out(search), expected(predictions, Y, weight=weight))
 
@@ -197,7 +197,7 @@ def test_single_task(model):
     assert_same_scores(left_out(column), wanted)
 
 
-def test_strengths():
+def test_penalty_weights():
     """Every combination, in the order of GridSearchCV."""
     model = MeanRegularizedRegressor(task_column=0)
     grid = {"alpha_intercept": [0.0, 3.0, np.inf], "alpha_shared": [0.0, 20.0, np.inf]}
@@ -268,7 +268,7 @@ def test_a_task_with_a_single_row(handle_unknown):
 @pytest.mark.parametrize(
     "model", [SharedL2Regressor(), MeanRegularizedRegressor(alpha_intercept=0.0)], ids=repr
 )
-def test_rows_that_nothing_else_tells_of(model):
+def test_rows_without_others_to_predict_them(model):
     rows = make_rows(sizes=(9, 1, 14, 7))
     model = clone(model).set_params(task_column=0)
     with pytest.raises(ValueError, match="predict got task 1, not seen in fit"):  # 5 folds
@@ -276,7 +276,7 @@ def test_rows_that_nothing_else_tells_of(model):
 
 
 def test_a_feature_of_one_row():
-    """A free center knows of it from that row; one that is drawn to zero does without."""
+    """A free center knows of it from that row; one that is shrunk to zero does without."""
     X, y = ROWS.long.copy(), ROWS.y
     X[:, 3] = 0.0
     X[4, 3] = 1.0

@@ -36,12 +36,12 @@ SUM = L21(1.0) + RidgePenalty(0.2)
 LOSS = "neg_log_loss"
 MODELS = {
     "graph": (GraphRegularizedRegressor(task_graph=CHAIN), {}, None),
-    "graph-levels": (GraphRegularizedRegressor(), {"alpha_intercept": [0.0, 5.0]}, None),
+    "graph-intercepts": (GraphRegularizedRegressor(), {"alpha_intercept": [0.0, 5.0]}, None),
     "l21": (ADMMRegressor("l21"), {}, None),
     "trace-norm": (ADMMRegressor("trace_norm", alpha_intercept=0.0), {}, "r2"),
     "l1": (ADMMRegressor(L1()), {"penalty__alpha": [0.3, 4.0]}, None),
     "uncertainty": (MeanRegularizedRegressor(task_weight="uncertainty"), {}, None),
-    "auto-level": (MeanRegularizedRegressor(alpha_intercept="auto", **SHARED), {}, None),
+    "auto-intercept": (MeanRegularizedRegressor(alpha_intercept="auto", **SHARED), {}, None),
     "zero": (MeanRegularizedRegressor(), {"alpha_shared": [0.0, 3.0]}, "neg_max_error"),
     "binary": (MeanRegularizedClassifier(), {}, LOSS),
     "binary-accuracy": (MeanRegularizedClassifier(**SHARED), {}, None),
@@ -63,14 +63,14 @@ def data(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_choice_and_scores_are_those_of_grid_search(name):
-    model, strengths, scoring = MODELS[name]
+    model, grid, scoring = MODELS[name]
     model = clone(model).set_params(task_column=0)
     alphas = [0.0, *ALPHAS] if name == "zero" else ALPHAS
     X, y, _ = data(name)
     weight = np.linspace(0.5, 2.0, len(y)) if name in WEIGHTED else None
-    ours = RegularizationPathCV(model, alphas, param_grid=strengths, cv=FOLDS, scoring=scoring)
+    ours = RegularizationPathCV(model, alphas, param_grid=grid, cv=FOLDS, scoring=scoring)
     ours.fit(X, y, sample_weight=weight)
-    theirs = grid_search(model, alphas, X, y, FOLDS, strengths, scoring, sample_weight=weight)
+    theirs = grid_search(model, alphas, X, y, FOLDS, grid, scoring, sample_weight=weight)
     a, b = ours.cv_results_, theirs.cv_results_
     assert set(a) == set(b)
     assert a["params"] == b["params"]
@@ -165,7 +165,9 @@ def test_one_standard_error(name):
     near = [
         one["alpha"] for one, score in zip(params, mean, strict=True) if score >= mean[best] - error
     ]
-    assert (max(near) > ours.best_params_["alpha"]) == (name == "mean")  # with other levels
+    assert (max(near) > ours.best_params_["alpha"]) == (
+        name == "mean"
+    )  # with another alpha_intercept
     assert ours.best_params_ == params[chosen[0]]
     assert_allclose(ours.best_score_, mean[chosen[0]], rtol=1e-12)
     assert ours.best_estimator_.alpha == ours.best_params_["alpha"]

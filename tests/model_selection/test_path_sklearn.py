@@ -53,7 +53,7 @@ def test_refit_and_what_depends_on_it():
         RegularizationPathCV(model).predict(ROWS.long)
 
 
-def test_a_strength_for_each_task_is_replaced():
+def test_an_alpha_for_each_task_is_replaced():
     """The search sets alpha to a number; what the estimator had is not looked at."""
     own = MeanRegularizedRegressor({0: 3.0, 1: 0.2, 2: 15.0, 3: 1.0}, task_column=0)
     for cv in (None, FOLDS):
@@ -83,12 +83,12 @@ WRONG = {
     "negative": ({"alphas": [1.0, -2.0]}, ValueError, r"\[0, inf\], got \[1.0, -2.0\]"),
     "word": ({"alphas": "auto"}, ValueError, "got 'auto'"),
     "bool": ({"alphas": True}, ValueError, "got True"),
-    "strength": (
+    "name": (
         {"param_grid": {"beta": [1.0]}},
         ValueError,
         r"'beta'.*MeanRegularizedRegressor are \['alpha', 'alpha_intercept', 'alpha_shared'\]",
     ),
-    "no strength": ({"param_grid": {"task_weight": [None]}}, ValueError, "use GridSearchCV"),
+    "no penalty weight": ({"param_grid": {"task_weight": [None]}}, ValueError, "use GridSearchCV"),
     "alpha twice": ({"param_grid": {"alpha": [1.0]}}, ValueError, "Pass its values as alphas"),
     "empty": ({"param_grid": {"alpha_shared": []}}, ValueError, "alpha_shared"),
     "out of range": ({"param_grid": {"alpha_shared": [-1.0]}}, ValueError, r"got -1\.0"),

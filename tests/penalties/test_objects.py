@@ -1,4 +1,4 @@
-"""Penalties as objects: what they tell of coefficients, their parameters, what they refuse."""
+"""Penalties as objects: structure of coefficients, parameters, what they refuse."""
 
 import pickle
 

@@ -84,14 +84,14 @@ def _leaves_tasks_free(model):
     ],
 )
 def test_warm_start_at_the_solution(model, solver):
-    """It takes no step, or as few as a cold start where it would bring what the data leave open."""
+    """It takes no step, or as few as a cold start where the solution is not unique."""
     rows, weight, _ = weighted_rows()
     fitted = fit_long(model, rows, weight, solver=solver, warm_start=True)
     coef, intercept, cold = fitted.coef_, fitted.intercept_, fitted.n_iter_
     fitted.fit(rows.long, rows.y, weight)
-    center_is_open = hasattr(model, "alpha_shared") and model.alpha_shared == 0
-    center_is_open |= isinstance(model, PooledRegressor) and model.alpha == 0
-    if solver == "cg" and not center_is_open:
+    center_is_free = hasattr(model, "alpha_shared") and model.alpha_shared == 0
+    center_is_free |= isinstance(model, PooledRegressor) and model.alpha == 0
+    if solver == "cg" and not center_is_free:
         assert len(fitted.history_) == 1
         assert fitted.n_iter_ == 1
     assert fitted.n_iter_ <= cold + 1
@@ -104,7 +104,7 @@ def test_warm_start_at_the_solution(model, solver):
 @pytest.mark.parametrize(
     "model", [PooledRegressor(0.0), MeanRegularizedRegressor(1.0), SharedL2Regressor(1.0)]
 )
-def test_warm_start_brings_nothing_that_the_data_leave_open(model, d, solver):
+def test_warm_start_has_no_part_outside_of_the_row_space(model, d, solver):
     """From a fit on full rank to one without: the center is the one of smallest norm."""
     rows = make_rows(sizes=(9, 8, 7), d=d)
     warm = fit_long(model, rows, solver=solver, warm_start=True, tol=1e-9)
@@ -325,7 +325,7 @@ def test_free_tasks_of_fewer_rows_than_features_interpolate(
 
 
 @pytest.mark.parametrize("alpha_intercept", [2.0, np.inf])
-def test_a_free_task_beside_tied_ones_takes_one_step(alpha_intercept):
+def test_a_free_task_beside_coupled_ones_takes_one_step(alpha_intercept):
     """Where the center is open, looking for its null space must leave the blocks as they are."""
     rows = make_rows(sizes=(1, 4, 3), d=8)
     model = MeanRegularizedRegressor([1.0, 0.0, 1.0], alpha_intercept=alpha_intercept)

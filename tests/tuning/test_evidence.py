@@ -256,7 +256,9 @@ def test_wide_form_with_more_features_than_rows_and_a_free_center():
     X, Y = make_wide(6, 9, T=5, missing=0.0)
     with pytest.warns(UserWarning, match="center unpenalized: 9 features fit 6 rows exactly. Set"):
         model = MeanRegularizedRegressor("auto").fit(X, Y)
-    MeanRegularizedRegressor("auto", alpha_shared=1.0).fit(X, Y)  # one that is held: no warning
+    MeanRegularizedRegressor("auto", alpha_shared=1.0).fit(
+        X, Y
+    )  # one that is penalized: no warning
     Z = X - X.mean(axis=0)
     basis = np.linalg.svd(Z)[2][:5].T  # the constant depends on the basis: orthonormal
     F = np.tile(np.column_stack([np.ones(6), Z @ basis]), (5, 1))

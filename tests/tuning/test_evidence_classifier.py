@@ -63,10 +63,10 @@ def test_evidence_of_a_classifier(alpha_shared, auto, weighted):
 
 @pytest.mark.slow
 def test_variance_of_a_large_sample():
-    """With 300 rows in each of 150 tasks the variances are known almost as if seen themselves.
+    """300 rows in each of 150 tasks estimate variances almost as observed coefficients would.
 
-    The standard error of a variance of m normal numbers is sqrt(2 / m) of it; what the rows do
-    not tell of each number, 1 / (300 * 0.2) at most, adds to the variance that is spread.
+    The standard error of a variance of m normal numbers is sqrt(2 / m) of it; the variance of
+    each number given its rows, 1 / (300 * 0.2) at most, adds to the variance of all.
     """
     rows = simulate_classes(T=150, n=300, tau=0.7, tau_intercept=0.7)
     model = fit_classes(rows, **AUTO)

@@ -77,7 +77,7 @@ def test_a_first_fit_that_fails_leaves_no_rows(task_weight):
     assert set(vars(model)) - before <= {"n_features_in_"}
 
 
-# Data that tell nothing -------------------------------------------------------------------------
+# Data without information -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [1e160, 1e-160])
@@ -97,7 +97,7 @@ def test_features_without_squares():
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_features_that_say_nothing(value):
-    """No slopes can differ: the levels are those of a model without features."""
+    """No slopes can differ: the intercepts are those of a model without features."""
     rows = simulate()
     constant = Rows(np.full_like(rows.X, value), rows.y, rows.codes)
     with warnings.catch_warnings():
@@ -140,8 +140,8 @@ def test_classes_that_one_model_separates():
 
 
 @pytest.mark.filterwarnings("ignore:Only one class")
-def test_a_variance_of_levels_without_bound():
-    """The class is that of the task: no difference of levels would be too large."""
+def test_a_variance_of_intercepts_without_bound():
+    """The class is that of the task: no difference of intercepts would be too large."""
     rows = simulate_classes()
     by_task = Rows(rows.X, (rows.codes > 5).astype(int), rows.codes)
     with pytest.warns(UserWarning, match="is no estimate. Set alpha_intercept to a number"):
@@ -151,15 +151,15 @@ def test_a_variance_of_levels_without_bound():
         fit_classes(by_task, alpha="auto", alpha_intercept=0.0)
 
 
-def test_tasks_of_one_class_with_free_levels_have_no_part():
-    """Their levels are at infinity: the evidence is that of the other tasks."""
+def test_tasks_of_one_class_with_free_intercepts_have_no_part():
+    """Their intercepts are at infinity: the evidence is that of the other tasks."""
     rows = simulate_classes()
     y = np.where(rows.codes == 0, 1, rows.y)
     params = {"alpha": "auto", "alpha_intercept": 0.0, "fit_intercept": True, "tol": 1e-11}
     with pytest.warns(UserWarning, match="Only one class"):
         model = fit_classes(Rows(rows.X, y, rows.codes), **params)
     kept = rows.codes > 0
-    # centered alike: the penalty on levels is zero, so that the center of features does not matter
+    # the penalty on intercepts is zero: the mean of the features does not matter
     without = fit_classes(Rows(rows.X[kept], y[kept], rows.codes[kept]), **params)
     assert model.alpha_ == pytest.approx(without.alpha_, rel=1e-5)
     assert model.log_evidence_ == pytest.approx(without.log_evidence_, abs=1e-6)

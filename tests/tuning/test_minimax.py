@@ -30,24 +30,24 @@ CHAIN = [(0, 1, 2.0), (1, 2), (2, 3, 0.5)]
 def stack(model, rows, weight):
     """Losses by task and penalty in cvxpy, as the documentation has them."""
     T, d = rows.codes.max() + 1, rows.X.shape[1]
-    W, level = cvxpy.Variable((T, d)), cvxpy.Variable(T)
+    W, q = cvxpy.Variable((T, d)), cvxpy.Variable(T)
     w, c = cvxpy.Variable(d), cvxpy.Variable()
     Z = rows.X - np.average(rows.X, axis=0, weights=weight)
     losses = []
     for t in range(T):
         own = rows.codes == t
-        z = Z[own] @ W[t] + level[t]
+        z = Z[own] @ W[t] + q[t]
         if hasattr(model, "predict_proba"):
             loss = cvxpy.logistic(-cvxpy.multiply(2.0 * rows.y[own] - 1, z))
         else:
             loss = 0.5 * cvxpy.square(rows.y[own] - z)
         losses.append(weight[own] @ loss / weight[own].sum())
-    square, ties = cvxpy.sum_squares, []
-    levels = (
-        0.5 * model.alpha_intercept * square(level - c) if hasattr(model, "alpha_intercept") else 0
+    square, equal = cvxpy.sum_squares, []
+    intercepts = (
+        0.5 * model.alpha_intercept * square(q - c) if hasattr(model, "alpha_intercept") else 0
     )
     if "Pooled" in type(model).__name__:
-        penalty, ties = 0.5 * model.alpha * square(w), [W[t] == w for t in range(T)]
+        penalty, equal = 0.5 * model.alpha * square(w), [W[t] == w for t in range(T)]
     elif "SharedL2" in type(model).__name__:
         penalty = 0.5 * model.alpha * square(W)
     elif "Mean" in type(model).__name__:
@@ -57,11 +57,11 @@ def stack(model, rows, weight):
         links = [(s, t, *(a or [1.0])) for s, t, *a in CHAIN]
         penalty = 0.5 * model.alpha * sum(a * square(W[s] - W[t]) for s, t, a in links)
         penalty += 0.5 * model.alpha_shared * square(W)
-        levels = sum(a * cvxpy.square(level[s] - level[t]) for s, t, a in links)
-        levels *= 0.5 * model.alpha_intercept
+        intercepts = sum(a * cvxpy.square(q[s] - q[t]) for s, t, a in links)
+        intercepts *= 0.5 * model.alpha_intercept
     else:
         penalty = model.alpha * cvxpy.sum(cvxpy.norm(W, 2, axis=0))
-    return losses, penalty + levels, ties
+    return losses, penalty + intercepts, equal
 
 
 QUIET = {
@@ -93,10 +93,10 @@ def test_minimax_is_the_minimum_of_the_largest_loss(name):
         noise = np.random.default_rng(3).normal(size=len(rows.y))
         rows.y = rows.y + noise * np.array([3, 0.5, 1, 2])[rows.codes]
     model.fit(rows.long, rows.y, weight)
-    losses, penalty, ties = stack(model, rows, weight)
+    losses, penalty, equal = stack(model, rows, weight)
     N, n = weight.sum(), np.bincount(rows.codes, weight)
     objective = N * cvxpy.maximum(*losses) + penalty
-    minimum = cvxpy.Problem(cvxpy.Minimize(objective), ties).solve(
+    minimum = cvxpy.Problem(cvxpy.Minimize(objective), equal).solve(
         solver="CLARABEL", tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9
     )
     # what the fitted model amounts to: the sum the dual has, with the largest loss instead
@@ -124,7 +124,7 @@ def test_minimax_is_the_minimum_of_the_largest_loss(name):
 
 def test_tasks_with_smaller_losses_get_no_weight():
     rows, y = noisy()
-    y[rows.codes == 1] = y[rows.codes == 1].mean()  # fitted well by any level
+    y[rows.codes == 1] = y[rows.codes == 1].mean()  # fitted well by any intercept
     model = SharedL2Regressor(0.1, task_column=0, task_weight="minimax").fit(rows.long, y)
     assert model.task_weight_[1] < 1e-6
     assert model.task_loss_[1] < 0.9 * model.task_loss_.max()

@@ -41,9 +41,9 @@ def simulate(sigma, n=120, d=3, seed=0, tau=1.0):
     codes = np.repeat(np.arange(len(sigma)), n)
     X = rng.normal(size=(len(codes), d))
     W = rng.normal(size=d) + tau * rng.normal(size=(len(sigma), d))
-    level = 3 + tau * rng.normal(size=len(sigma))
+    intercept = 3 + tau * rng.normal(size=len(sigma))
     noise = np.asarray(sigma)[codes] * rng.normal(size=len(codes))
-    y = np.einsum("ij,ij->i", X, W[codes]) + level[codes] + noise
+    y = np.einsum("ij,ij->i", X, W[codes]) + intercept[codes] + noise
     return np.column_stack([codes, X]), y
 
 
@@ -154,7 +154,7 @@ def test_a_task_without_noise_does_not_take_all_weight():
         own = X[:, 0] == t
         squares = np.linalg.lstsq(np.insert(X[own, 1:], 0, 1.0, axis=1), y[own], rcond=None)[1][0]
         assert_allclose(model.noise_variance_[t], squares / (60 - 4), rtol=0.1)
-    # a task with one row cannot tell: it has about the pooled variance
+    # a task with one row has no noise of its own: it has about the pooled variance
     X, y = simulate([1.0, 1.0, 1.0], n=60)
     kept = np.r_[0, 60:180]
     model = SharedL2Regressor(0.0, task_column=0, task_weight="uncertainty").fit(X[kept], y[kept])
@@ -233,7 +233,7 @@ def test_adapt_estimates_the_noise_of_new_tasks():
     assert_array_equal(adapted.task_weight_[:4], model.task_weight_)
     assert_array_equal(adapted.noise_variance_[:4], model.noise_variance_)
     assert adapted.tasks_.shape == adapted.task_weight_.shape == (6,)
-    # the new task is the fit to the held center with that weight
+    # the new task is the fit to the fixed center with that weight
     w = clone(model).set_params(task_weight=dict(enumerate(adapted.task_weight_)))
     w = w.fit(X[known], y[known]).adapt(X[~known], y[~known])
     assert_allclose(w.coef_, adapted.coef_, rtol=1e-5)
