@@ -68,14 +68,9 @@ def test_blas_has_its_threads_for_much_work(blas):
 class Watched(MeanRegularizedRegressor):
     """Records how many threads BLAS has while it fits."""
 
-    def _penalty(self):
-        penalty = super()._penalty()
-
-        def watched(tasks):
-            self.seen_ = threads(_threads._blas())
-            return penalty(tasks)
-
-        return watched
+    def _penalty(self, tasks):
+        self.seen_ = threads(_threads._blas())
+        return super()._penalty(tasks)
 
 
 def test_a_fit_that_is_not_large_keeps_blas_to_one_thread(blas, monkeypatch):
