@@ -70,7 +70,7 @@ class ADMMRegressor(StructuredModel, Regressor):
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "minimax", dict or array-like, default=None
@@ -173,7 +173,7 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"

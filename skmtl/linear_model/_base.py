@@ -1,5 +1,6 @@
 """The base of all linear models: fit, and predictions with each row's own task."""
 
+import copy
 from abc import ABC, abstractmethod
 from functools import partial
 from typing import Self
@@ -72,7 +73,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return Spec(
             type(self).__name__,
             isinstance(self, ClassifierMixin),
-            self._penalty,
+            copy.copy(self)._penalty,  # parameters may be set again while the spec is used
             auto=tuple([name for name in weights if is_auto(getattr(self, name, None))]),
             fit_intercept=self.fit_intercept,
             task_weight=self.task_weight,

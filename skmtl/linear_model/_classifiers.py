@@ -37,7 +37,7 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
     alpha_intercept : float, default=inf
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
@@ -149,7 +149,7 @@ class SharedL2Classifier(SharedL2Model, MultiTaskClassifier):
         sorted by label). 0 is maximum likelihood, without a solution (and with a warning) if the
         classes are separable; inf fits intercepts only.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered. Intercepts are
         unpenalized: that of a task with one class is large, with a warning.
@@ -241,7 +241,7 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"

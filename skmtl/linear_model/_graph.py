@@ -107,7 +107,7 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts; inf only without a task_graph.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
@@ -210,7 +210,7 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts; inf only without a task_graph.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"

@@ -56,7 +56,7 @@ class PooledRegressor(PooledModel, Regressor):
     alpha_intercept : float, default=inf
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
@@ -156,7 +156,7 @@ class SharedL2Regressor(SharedL2Model, Regressor):
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
         sorted by label). 0 is least squares (of minimum norm), inf fits intercepts only.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
@@ -239,7 +239,7 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
-        Column of X with the task labels (long form). None: tasks are the columns of y (wide form).
+        Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
