@@ -34,23 +34,19 @@ class Progress:
         The estimator being fitted: callbacks were set on it, or are propagated to it.
     X, y : the arguments of fit
     sample_weight : array-like or None
-    n_parts : int or None, default=None
-        Number of parts of the work, None if unknown.
     """
 
-    def __init__(self, estimator, X, y, sample_weight=None, n_parts=None):
+    def __init__(self, estimator, X, y, sample_weight):
         self._estimator, self._context = estimator, None
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"X": X, "y": y, "metadata": metadata}
         if hasattr(estimator, "_init_callback_context"):
-            self._context = estimator._init_callback_context(max_subtasks=n_parts)
+            self._context = estimator._init_callback_context(max_subtasks=None)
         self._begin()
 
     def part(self, name, n_parts=0):
         """Begin a part of the work and return its progress."""
-        part = self._child(name, n_parts)
-        part._begin()
-        return part
+        return self._child(name, n_parts)._begin()
 
     @contextmanager
     def fit_of(self, sub_estimator, name):
@@ -83,6 +79,7 @@ class Progress:
     def _begin(self):
         if self._context is not None:
             self._context.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        return self
 
     def _child(self, name, n_parts):
         part = copy.copy(self)

@@ -20,13 +20,9 @@ def mean_difference(differences, weight=None):
     """Return the (weighted) mean of n independent differences, its error and p-value.
 
     Differences of squared losses are skewed, which reduces the power of Student's t against a
-    negative mean. Hall's transformation removes the skewness: ``t + a t^2 / 3 + a^2 t^3 / 27 +
-    a / 6`` with ``a = skewness / sqrt(n)``, with n - 1 degrees of freedom.
-
-    References
-    ----------
-    P. Hall (1992). On the removal of skewness by transformation. Journal of the Royal Statistical
-    Society B 54, 221-228. https://doi.org/10.1111/j.2517-6161.1992.tb01876.x
+    negative mean. The transformation of Hall (1992), cited in `sharing_report`, removes the
+    skewness: ``t + a t^2 / 3 + a^2 t^3 / 27 + a / 6`` with ``a = skewness / sqrt(n)``, with n - 1
+    degrees of freedom.
     """
     n = len(differences)
     weight = np.ones(n) if weight is None else weight
@@ -55,8 +51,7 @@ def holm(p_values, level):
     """
     rejected = np.zeros(len(p_values), dtype=bool)
     tested = np.flatnonzero(~np.isnan(p_values))
-    for rank, t in enumerate(tested[np.argsort(p_values[tested], kind="stable")]):
-        if p_values[t] > level / (len(tested) - rank):
-            break
-        rejected[t] = True
+    tested = tested[np.argsort(p_values[tested], kind="stable")]
+    passed = p_values[tested] <= level / np.arange(len(tested), 0, -1)
+    rejected[tested] = np.logical_and.accumulate(passed)
     return rejected

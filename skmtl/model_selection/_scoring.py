@@ -159,7 +159,7 @@ def _mean_squares(y, weight, predictions):
     if y.ndim == 1 or not np.isnan(y).any():
         return np.average(squares, axis=0, weights=weight)
     missing = np.broadcast_to(np.isnan(y)[..., None], squares.shape)
-    squares = np.ma.array(np.nan_to_num(squares), mask=missing)
+    squares = np.ma.array(squares, mask=missing)
     return np.ma.average(squares, axis=0, weights=weight).filled(np.nan)
 
 

@@ -124,11 +124,11 @@ def _others(candidate):
 def _task_means(losses, weight, codes, n_tasks):
     """Return minus the mean loss of each task, (T,), NaN where it has no rows."""
     weight = np.ones(len(losses)) if weight is None else weight
-    if codes is None:
-        seen = ~np.isnan(losses)
-        total = np.atleast_1d(weight @ seen)
-        sums = np.atleast_1d(weight @ np.where(seen, losses, 0.0))
-    else:
-        total = np.bincount(codes, weight, minlength=n_tasks)
-        sums = np.bincount(codes, weight * losses, minlength=n_tasks)
+    if losses.ndim == 2:
+        weight = weight[:, None]
+    codes = np.arange(n_tasks) if codes is None else codes
+    seen = ~np.isnan(losses)
+    codes, weight = (np.broadcast_to(part, losses.shape)[seen] for part in (codes, weight))
+    total = np.bincount(codes, weight, minlength=n_tasks)
+    sums = np.bincount(codes, weight * losses[seen], minlength=n_tasks)
     return -np.divide(sums, total, out=np.full(n_tasks, np.nan), where=total > 0)
