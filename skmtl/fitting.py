@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl.data import class_mask_of, encode_targets, mean_target, named_weights, read_task_weights
+from skmtl.data import class_mask_of, encode_targets, mean_target, read_task_weights
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
@@ -30,6 +30,8 @@ class Spec:
         Penalty weights to estimate from the data: "alpha", "alpha_intercept".
     fit_intercept, task_weight, class_weight, task_classes, solver, max_iter, tol
         Parameters of the estimator.
+    weighting : "balanced", "uncertainty", "minimax" or None
+        The name of the task weights; None where they are numbers.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Spec:
     auto: tuple[str, ...] = ()
     fit_intercept: bool = True
     task_weight: Any = None
+    weighting: str | None = None
     class_weight: Any = None
     task_classes: str = "union"
     solver: str = "auto"
@@ -174,7 +177,7 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     if spec.classifier:
         known = (None, None) if reference is None else (reference.classes, reference.class_weight)
         rows = encode_targets(rows, spec.name, spec.class_weight, *known)
-    if not given and named_weights(spec.task_weight) == "balanced":  # N / (T n_t)
+    if not given and spec.weighting == "balanced":  # N / (T n_t)
         mean_total = rows.totals.mean() if reference is None else reference.mean_total
         weights = mean_total / rows.totals
     rows = rows._replace(task_weight=weights)

@@ -22,7 +22,6 @@ from skmtl.data._layout import LossSums, Moments
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._moments import TaskMoments, long_moments, wide_moments
 from skmtl.data._parameters import (
-    adaptive_weights,
     check_alpha,
     is_auto,
     named_weights,
@@ -37,7 +36,6 @@ __all__ = [
     "LossSums",
     "Moments",
     "TaskMoments",
-    "adaptive_weights",
     "check_alpha",
     "class_mask_of",
     "encode_targets",

@@ -77,15 +77,9 @@ def named_weights(task_weight):
     return task_weight
 
 
-def adaptive_weights(task_weight):
-    """Return "uncertainty" or "minimax" if task weights depend on the fit, else None."""
-    name = named_weights(task_weight)
-    return None if name == "balanced" else name
-
-
 def read_task_weights(task_weight, tasks):
     """Return the task weights a_t, shape (T,), ones if they are not numbers."""
-    if task_weight is None or named_weights(task_weight) is not None:
+    if task_weight is None or isinstance(task_weight, str):
         return np.ones(len(tasks))
     weights = read_per_task(task_weight, "task_weight", tasks)
     if np.isinf(weights).any() or not weights.any():

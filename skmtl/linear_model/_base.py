@@ -15,10 +15,10 @@ from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._warn import warn
 from skmtl.data import (
-    adaptive_weights,
     check_alpha,
     encode_tasks,
     is_auto,
+    named_weights,
     read_rows,
     read_X,
     unknown_tasks_message,
@@ -28,7 +28,7 @@ from skmtl.linear_model._coefficients import users_coefficients, warm_start
 from skmtl.linear_model._parameters import check_parameters, check_unchanged, frozen_parameters
 from skmtl.linear_model._watch import watcher
 from skmtl.solvers import SOLVERS
-from skmtl.tuning import ADAPTED, VARIANCES, fit
+from skmtl.tuning import ADAPTED, ADAPTIVE, VARIANCES, fit
 
 _STRIP = 2**16  # rows predicted at a time
 
@@ -77,6 +77,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
             auto=tuple([name for name in weights if is_auto(getattr(self, name, None))]),
             fit_intercept=self.fit_intercept,
             task_weight=self.task_weight,
+            weighting=named_weights(self.task_weight),
             class_weight=getattr(self, "class_weight", None),
             task_classes=getattr(self, "task_classes", "union"),
             solver=self.solver,
@@ -225,8 +226,9 @@ def fitted_problem(model, X, y, sample_weight=None):
     X, y and sample_weight are those of ``fit``.
     """
     rows = read_rows(model, X, y, sample_weight, reset=False)
-    weight = model.task_weight_ if adaptive_weights(model.task_weight) else None
-    posed = pose(model._spec(), rows, reference=model._reference, task_weight=weight)
+    spec = model._spec()
+    weight = model.task_weight_ if spec.weighting in ADAPTIVE else None
+    posed = pose(spec, rows, reference=model._reference, task_weight=weight)
     place = encode_tasks(posed.rows.tasks, model.tasks_, model.task_column)
     if (place < 0).any():
         raise ValueError(

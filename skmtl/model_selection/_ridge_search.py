@@ -9,9 +9,7 @@ from sklearn.base import clone
 from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
 from skmtl.data import (
-    adaptive_weights,
     long_moments,
-    named_weights,
     read_task_weights,
     wide_moments,
 )
@@ -19,6 +17,7 @@ from skmtl.linear_model import spec_of
 from skmtl.model_selection._ridge_path import NothingLeftError, RidgePath
 from skmtl.model_selection._scoring import Scores, many_scores, take
 from skmtl.penalties import MeanCoupling
+from skmtl.tuning import ADAPTIVE
 
 _CHUNK = 2**23  # numbers in the coefficients, or predictions, of a chunk of candidates
 _SCALES = 1e4  # largest ratio of the ranges of columns for the use of a row space
@@ -39,7 +38,7 @@ class RidgeSearch:
 
     def __init__(self, spec, rows, weights):
         self._rows, self._weights, self._wide = rows, weights, rows.codes is None
-        self._fixed_intercept, self._task_weight = not spec.fit_intercept, spec.task_weight
+        self._fixed_intercept, self._spec = not spec.fit_intercept, spec
         # As in the models, features are centered, and targets are shifted by one number for all
         # tasks: the penalty depends on the differences of centered intercepts.
         origin = rows.X.mean(axis=0) if spec.fit_intercept else 0.0
@@ -59,7 +58,7 @@ class RidgeSearch:
         uneven = rows.codes is None and (rows.observed is not None or spec.task_weight is not None)
         if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):
             return None
-        if spec.classifier or adaptive_weights(spec.task_weight):
+        if spec.classifier or spec.weighting in ADAPTIVE:
             return None
         for candidate in candidates:
             for name, value in candidate.items():  # set_params is slow
@@ -214,11 +213,11 @@ class RidgeSearch:
 
     def _factor(self, totals):
         """Return the task weights a_t, (T,), given the sums of sample weights of the tasks."""
-        if named_weights(self._task_weight) == "balanced":
+        if self._spec.weighting == "balanced":
             present = totals > 0
             mean = totals[present].mean()
             return np.divide(mean, totals, out=np.zeros_like(totals), where=present)
-        return read_task_weights(self._task_weight, self._rows.tasks)
+        return read_task_weights(self._spec.task_weight, self._rows.tasks)
 
     def _weighted(self, moments):
         """Return the weighted moments, the mean of the features and a mask of trained tasks."""

@@ -8,11 +8,12 @@ import numpy as np
 from sklearn.base import clone
 
 from skmtl._threads import blas_threads_for
-from skmtl.data import adaptive_weights, read_rows
+from skmtl.data import read_rows
 from skmtl.fitting import pose, refit, solve
 from skmtl.linear_model import set_fit, spec_of
 from skmtl.model_selection._scoring import Scores, score_model, weights_for
 from skmtl.penalties import Coefficients
+from skmtl.tuning import ADAPTIVE
 
 _TOL = 1e-6  # smallest tolerance of fits on training folds
 _KNOTS = 3  # solutions used to extrapolate a start
@@ -73,7 +74,7 @@ def _fitted(estimator, candidates, X, y, sample_weight, progress):
 
 def _alpha_is_all(spec):
     """Return whether nothing but alpha changes the problem: no weight is estimated from it."""
-    return not spec.auto and not adaptive_weights(spec.task_weight)
+    return not spec.auto and spec.weighting not in ADAPTIVE
 
 
 class _Path:

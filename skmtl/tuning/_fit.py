@@ -4,13 +4,13 @@ from functools import partial
 
 import numpy as np
 
-from skmtl.data import adaptive_weights
 from skmtl.fitting import pose, solve
 from skmtl.penalties import Coefficients
 from skmtl.tuning._minimax import minimax_fit
 from skmtl.tuning._noise import noise_weighted_fit
 from skmtl.tuning._penalty_weights import with_penalty_weights
 
+ADAPTIVE = ("uncertainty", "minimax")  # task weights that depend on the fit
 ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
 ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
 VARIANCES = "sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_", "log_evidence_"
@@ -26,11 +26,10 @@ def fit(spec, rows, *, start=None, watch=None):
     start, watch : callable, optional
         As of ``skmtl.fitting.solve``.
     """
-    kind = adaptive_weights(spec.task_weight)
     once = partial(_fit_once, spec, rows, start, watch)
-    if kind == "minimax":
+    if spec.weighting == "minimax":
         return minimax_fit(spec, rows, once)
-    if kind == "uncertainty":
+    if spec.weighting == "uncertainty":
         return noise_weighted_fit(pose(spec, rows, task_weight=np.ones(len(rows.tasks))), once)
     return once()
 
@@ -41,7 +40,8 @@ def _fit_once(spec, rows, start, watch, *, task_weight=None, center=None, last=N
     ``last`` is a fit of the same rows, at whose solution the solver starts.
     """
     posed = pose(spec, rows, task_weight=task_weight, center=center)
-    posed = with_penalty_weights(spec, posed, last)
+    if spec.auto:
+        posed = with_penalty_weights(spec, posed, last)
     if last is not None:
         at = last.moved_to(posed.problem.data.center), last.solution.split
         start = lambda *_: at  # noqa: E731
@@ -60,14 +60,13 @@ def fit_given_center(spec, rows, reference, shared):
     shared : tuple of ndarray, (K, d) and (K,)
         Its center: coefficients and centered intercept.
     """
-    kind = adaptive_weights(spec.task_weight)
-    if kind == "minimax":
+    if spec.weighting == "minimax":
         raise ValueError(
             "task_weight='minimax' compares the tasks of one fit and is not defined for others. "
             "To adapt, set task_weight to None (weight 1) or to a dict with every label."
         )
     once = partial(_fit_given_center, spec, rows, reference, shared)
-    if kind != "uncertainty":
+    if spec.weighting != "uncertainty":
         return once()
     if reference.noise is None:
         raise ValueError(

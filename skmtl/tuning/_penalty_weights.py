@@ -4,7 +4,6 @@ import numpy as np
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
-from skmtl.data import adaptive_weights
 from skmtl.fitting import choose_solver, with_estimates
 from skmtl.solvers import check_finite
 from skmtl.tuning._laplace import LaplaceEvidence, central_differences
@@ -29,9 +28,7 @@ def with_penalty_weights(spec, posed, last=None):
         Earlier fit of the same rows with other task weights.
     """
     names = spec.auto
-    if not names:
-        return posed
-    if last is not None and adaptive_weights(spec.task_weight) == "minimax":
+    if last is not None and spec.weighting == "minimax":
         # Minimax weights are no noise variances, and they belong to one penalty: that of the
         # first fit, whose task weights are 1.
         return with_estimates(posed, names, last.posed.estimated, last.posed.found)
