@@ -148,14 +148,9 @@ class RegularizationPathDisplay(Display):
         # scikit-learn's std has no Bessel correction
         error = error / np.sqrt(max(1, len(folds) - 1 if folds else n_splits or 1))
         alpha = np.array(list(cv_results[f"param_{parameter}"]), dtype=np.float64)
-        others = {name.split("__")[-1]: cv_results[f"param_{name}"] for name in names}
-        del others[parameter.split("__")[-1]]
-        labels = np.array(
-            [
-                ", ".join(f"{name}={_text(values[i])}" for name, values in others.items())
-                for i in range(len(alpha))
-            ]
-        )
+        others = {name: cv_results[f"param_{name}"] for name in names if name != parameter}
+        texts = [[_text(name, value) for value in values] for name, values in others.items()]
+        labels = np.array([", ".join(own) for own in zip(*texts, strict=True)] or [""] * len(alpha))
         drawn = (alpha > 0) & np.isfinite(alpha) & ~np.isnan(mean)
         if not drawn.any():
             raise ValueError(
@@ -201,5 +196,6 @@ def _choose(names, parameter):
     )
 
 
-def _text(value):
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _text(name, value):
+    name = name.split("__")[-1]
+    return f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"

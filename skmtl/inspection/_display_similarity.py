@@ -73,9 +73,7 @@ class TaskSimilarityDisplay(Display):
         ----------
         estimator : estimator
             Fitted model.
-        metric : {"correlation", "cosine", "distance"}, default="correlation"
-        X : dataframe or array-like, default=None
-        centered : bool, default=False
+        metric, X, centered : str, dataframe or array-like, and bool
             As in `task_similarity`.
         ax : matplotlib Axes, default=None
             None makes a new figure.

@@ -105,8 +105,9 @@ def task_affinity(
     Parameters
     ----------
     X : dataframe or array-like of shape (n, d + 1), or (n, d) in the wide form
+        Features and, in the long form, the column of task labels.
     y : array-like of shape (n,), or (n, T) in the wide form
-        Data as in `sharing_report`.
+        Target; NaN in the wide form is not observed.
     estimator : estimator
         As in `sharing_report`. An alpha that differs by task must be a dict.
     cv : int, splitter or iterable of (train, test), default=None

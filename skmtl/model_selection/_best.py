@@ -34,9 +34,11 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        sample_weight : array-like of shape (n_samples,), default=None
             As in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
 
         Returns
         -------
@@ -55,10 +57,12 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            As the estimator returns it.
         """
         return self._best().predict(X)
 
@@ -69,10 +73,12 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes) or (n_samples, n_tasks)
+            As the estimator returns it.
         """
         return self._best().predict_proba(X)
 
@@ -83,10 +89,12 @@ class BestEstimatorMixin:
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_tasks)
+            As the estimator returns it.
         """
         return self._best().decision_function(X)
 

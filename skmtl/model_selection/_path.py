@@ -147,8 +147,9 @@ class RegularizationPathCV(
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
+            As the estimator takes it.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            As in ``fit`` of the estimator.
+            Target.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the fits and, as in ``GridSearchCV`` since scikit-learn 1.7, in
             the scores.

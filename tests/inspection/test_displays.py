@@ -253,6 +253,18 @@ def test_path_of_a_grid_search_with_other_parameters(data):
         RegularizationPathDisplay.from_cv_results(search.cv_results_, metric="r2")
 
 
+def test_path_of_parameters_that_end_alike():
+    results = {
+        "param_alpha": [1.0, 2.0, 1.0, 2.0],
+        "param_penalty__alpha": [0.1, 0.1, 3.0, 3.0],
+        "mean_test_score": np.array([0.5, 0.6, 0.7, 0.4]),
+        "std_test_score": np.full(4, 0.01),
+    }
+    display = RegularizationPathDisplay.from_cv_results(results, parameter="alpha", n_splits=5)
+    assert [own.label for own in display.lines] == ["alpha=0.1", "alpha=3"]
+    assert [own.mean.tolist() for own in display.lines] == [[0.5, 0.6], [0.7, 0.4]]
+
+
 def test_path_of_leave_one_out_needs_its_number_of_rows(data):
     search = RegularizationPathCV(MeanRegularizedRegressor(task_column=0), alphas=4).fit(*data)
     with pytest.raises(ValueError, match=r"Pass n_splits=search.n_splits_"):
