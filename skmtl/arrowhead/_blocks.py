@@ -56,8 +56,8 @@ class Groups(NamedTuple):
             keys, of_task, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         block, scale, alpha = keys.T
         # With alpha = 0 for all tasks, the center is the limit of a vanishing alpha.
-        tie = alpha if alpha.any() else np.ones_like(alpha)
-        return cls(block.astype(np.intp), scale, alpha, tie * count, count, of_task.ravel())
+        weight = alpha if alpha.any() else np.ones_like(alpha)
+        return cls(block.astype(np.intp), scale, alpha, weight * count, count, of_task.ravel())
 
     def members(self):
         """Return the tasks of each group, a list of index arrays."""
@@ -123,8 +123,8 @@ class Blocks(ABC):
 
     def right_hand_side(self, x, P, V):
         """Return the right-hand side of the center, (d,), at ``x = M^-1 (P - alpha V)``."""
-        tie = (self.groups.gain / self.groups.size)[self.groups.of_task]
-        return tie @ (x + V)
+        weight = (self.groups.gain / self.groups.size)[self.groups.of_task]
+        return weight @ (x + V)
 
     @abstractmethod
     def solve(self, P, V):
@@ -203,9 +203,9 @@ class PrimalBlocks(Blocks):
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
-        tied = self.groups.gain > 0
-        count, h, kappa = self.groups.size * tied, self.h, self.kappa.copy()
-        free = np.flatnonzero(~tied)
+        coupled = self.groups.gain > 0
+        count, h, kappa = self.groups.size * coupled, self.h, self.kappa.copy()
+        free = np.flatnonzero(~coupled)
         if free.size:
             kappa[free] -= np.einsum("bj,bj->b", h[free], self._solve(h[free], free))
         return bordered(

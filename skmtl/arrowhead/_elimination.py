@@ -28,7 +28,7 @@ class Elimination:
 
     Attributes
     ----------
-    follows : bool
+    separate : bool
         Whether alpha is zero for all tasks: the center is then computed from the tasks.
 
     References
@@ -73,21 +73,21 @@ class Elimination:
         penalty = self._penalty
         ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
         # With alpha = 0 the center is computed from the tasks and does not change their solution.
-        self.follows, self._yield = not penalty.alpha.any(), None
+        self.separate, self._response = not penalty.alpha.any(), None
         if penalty.fixed_intercept or not self._kappa.any():
             self._cc, self._wc = np.inf, np.zeros_like(self._wc)
-        elif self.follows and self._cc <= 1e-10 * self._kappa.sum():
+        elif self.separate and self._cc <= 1e-10 * self._kappa.sum():
             # The common intercept is not identified either: center and intercept minimize the
             # squares of the deviations.
-            self._yield = np.zeros((len(self._kappa), len(self._wc)))
+            self._response = np.zeros((len(self._kappa), len(self._wc)))
             for blocks, tasks in self._parts:
-                self._yield[tasks] = blocks.response(np.zeros_like(self._wc), 1.0)
-            self._cc = float((self._yield**2).sum()) or np.inf
-            self._wc = self._yield.sum(axis=0)
-        if penalty.fixed_center or (self.follows and penalty.alpha_shared > 0):
+                self._response[tasks] = blocks.response(np.zeros_like(self._wc), 1.0)
+            self._cc = float((self._response**2).sum()) or np.inf
+            self._wc = self._response.sum(axis=0)
+        if penalty.fixed_center or (self.separate and penalty.alpha_shared > 0):
             self._center = None
             return
-        if not self.follows or self._yield is not None:
+        if not self.separate or self._response is not None:
             ww = ww - np.outer(self._wc, self._wc / self._cc)
         if penalty.alpha_shared > 0:
             self._center = SymmetricSolver(ww + penalty.alpha_shared * np.eye(len(ww)))
@@ -97,14 +97,14 @@ class Elimination:
     def _null_space(self):
         """Return the exact null space of the center's system: directions that no row identifies."""
         support = sum(blocks.support() for blocks, _ in self._parts)
-        if np.isinf(self._cc) or (self.follows and self._yield is None):
+        if np.isinf(self._cc) or (self.separate and self._response is None):
             return null_space_of(support[:-1, :-1])
         return linalg.qr(null_space_of(support)[:-1], mode="economic")[0]
 
     @property
-    def intercept_follows(self):
+    def intercept_from_tasks(self):
         """Whether the common intercept is computed from the tasks."""
-        return self._yield is not None
+        return self._response is not None
 
     def step(self, coefficients, G, R):
         """Return the coefficients after a step, given the loss gradient at them, (T, d), (T,)."""
@@ -133,12 +133,12 @@ class Elimination:
         for blocks, tasks in self._parts:
             right_c -= np.einsum("t,tj,tj", self._kappa[tasks], self._delta[tasks], x[tasks])
             right_w += blocks.right_hand_side(x[tasks], P[tasks], V[tasks])
-        if self._yield is not None:
-            right_c = float((self._yield * (x + V)).sum())
+        if self._response is not None:
+            right_c = float((self._response * (x + V)).sum())
         if self._center is None:
             dw = np.zeros_like(w) if penalty.fixed_center else -w
             return dw, right_c / self._cc
-        if self.follows and self._yield is None:
+        if self.separate and self._response is None:
             dc = right_c / self._cc
             return self._center.solve(right_w - self._wc * dc), dc
         dw = self._center.solve(right_w - self._wc * (right_c / self._cc))

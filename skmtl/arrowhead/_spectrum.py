@@ -137,8 +137,8 @@ def spectra(data, alpha):
     few = [_few_rows(data, b) for b in blocks[~many]]
     rank = np.array([len(part[0]) for part in few], dtype=int)
     stack = np.ceil(np.log2(np.maximum(rank, 1)))
-    for level in np.unique(stack):
-        own = np.flatnonzero(stack == level)
+    for size in np.unique(stack):
+        own = np.flatnonzero(stack == size)
         l, U = np.zeros((len(own), rank[own].max())), None  # noqa: E741
         U = np.zeros((*l.shape, data.n_features))
         for i, b in enumerate(own):

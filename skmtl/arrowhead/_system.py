@@ -119,7 +119,7 @@ class _Part:
         a = np.where(fixed, 1.0, alpha_intercept)
         self._rho = rho = np.where(fixed, 1.0, a / (n + a))
         self._intercept_variance = np.where(fixed, 0.0, 1.0 / (n + a))
-        self.kappa, self._level_weight = rho * n, rho**2 * n
+        self.kappa, self._mean_weight = rho * n, rho**2 * n
         self._A = self.H + outer(self.kappa, self.m, self.m)
         solved = self._solve(np.concatenate([self._A, self.m[..., None]], axis=2))
         self._of_A, self._of_m = solved[..., :-1], solved[..., -1]  # M^-1 A, M^-1 m
@@ -159,7 +159,7 @@ class _Part:
 
     def own_degrees(self, *, intercept):
         """Return the degrees of freedom of each task given the center, (T,)."""
-        of_mean = (self._level_weight - self.kappa) * self._dot_m(self._of_m)
+        of_mean = (self._mean_weight - self.kappa) * self._dot_m(self._of_m)
         return np.einsum("tjj->t", self._of_A) + of_mean + (1.0 - self._rho) * intercept
 
     def _of_center(self):
@@ -171,9 +171,9 @@ class _Part:
     def center_degrees(self):
         """Return ``F' diag(H, n) F`` of each task, (T, d + 1, d + 1)."""
         F = np.concatenate([self._of_center(), -(self.kappa[:, None] * self._of_m)[..., None]], 2)
-        level = np.einsum("tjk,tj->tk", F, self.m)
-        level[:, -1] = self._reach
-        return F.swapaxes(1, 2) @ self.H @ F + outer(self._level_weight, level, level)
+        at_mean = np.einsum("tjk,tj->tk", F, self.m)
+        at_mean[:, -1] = self._reach
+        return F.swapaxes(1, 2) @ self.H @ F + outer(self._mean_weight, at_mean, at_mean)
 
     def pooling(self):
         """Return the diagonal of the derivative in the center, (T, d + 1)."""

@@ -14,7 +14,7 @@ _SMALL = 2**26  # multiplications of a block that are not worth a second thread
 _STRIP = 2**22  # numbers at a time
 
 
-class NothingLeftError(Exception):
+class NotIdentifiedError(Exception):
     """A task, or a coefficient, has no row but the one that is left out."""
 
 
@@ -114,7 +114,7 @@ class RidgeFits:
         residual is ``r_i / (1 - h_i)``. In the wide form a row is left out with all its targets,
         which the center couples to each other. The center of the features stays what it is.
 
-        Raises ``NothingLeftError`` where nothing is left to predict a row with.
+        Raises ``NotIdentifiedError`` where nothing is left to predict a row with.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class RidgeFits:
             shared *= weight[own, None]
             all_rest = rest - m * shared
             if min(rest.min(), all_rest.min()) < _LEAST:
-                raise NothingLeftError
+                raise NotIdentifiedError
             if m == 1:
                 out[own] = residual / all_rest[:, None]
                 return

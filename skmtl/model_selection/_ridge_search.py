@@ -14,7 +14,7 @@ from skmtl.data import (
     wide_moments,
 )
 from skmtl.linear_model import spec_of
-from skmtl.model_selection._ridge_path import NothingLeftError, RidgePath
+from skmtl.model_selection._ridge_path import NotIdentifiedError, RidgePath
 from skmtl.model_selection._scoring import Scores, many_scores, take
 from skmtl.penalties import MeanCoupling
 from skmtl.tuning import ADAPTIVE
@@ -177,7 +177,7 @@ class RidgeSearch:
             part = found if whole else np.empty((*data[1].shape, len(candidates)))
             try:
                 fits.left_out(*data, places, part)
-            except NothingLeftError:
+            except NotIdentifiedError:
                 return None
             if not whole:
                 found[..., candidates] = part

@@ -71,7 +71,7 @@ class DirectSolver(NewtonSolver):
             return self._step(coefficients, G, R)
         V, w = coefficients.V @ basis, coefficients.w @ basis
         moved = self._step(coefficients._replace(V=V, w=w), G @ basis, R)
-        # A center that is held may lie outside of what the rows span.
+        # A fixed center may lie outside of the row space.
         w = coefficients.w if self.problem.penalty.fixed_center else moved.w @ basis.T
         return moved._replace(V=moved.V @ basis.T, w=w)
 

@@ -26,7 +26,7 @@ def response_objection(problem):
 
 
 def _has_center(problem):
-    """Return whether tasks are tied by a center only, that is, their response has low rank."""
+    """Return whether only a center couples the tasks, that is, their response has low rank."""
     return isinstance(problem.penalty, MeanCoupling) and problem.loss.n_outputs == 1
 
 

@@ -120,9 +120,9 @@ class RestrictedLikelihood:
             squares += np.vdot(omega[group] * r, r) + mu @ rho
             if gradient:
                 at_mean = (np.sqrt(stack.n)[group] * mu)[:, None] * stack.g[group]
-                pull = omega[group] * (root[group] * r + at_mean)
+                v = omega[group] * (root[group] * r + at_mean)
                 square = (stack.n[group] * mu) @ mu
-                slope += np.vdot(pull, pull) + (stack.n * stack.perp_square)[group] * mu @ mu
+                slope += np.vdot(v, v) + (stack.n * stack.perp_square)[group] * mu @ mu
                 by_phi += square
         freedom = self._total - fixed.flat
         sigma2 = max(squares, _FLOOR * self._null + _TINY) / freedom
