@@ -104,17 +104,9 @@ class _KnownTaskFolds:
 
 
 def tuned(kind, estimator):
-    """Return a pooled or separate model for comparison, with alpha chosen by inner CV.
+    """Return a "pooled" or "separate" model to compare with, with alpha chosen by inner CV.
 
-    Parameters
-    ----------
-    kind : {"pooled", "separate"}
-    estimator : estimator
-        Source of the parameters that both models have.
-
-    Returns
-    -------
-    RegularizationPathCV, or a Pipeline that ends in one
+    It has the parameters and the Pipeline, if any, of the estimator.
     """
     final = final_step(estimator)
     classifier, given = is_classifier(final), final.get_params()

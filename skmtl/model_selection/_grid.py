@@ -15,12 +15,7 @@ _CURVATURES = 1e-4, 1e3  # smallest and largest alpha over the mean curvature
 def alpha_grid(alphas, model, rows):
     """Return the values of alpha, (n_alphas,): as given, or a grid of that size.
 
-    Parameters
-    ----------
-    alphas : int or array-like
-    model : estimator
-        Its alpha, one for all tasks, does not matter.
-    rows : Rows
+    The grid is for fits of the model, whose own alpha does not matter, to ``Rows``.
     """
     whole = isinstance(alphas, Integral) and not isinstance(alphas, bool)
     if not whole:

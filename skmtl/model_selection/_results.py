@@ -7,14 +7,9 @@ from scipy.stats import rankdata
 
 
 def results_table(candidates, scores, spread=None):
-    """Return a dict with the keys of `GridSearchCV.cv_results_`, in its order.
+    """Return a dict with the keys of ``cv_results_`` of ``GridSearchCV``, in its order.
 
-    Parameters
-    ----------
-    candidates : list of dict
-    scores : Scores
-    spread : ndarray of shape (C,) or None
-        ``std_test_score`` of leave-one-out; the single split then has no column.
+    ``spread`` (C,) is the ``std_test_score`` of leave-one-out, whose single split has no column.
     """
     table = {}
     for kind in ("fit", "score"):

@@ -36,12 +36,7 @@ class Scores(NamedTuple):
 
 
 class Predicted(RegressorMixin, BaseEstimator):
-    """Regressor that returns precomputed predictions, for scorers.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,) or (n, T)
-    """
+    """Regressor that returns precomputed predictions, (n,) or (n, T), for scorers."""
 
     def __init__(self, values):
         self.values = values
@@ -132,25 +127,14 @@ def take(weight, index):
 
 
 def many_scores(scorer, X, y, weight, predictions):
-    """Return the scores of A predictions of the same rows, (A,).
+    """Return the scores (A,) of A predictions (n, A) or (n, T, A) of the same rows.
 
-    Parameters
-    ----------
-    scorer : callable or str, as of `scorer_of`
-    X : dataframe or array-like, the rows as in ``fit``
-    y : ndarray of shape (n,) or (n, T)
-    weight : ndarray of shape (n,) or None
-    predictions : ndarray of shape (n, A) or (n, T, A)
+    ``scorer`` is as of `scorer_of`, y (n,) or (n, T), and ``weight`` (n,) or None.
     """
     if isinstance(scorer, str):
         return _AT_ONCE[scorer](y, weight, predictions)
-    given = _weights(scorer, weight)
-    return np.array(
-        [
-            scorer(Predicted(predictions[..., a]), X, y, **given)
-            for a in range(predictions.shape[-1])
-        ]
-    )
+    given, columns = _weights(scorer, weight), np.moveaxis(predictions, -1, 0)
+    return np.array([scorer(Predicted(column), X, y, **given) for column in columns])
 
 
 def _mean_squares(y, weight, predictions):
@@ -164,8 +148,13 @@ def _mean_squares(y, weight, predictions):
 
 
 def _r2(y, weight, predictions):
-    if y.ndim == 2 and np.isnan(y).any():
-        return _r2_of_observed(y, weight, predictions)
+    if y.ndim == 2 and np.isnan(y).any():  # the mean over outputs, each on its observed rows
+        scores = [
+            _r2(y[own, t], take(weight, own), predictions[own, t])
+            for t, own in enumerate(~np.isnan(y.T))
+            if np.count_nonzero(own) > 1
+        ]
+        return np.mean(scores, axis=0) if scores else np.full(predictions.shape[-1], np.nan)
     mean = np.average(y, axis=0, weights=weight)
     variance = _mean_squares(y, weight, np.broadcast_to(mean, y.shape)[..., None])[..., 0]
     if len(y) < 2 or not np.all(variance > 0):  # as defined by scikit-learn
@@ -173,15 +162,6 @@ def _r2(y, weight, predictions):
         return np.array([r2_score(y, predictions[..., a], sample_weight=weight) for a in columns])
     r2 = 1.0 - _mean_squares(y, weight, predictions) / variance[..., None]
     return r2 if r2.ndim == 1 else r2.mean(axis=0)
-
-
-def _r2_of_observed(y, weight, predictions):
-    """Return the mean over outputs of R2 on their observed rows; r2_score rejects NaN."""
-    scores = []
-    for t, own in enumerate(~np.isnan(y.T)):
-        if np.count_nonzero(own) > 1:
-            scores.append(_r2(y[own, t], take(weight, own), predictions[own, t]))
-    return np.mean(scores, axis=0) if scores else np.full(predictions.shape[-1], np.nan)
 
 
 def _neg_mean_squared_error(y, weight, predictions):

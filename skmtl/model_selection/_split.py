@@ -132,10 +132,10 @@ class TaskKFold(BaseCrossValidator):
 
 
 class TaskRows(NamedTuple):
-    """Rows with their tasks.
+    """Rows with their tasks: y is (n,) or (n, T), ``weight`` (n,) or None.
 
-    ``codes`` (n,) are the indices of tasks in the long form, None in the wide form. ``y`` is (n,)
-    or (n, T), ``weight`` (n,) or None; ``classes`` are those of all rows, or None.
+    ``codes`` (n,) are the indices of tasks in the long form, None in the wide form; ``classes``
+    are those of all rows, or None.
     """
 
     X: Any
@@ -164,17 +164,10 @@ class TaskRows(NamedTuple):
 
 
 def make_splits(cv, X, y, task_column, *, groups=None, classifier=False, shuffle=None):
-    """Return the list of (train, test) index arrays that ``cv`` specifies.
+    """Return the list of (train, test) index arrays that ``cv`` (by default 5) specifies.
 
-    Parameters
-    ----------
-    cv : None (5 folds), int, splitter or iterable
-        An int is the number of folds of `TaskKFold` or, in the wide form, as in scikit-learn.
-    X, y, groups : arguments of ``split``
-    task_column : str, int or None
-    classifier : bool, default=False
-    shuffle : dict, default=None
-        Keyword arguments of shuffled folds.
+    An int is the number of folds of `TaskKFold` or, in the wide form, as in scikit-learn;
+    ``shuffle`` has the keyword arguments of shuffled folds.
     """
     if cv is None or isinstance(cv, Integral):
         cv = _N_SPLITS if cv is None else cv

@@ -20,16 +20,10 @@ _KNOTS = 3  # solutions used to extrapolate a start
 
 
 def warm_scores(estimator, candidates, splits, scorer, rows, progress):
-    """Return the ``Scores`` of all candidates, fitted in the order of descending alpha.
+    """Return the ``Scores`` of all candidates (dicts), fitted in the order of descending alpha.
 
-    Parameters
-    ----------
-    estimator : estimator of ``skmtl.linear_model``
-    candidates : list of dict
-    splits : list of pairs of index arrays
-    scorer : callable or str, as of `scorer_of`
-    rows : TaskRows
-    progress : Progress
+    ``splits`` are pairs of index arrays into ``rows``, a ``TaskRows``; ``scorer`` is as of
+    `scorer_of`, ``progress`` a ``Progress``.
     """
     n_tasks = len(rows.tasks)
     scores = Scores.empty(len(candidates), len(splits), n_tasks)
