@@ -185,7 +185,7 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     check_consistent_length(y_true, weight, tasks)
     if weight is not None and not (weight >= 0).all():
         raise ValueError("sample_weight must be at least 0 and not NaN.")
-    keep = True
+    keep = np.ones(y_true.size, dtype=bool)
     if y_true.ndim == 2:
         n, n_tasks = y_true.shape
         found = np.arange(n_tasks) if names is None else names
@@ -193,10 +193,12 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
         y_true = y_true.ravel(order="F")
         weight = None if weight is None else np.tile(weight, n_tasks)
         keep = y_true == y_true  # not NaN
+    elif tasks is None:
+        found, codes = [0], np.zeros(len(y_true), dtype=np.intp)
     else:
-        tasks = np.zeros(len(y_true), dtype=np.intp) if tasks is None else np.asarray(tasks)
-        found, codes = factorize(tasks, "tasks")
-    keep = np.broadcast_to(keep if weight is None else keep & (weight > 0), codes.shape)
+        found, codes = factorize(np.asarray(tasks), "tasks")
+    if weight is not None:
+        keep &= weight > 0
     if not keep.any():
         raise ValueError("There are no rows to score: none is observed with a positive weight.")
     arrays = [None if a is None else a[keep] for a in (y_true, *responses, weight)]

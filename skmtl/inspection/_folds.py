@@ -117,17 +117,17 @@ class Folds(NamedTuple):
         return full
 
     def _scored(self, index, response):
-        """Return ``ScoredRows``, and their losses if the metric is a mean over rows."""
-        _, y, weight, _, codes, _ = self.rows
-        codes, weight = (None if a is None else a[index] for a in (codes, weight))
+        """Return ``ScoredRows``, with places in y, and their losses if the metric is a mean."""
+        rows = self.rows
+        codes, weight = (None if a is None else a[index] for a in (rows.codes, rows.weight))
         given = (None, response) if self.metric.reads_score else (response, None)
-        found = read_rows(y[index], *given, codes, weight)
+        found = read_rows(rows.y[index], *given, codes, weight)
         task, place = np.divmod(found.places, len(index))
-        found = found._replace(places=task * len(y) + index[place])
+        found = found._replace(places=task * len(rows.y) + index[place])
         if self.metric.row_losses is None:
             return found, None
         response = found.y_score if self.metric.reads_score else found.y_pred
-        return found, self.metric.row_losses(found.y_true, response, self.rows.classes)
+        return found, self.metric.row_losses(found.y_true, response, rows.classes)
 
     def scores(self, index, response):
         """Return the scores (T,) of one layer; NaN where no row of a task was tested."""
