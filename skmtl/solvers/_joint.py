@@ -8,6 +8,9 @@ from scipy.sparse.csgraph import connected_components
 from skmtl.arrowhead import Elimination
 from skmtl.penalties import Coefficients
 
+_ROUNDING = 1e-29  # share of the largest squared residual that is rounding error
+_DIVERGED = 1e8  # growth of the squared residual after its minimum
+
 
 class JointSystem:
     """Solve for all classes by conjugate gradients, preconditioned by one elimination per class.
@@ -29,6 +32,7 @@ class JointSystem:
         self._problem = problem
         self._eliminations = self._centering = None  # one per class, of this or an earlier step
         self._n_iter = 0  # of the last step
+        self._largest = 0.0  # of the squared preconditioned residuals
         self._present, self._components = problem.data.present, None
         if self._present is not None:
             linked = self._present.astype(float) @ self._present.T
@@ -65,8 +69,10 @@ class JointSystem:
         gradient = problem.gradient(point, G, R)
         ahead = self._precondition(point, G, R)
         direction, size = ahead, -gradient.dot(ahead)
-        goal = self._rtol**2 * size
-        self._n_iter = 0
+        # Below the rounding errors of the first step's gradient, directions are arbitrary and grow.
+        self._largest = max(self._largest, size)
+        goal = max(self._rtol**2 * size, _ROUNDING * self._largest)
+        best, smallest, self._n_iter = (point, G, R), size, 0
         while size > goal and self._n_iter < self._MAX_ITER:
             self._n_iter += 1
             product = problem.data.curvature_product(
@@ -80,6 +86,11 @@ class JointSystem:
             G, R = G + length * product[0], R + length * product[1]
             ahead = self._precondition(point, G, R)
             last, size = size, -problem.gradient(point, G, R).dot(ahead)
+            if size < smallest:
+                best, smallest = (point, G, R), size
+            elif size > _DIVERGED * smallest:
+                point, G, R = best
+                break
             direction = ahead.plus(direction.times(size / last))
         if self._centering is not None:
             point = point.plus(self._apart(self._centering, point, G, R))

@@ -113,6 +113,17 @@ def test_fewer_rows_than_features_and_tasks_of_one_row(shared, solver):
         assert_allclose(fitted.objective_, reference.value(reference.solve()), atol=1e-10)
 
 
+@pytest.mark.parametrize("alpha_intercept", [0.0, 1.0])
+def test_steps_stay_out_of_the_null_space_of_the_center(alpha_intercept):
+    """A shift of the center against all deviations changes nothing: steps once grew without end."""
+    for seed in range(20):
+        rows = _problems.make_rows(sizes=(2, 3, 1, 4, 2), d=9, seed=seed)
+        params = {"task_graph": CHAIN, "alpha_intercept": alpha_intercept}
+        fitted = model(None, **params, max_iter=50).fit(rows.long, rows.y)
+        reference = GraphDense(rows, GRAPHS["chain"], alpha_intercept=alpha_intercept)
+        assert_allclose(fitted.objective_, reference.value(reference.solve()), rtol=1e-9)
+
+
 @families
 @pytest.mark.parametrize("alpha", [1e4, 1e6, 1e10])
 @pytest.mark.parametrize("graph", ["chain", "all"])
