@@ -163,19 +163,11 @@ class RegularizationPathCV(
         """
         self._check_parameters()
         progress = Progress(self, X, y, sample_weight)
-        model = clone(self.estimator).set_params(alpha=1.0)
-        spec_of(model)  # checks the parameters
-        rows = read_rows(model, X, y, sample_weight, reset=True)
-        X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
-        if y.ndim > rows.y.ndim:  # a column
-            y = y.ravel()
-        if rows.y.dtype == np.float64 and y.dtype == object:
-            y = y.astype(np.float64)
+        candidates, ridge, y = self._read(X, y, sample_weight)
+        X = X if hasattr(X, "shape") else np.asarray(X)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self.alphas_ = alpha_grid(self.alphas, model, rows)
-        candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.param_grid or {})}))
         self.scorer_ = scorer_of(self.estimator, self.scoring, leave_one_out=self.cv is None)
-        ridge, found = RidgeSearch.of(model, candidates, rows), None
+        found = None
         if self.cv is None and ridge is not None:
             found = self._leave_one_out(ridge, X, y, weight, progress)
         if found is None:
@@ -197,6 +189,20 @@ class RegularizationPathCV(
                     setattr(self, name, getattr(best, name))
         progress.end(lambda: vars(self))
         return self
+
+    def _read(self, X, y, sample_weight):
+        """Return the candidates, their ``RidgeSearch`` or None, and the target as an array."""
+        model = clone(self.estimator).set_params(alpha=1.0)
+        spec_of(model)  # checks the parameters
+        rows = read_rows(model, X, y, sample_weight, reset=True)
+        y = np.asarray(y)
+        if y.ndim > rows.y.ndim:  # a column
+            y = y.ravel()
+        if rows.y.dtype == np.float64 and y.dtype == object:
+            y = y.astype(np.float64)
+        self.alphas_ = alpha_grid(self.alphas, model, rows)
+        candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.param_grid or {})}))
+        return candidates, RidgeSearch.of(model, candidates, rows), y
 
     def _leave_one_out(self, ridge, X, y, weight, progress):
         """Return the ``Scores`` of one split and the std of the squared errors of rows, (C,).
