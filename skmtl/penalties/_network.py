@@ -193,15 +193,15 @@ class _Fusion(MethodOfMultipliers):
         """Return the ``Lagrangian`` at W; for copies, norms of multipliers before clipping."""
         V = self.U + self.rho * (self._edges.D @ W)
         norm = np.linalg.norm(V, axis=1, keepdims=True)
-        U = V * clipping(norm, self._radius)
+        U, self.fused = V * clipping(norm, self._radius), (norm <= self._radius)[:, 0]
         gradient = W - self._Z + self._edges.Dt @ U
         change = np.linalg.norm(U - self.U) / self._size
         rest = np.linalg.norm(gradient) / self._size
         return Lagrangian(gradient, change / self.rho, rest, change, norm, U)
 
     def update(self, at):
-        """Store the multipliers, and which edges are fused."""
-        self.U, self.fused = at.multipliers, (at.copies <= self._radius)[:, 0]
+        """Store the multipliers."""
+        self.U = at.multipliers
 
     def newton(self, W, at):
         """Return the Newton step, to the relative residual of ``at``."""
