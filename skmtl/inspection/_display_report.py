@@ -134,15 +134,12 @@ class SharingReportDisplay(Display):
         order, n = self.order_, len(self.order_)
         as_rows = n <= NAMED
         self._legend_corner = "upper left" if as_rows else "lower right"  # free, as gains ascend
-        flagged, at, gain, error = self.flagged[order], np.arange(n), self.gain[order], "yerr"
-        points, size = np.array([at, gain]), 3.5
+        points, error, size = np.array([np.arange(n), self.gain[order]]), "yerr", 3.5
         if as_rows:
-            points, size, error = points[::-1], 5, "xerr"
-        hurts = "sharing hurts" if as_rows else self._named()
-        for own, color, marker, label in (
-            (~flagged, BLUE, "o", None),
-            (flagged, ORANGE, "s", hurts),
-        ):
+            points, error, size = points[::-1], "xerr", 5
+        flagged, hurts = self.flagged[order], "sharing hurts" if as_rows else self._named()
+        groups = [(~flagged, BLUE, "o", None), (flagged, ORANGE, "s", hurts)]
+        for own, color, marker, label in groups:
             if own.any():
                 style = {"color": color, "fmt": marker, "ms": size, "lw": 1.2, "label": label}
                 ax.errorbar(*points[:, own], **{error: self.gain_std[order[own]]}, **style)
