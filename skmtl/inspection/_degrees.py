@@ -134,7 +134,8 @@ def pooling_factor(
         parts = np.inf, alpha_intercept, penalty.fixed_intercept
         weight = ArrowheadSystem(_curved(model, problem).task_moments, precision, *parts).pooling()
     else:
-        weight = _class_system(*_class_curvature(model, problem, data), penalty).pooling()[:, :-1]
+        H, _ = _class_curvature(model, problem, data)
+        weight = _class_system(H, d, penalty).pooling()[:, :-1]
     weight = weight.reshape(len(weight), -1, d + 1).mean(axis=1)  # over classes
     counted, share = _penalized(d, penalty), _coupled_share(penalty, data.n_tasks, d)
     result[place] = np.clip((share * weight)[:, counted].sum(axis=1) / counted.sum(), 0.0, 1.0)
