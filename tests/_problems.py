@@ -81,6 +81,14 @@ def basic(K):
     }
 
 
+def slow_unless(table, kept):
+    """Return parameters by name, of which those that are not kept are slow."""
+    return [
+        pytest.param(value, id=name, marks=() if name in kept else pytest.mark.slow)
+        for name, value in table.items()
+    ]
+
+
 def parametrize_models(table, among=FAMILIES):
     """Parametrize K and model by ``table(K)`` of each family."""
     return pytest.mark.parametrize(

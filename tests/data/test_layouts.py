@@ -87,9 +87,8 @@ ARRAYS = {
 
 
 @every_kind
-@families
+@pytest.mark.parametrize(("K", "column"), [(None, 0), (None, -4), (2, 0), (3, 0)])
 @pytest.mark.parametrize("convert", ARRAYS.values(), ids=ARRAYS)
-@pytest.mark.parametrize("column", [0, -4])
 def test_containers_of_the_long_form(K, kind, convert, column):
     rows, estimator = FAMILY_ROWS[K], kinds(K)[kind]
     expected = fit_long(estimator(), rows)

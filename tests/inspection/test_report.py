@@ -167,6 +167,7 @@ def test_folds_dealt_twice_average_the_losses_of_a_row(data):
         np.testing.assert_allclose(report["gain_std"][t], error, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_task_of_one_class_and_a_rare_class_are_no_hindrance():
     X, y = make_multitask_classification(4, 24, 3, random_state=0)
     y = y.copy()

@@ -36,6 +36,7 @@ from tests._problems import (
     make_indicator,
     make_rows,
     make_wide,
+    slow_unless,
     weighted_rows,
 )
 
@@ -78,7 +79,7 @@ forms = pytest.mark.parametrize("form", ["long", "wide"])
 
 @kinds
 @forms
-@pytest.mark.parametrize("alpha_intercept", INTERCEPTS.values(), ids=INTERCEPTS)
+@pytest.mark.parametrize("alpha_intercept", slow_unless(INTERCEPTS, ["penalized", "free"]))
 @pytest.mark.parametrize("penalty", NORMS.values(), ids=NORMS)
 def test_alpha_max_is_where_nothing_begins(penalty, alpha_intercept, form, kind):
     model, data = problem(kind, form)

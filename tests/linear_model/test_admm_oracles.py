@@ -214,10 +214,22 @@ def check(model, rows, weight):
     return G
 
 
+# Every penalty once in the long form, every setting with some penalties; all in CI.
+FEW = ("l1", "robust_mean", "temporal_fused", "mean_regularized")
+CASES = [
+    pytest.param(
+        *(penalty, setting),
+        id=f"{name}-{form}",
+        marks=() if form == "penalized" or name in FEW else pytest.mark.slow,
+    )
+    for name, penalty in SINGLE.items()
+    for form, setting in SETTINGS.items()
+]
+
+
 @inaccurate
 @kinds
-@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("penalty", SINGLE.values(), ids=SINGLE)
+@pytest.mark.parametrize(("penalty", "setting"), CASES)
 def test_cvxpy_finds_no_better(penalty, setting, kind):
     form, params = setting
     alpha = params.get("alpha", 1.0) * (1.0 if kind is ADMMRegressor else 0.3)
@@ -236,7 +248,9 @@ def test_cvxpy_finds_no_better(penalty, setting, kind):
 
 @inaccurate
 @kinds
-@pytest.mark.parametrize("setting", ["penalized", "free-wide"])
+@pytest.mark.parametrize(
+    "setting", ["penalized", pytest.param("free-wide", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("penalty", MADE.values(), ids=MADE)
 def test_cvxpy_finds_no_better_combination(penalty, setting, kind):
     form, params = SETTINGS[setting]

@@ -165,13 +165,20 @@ def test_classifiers_in_array_form(estimator, check):
 
 
 @one_class
+@parametrize_with_checks(LONG_CLASSIFIERS[:3])
+def test_classifiers_in_long_form(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@one_class
 @parametrize_with_checks(
     [
-        *LONG_CLASSIFIERS,
+        *LONG_CLASSIFIERS[3:],
         LongPooledClassifier(0.5, alpha_intercept=2.0, handle_unknown="shared"),
     ]
 )
-def test_classifiers_in_long_form(estimator, check):
+def test_more_classifiers_in_long_form(estimator, check):
     check(estimator)
 
 
@@ -204,6 +211,7 @@ def test_long_form_makes_tasks_that_matter():
 def test_the_same_with_the_array_api():
     """The switch is read when scipy is imported: a process of its own."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    command += ["-m", "slow or not slow"]
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
     result = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=300, check=False

@@ -232,7 +232,7 @@ def test_rows_far_out(estimator, solver, K):
 
 @every_classifier
 @solvers
-@pytest.mark.parametrize("K", [2, 4])
+@pytest.mark.parametrize("K", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_twelve_decades_of_alpha(estimator, solver, K):
     X, y = draw_classes((60, 5, 30), d=4, n_classes=K, seed=3)
     y[np.flatnonzero(X[:, 0] == 1)[:2]] = [0, 1]  # not one class

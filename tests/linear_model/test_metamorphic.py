@@ -469,7 +469,9 @@ def _fit_seed(seed):
     return fit_long(MeanRegularizedRegressor(3.0), rows).coef_
 
 
-@pytest.mark.parametrize("backend", ["8 threads", "loky", "threading"])
+@pytest.mark.parametrize(
+    "backend", ["8 threads", pytest.param("loky", marks=pytest.mark.slow), "threading"]
+)
 def test_fits_at_the_same_time_do_not_disturb_each_other(backend):
     expected = [_fit_seed(seed) for seed in range(8)]
     if backend == "8 threads":

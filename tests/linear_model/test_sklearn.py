@@ -166,11 +166,17 @@ METRICS = {
     "log_loss": negative_log_loss,
     "neg_log_loss": negative_log_loss,
 }
-SEARCHES = [("neg_mean_squared_error", name) for name in TARGETS]
-SEARCHES += [("macro neg_mean_squared_error", name) for name in TARGETS]
+OFTEN = ["neg_mean_squared_error", "macro neg_mean_squared_error"]
+SEARCHES = [(scoring, "radon") for scoring in OFTEN]
+SEARCHES += [(scoring, "high radon") for scoring in ("roc_auc", "macro log_loss")]
+slow = pytest.mark.slow
 SEARCHES += [
-    (scoring, "high radon")
-    for scoring in ("roc_auc", "neg_log_loss", "macro roc_auc", "macro log_loss")
+    pytest.param(scoring, name, marks=slow)
+    for scoring in OFTEN
+    for name in ("school", "radon arrays")
+]
+SEARCHES += [
+    pytest.param(scoring, "high radon", marks=slow) for scoring in ("neg_log_loss", "macro roc_auc")
 ]
 
 
