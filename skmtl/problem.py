@@ -69,7 +69,7 @@ class Problem:
 
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
-        penalty, free = self.penalty.gradient(coefficients), self.penalty.free()
+        penalty, free = self.penalty.gradient(coefficients), self.penalty.free
         return Coefficients(
             free.V * (G + penalty.V),
             free.q * (R + penalty.q),
@@ -106,7 +106,7 @@ class Problem:
     @cached_property
     def _units(self):
         """Square roots of the curvature of each part, as ``Coefficients``."""
-        penalty, free = self.penalty.curvature(), self.penalty.free()
+        penalty, free = self.penalty.curvature, self.penalty.free
         features = self.loss.curvature_bound * self.data.square_norms
         weight = self.loss.curvature_bound * self.data.totals
         if not self.penalty.quadratic:

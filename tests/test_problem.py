@@ -27,7 +27,7 @@ from tests._problems import make_problem, weighted_rows
 )
 def test_gradient_by_finite_differences(params):
     problem, rng = make_problem(**params), np.random.default_rng(0)
-    free = problem.penalty.free()
+    free = problem.penalty.free
     point = problem.penalty.project(
         Coefficients(
             rng.normal(size=(1, 4, 3)),

@@ -128,7 +128,7 @@ class Elimination:
     def _center_step(self, P, x, V, w, unpenalized):
         """Return the step of the center, (d,) and a number; ``x = M^-1 (P - alpha V)``."""
         penalty = self._penalty
-        right_w = -penalty.curvature().w * w
+        right_w = -penalty.curvature.w * w
         right_c = self._kappa @ unpenalized
         for blocks, tasks in self._parts:
             right_c -= np.einsum("t,tj,tj", self._kappa[tasks], self._delta[tasks], x[tasks])

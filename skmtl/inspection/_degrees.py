@@ -198,7 +198,7 @@ def _class_system(H, d, penalty):
 
 def _precision(penalty, n_tasks, d):
     """Return the penalty weights on the coefficients (T, d) and on the centered intercept."""
-    alpha, alpha_intercept = penalty.curvature()[:2]
+    alpha, alpha_intercept = penalty.curvature[:2]
     if isinstance(penalty, MeanCoupling):
         alpha, alpha_intercept = penalty.alpha[:, None], penalty.alpha_intercept
     if penalty.fixed_intercept:
@@ -212,7 +212,7 @@ def _coupled_share(penalty, n_tasks, d):
     if isinstance(penalty, MeanCoupling):
         share[:, :-1] = float(not penalty.fixed_center)
     else:
-        weight, center = penalty.curvature().V, Coefficients.zeros(n_tasks, 1)
+        weight, center = penalty.curvature.V, Coefficients.zeros(n_tasks, 1)
         ridge = penalty.gradient(center._replace(w=np.ones((1, 1)))).V[0]
         none = np.zeros_like(weight)
         share[:, :-1] = np.divide(weight - ridge, weight, out=none, where=weight > 0)

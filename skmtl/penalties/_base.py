@@ -1,6 +1,7 @@
 """Interface of a penalty, and the coefficients it acts on."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -126,20 +127,22 @@ class Penalty(ABC):
 
     def gradient(self, coefficients):
         """Return the gradient of the smooth part, as ``Coefficients``."""
-        parts = zip(self.curvature(), coefficients, strict=True)
+        parts = zip(self.curvature, coefficients, strict=True)
         return Coefficients(*(weight * part for weight, part in parts))
 
+    @cached_property
     def curvature(self):
-        """Return the ``diagonal``, 0 for inf: fixed parts are not penalized."""
+        """The ``diagonal``, 0 for inf: fixed parts are not penalized."""
         return Coefficients(*(np.where(np.isinf(w), 0.0, w) for w in self.diagonal()))
 
+    @cached_property
     def free(self):
-        """Return 1.0 for free and 0.0 for fixed parts, broadcastable to their shapes."""
+        """1.0 for free and 0.0 for fixed parts, broadcastable to their shapes."""
         return Coefficients(*(np.isfinite(weight).astype(float) for weight in self.diagonal()))
 
     def project(self, coefficients):
         """Return the coefficients with zeros in the fixed parts."""
-        parts = zip(self.free(), coefficients, strict=True)
+        parts = zip(self.free, coefficients, strict=True)
         return Coefficients(*(free * part for free, part in parts))
 
     def canonicalize(self, coefficients, present=None):
@@ -152,7 +155,7 @@ class Penalty(ABC):
         For a smooth penalty this is the gradient; for the center, the gradient at fixed W, after
         elimination of the deviations. ``units`` are the square roots of each part's curvature.
         """
-        free = self.free()
+        free = self.free
         return gradient._replace(
             w=gradient.w - free.w * gradient.V.sum(axis=-2),
             c=gradient.c - free.c * gradient.q.sum(axis=-1),

@@ -135,7 +135,7 @@ class GraphCoupling(Penalty):
             (component == np.unique(component)[:, None]).astype(float)
             for component in self.components()
         )
-        weight = self.curvature()
+        weight = self.curvature
         w = _of_all(of_W, np.abs(of_W @ gradient.V), units.V**2, weight.V)
         q, unit = np.abs(gradient.q @ of_intercept.T)[..., None], units.q[:, None] ** 2
         return gradient._replace(w=w, c=_of_all(of_intercept, q, unit, weight.q[..., None])[..., 0])

@@ -137,7 +137,7 @@ class StructuredPenalty(Penalty):
     def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""
         c = intercept.mean(axis=-1) * (not self.fixed_intercept)
-        q = (intercept - c[:, None]) * self.free().q
+        q = (intercept - c[:, None]) * self.free.q
         return Coefficients(W, q, np.zeros((len(W), W.shape[-1])), c)
 
     def structure(self, split, tasks):

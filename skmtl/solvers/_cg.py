@@ -30,9 +30,9 @@ class ConjugateGradientSolver(NewtonSolver):
     def setup(self, evaluation):
         """Prepare the operator and its preconditioner."""
         data, penalty, loss = self.problem.data, self.problem.penalty, self.problem.loss
-        strength = penalty.curvature()
+        strength = penalty.curvature
         self._shapes = [part.shape for part in evaluation.gradient]
-        self._free = self._pack(penalty.free())
+        self._free = self._pack(penalty.free)
         self._derivative = evaluation.sums.derivative
         if self._derivative is not None:
             curvature = loss.curvature(self._derivative)
