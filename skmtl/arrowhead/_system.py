@@ -48,9 +48,10 @@ class ArrowheadSystem:
         self._solver = None
         if moves.any():
             part, ridge = np.ix_(moves, moves), np.diag(shared[moves])
-            self._solver = SymmetricSolver(
-                0.5 * (S + S.T)[part] + ridge, lambda: null_space_of(support[part] + ridge)
-            )
+            # The support is known where all deviations of a task are penalized, or none.
+            partly = ((precision == 0).any(axis=1) & (precision > 0).any(axis=1)).any()
+            null = None if partly else (lambda: null_space_of(support[part] + ridge))
+            self._solver = SymmetricSolver(0.5 * (S + S.T)[part] + ridge, null)
 
     @classmethod
     def of(cls, data, penalty, precision=None):
