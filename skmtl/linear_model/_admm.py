@@ -2,7 +2,14 @@
 
 from sklearn.utils import Bunch
 
-from skmtl._typing import ClassWeight, HandleUnknown, Solver, TaskClasses, TaskColumn, TaskWeight
+from skmtl._typing import (
+    ADMMSolver,
+    ClassWeight,
+    HandleUnknown,
+    TaskClasses,
+    TaskColumn,
+    TaskWeight,
+)
 from skmtl.data import check_alpha
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
@@ -130,7 +137,7 @@ optimality_, n_iter_, n_features_in_, feature_names_in_
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
         handle_unknown: HandleUnknown = "error",
-        solver: Solver = "auto",
+        solver: ADMMSolver = "auto",
         max_iter: int = 10_000,
         tol: float = 1e-8,
         warm_start: bool = False,
@@ -232,7 +239,7 @@ minimax_gap_, objective_, optimality_, n_iter_, n_features_in_, feature_names_in
         class_weight: ClassWeight = None,
         task_weight: TaskWeight = None,
         handle_unknown: HandleUnknown = "error",
-        solver: Solver = "auto",
+        solver: ADMMSolver = "auto",
         max_iter: int = 10_000,
         tol: float = 1e-8,
         warm_start: bool = False,

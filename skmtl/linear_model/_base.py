@@ -73,7 +73,7 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         return Spec(
             type(self).__name__,
             isinstance(self, ClassifierMixin),
-            copy.copy(self)._penalty,  # parameters may be set again while the spec is used
+            copy.copy(self)._penalty,  # attributes may be set again while the spec is used
             auto=tuple([name for name in weights if is_auto(getattr(self, name, None))]),
             fit_intercept=self.fit_intercept,
             task_weight=self.task_weight,

@@ -31,9 +31,10 @@ class RegularizationPathCV(
     """Choose alpha and other penalty weights by cross-validation.
 
     The choice is that of ``GridSearchCV``; computations common to the fits are done once.
-    `PooledRegressor`, `SharedL2Regressor` and `MeanRegularizedRegressor` add up moments to form
-    training sets and use one factorization for all alphas; leave-one-out, in closed form, costs
-    about as much. Other models are fitted from the largest alpha to the smallest, warm-started.
+    `PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor` and, without a graph,
+    `GraphRegularizedRegressor` add up moments to form training sets and use one factorization for
+    all alphas; leave-one-out, in closed form, costs about as much. Other models are fitted from
+    the largest alpha to the smallest, warm-started.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class RegularizationPathCV(
         ``{"penalty__alpha": ...}``: parameters whose name, after any ``__``, begins with "alpha".
     cv : None, int, splitter or iterable, default=None
         None: leave-one-out where a closed form exists, else 5 folds. There is none for models
-        other than the three above, an alpha of 0, adaptive task weights, a wide form with NaN or
+        other than those above, an alpha of 0, adaptive task weights, a wide form with NaN or
         task weights, and a task or coefficient that is not identified without one of the rows.
         An int is the number of folds, of `TaskKFold` if the estimator has a ``task_column``.
         Otherwise a scikit-learn splitter or pairs of index arrays.

@@ -71,7 +71,7 @@ class MeanCoupling(Penalty):
         q = q - shift[:, None]
         return coefficients._replace(q=q if present is None else present * q, c=c + shift)
 
-    def hold_center(self):
+    def fix_center(self):
         """Return the penalty with the center (w, c) fixed."""
         return replace(self, alpha_shared=np.inf, fixed_intercept=True)
 

@@ -91,7 +91,7 @@ class NetworkLasso(GraphPenalty):
         return _averaged(W + shift, edges.clusters(fusion.fused)), state
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
-        """Return the product with a derivative of ``prox``, and a part of its diagonal, or None."""
+        """Return the product with a derivative of ``prox`` and about its diagonal, or None."""
         return self._derivative_at(self.prox(Z, step), Z, step)
 
     def _derivative_at(self, W, Z, step):
@@ -126,7 +126,9 @@ class _Edges:
         return connected_components(links, directed=False)[1]
 
     def derivative(self, W, strength):
-        """Return the product with the derivative of ``prox`` where it returns W, and its diagonal.
+        """Return the product with the derivative of ``prox`` where it returns W, and a diagonal.
+
+        The diagonal (T, d) is approximate, for preconditioning.
 
         Tasks of a cluster move together, and edges between clusters couple these: a linear system
         of the size of ``cluster_coef``. None where that is large.

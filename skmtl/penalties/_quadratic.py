@@ -59,7 +59,7 @@ class MeanRegularized(TaskPenalty):
 
     is_norm = False
     prox_scaling = "entry"
-    _strengths = ("alpha", "alpha_shared")
+    _penalty_weights = ("alpha", "alpha_shared")
 
     def __init__(self, alpha: float = 1.0, alpha_shared: float = 0.0) -> None:
         self.alpha = alpha
@@ -104,7 +104,7 @@ class Graph(GraphPenalty):
 
     is_norm = False
     prox_scaling = "feature"
-    _strengths = ("alpha", "alpha_shared")
+    _penalty_weights = ("alpha", "alpha_shared")
 
     def __init__(
         self, alpha: float = 1.0, task_graph: TaskGraph = None, alpha_shared: float = 0.0

@@ -132,7 +132,7 @@ class TaskPenalty(BaseEstimator, ABC):
         TaskPenalty
             Itself, or a copy that stores what it needs of the labels.
         """
-        for name in self._strengths:
+        for name in self._penalty_weights:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
                 raise ValueError(
@@ -140,7 +140,7 @@ class TaskPenalty(BaseEstimator, ABC):
                 )
         return self
 
-    _strengths: tuple[str, ...] = ("alpha",)
+    _penalty_weights: tuple[str, ...] = ("alpha",)
 
     def take(self, tasks: Any) -> Self:
         """Return the bound penalty for some of the tasks.

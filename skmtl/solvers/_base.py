@@ -203,7 +203,7 @@ class NewtonSolver(Solver):
     For a quadratic loss the first step gives the solution and further ones are iterative
     refinement. A subclass sets up its linear system, once or for every curvature, in ``setup``, and
     solves it in ``step``, to the relative residual ``rtol`` if iteratively. Parameters and
-    attributes are those of `Solver`.
+    attributes are those of ``Solver``.
     """
 
     advice = "scale the features, or raise alpha or tol"

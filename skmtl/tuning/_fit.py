@@ -80,7 +80,7 @@ def fit_given_center(spec, rows, reference, shared):
 
 def _fit_given_center(spec, rows, reference, shared, *, task_weight=None):
     posed = pose(spec, rows, reference=reference, task_weight=task_weight)
-    posed = posed.with_penalty(posed.problem.penalty.hold_center())
+    posed = posed.with_penalty(posed.problem.penalty.fix_center())
     zeros, (w, c) = posed.problem.origin(), shared
     start = Coefficients(zeros.V, zeros.q, w, c - posed.offset)
     return solve(spec, posed, start=lambda *_: (start, None))

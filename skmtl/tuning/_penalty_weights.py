@@ -54,7 +54,7 @@ def _check_identified(names, rows, penalty):
     if rows.counts.max() == 1:
         raise ValueError(
             f"{_which(names)} estimates how tasks differ, and each of the {T} tasks has one row: "
-            f"differences between tasks cannot be told from noise. {advice}."
+            f"differences between tasks cannot be distinguished from noise. {advice}."
         )
 
 
