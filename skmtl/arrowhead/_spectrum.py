@@ -9,6 +9,7 @@ from skmtl._threads import in_chunks
 from skmtl.arrowhead._blocks import Groups
 
 _EPS = np.finfo(np.float64).eps
+_ONE_STACK = 2**22  # numbers that are worth no second stack
 
 
 class Whitened(NamedTuple):
@@ -60,12 +61,17 @@ class Spectrum:
         ``u_j . delta``.
     perp, perp_square : ndarray of shape (B, d) and (B,)
         Part of delta that is orthogonal to the thin rows, and its squared norm.
+    rows, group, thin : ndarray of shape (J,), (J,) and (J, d)
+        Positions of the nonzero eigenvalues among all B r, their groups and eigenvectors.
     """
 
     def __init__(self, l, U, delta, n, count):  # noqa: E741
         kept = l > 8 * U.shape[-1] * _EPS * l.max(axis=1, keepdims=True, initial=0.0)
         self.l, self.U = np.where(kept, l, 0.0), np.where(kept[..., None], U, 0.0)
         self.delta, self.n, self.count = delta, n, count
+        self.rows = np.flatnonzero(kept)
+        self.thin = np.ascontiguousarray(self.U.reshape(-1, U.shape[-1])[self.rows])
+        self.group = self.rows // l.shape[1]
         self.g = np.matmul(self.U, delta[..., None])[..., 0]
         perp = delta - np.matmul(self.g[:, None], self.U)[:, 0]
         square, size = (perp**2).sum(axis=1), (delta**2).sum(axis=1)
@@ -105,12 +111,13 @@ class Spectrum:
         n_pairs, d = white.E.shape[1], self.U.shape[2]
         means = np.sqrt(self.count[:, None] * white.share)[..., None] * white.E
         gram = np.matmul(means.transpose(1, 2, 0), means.swapaxes(0, 1))
-        weights, U = (self.count * self.l.T).T[:, None] * white.omega, self.U.reshape(-1, d)
+        weights = (self.count * self.l.T).T[:, None] * white.omega
+        weights = weights.swapaxes(1, 2).reshape(-1, n_pairs)[self.rows]
         if n_pairs == 1:
-            thin = np.sqrt(weights).reshape(-1, 1) * U
+            thin = np.sqrt(weights) * self.thin
             gram[0, :-1, :-1] += thin.T @ thin
             return gram
-        weights, columns = weights.swapaxes(1, 2).reshape(-1, n_pairs), np.ascontiguousarray(U.T)
+        columns = np.ascontiguousarray(self.thin.T)
 
         def fill(first, last):  # a row of all the matrices at a time
             for i in range(first, last):
@@ -130,30 +137,31 @@ def spectra(data, alpha):
     """
     groups = Groups.of(data, alpha)
     blocks, place = np.unique(groups.block, return_inverse=True)
-    many, result = data.block_sizes[blocks] > data.n_features, []
+    many, d = data.block_sizes[blocks] > data.n_features, data.n_features
+    found = {b: _few_rows(data, blocks[b]) for b in np.flatnonzero(~many)}
     if many.any():
         H, mean, total = data.moments(blocks[many])
-        result.append((stacked_eigh(H), mean, total, np.flatnonzero(many)))
-    few = [_few_rows(data, b) for b in blocks[~many]]
-    rank = np.array([len(part[0]) for part in few], dtype=int)
+        values, vectors = stacked_eigh(H)
+        parts = zip(values, vectors.swapaxes(1, 2), mean, total, strict=True)
+        found |= dict(zip(np.flatnonzero(many), parts, strict=True))
+    rank = np.array([len(found[b][0]) for b in range(len(blocks))])
     stack = np.ceil(np.log2(np.maximum(rank, 1)))
+    if len(blocks) * d**2 <= _ONE_STACK:
+        stack[:] = 0
+    result = []
     for size in np.unique(stack):
         own = np.flatnonzero(stack == size)
-        l, U = np.zeros((len(own), rank[own].max())), None  # noqa: E741
-        U = np.zeros((*l.shape, data.n_features))
+        l = np.zeros((len(own), max(1, rank[own].max())))  # noqa: E741
+        U = np.zeros((*l.shape, d))
         for i, b in enumerate(own):
-            l[i, : rank[b]], U[i, : rank[b]] = few[b][:2]
-        mean, total = (np.array([few[b][k] for b in own]) for k in (2, 3))
-        result.append(((l, U.swapaxes(1, 2)), mean, total, np.flatnonzero(~many)[own]))
-    found = []
-    for (l, vectors), mean, total, own in result:  # noqa: E741
-        members = np.flatnonzero(np.isin(place, own))
+            l[i, : rank[b]], U[i, : rank[b]] = found[b][:2]
+        mean, total = (np.array([found[b][k] for b in own]) for k in (2, 3))
+        members = np.flatnonzero(stack[place] == size)
         i, scale = np.searchsorted(own, place[members]), groups.scale[members]
-        U = vectors.swapaxes(1, 2)
         if not np.array_equal(i, np.arange(len(l))) or (scale != 1).any():
             l, U, mean, total = scale[:, None] * l[i], U[i], mean[i], scale * total[i]  # noqa: E741
-        found.append((Spectrum(l, U, mean, total, groups.size[members]), members))
-    return groups, found
+        result.append((Spectrum(l, U, mean, total, groups.size[members]), members))
+    return groups, result
 
 
 def _few_rows(data, block):

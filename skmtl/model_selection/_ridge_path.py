@@ -167,10 +167,12 @@ class RidgeFits:
         at_mean = 1.0 - n * (A @ along.T)
         alone = A**2 @ ridge.T + (1.0 - share * at_mean**2) / n
         to_center = np.empty((len(share), A.shape[1] + 1, E.shape[-1]))
-        to_center[:, -1] = (share / np.sqrt(n))[:, None] * E
-        to_center[:, :-1] = -n * along[..., None] * to_center[:, -1:]
-        to_center[:, :-1, :-1] += omega[..., None] * spectrum.U[b]
-        to_center = np.matmul(to_center, self._root.swapaxes(1, 2))
+        np.matmul(spectrum.U[b], self._root[:, :, :-1].swapaxes(1, 2), out=to_center[:, :-1])
+        to_center[:, :-1] *= omega[..., None]
+        to_center[:, -1] = (share / np.sqrt(n))[:, None] * np.matmul(self._root, E[..., None])[
+            ..., 0
+        ]
+        to_center[:, :-1] -= (n * along)[..., None] * to_center[:, -1:]
         rows, shared = np.column_stack([A, np.ones(len(A))]), np.empty_like(alone)
         step = max(1, _STRIP // to_center[:, 0].size)
         flat = to_center.swapaxes(0, 1).reshape(rows.shape[1], -1)

@@ -122,10 +122,9 @@ class MarginalModel:
             by_phi += count @ (stack.n * share)
             # F' V^-1 X in the coordinates of U, and of what is orthogonal to U
             A = (np.sqrt(stack.n) * share)[:, None] * white.E[:, 0]
-            thin = stack.g[..., None] * A[:, None]
-            thin[..., :-1] += stack.l[..., None] * stack.U
-            thin *= (np.sqrt(count)[:, None] * omega)[..., None]
-            thin = thin.reshape(-1, size)
+            weight = (np.sqrt(count)[:, None] * omega).ravel()[stack.rows]
+            thin = (weight * stack.g.ravel()[stack.rows])[:, None] * A[stack.group]
+            thin[:, :-1] += (weight * stack.l.ravel()[stack.rows])[:, None] * stack.thin
             grams[0] += thin.T @ thin + (A * (count * stack.perp_square)[:, None]).T @ A
             grams[1] += (A * count[:, None]).T @ A
         return [

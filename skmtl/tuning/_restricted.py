@@ -153,7 +153,7 @@ class _Responses(NamedTuple):
         mean = np.sqrt(stack.n)[self.group] * (self.mean - conditional)
         right = white.E[:, 0].T @ (share * np.add.reduceat(mean, self.first))
         thin = root * omega * np.add.reduceat(self.z, self.first)
-        right[:-1] += np.tensordot(thin, stack.U, 2)
+        right[:-1] += thin.ravel()[stack.rows] @ stack.thin
         return mean, right
 
 
