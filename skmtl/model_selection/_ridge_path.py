@@ -161,13 +161,13 @@ class RidgeFits:
         map of the row, ``R F'z``, F the derivative of the task's coefficients in the center.
         """
         omega, ridge, share, E = (part[b] for part in self._white)
-        spectrum = self._path.spectrum
-        n, A = self._path.total[b], X @ spectrum.U[b].T
-        along = ridge * spectrum.g[b]  # (C, r)
+        kept, spectrum = self._path.spectrum.l[b] > 0, self._path.spectrum
+        omega, ridge, U = omega[:, kept], ridge[:, kept], spectrum.U[b, kept]
+        n, A, along = self._path.total[b], X @ U.T, ridge * spectrum.g[b, kept]
         at_mean = 1.0 - n * (A @ along.T)
         alone = A**2 @ ridge.T + (1.0 - share * at_mean**2) / n
         to_center = np.empty((len(share), A.shape[1] + 1, E.shape[-1]))
-        np.matmul(spectrum.U[b], self._root[:, :, :-1].swapaxes(1, 2), out=to_center[:, :-1])
+        np.matmul(U, self._root[:, :, :-1].swapaxes(1, 2), out=to_center[:, :-1])
         to_center[:, :-1] *= omega[..., None]
         to_center[:, -1] = (share / np.sqrt(n))[:, None] * np.matmul(self._root, E[..., None])[
             ..., 0
