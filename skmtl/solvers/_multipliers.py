@@ -78,7 +78,8 @@ class Multipliers(MethodOfMultipliers):
     def update(self, at):
         """Store copies, subgradients and residuals of a ``Lagrangian``."""
         copies = self._copies
-        copies.Z, copies.U, copies.primal, copies.dual = at.copies, at.multipliers, *at[1:3]
+        copies.Z, copies.U = at.copies, at.multipliers
+        copies.primal, copies.dual = at.primal, at.dual
 
     def newton(self, P, at):
         """Return the Newton step, to a tenth of its relative residual; None without derivatives."""
