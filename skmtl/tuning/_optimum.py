@@ -1,19 +1,19 @@
-"""Minimization of a criterion over penalty weights, the limits inf included."""
+"""Global minimum of a criterion over penalty weights, the limits inf included."""
 
 from itertools import product
 
 import numpy as np
 from scipy import optimize
 
-# Offsets of a coarse grid, in powers of ten about a typical value: the criteria may have several
-# local minima.
-_GRIDS = {1: (-4, -3, -2, -1, 0, 1, 2, 3, 4), 2: (-3.0, -1.5, 0.0, 1.5, 3.0)}
+_REACH = 4.0  # powers of ten of the grid on either side of a typical value
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
-_CLOSE = 1e-3  # difference of values below which minima are refined
 
 
-def minimize(criterion, typical, lower, upper, *, polish):
+def minimize(criterion, typical, lower, upper, *, step, gtol):
     """Return the logarithms (k,) that minimize the criterion, inf included.
+
+    Each local minimum of a grid, on each face of infinite entries, is refined: criteria of few rows
+    have several, and plateaus towards inf.
 
     Parameters
     ----------
@@ -22,75 +22,55 @@ def minimize(criterion, typical, lower, upper, *, polish):
         ``gradient`` it is the value and its derivatives, where those of inf entries are unused.
     typical, lower, upper : ndarray of shape (k,)
         Center of the grid, and bounds of the finite entries.
-    polish : bool
-        Whether derivatives are exact enough to refine the minimum by their root.
+    step : float
+        Spacing of the grid, in powers of ten.
+    gtol : float
+        Largest derivative at a minimum.
     """
-    axes = [
-        [*np.clip(t + np.log(10.0) * np.array(_GRIDS[len(typical)]), a, b), np.inf]
-        for t, a, b in zip(typical, lower, upper, strict=True)
-    ]
-    faces = {}  # the best point for each set of infinite entries
-    for point in product(*axes):
-        value = criterion(np.array(point))
-        face = tuple(np.isfinite(point))
-        if face not in faces or value < faces[face][0]:
-            faces[face] = value, np.array(point)
-    gtol = 1e-3 if polish else 1e-5
-    found = []
-    for face, (value, point) in faces.items():
-        if any(face):
-            value, point = _Face(criterion, point, face, lower, upper).descend(gtol)
-        found.append((value, point, face))
-    least, best = min(value for value, _, _ in found), []
-    for value, point, face in found:
-        if polish and any(face) and value < least + _CLOSE:
-            value, point = _Face(criterion, point, face, lower, upper).polish()
-        best.append((value + _TIE * np.count_nonzero(face), point))
-    return min(best, key=lambda entry: entry[0])[1]
+    k, best = len(typical), (np.inf, None)
+    offsets = np.log(10.0) * np.arange(-_REACH, _REACH + step, step)
+    axes = [np.unique(np.clip(t + offsets, a, b)) for t, a, b in zip(typical, lower, upper)]
+    for face in product((False, True), repeat=k):
+        free = np.array(face)
+        grid = [axis if f else [np.inf] for axis, f in zip(axes, face)]
+        shape = [len(axis) for axis in grid]
+        values = np.array([criterion(np.array(x)) for x in product(*grid)]).reshape(shape)
+        for at in np.argwhere(_local_minima(values)):
+            x = np.array([axis[i] for axis, i in zip(grid, at)])
+            if free.any():
+                x = _refined(criterion, x, free, lower, upper, gtol)
+            value = criterion(x) + _TIE * np.count_nonzero(free)
+            if value < best[0]:
+                best = value, x
+    return best[1]
 
 
-class _Face:
-    """Restrict the criterion to the finite entries of a point, the others fixed at inf."""
+def _local_minima(values):
+    """Return where no neighbor along an axis is smaller, a mask."""
+    least = np.isfinite(values)
+    for axis in range(values.ndim):
+        padded = np.moveaxis(values, axis, 0)
+        mask = np.moveaxis(least, axis, 0)
+        mask[1:] &= padded[1:] <= padded[:-1]
+        mask[:-1] &= padded[:-1] <= padded[1:]
+    return least
 
-    def __init__(self, criterion, point, face, lower, upper):
-        self._criterion, self._point, self._free = criterion, point, np.array(face)
-        self._lower, self._upper = lower[self._free], upper[self._free]
 
-    def _whole(self, x):
-        full = self._point.copy()
-        full[self._free] = np.clip(x, self._lower, self._upper)
+def _refined(criterion, start, free, lower, upper, gtol):
+    """Return the local minimum near a point, infinite entries fixed."""
+    low, high = lower[free], upper[free]
+
+    def whole(x):
+        full = start.copy()
+        full[free] = np.clip(x, low, high)
         return full
 
-    def _inside(self, x):
-        return (self._lower < x) & (x < self._upper)
+    def evaluate(x):
+        value, gradient = criterion(whole(x), gradient=True)
+        return value, gradient[free] * ((low < x) & (x < high))
 
-    def _value_and_gradient(self, x):
-        value, gradient = self._criterion(self._whole(x), gradient=True)
-        return value, gradient[self._free] * self._inside(x)
-
-    def _at(self, x):
-        return self._criterion(self._whole(x)), self._whole(x)
-
-    def descend(self, gtol):
-        """Return the minimum and the minimizer."""
-        # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with numpy's.
-        x = optimize.minimize(
-            self._value_and_gradient,
-            self._point[self._free],
-            jac=True,
-            method="BFGS",
-            options={"gtol": gtol},
-        ).x
-        return self._at(x)
-
-    def polish(self):
-        """Return the same from a nearby point, with the minimizer to full precision.
-
-        The value is flat at the minimum: a root of the derivatives has more digits.
-        """
-        x = self._point[self._free]
-        if self._inside(x).all():
-            root = optimize.root(lambda x: self._value_and_gradient(x)[1], x, tol=1e-11)
-            if np.abs(root.x - x).max() < 1e-2:
-                x = root.x
-        return self._at(x)
+    # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with numpy's.
+    found = optimize.minimize(
+        evaluate, start[free], jac=True, method="BFGS", options={"gtol": gtol}
+    )
+    return whole(found.x)

@@ -68,7 +68,7 @@ def _check_scale(problem):
             )
 
 
-def _search(names, criterion, data, penalty, *, curvature, least, polish):
+def _search(names, criterion, data, penalty, *, curvature, least, gtol):
     """Minimize a criterion over the penalty weights.
 
     Parameters
@@ -115,7 +115,7 @@ def _search(names, criterion, data, penalty, *, curvature, least, polish):
 
     # Products are small: several BLAS threads would wait for each other.
     with one_blas_thread():
-        x = minimize(on_logarithms, typical, lower, upper, polish=polish)
+        x = minimize(on_logarithms, typical, lower, upper, step=1.0 if len(typical)>1 else 0.5, gtol=gtol)
     return weights(x), [n for n, none in zip(names, x <= lower + 1e-6, strict=True) if none]
 
 
@@ -145,7 +145,7 @@ def _by_restricted_likelihood(spec, names, problem):
         slope = {"alpha": theta, "alpha_intercept": phi}
         return result[0], np.array([-slope[name] * by[name] for name in names])
 
-    options = {"curvature": 1.0, "least": _LEAST, "polish": True}
+    options = {"curvature": 1.0, "least": _LEAST, "gtol": 1e-7}
     best, at_least = _search(names, criterion, likelihood.model.data, problem.penalty, **options)
     value, sigma2 = likelihood.evaluate(*likelihood.ratios(best))[:2]
     found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
@@ -218,7 +218,7 @@ def _by_evidence(spec, names, problem):
         x = np.log([weights[name] for name in names])
         return value(**weights), central_differences(moved, x)
 
-    options = {"curvature": 0.25, "least": _LEAST_LOGISTIC, "polish": False}
+    options = {"curvature": 0.25, "least": _LEAST_LOGISTIC, "gtol": 1e-5}
     best, at_least = _search(names, criterion, problem.data, problem.penalty, **options)
     found = {"log_evidence_": float(-0.5 * value(**best))}
     for name in names:
