@@ -142,7 +142,8 @@ def null_space_of(A):
     """Return an orthonormal basis of the null space of A, (d, k)."""
     scale = _unit_diagonal(A)
     scaled, tolerance = A / np.outer(scale, scale), 8 * len(A) * _EPS
-    if _cholesky(scaled)[1] > tolerance:
+    # A pivot after small ones may be their rounding errors: only eigenvalues tell the rank.
+    if _cholesky(scaled)[1] > SUSPICIOUS:
         return np.empty((len(A), 0))
     values, vectors = linalg.eigh(scaled)
     null = vectors[:, values <= tolerance * max(values[-1], 1.0)]

@@ -9,7 +9,7 @@ _REACH = 4.0  # powers of ten of the grid on either side of a typical value
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
 
 
-def minimize(criterion, typical, lower, upper, *, step, gtol):
+def minimize(criterion, typical, lower, upper, *, step, polish):
     """Return the logarithms (k,) that minimize the criterion, inf included.
 
     Each local minimum of a grid, on each face of infinite entries, is refined: criteria of few rows
@@ -24,21 +24,22 @@ def minimize(criterion, typical, lower, upper, *, step, gtol):
         Center of the grid, and bounds of the finite entries.
     step : float
         Spacing of the grid, in powers of ten.
-    gtol : float
-        Largest derivative at a minimum.
+    polish : bool
+        Whether derivatives are exact enough to refine the minimum by their root.
     """
     k, best = len(typical), (np.inf, None)
     offsets = np.log(10.0) * np.arange(-_REACH, _REACH + step, step)
-    axes = [np.unique(np.clip(t + offsets, a, b)) for t, a, b in zip(typical, lower, upper)]
+    bounds = zip(typical, lower, upper, strict=True)
+    axes = [np.unique(np.clip(center + offsets, low, high)) for center, low, high in bounds]
     for face in product((False, True), repeat=k):
         free = np.array(face)
-        grid = [axis if f else [np.inf] for axis, f in zip(axes, face)]
+        grid = [axis if f else [np.inf] for axis, f in zip(axes, face, strict=True)]
         shape = [len(axis) for axis in grid]
         values = np.array([criterion(np.array(x)) for x in product(*grid)]).reshape(shape)
         for at in np.argwhere(_local_minima(values)):
-            x = np.array([axis[i] for axis, i in zip(grid, at)])
+            x = np.array([axis[i] for axis, i in zip(grid, at, strict=True)])
             if free.any():
-                x = _refined(criterion, x, free, lower, upper, gtol)
+                x = _refined(criterion, x, free, lower, upper, polish)
             value = criterion(x) + _TIE * np.count_nonzero(free)
             if value < best[0]:
                 best = value, x
@@ -56,7 +57,7 @@ def _local_minima(values):
     return least
 
 
-def _refined(criterion, start, free, lower, upper, gtol):
+def _refined(criterion, start, free, lower, upper, polish):
     """Return the local minimum near a point, infinite entries fixed."""
     low, high = lower[free], upper[free]
 
@@ -70,7 +71,10 @@ def _refined(criterion, start, free, lower, upper, gtol):
         return value, gradient[free] * ((low < x) & (x < high))
 
     # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with numpy's.
-    found = optimize.minimize(
-        evaluate, start[free], jac=True, method="BFGS", options={"gtol": gtol}
-    )
-    return whole(found.x)
+    options = {"gtol": 1e-6 if polish else 1e-5}
+    x = optimize.minimize(evaluate, start[free], jac=True, method="BFGS", options=options).x
+    if polish and ((low < x) & (x < high)).all():
+        # The value is flat at the minimum: a root of the derivatives has more digits.
+        root = optimize.root(lambda x: evaluate(x)[1], x, tol=1e-11).x
+        x = root if np.abs(root - x).max() < 1e-2 else x
+    return whole(x)

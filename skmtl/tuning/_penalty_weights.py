@@ -14,6 +14,7 @@ _NAMES = ("alpha", "alpha_intercept")
 _VARIANCES = {"alpha": "tau2_", "alpha_intercept": "tau2_intercept_"}
 # Range of the search, as multiples of the curvature of the loss; beyond, the limits are equal.
 _LEAST, _LEAST_LOGISTIC, _MOST = 1e-10, 1e-6, 1e6
+_STEPS = {1: 0.5, 2: 1.0}  # of the grid, in powers of ten, for one weight and for two
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
 
@@ -68,7 +69,7 @@ def _check_scale(problem):
             )
 
 
-def _search(names, criterion, data, penalty, *, curvature, least, gtol):
+def _search(names, criterion, data, penalty, *, curvature, least, polish):
     """Minimize a criterion over the penalty weights.
 
     Parameters
@@ -115,7 +116,8 @@ def _search(names, criterion, data, penalty, *, curvature, least, gtol):
 
     # Products are small: several BLAS threads would wait for each other.
     with one_blas_thread():
-        x = minimize(on_logarithms, typical, lower, upper, step=1.0 if len(typical)>1 else 0.5, gtol=gtol)
+        step = _STEPS[len(names)]
+        x = minimize(on_logarithms, typical, lower, upper, step=step, polish=polish)
     return weights(x), [n for n, none in zip(names, x <= lower + 1e-6, strict=True) if none]
 
 
@@ -145,7 +147,7 @@ def _by_restricted_likelihood(spec, names, problem):
         slope = {"alpha": theta, "alpha_intercept": phi}
         return result[0], np.array([-slope[name] * by[name] for name in names])
 
-    options = {"curvature": 1.0, "least": _LEAST, "gtol": 1e-7}
+    options = {"curvature": 1.0, "least": _LEAST, "polish": True}
     best, at_least = _search(names, criterion, likelihood.model.data, problem.penalty, **options)
     value, sigma2 = likelihood.evaluate(*likelihood.ratios(best))[:2]
     found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
@@ -218,7 +220,7 @@ def _by_evidence(spec, names, problem):
         x = np.log([weights[name] for name in names])
         return value(**weights), central_differences(moved, x)
 
-    options = {"curvature": 0.25, "least": _LEAST_LOGISTIC, "gtol": 1e-5}
+    options = {"curvature": 0.25, "least": _LEAST_LOGISTIC, "polish": False}
     best, at_least = _search(names, criterion, problem.data, problem.penalty, **options)
     found = {"log_evidence_": float(-0.5 * value(**best))}
     for name in names:
