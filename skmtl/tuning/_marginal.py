@@ -87,6 +87,29 @@ class MarginalModel:
             self._n_flat = len(columns)
         return np.array(columns, dtype=np.intp)
 
+    def covariance_products(self, theta, phi):
+        """Return ``tr(A_i A_j)`` summed over tasks, (3, 3), of the parts A_i of the covariance.
+
+        These are the noise and what has a known ratio to it, ``I + theta F F' + phi 1 1'``, then
+        ``F F'`` and ``1 1'``. With a phi of inf they are those of the rows about their own mean.
+        Where the matrix is singular, variances are not identified: the same combination of parts
+        vanishes in every task.
+        """
+        theta = np.broadcast_to(np.asarray(theta, dtype=np.float64), self.groups.alpha.shape)
+        within, total = np.isinf(phi), np.zeros((3, 3))
+        for stack, own in self.stacks:
+            n, l = stack.n, stack.l  # noqa: E741
+            ones = np.zeros_like(n) if within else n
+            means = ones * (stack.delta**2).sum(axis=1)
+            F = l.sum(axis=1) + means
+            FF = (l**2 + 2 * ones[:, None] * l * stack.g**2).sum(axis=1) + means**2
+            parts = [[n - within, F, ones], [F, FF, ones * means], [ones, ones * means, ones * n]]
+            mix = np.zeros((3, 3, len(n)))
+            mix[0] = np.broadcast_arrays(1.0, theta[own], 0.0 if within else phi)
+            mix[1, 1] = mix[2, 2] = 1.0
+            total += np.einsum("iat,abt,jbt,t->ij", mix, np.array(parts), mix, stack.count)
+        return total
+
     def fixed(self, theta, phi):
         """Return ``Fixed`` at theta, a number or one for each group, and phi, both in [0, inf]."""
         white = self._whitened(theta, phi)

@@ -15,6 +15,7 @@ _VARIANCES = {"alpha": "tau2_", "alpha_intercept": "tau2_intercept_"}
 # Range of the search, as multiples of the curvature of the loss; beyond, the limits are equal.
 _LEAST, _LEAST_LOGISTIC, _MOST = 1e-10, 1e-6, 1e6
 _STEPS = {1: 0.5, 2: 1.0}  # of the grid, in powers of ten, for one weight and for two
+_CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a covariance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
 
@@ -57,6 +58,28 @@ def _check_identified(names, rows, penalty):
             f"{_which(names)} estimates how tasks differ, and each of the {T} tasks has one row: "
             f"differences between tasks cannot be distinguished from noise. {advice}."
         )
+
+
+def _check_confounded(names, products):
+    """Raise where a combination of variances does not change the likelihood.
+
+    ``products`` are those of the parts of the covariance: noise, coefficients and intercepts.
+    """
+    kept = np.array([True, *(name in names for name in _NAMES)]) & (np.diag(products) > 0)
+    products = products[np.ix_(kept, kept)]
+    if not np.isfinite(products).all():  # alpha = 0 leaves noise only
+        return
+    scale = np.sqrt(np.diag(products))
+    values, vectors = np.linalg.eigh(products / np.outer(scale, scale))
+    if values[0] > _CONFOUNDED:
+        return
+    variances = np.array(["of the noise", "of coefficients", "of intercepts between tasks"])[kept]
+    raise ValueError(
+        f"{_which(names)}: the variances {', '.join(variances[np.abs(vectors[:, 0]) > 1e-3])} "
+        "cannot be told apart. The rows of every task have the same covariance for many values of "
+        "them, as with two rows per task and a feature of two values, or with a feature that is "
+        f"constant within tasks. Set {' or '.join(names)} to a number, or leave the feature out."
+    )
 
 
 def _check_scale(problem):
@@ -127,6 +150,7 @@ def _by_restricted_likelihood(spec, names, problem):
     likelihood = RestrictedLikelihood(problem)
     given = {"alpha": problem.penalty.alpha, "alpha_intercept": problem.penalty.alpha_intercept}
     pooled = given | dict.fromkeys(names, np.inf)
+    _check_confounded(names, likelihood.model.covariance_products(*likelihood.ratios(pooled)))
     _check_freedom(names, likelihood.degrees_of_freedom(*likelihood.ratios(pooled)))
     if likelihood.exact(*likelihood.ratios(pooled)):
         joined = " and ".join(names)

@@ -165,3 +165,23 @@ def test_weights_that_follow_the_fit(task_weight):
     numbers = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
     same = fit(rows, task_weight=task_weight, **numbers)
     assert_allclose(model.coef_, same.coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize("params", [AUTO, {"alpha": "auto", "alpha_intercept": 0.0}], ids=str)
+def test_two_rows_per_task_do_not_tell_slopes_from_noise(params):
+    rng = np.random.default_rng(0)
+    codes, x = np.repeat(np.arange(100), 2), np.tile([0.0, 1.0], 100)
+    y = rng.normal(size=100)[codes] + x * rng.normal(size=100)[codes] + rng.normal(size=200)
+    with pytest.raises(ValueError, match=r"variances of the noise, of coefficients.*told apart"):
+        fit(Rows(x[:, None], y, codes), **params)
+    fit(Rows(x[:, None], y, codes), alpha="auto", alpha_intercept=1.0)  # a known ratio to the noise
+
+
+def test_a_feature_that_is_constant_within_tasks_is_an_intercept():
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(40), 6)
+    y = rng.normal(size=40)[codes] + rng.normal(size=240)
+    binary = (np.arange(40) % 2.0)[codes, None]
+    with pytest.raises(ValueError, match="of coefficients, of intercepts between tasks cannot"):
+        fit(Rows(binary, y, codes), **AUTO)
+    fit(Rows(rng.normal(size=40)[codes, None], y, codes), **AUTO)  # of several sizes
