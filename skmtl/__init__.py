@@ -1,5 +1,7 @@
 """Regularized multi-task learning for scikit-learn."""
 
+from importlib import import_module
+
 from skmtl.linear_model import (
     ADMMClassifier,
     ADMMRegressor,
@@ -30,3 +32,15 @@ __all__ = [
     "__version__",
     "alpha_max",
 ]
+
+_MODULES = ("datasets", "inspection", "metrics", "model_selection", "penalties", "pipeline")
+
+
+def __getattr__(name):
+    if name in _MODULES:  # imported when used: a fit does not need them
+        return import_module(f"skmtl.{name}")
+    raise AttributeError(f"module 'skmtl' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, *_MODULES])

@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,17 @@ def test_a_checker_is_content(arguments, tmp_path):
     options = ["--ignore-missing-imports", "--follow-imports=silent", f"--cache-dir={tmp_path}"]
     output, errors, status = api.run([*options, *arguments])
     assert status == 0, output + errors
+
+
+def test_import_of_the_package_is_enough():
+    """Public modules are reachable, and nothing else is listed."""
+    code = """
+import sys, skmtl
+assert "skmtl.inspection" not in sys.modules  # a fit does not wait for it
+for name in ("datasets", "inspection", "metrics", "model_selection", "penalties", "pipeline"):
+    assert getattr(skmtl, name).__name__ == f"skmtl.{name}"
+    assert name in dir(skmtl)
+assert not [name for name in dir(skmtl) if name.startswith("_") and name != "__version__"]
+assert not hasattr(skmtl, "plotting")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
