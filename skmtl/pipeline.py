@@ -76,6 +76,14 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
             "of task labels. The wide form has no such column: use "
             "sklearn.pipeline.make_pipeline."
         )
+    for step in transformers:
+        if hasattr(step, "build_analyzer"):
+            raise TypeError(
+                f"{type(step).__name__} reads one column of text, and gives it sparse features, "
+                "which the estimators do not take. Use a ColumnTransformer that passes the task "
+                'column through, with ("text", make_pipeline('
+                f'{type(step).__name__}(), TruncatedSVD(100)), "name of the column of text").'
+            )
     features = ColumnTransformer(
         [("task", "passthrough", [column])],
         remainder=make_pipeline(*(transformers or ["passthrough"])),

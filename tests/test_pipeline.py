@@ -5,7 +5,9 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import clone
-from sklearn.decomposition import PCA
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -147,3 +149,16 @@ def test_pickle_clone_and_the_estimator_given(data):
 def test_wrong_use(steps, error, message):
     with pytest.raises(error, match=message):
         make_task_pipeline(*steps)
+
+
+def test_text_goes_by_its_own_column():
+    vectorizer = TfidfVectorizer()
+    with pytest.raises(TypeError, match=r"TfidfVectorizer reads one column.*TruncatedSVD\(100\)"):
+        make_task_pipeline(vectorizer, MeanRegularizedRegressor(task_column="shop"))
+    frame = pd.DataFrame(
+        {"shop": list("aabb") * 5, "text": ["good", "bad", "bad item", "item"] * 5}
+    )
+    text = make_pipeline(vectorizer, TruncatedSVD(2))
+    columns = ColumnTransformer([("task", "passthrough", ["shop"]), ("text", text, "text")])
+    model = make_pipeline(columns, MeanRegularizedRegressor(task_column=0))
+    assert np.isfinite(model.fit(frame, np.arange(20.0)).predict(frame)).all()

@@ -15,6 +15,7 @@ def read_X(estimator, X, *, reset):
 
     Sets or checks ``n_features_in_`` and ``feature_names_in_``, which include the task column.
     """
+    check_in_memory(X, "X")
     column = estimator.task_column
     if column is None:
         return validate_data(estimator, X, dtype=np.float64, reset=reset), None
@@ -32,6 +33,16 @@ def read_X(estimator, X, *, reset):
         input_name="X",
     )
     return features, labels
+
+
+def check_in_memory(data, name):
+    """Raise if these are rows that are yet to be computed: lazy frames, or those of Dask."""
+    for method in ("collect", "compute"):
+        if hasattr(data, method):
+            raise TypeError(
+                f"{name} is a {type(data).__name__}, whose rows are not in memory. Pass "
+                f"{name}.{method}()."
+            )
 
 
 def _sum_is_finite(X):
@@ -69,9 +80,17 @@ def read_sample_weight(sample_weight, X):
         return np.ones(n)
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, float(sample_weight))
-    weight = check_array(
-        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
-    )
+    try:
+        weight = check_array(
+            sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+        )
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(
+            f"sample_weight must be numbers ({error}). Task labels are no argument of fit: they "
+            "are a column of X, which task_column names."
+        ) from None
     if weight.shape != (n,):
         raise ValueError(
             f"sample_weight.shape == {weight.shape}, expected {(n,)}: one weight per row of X."

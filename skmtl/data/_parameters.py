@@ -56,8 +56,8 @@ def is_auto(value):
 
 
 def _hint(value):
-    """Return which parameters may be "auto", for messages."""
-    if not is_auto(value):
+    """Return which parameters may be "auto", for messages about a string."""
+    if not isinstance(value, str):
         return ""
     return (
         " 'auto' is for alpha and alpha_intercept of MeanRegularizedRegressor and "

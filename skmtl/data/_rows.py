@@ -7,7 +7,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 
 from skmtl._warn import listed
-from skmtl.data._arrays import read_numbers, read_sample_weight, read_X
+from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
 from skmtl.data._classes import read_labels
 from skmtl.data._labels import factorize
 from skmtl.data._layout import weighted_mean
@@ -86,6 +86,7 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
             "y is None."
         )
+    check_in_memory(y, "y")
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
     y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)
     check_consistent_length(X, y)

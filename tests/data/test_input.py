@@ -338,3 +338,41 @@ def test_one_class_is_left(estimator):
         estimator(task_column=0, task_weight=[1, 1, 0, 1]).fit(X, alone)
     with pytest.raises(ValueError, match=message):
         estimator().fit(X[:, 1:], np.ones_like(INDICATOR))
+
+
+class Distributed:
+    """What Dask's frames and arrays have: rows that are computed when asked for."""
+
+    shape = (N, 2)
+    compute = None
+
+
+@every_estimator
+def test_rows_that_are_not_in_memory(K, estimator):
+    table = pl.from_pandas(frame())
+    model = estimator(task_column="task").fit(table, TARGET[K])
+    before = model.coef_
+    for rows, y, message in (
+        (table.lazy(), TARGET[K], r"X is a LazyFrame.*Pass X\.collect\(\)"),
+        (Distributed(), TARGET[K], r"X is a Distributed.*Pass X\.compute\(\)"),
+        (table, pl.DataFrame({"y": TARGET[K]}).lazy(), r"y is a LazyFrame.*y\.collect"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            model.fit(rows, y)
+    with pytest.raises(TypeError, match="X is a LazyFrame"):
+        model.predict(table.lazy())
+    assert model.coef_ is before
+
+
+@every_estimator
+def test_labels_are_no_argument_of_fit(K, estimator):
+    with pytest.raises(ValueError, match=r"'T\d'.*column of X, which task_column names"):
+        estimator().fit(X[:, 1:], TARGET[K], frame()["task"])
+
+
+@every_estimator
+@pytest.mark.parametrize("name", ["alpha", "alpha_intercept"])
+def test_auto_with_a_slip(K, estimator, name):
+    if name in estimator().get_params():
+        with pytest.raises(ValueError, match=r"got 'autos'\. 'auto' is for alpha and"):
+            estimator(task_column=0, **{name: "autos"}).fit(X, TARGET[K])
