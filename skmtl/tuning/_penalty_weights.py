@@ -15,6 +15,7 @@ _VARIANCES = {"alpha": "tau2_", "alpha_intercept": "tau2_intercept_"}
 # Range of the search, as multiples of the curvature of the loss; beyond, the limits are equal.
 _LEAST, _LEAST_LOGISTIC, _MOST = 1e-10, 1e-6, 1e6
 _STEPS = {1: 0.5, 2: 1.0}  # of the grid, in powers of ten, for one weight and for two
+_UNITS = 30.0  # ratio of standard deviations of features at which to warn
 _CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a covariance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
@@ -36,6 +37,8 @@ def with_penalty_weights(spec, posed, last=None):
         return with_estimates(posed, names, last.posed.estimated, last.posed.found)
     _check_identified(names, posed.rows, posed.problem.penalty)
     _check_scale(posed.problem)
+    if "alpha" in names:
+        _warn_of_units(posed.problem.data)
     estimate = _by_evidence if spec.classifier else _by_restricted_likelihood
     weights, found = estimate(spec, names, posed.problem)
     return with_estimates(posed, names, weights, found)
@@ -142,6 +145,18 @@ def _search(names, criterion, data, penalty, *, curvature, least, polish):
         step = _STEPS[len(names)]
         x = minimize(on_logarithms, typical, lower, upper, step=step, polish=polish)
     return weights(x), [n for n, none in zip(names, x <= lower + 1e-6, strict=True) if none]
+
+
+def _warn_of_units(data):
+    """Warn where features have so different units that one variance fits none of them."""
+    scale = np.sqrt(data.square_norms.sum(axis=0))
+    scale = scale[scale > 0]
+    if scale.size and scale.max() > _UNITS * scale.min():
+        warn(
+            "alpha='auto' estimates one variance for the coefficients of all features, and their "
+            f"standard deviations differ by a factor of {scale.max() / scale.min():.0f}. Scale "
+            "them, as with make_task_pipeline(StandardScaler(), model)."
+        )
 
 
 def _by_restricted_likelihood(spec, names, problem):

@@ -10,12 +10,21 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 from skmtl import (
     GraphRegularizedRegressor,
+    MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     SharedL2Classifier,
     SharedL2Regressor,
 )
 from tests._problems import Rows
-from tests.tuning._evidence import AUTO, dense_likelihood, dense_maximum, fit, found, simulate
+from tests.tuning._evidence import (
+    AUTO,
+    dense_likelihood,
+    dense_maximum,
+    fit,
+    found,
+    simulate,
+    simulate_classes,
+)
 
 # Limits -----------------------------------------------------------------------------------------
 
@@ -185,3 +194,15 @@ def test_a_feature_that_is_constant_within_tasks_is_an_intercept():
     with pytest.raises(ValueError, match="of coefficients, of intercepts between tasks cannot"):
         fit(Rows(binary, y, codes), **AUTO)
     fit(Rows(rng.normal(size=40)[codes, None], y, codes), **AUTO)  # of several sizes
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [(MeanRegularizedRegressor, simulate), (MeanRegularizedClassifier, simulate_classes)],
+)
+def test_features_of_very_different_units_are_warned_of(kind, make):
+    rows = make(T=12, d=2)
+    model = kind("auto", alpha_shared=0.1, task_column=0).fit(rows.long, rows.y)  # as drawn
+    with pytest.warns(UserWarning, match=r"differ by a factor of \d+\. Scale them, as with make_"):
+        model.fit(rows.long * [1, 100, 1], rows.y)
+    clone(model).set_params(alpha=1.0).fit(rows.long * [1, 100, 1], rows.y)
