@@ -1,6 +1,7 @@
 """Regularized multi-task learning for scikit-learn."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from skmtl.linear_model import (
     ADMMClassifier,
@@ -36,10 +37,12 @@ __all__ = [
 _MODULES = ("datasets", "inspection", "metrics", "model_selection", "penalties", "pipeline")
 
 
-def __getattr__(name):
-    if name in _MODULES:  # imported when used: a fit does not need them
-        return import_module(f"skmtl.{name}")
-    raise AttributeError(f"module 'skmtl' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker would take any name for an attribute
+
+    def __getattr__(name):
+        if name in _MODULES:  # imported when used: a fit does not need them
+            return import_module(f"skmtl.{name}")
+        raise AttributeError(f"module 'skmtl' has no attribute {name!r}")
 
 
 def __dir__():
