@@ -9,7 +9,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 *block*; moments are computed per block.
 """
 
-from skmtl.data._arrays import mean_target, read_X, take_rows
+from skmtl.data._arrays import mean_target, plain_target, read_X, take_rows
 from skmtl.data._classes import class_mask_of, encode_targets
 from skmtl.data._labels import (
     encode_tasks,
@@ -46,6 +46,7 @@ __all__ = [
     "mean_target",
     "merge_tasks",
     "named_weights",
+    "plain_target",
     "read_X",
     "read_per_task",
     "read_rows",

@@ -1,6 +1,7 @@
 """Convert features, targets and sample weights to arrays."""
 
-from numbers import Real
+from decimal import Decimal
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
@@ -73,8 +74,36 @@ def mean_target(y):
     return float(np.nanmean(y) if np.isnan(mean) else mean)
 
 
-def read_sample_weight(sample_weight, X):
-    """Return the sample weights, shape (n,), float64, nonnegative and not all zero."""
+def plain_target(y):
+    """Return a target as an array in which numbers are not Python objects.
+
+    Missing values (None, NaN, NA) among numbers become NaN.
+    """
+    y = np.asarray(y)
+    if y.dtype != object:
+        return y
+    values = y.ravel().tolist()
+    missing = [_is_missing(value) for value in values]
+    found = [value for value, lacks in zip(values, missing, strict=True) if not lacks]
+    if not found or not all(isinstance(v, Real | Decimal | np.bool_) for v in found):
+        return y
+    if any(missing):
+        found = [np.nan if lacks else float(v) for v, lacks in zip(values, missing, strict=True)]
+    elif not all(isinstance(v, Integral | np.bool_) for v in found):
+        found = [float(value) for value in found]
+    array = np.array(found)
+    return y if array.dtype == object else array.reshape(y.shape)
+
+
+def _is_missing(value):
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value is np.nan
+
+
+def read_sample_weight(sample_weight, X, y):
+    """Return the sample weights, float64, nonnegative and not all zero.
+
+    Their shape is (n,) or, if y is (n, T), also (n, T).
+    """
     n = X.shape[0]
     if sample_weight is None:
         return np.ones(n)
@@ -91,9 +120,11 @@ def read_sample_weight(sample_weight, X):
             f"sample_weight must be numbers ({error}). Task labels are no argument of fit: they "
             "are a column of X, which task_column names."
         ) from None
-    if weight.shape != (n,):
+    if weight.shape not in ((n,), y.shape):
+        per_task = f", or {y.shape}, one per target" if y.ndim == 2 else ""
         raise ValueError(
-            f"sample_weight.shape == {weight.shape}, expected {(n,)}: one weight per row of X."
+            f"sample_weight.shape == {weight.shape}, expected {(n,)}: one weight per row of X"
+            f"{per_task}."
         )
     if weight.min() < 0:
         raise ValueError("Negative values in sample_weight: weights must be at least 0.")

@@ -16,7 +16,10 @@ _LONG_FORM = (
 
 
 def read_labels(estimator, y, *, wide):
-    """Return the target y as labels (n,) or, in the wide form, an indicator (n, T) of 0 and 1."""
+    """Return the target y as labels (n,) or, in the wide form, an indicator (n, T) of 0 and 1.
+
+    NaN in an indicator is not observed; it is then float64.
+    """
     if wide and y.ndim == 2 and y.shape[1] > 1:
         return _read_indicator(y)
     y = column_or_1d(y, warn=True)
@@ -37,19 +40,14 @@ def _read_indicator(y):
             f"A 2-D y must be an indicator of numbers 0 and 1, one task per column ({error}). "
             f"{_LONG_FORM}."
         ) from None
-    missing = np.count_nonzero(np.isnan(y))
-    if missing:
-        raise ValueError(
-            f"y has {missing} missing labels (NaN): the wide form of a classifier needs complete "
-            f"indicators. {_LONG_FORM}."
-        )
-    other = (y != 0) & (y != 1)
+    missing = np.isnan(y)
+    other = (y != 0) & (y != 1) & ~missing
     if other.any():
         raise ValueError(
             "A 2-D y must be an indicator of 0 and 1, one task per column, got values such as "
             f"{listed(np.unique(y[other]).tolist())}. {_LONG_FORM}."
         )
-    return y.astype(np.intp)
+    return y if missing.any() else y.astype(np.intp)
 
 
 def encode_targets(rows, name, class_weight, classes=None, weights=None):
@@ -67,22 +65,28 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
     classes, weights : ndarray of shape (K,), optional
         Classes and class weights of an earlier fit, which replace those of the rows.
     """
-    classes, codes = _encode_classes(rows.y.ravel(), classes)
+    observed = np.ones(rows.y.shape, dtype=bool) if rows.observed is None else rows.observed
+    labels = rows.y[observed]
+    if rows.codes is None:  # an indicator, which is float64 where it has NaN
+        labels = labels.astype(np.intp)
+    classes, known = _encode_classes(labels, classes)
     if len(classes) < 2:
         raise ValueError(
             f"{name} needs samples of at least 2 classes in the data, but the data contain only "
             f"one class: {classes.tolist()[0]!r}."
         )
-    codes, wide = codes.reshape(rows.y.shape), rows.codes is None
+    codes, wide = np.zeros(rows.y.shape, dtype=np.intp), rows.codes is None
+    codes[observed] = known
     weight, totals = rows.weight, rows.totals
-    of_entry, task = (weight[:, None], np.arange(len(rows.tasks))) if wide else (weight, rows.codes)
+    of_entry = weight[:, None] if weight.ndim < codes.ndim else weight
+    task = np.arange(len(rows.tasks)) if wide else rows.codes
     has_class = np.zeros((len(rows.tasks), len(classes)), dtype=bool)
-    has_class[task, codes] = True
+    has_class[np.broadcast_to(task, codes.shape)[observed], known] = True
     if weights is None:
-        by_class = np.bincount(codes.ravel(), np.broadcast_to(of_entry, codes.shape).ravel())
+        by_class = np.bincount(known, np.broadcast_to(of_entry, codes.shape)[observed])
         weights = _read_class_weights(class_weight, classes, by_class)
     if (weights != 1).any():
-        weight = of_entry * weights[codes]
+        weight = of_entry * weights[codes] * observed if wide else weight * weights[codes]
         totals = weight.sum(axis=0) if wide else np.bincount(task, weight)
     return rows._replace(
         y=2.0 * codes - 1.0 if len(classes) == 2 else codes,

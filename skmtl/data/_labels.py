@@ -202,5 +202,5 @@ def unknown_tasks_message(labels, codes, tasks, remedies):
         f"predict got {'task' if len(unknown) == 1 else 'tasks'} {listed(unknown)}, not seen in "
         f"fit ({len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}: {listed(tasks.tolist())}). "
         f"Use {' or '.join(remedies)}; in cross-validation, use TaskKFold, which keeps every task "
-        "of two rows or more in every training fold."
+        "in every training fold."
     )

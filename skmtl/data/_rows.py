@@ -20,7 +20,7 @@ class Rows(NamedTuple):
 
     ``codes`` is None in the wide form, where ``y`` is (n, T); ``observed`` (n, T) is None if
     nothing is missing. ``weight`` is (n,), or (n, T) if row weights differ between the tasks of
-    the wide form.
+    the wide form; it is zero there where nothing is observed.
     """
 
     X: np.ndarray
@@ -69,7 +69,7 @@ class Rows(NamedTuple):
             weight = weight * task_weight[self.codes]
         if center is None:
             over_tasks = weight if weight.ndim == 1 else weight @ task_weight
-            if self.observed is not None:
+            if self.observed is not None and weight.ndim == 1:
                 over_tasks = weight * (self.observed @ task_weight)
             center = weighted_mean(self.X, over_tasks)
         y = self.y - offset if offset else self.y
@@ -90,9 +90,11 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
     y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)
     check_consistent_length(X, y)
-    weight = read_sample_weight(sample_weight, X)
+    weight = read_sample_weight(sample_weight, X, y)
     if not weight.all():
         present = weight > 0
+        if weight.ndim == 2:  # targets of weight zero count as not observed
+            y, present = np.where(present, y, np.nan), present.any(axis=1)
         X, y, weight = X[present], y[present], weight[present]
         labels = None if labels is None else labels[present]
     if y.ndim == 2:
@@ -109,7 +111,7 @@ def _read_wide(X, y, weight):
     n, n_tasks = y.shape
     tasks = np.arange(n_tasks)
     if not np.isnan(y.sum()):
-        counts, totals = np.full(n_tasks, n), np.full(n_tasks, weight.sum())
+        counts, totals = np.full(n_tasks, n), np.broadcast_to(weight.sum(axis=0), n_tasks).copy()
         return Rows(X, y, weight, None, None, tasks, counts, totals)
     observed = ~np.isnan(y)
     counts = observed.sum(axis=0)
@@ -119,4 +121,7 @@ def _read_wide(X, y, weight):
             f"{listed(np.flatnonzero(counts == 0).tolist())}: these tasks cannot be fitted. Drop "
             "the columns."
         )
+    if weight.ndim == 2:
+        weight = weight * observed
+        return Rows(X, y, weight, None, observed, tasks, counts, weight.sum(axis=0))
     return Rows(X, y, weight, None, observed, tasks, counts, weight @ observed)

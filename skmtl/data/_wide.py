@@ -95,7 +95,8 @@ class WideData(TaskData):
             intercept = intercept + self.class_mask
         (W,), (intercept,) = W, intercept
         few = len(self.X) < self.n_features  # a Gram would be larger than the data
-        if loss.constant_curvature is None or self.observed is not None or few:
+        uneven = self.observed is not None or self.weight.ndim == 2
+        if loss.constant_curvature is None or uneven or few:
             sums = self._summed(loss, W, intercept)
         else:
             sums = self._expanded(loss, W, intercept)

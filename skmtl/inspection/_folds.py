@@ -88,7 +88,7 @@ class Folds(NamedTuple):
         if not all(layers.values()):
             raise ValueError(
                 "No test row belongs to a task of its training fold, so no score can be computed. "
-                "Use TaskKFold, which keeps every task of two rows or more in every training fold."
+                "Use TaskKFold, which keeps every task in every training fold."
             )
         result = []
         for parts in layers.values():

@@ -19,6 +19,12 @@ from skmtl.linear_model._regressors import (
     PooledRegressor,
     SharedL2Regressor,
 )
+from skmtl.linear_model._scores import (
+    is_complete,
+    observed_accuracy,
+    observed_r2,
+    observed_targets,
+)
 
 __all__ = [
     "ADMMClassifier",
@@ -35,6 +41,10 @@ __all__ = [
     "alpha_max",
     "alpha_max_of",
     "fitted_problem",
+    "is_complete",
+    "observed_accuracy",
+    "observed_r2",
+    "observed_targets",
     "set_fit",
     "spec_of",
 ]

@@ -94,10 +94,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         X : dataframe or array-like of shape (n_samples, n_features)
             Features and, in the long form, the column of task labels.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target; two-dimensional in the wide form, where a regressor accepts NaN for missing
-            values, and a classifier requires a complete indicator of 0 and 1.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; rows of weight zero count as absent.
+            Target; two-dimensional in the wide form, where NaN is not observed, and classes are
+            0 and 1.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row or, in the wide form, of each target. Rows and targets of weight
+            zero count as absent.
 
         Returns
         -------

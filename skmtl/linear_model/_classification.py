@@ -7,10 +7,11 @@ from sklearn.base import ClassifierMixin
 
 from skmtl._typing import Array
 from skmtl._warn import listed, warn
-from skmtl.data import class_mask_of
+from skmtl.data import class_mask_of, plain_target
 from skmtl.fitting import excludes_classes
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._coefficients import to_users
+from skmtl.linear_model._scores import is_complete, observed_accuracy
 from skmtl.solvers import runs_away
 
 _EXCLUDED = 36.0  # log-odds of a probability of 2e-16, that of excluded classes
@@ -98,6 +99,33 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             return np.where(np.isinf(z), np.sign(z) * _EXCLUDED, z)
         lowest = np.where(np.isinf(z), np.inf, z).min(axis=1, keepdims=True)
         return np.where(np.isinf(z), lowest - _EXCLUDED, z)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of the predictions.
+
+        In the wide form it is the share of rows whose observed labels are all predicted; rows
+        without observed labels are left out.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Classes; in the wide form 0, 1 or NaN (not observed).
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row or, in the wide form, of each label: rows then have the mean weight
+            of their observed labels.
+
+        Returns
+        -------
+        float
+            Between 0 and 1; NaN, with a warning, if no label is observed.
+        """
+        y = plain_target(y)
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if is_complete(y, weight):
+            return super().score(X, y, weight)
+        return observed_accuracy(np.asarray(y, dtype=np.float64), self.predict(X), weight)
 
     def _set_task_attributes(self, fit):
         super()._set_task_attributes(fit)

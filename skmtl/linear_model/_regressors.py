@@ -7,8 +7,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmtl._typing import Array, HandleUnknown, PerTask, Solver, TaskColumn, TaskWeight
+from skmtl.data import plain_target
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
+from skmtl.linear_model._scores import is_complete, observed_r2
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
@@ -30,6 +32,32 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
             Predictions; one column per task in the wide form.
         """
         return self._raw_prediction(X)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return R^2 of the predictions.
+
+        In the wide form it is the mean over tasks of R^2 over the observed targets; tasks with
+        fewer than two of them are left out.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            As in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Target; NaN in the wide form is not observed.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row or, in the wide form, of each target.
+
+        Returns
+        -------
+        float
+            At most 1; NaN, with a warning, if no task has two observed targets.
+        """
+        y = plain_target(y)
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if is_complete(y, weight):
+            return super().score(X, y, weight)
+        return observed_r2(np.asarray(y, dtype=np.float64), self.predict(X), weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import check_scoring
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._typing import Array
-from skmtl.model_selection._scoring import weights_for
+from skmtl.data import plain_target
+from skmtl.model_selection._scoring import call_scorer
 
 
 def _delegated(name):
@@ -36,9 +38,9 @@ class BestEstimatorMixin:
         X : dataframe or array-like of shape (n_samples, n_features)
             As in ``fit``.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            Target; NaN in the wide form is not observed.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row or, in the wide form, of each target.
 
         Returns
         -------
@@ -48,7 +50,8 @@ class BestEstimatorMixin:
         self._check_refit("score")
         best = self._best()
         scorer = check_scoring(best, scoring=self.scoring)
-        return scorer(best, X, y, **weights_for(sample_weight))
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        return call_scorer(scorer, best, X, plain_target(y), weight)
 
     @_delegated("predict")
     def predict(self, X: ArrayLike) -> Array:

@@ -37,12 +37,21 @@ def alpha_grid(alphas, model, rows):
             with blas_threads_for(rows.work):
                 top = alpha_max_of(model, problem)
         except ValueError:  # it requires exactly one norm
-            pass
-        else:
+            top = 0.0
+        if top > _rounding(problem, rows):  # else y or X are constant
             return _between(_BELOW_MAX * top, top, alphas)
     # the mean over tasks and features of the bound on the diagonal of the Hessian
     curvature = problem.loss.curvature_bound * problem.data.square_norms.mean()
     return (float(curvature) if curvature > 0 else 1.0) * _between(*_CURVATURES, alphas)
+
+
+def _rounding(problem, rows):
+    """Return the size of the rounding errors of a gradient from centering X and y."""
+    x, centered = np.abs(rows.X).max(initial=0.0), np.abs(problem.data.X).max(initial=0.0)
+    y, residual = 1.0, 1.0  # of classes
+    if rows.y.dtype.kind == "f" and problem.loss.constant_curvature is not None:
+        y, residual = np.nanmax(np.abs(rows.y)), np.abs(problem.data.y).max()
+    return 4 * np.finfo(np.float64).eps * rows.weight.sum() * (x * residual + centered * y)
 
 
 def _between(low, high, n):

@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
-from skmtl.data import read_rows, take_rows
+from skmtl.data import plain_target, read_rows, take_rows
 from skmtl.linear_model import LinearMultiTaskModel, spec_of
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
@@ -51,12 +51,13 @@ class RegularizationPathCV(
         None: leave-one-out where a closed form exists, else 5 folds. There is none for models
         other than those above, an alpha of 0, adaptive task weights, a wide form with NaN or
         task weights, and a task or coefficient that is not identified without one of the rows.
-        An int is the number of folds, of `TaskKFold` if the estimator has a ``task_column``.
+        An int is the number of folds, of `TaskKFold` if the estimator has a ``task_column`` or
+        y has NaN.
         Otherwise a scikit-learn splitter or pairs of index arrays.
     scoring : str, callable or None, default=None
         As in scikit-learn. None: the ``score`` of the estimator; for regressors with ``cv=None``
-        minus the mean squared error. In the wide form R2 and the mean squared error are computed
-        over the observed targets.
+        minus the mean squared error. With NaN in y or weights of targets, a scorer of scikit-learn
+        is averaged over the tasks, each scored on its observed rows.
     one_standard_error : bool, default=False
         Whether to choose, instead of the best alpha, the largest one whose mean score is within
         one standard error of the best, with the other parameters of the best candidate.
@@ -150,10 +151,10 @@ class RegularizationPathCV(
         X : dataframe or array-like of shape (n_samples, n_features)
             As the estimator takes it.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Target.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the fits and, as in ``GridSearchCV`` since scikit-learn 1.7, in
-            the scores.
+            Target; NaN in the wide form is not observed.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row, or of each target, in the fits and, as in ``GridSearchCV`` since
+            scikit-learn 1.7, in the scores.
         groups : array-like of shape (n_samples,), default=None
             Passed to the splitter.
 
@@ -161,52 +162,70 @@ class RegularizationPathCV(
         -------
         object
             The search itself.
+
+        Raises
+        ------
+        ValueError
+            If the mean score of every candidate is NaN.
         """
         self._check_parameters()
         progress = Progress(self, X, y, sample_weight)
-        candidates, ridge, y = self._read(X, y, sample_weight)
+        alphas, candidates, ridge, y = self._read(X, y, sample_weight)
         X = X if hasattr(X, "shape") else np.asarray(X)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self.scorer_ = scorer_of(self.estimator, self.scoring, leave_one_out=self.cv is None)
+        scorer = scorer_of(self.estimator, self.scoring, leave_one_out=self.cv is None)
         found = None
         if self.cv is None and ridge is not None:
-            found = self._leave_one_out(ridge, X, y, weight, progress)
+            found = self._leave_one_out(ridge, scorer, X, y, weight, progress)
         if found is None:
-            found = self._cross_validate(ridge, candidates, X, y, weight, groups, progress), None
-        scores, spread = found
-        self.task_scores_ = scores.tasks
-        self.cv_results_ = results_table(candidates, scores, spread)
-        best = best_index(self.cv_results_, self.n_splits_, self.one_standard_error)
-        self.best_index_, self.best_params_ = best, candidates[best]
-        self.best_score_ = float(self.cv_results_["mean_test_score"][best])
+            given = ridge, candidates, scorer, X, y, weight, groups
+            found = *self._cross_validate(*given, progress), None
+        scores, n_splits, spread = found
+        table = results_table(candidates, scores, spread)
+        best = best_index(table, n_splits, self.one_standard_error, scorer)
+        result = {
+            "alphas_": alphas,
+            "scorer_": scorer,
+            "n_splits_": n_splits,
+            "task_scores_": scores.tasks,
+            "cv_results_": table,
+            "best_index_": best,
+            "best_params_": candidates[best],
+            "best_score_": float(table["mean_test_score"][best]),
+        }
         if self.refit:
-            began = time.perf_counter()
-            best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
-            with progress.fit_of(best, "refit"):
-                self.best_estimator_ = best.fit(X, y, **weights_for(weight))
-            self.refit_time_ = time.perf_counter() - began
-            for name in ("n_features_in_", "feature_names_in_"):
-                if hasattr(best, name):
-                    setattr(self, name, getattr(best, name))
+            result |= self._refit(candidates[best], X, y, weight, progress)
+        for name, value in result.items():  # at the end: an error leaves the last search as it was
+            setattr(self, name, value)
         progress.end(lambda: vars(self))
         return self
 
+    def _refit(self, params, X, y, weight, progress):
+        """Return the attributes of the best estimator, which is fitted to all rows."""
+        began = time.perf_counter()
+        best = clone(self.estimator).set_params(**clone(params, safe=False))
+        with progress.fit_of(best, "refit"):
+            best.fit(X, y, **weights_for(weight))
+        found = {"best_estimator_": best, "refit_time_": time.perf_counter() - began}
+        names = [n for n in ("n_features_in_", "feature_names_in_") if hasattr(best, n)]
+        return found | {name: getattr(best, name) for name in names}
+
     def _read(self, X, y, sample_weight):
-        """Return the candidates, their ``RidgeSearch`` or None, and the target as an array."""
+        """Return the alphas, the candidates, a ``RidgeSearch`` or None, and y as an array."""
         model = clone(self.estimator).set_params(alpha=1.0)
         spec_of(model)  # checks the parameters
         rows = read_rows(model, X, y, sample_weight, reset=True)
-        y = np.asarray(y)
+        y = plain_target(y)
         if y.ndim > rows.y.ndim:  # a column
             y = y.ravel()
-        if rows.y.dtype == np.float64 and y.dtype == object:
+        if y.ndim == 2 and (rows.observed is not None or y.dtype.kind not in "iuf"):
             y = y.astype(np.float64)
-        self.alphas_ = alpha_grid(self.alphas, model, rows)
-        candidates = list(ParameterGrid({"alpha": self.alphas_, **(self.param_grid or {})}))
-        return candidates, RidgeSearch.of(model, candidates, rows), y
+        alphas = alpha_grid(self.alphas, model, rows)
+        candidates = list(ParameterGrid({"alpha": alphas, **(self.param_grid or {})}))
+        return alphas, candidates, RidgeSearch.of(model, candidates, rows), y
 
-    def _leave_one_out(self, ridge, X, y, weight, progress):
-        """Return the ``Scores`` of one split and the std of the squared errors of rows, (C,).
+    def _leave_one_out(self, ridge, scorer, X, y, weight, progress):
+        """Return the ``Scores`` of one split, n and the std of the squared errors of rows, (C,).
 
         None where a task or coefficient is not identified without one of the rows.
         """
@@ -214,27 +233,27 @@ class RegularizationPathCV(
             present = np.flatnonzero(weight)
             X, y, weight = take_rows(X, present), y[present], weight[present]
         part = progress.part("leave-one-out")
-        self.n_splits_ = len(y)
         with blas_threads_for(ridge.work):
-            found = ridge.leave_one_out(self.scorer_, X, y, weight)
+            found = ridge.leave_one_out(scorer, X, y, weight)
         part.end()
-        return found
+        return None if found is None else (found[0], len(y), found[1])
 
-    def _cross_validate(self, ridge, candidates, X, y, weight, groups, progress):
-        """Return the ``Scores`` on the splits."""
+    def _cross_validate(self, ridge, candidates, scorer, X, y, weight, groups, progress):
+        """Return the ``Scores`` on the splits, and the number of these."""
         column, classifier = self.estimator.task_column, is_classifier(self.estimator)
-        splits = make_splits(self.cv, X, y, column, groups=groups, classifier=classifier)
+        splits = make_splits(
+            self.cv, X, y, column, groups=groups, classifier=classifier, weight=weight
+        )
         part = progress.part("search", len(splits))
-        self.n_splits_ = len(splits)
         complete = weight is None or weight.all()  # all rows are in the search
-        if ridge and complete and ridge.covers(splits) and reads_predictions(self.scorer_):
+        if ridge and complete and ridge.covers(splits) and reads_predictions(scorer):
             with blas_threads_for(ridge.work):
-                scores = ridge.scores(splits, self.scorer_, partial(take_rows, X), y, weight, part)
+                scores = ridge.scores(splits, scorer, partial(take_rows, X), y, weight, part)
         else:
             given = TaskRows.read(X, y, weight, column)
-            scores = warm_scores(self.estimator, candidates, splits, self.scorer_, given, part)
+            scores = warm_scores(self.estimator, candidates, splits, scorer, given, part)
         part.end()
-        return scores
+        return scores, len(splits)
 
     def _check_parameters(self):
         """Validate the parameters that do not depend on data."""

@@ -5,6 +5,8 @@ from numbers import Real
 import numpy as np
 from scipy.stats import rankdata
 
+from skmtl._warn import listed
+
 
 def results_table(candidates, scores, spread=None):
     """Return a dict with the keys of ``cv_results_`` of ``GridSearchCV``, in its order.
@@ -35,12 +37,16 @@ def results_table(candidates, scores, spread=None):
     return table
 
 
-def best_index(table, n_splits, one_standard_error):
+def best_index(table, n_splits, one_standard_error, scorer):
     """Return the index of the best candidate, or of the one-standard-error rule.
 
-    That is the largest alpha with a mean score within one standard error of the best, with the
-    other parameters of the best candidate.
+    Raises ValueError if all mean scores are NaN.
+
+    The rule gives the largest alpha with a mean score within one standard error of the best, with
+    the other parameters of the best candidate.
     """
+    if np.isnan(table["mean_test_score"]).all():
+        raise ValueError(_no_scores(table, n_splits, scorer))
     best = int(table["rank_test_score"].argmin())
     if not one_standard_error:
         return best
@@ -54,3 +60,21 @@ def best_index(table, n_splits, one_standard_error):
         and {**candidate, "alpha": None} == {**candidates[best], "alpha": None}
     ]
     return max(near or [best], key=lambda number: candidates[number]["alpha"])
+
+
+def _no_scores(table, n_splits, scorer):
+    """Return the message of a search without a score that is not NaN."""
+    if "split0_test_score" not in table:
+        return (
+            f"The score {scorer!r} of every candidate is NaN on the leave-one-out predictions. "
+            "Check that y and the weights allow for this score, or set scoring or cv."
+        )
+    names = [f"split{number}_test_score" for number in range(n_splits)]
+    empty = [number for number, name in enumerate(names) if np.isnan(table[name]).all()]
+    where = f"on {len(empty)} of {n_splits} splits ({listed(empty)})" if empty else "on some split"
+    return (
+        f"The mean score of every candidate is NaN, so there is nothing to choose from: {scorer!r} "
+        f"is NaN {where}. R^2, for instance, is NaN on a single test row, and scores by task are "
+        "where no task has several rows or classes to test. Use fewer folds, scoring="
+        "'neg_mean_squared_error', or a scoring that is defined on the test rows."
+    )

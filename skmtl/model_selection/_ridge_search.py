@@ -55,7 +55,8 @@ class RidgeSearch:
         """Return the search, or None if it does not support the fits of the candidates."""
         model, weights = clone(estimator), []
         spec, n_tasks, d = spec_of(model), len(rows.tasks), min(rows.X.shape)
-        uneven = rows.codes is None and (rows.observed is not None or spec.task_weight is not None)
+        wide, by_target = rows.codes is None, rows.observed is not None or rows.weight.ndim == 2
+        uneven = wide and (by_target or spec.task_weight is not None)
         if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):
             return None
         if spec.classifier or spec.weighting in ADAPTIVE:

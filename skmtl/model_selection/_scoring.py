@@ -1,14 +1,19 @@
 """Scores of precomputed predictions."""
 
 import inspect
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import check_scoring, r2_score
+from sklearn.utils import get_tags
 
 from skmtl._warn import warn
+from skmtl.data import take_rows
+from skmtl.linear_model import is_complete, observed_accuracy, observed_r2, observed_targets
 from skmtl.metrics import _TaskScorer
 
 
@@ -55,6 +60,58 @@ class Predicted(RegressorMixin, BaseEstimator):
         return self.values
 
 
+class _OneTask(BaseEstimator):
+    """One task of a fitted model in the wide form, for scorers of a 1-D target."""
+
+    def __init__(self, model, task):
+        self.model, self.task = model, task
+        self.classes_ = np.array([0, 1])
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        own = get_tags(self.model)
+        tags.estimator_type, tags.classifier_tags = own.estimator_type, own.classifier_tags
+        return tags
+
+    def predict(self, X):
+        """Return the predictions of the task, (n,)."""
+        return self.model.predict(X)[:, self.task]
+
+    def decision_function(self, X):
+        """Return the log-odds of the task, (n,)."""
+        return self.model.decision_function(X)[:, self.task]
+
+    def predict_proba(self, X):
+        """Return the probabilities of 0 and 1, (n, 2)."""
+        p = self.model.predict_proba(X)[:, self.task]
+        return np.column_stack([1.0 - p, p])
+
+
+def call_scorer(scorer, model, X, y, weight):
+    """Return the score of a fitted model.
+
+    A scorer of scikit-learn, which takes no NaN and no weights of targets, is averaged over the
+    tasks, each scored on its observed rows.
+    """
+    if is_complete(y, weight) or not hasattr(scorer, "_score_func"):
+        return scorer(model, X, y, **_weights(scorer, weight))
+    scores = []
+    for t, own in enumerate(observed_targets(y, weight).T):
+        if own.any():
+            part = weight if np.ndim(weight) < 2 else weight[:, t]
+            part = _weights(scorer, take(part, own))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UndefinedMetricWarning)
+                rows = take_rows(X, np.flatnonzero(own))
+                scores.append(scorer(_OneTask(model, t), rows, y[own, t], **part))
+    scores = np.array(scores)
+    defined = scores[~np.isnan(scores)]
+    return defined.mean() if len(defined) else np.nan
+
+
 def scorer_of(estimator, scoring, leave_one_out=False):
     """Return a scorer, or the name of a score that is computed here from predictions."""
     named = ["accuracy"] if is_classifier(estimator) else list(_AT_ONCE)
@@ -82,15 +139,18 @@ def score_model(model, X, y, weight, scorer):
     or None and ``scorer`` are as in `many_scores`.
     """
     if is_classifier(model):
-        right, losses = _classified(model, model.decision_function(X), y)
+        z = model.decision_function(X)
+        right, losses = _classified(model, z, y)
         if isinstance(scorer, str):
+            if y.ndim == 2:
+                return observed_accuracy(y, z > 0, weight), losses
             return np.average(right, weights=weight), losses
     else:
         z = model.predict(X)
         losses = (y - z) ** 2
         if isinstance(scorer, str):
             return many_scores(scorer, X, y, weight, z[..., None])[0], losses
-    return scorer(model, X, y, **_weights(scorer, weight)), losses
+    return call_scorer(scorer, model, X, y, weight), losses
 
 
 def weights_for(weight):
@@ -101,7 +161,9 @@ def weights_for(weight):
 def _weights(scorer, weight):
     """Return the sample weights as keyword arguments of a scorer that has to accept them."""
     score = getattr(scorer, "_score_func", scorer)  # scikit-learn's scorers accept any keyword
-    if weight is not None and "sample_weight" not in inspect.signature(score).parameters:
+    parameters = inspect.signature(score).parameters.values()
+    takes = any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
+    if weight is not None and not takes:
         warn(f"The scoring {scorer!r} takes no sample_weight: all rows have equal weight in it.")
         return {}
     return weights_for(weight)
@@ -109,8 +171,9 @@ def _weights(scorer, weight):
 
 def _classified(model, z, y):
     """Return whether each row is classified correctly, and the losses, given decisions z."""
-    if y.ndim == 2:  # wide form: y is 0 or 1, accuracy is of whole rows
-        return ((z > 0) == y).all(axis=1), np.logaddexp(0.0, (1 - 2 * y) * z)
+    if y.ndim == 2:  # wide form: y is 0, 1 or NaN
+        with np.errstate(invalid="ignore"):
+            return None, np.logaddexp(0.0, (1 - 2 * y) * z)
     classes = model.classes_
     place = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     known = classes[place] == y  # a class may be absent from the training rows
@@ -140,21 +203,20 @@ def many_scores(scorer, X, y, weight, predictions):
 def _mean_squares(y, weight, predictions):
     """Return the mean squared error of each output, (A,) or (T, A), over observed targets."""
     squares = np.square(y[..., None] - predictions)
-    if y.ndim == 1 or not np.isnan(y).any():
+    if is_complete(y, weight):
         return np.average(squares, axis=0, weights=weight)
-    missing = np.broadcast_to(np.isnan(y)[..., None], squares.shape)
-    squares = np.ma.array(squares, mask=missing)
-    return np.ma.average(squares, axis=0, weights=weight).filled(np.nan)
+    observed = observed_targets(y, weight)
+    share = np.ones(len(y)) if weight is None else weight
+    share = np.where(observed, share[:, None] if share.ndim == 1 else share, 0.0)
+    sums = np.einsum("it,ita->ta", share, np.where(observed[..., None], squares, 0.0))
+    total = share.sum(axis=0)[:, None]
+    return np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 0)
 
 
 def _r2(y, weight, predictions):
-    if y.ndim == 2 and np.isnan(y).any():  # the mean over outputs, each on its observed rows
-        scores = [
-            _r2(y[own, t], take(weight, own), predictions[own, t])
-            for t, own in enumerate(~np.isnan(y.T))
-            if np.count_nonzero(own) > 1
-        ]
-        return np.mean(scores, axis=0) if scores else np.full(predictions.shape[-1], np.nan)
+    if not is_complete(y, weight):
+        columns = range(predictions.shape[-1])
+        return np.array([observed_r2(y, predictions[..., a], weight) for a in columns])
     mean = np.average(y, axis=0, weights=weight)
     variance = _mean_squares(y, weight, np.broadcast_to(mean, y.shape)[..., None])[..., 0]
     if len(y) < 2 or not np.all(variance > 0):  # as defined by scikit-learn

@@ -1,6 +1,7 @@
 """Rows with tasks as the user passed them, and folds of them."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from sklearn.model_selection import BaseCrossValidator, KFold, check_cv
 from sklearn.utils import check_random_state
 
 from skmtl._typing import Array, TaskColumn
-from skmtl.data import factorize, split_task_column, take_rows
+from skmtl.data import factorize, plain_target, split_task_column, take_rows
 
 _N_SPLITS = 5
 
@@ -18,25 +19,42 @@ _N_SPLITS = 5
 class TaskKFold(BaseCrossValidator):
     """K-fold cross-validation that keeps every task in every training fold.
 
-    Rows are sorted by task; row i in this order is in test fold i mod ``n_splits``. Therefore
+    In the long form, rows are sorted by task, and row i in this order is in test fold i mod
+    ``n_splits``. Therefore
 
-    - each row is in exactly one test fold;
-    - the sizes of the folds differ by at most one, overall and within each task;
-    - a task with at least two rows is in every training fold. A task with a single row is absent
-      from the training fold when it is tested: use ``handle_unknown="shared"`` to predict it.
+    - the sizes of the test folds differ by at most one, overall and within each task;
+    - every training fold has at least ``min_train_rows`` rows of each task, as far as there are as
+      many. Tasks with too few rows for that, such as those of a single row, stay in training:
+      their rows are in no test fold. All other rows are in exactly one.
+
+    In the wide form the same holds for the observed rows of each column of y, but the sizes of
+    folds within a column are only about equal: columns are taken in the order of their numbers of
+    observed rows, and each row is added to the fold with the fewest rows of the column.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
-    task_column : str or int
+    task_column : str, int or None, default=None
         Name or position (negative counts from the end) of the column of X that holds the task
-        labels. For the wide form use :class:`~sklearn.model_selection.KFold`.
+        labels. None for the wide form: each column of y is a task, and NaN is not observed.
     shuffle : bool, default=False
         Assign tasks, and rows within tasks, to folds in random order. Otherwise the splits are a
-        function of X alone. Shuffle if the order of rows within a task may be periodic.
+        function of the data alone. Shuffle if the order of rows within a task may be periodic.
     random_state : int, RandomState instance or None, default=None
         Seed of the random order; an int gives the same splits on every call.
+    stratify : bool, default=False
+        Distribute the rows of each class (value of y) evenly over the folds within each task.
+    ordered : bool, default=False
+        Whether the rows of each task are in the order of time. Test rows are then later than the
+        training rows of their task: each task is cut into ``n_splits`` + 1 blocks of about equal
+        size, and fold k tests block k + 1 of each task and trains on the blocks before it, as
+        :class:`~sklearn.model_selection.TimeSeriesSplit` does for one task. Only for the long
+        form.
+    min_train_rows : int, default=1
+        Smallest number of rows of a task in a training fold. With 0 all rows are tested, also
+        those of tasks that are then absent from the training fold: predict them with
+        ``handle_unknown="shared"``.
 
     See Also
     --------
@@ -46,34 +64,49 @@ class TaskKFold(BaseCrossValidator):
     --------
     >>> import numpy as np
     >>> from skmtl.model_selection import TaskKFold
-    >>> X = np.column_stack([[0, 0, 0, 1, 1], np.ones(5)])
+    >>> X = np.column_stack([[0, 0, 0, 1, 1, 2], np.ones(6)])
     >>> for train, test in TaskKFold(2, task_column=0).split(X):
     ...     print(train, test)
-    [1 3] [0 2 4]
-    [0 2 4] [1 3]
+    [1 3 5] [0 2 4]
+    [0 2 4 5] [1 3]
     """
 
     def __init__(
         self,
         n_splits: int = 5,
         *,
-        task_column: TaskColumn,
+        task_column: TaskColumn = None,
         shuffle: bool = False,
         random_state: int | np.random.RandomState | None = None,
+        stratify: bool = False,
+        ordered: bool = False,
+        min_train_rows: int = 1,
     ) -> None:
-        if isinstance(n_splits, bool) or not isinstance(n_splits, Integral) or n_splits < 2:
-            raise ValueError(f"n_splits must be an integer of at least 2, got {n_splits!r}.")
-        if not isinstance(shuffle, bool | np.bool_):
-            raise TypeError(f"shuffle must be True or False, got {shuffle!r}.")
+        least = {"n_splits": (n_splits, 2), "min_train_rows": (min_train_rows, 0)}
+        for name, (value, low) in least.items():
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+                raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")
+        flags = {"shuffle": shuffle, "stratify": stratify, "ordered": ordered}
+        for name, value in flags.items():
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name} must be True or False, got {value!r}.")
         if random_state is not None and not shuffle:
             raise ValueError(
                 f"random_state={random_state!r} has no effect without shuffling. Leave it out or "
                 "set shuffle=True."
             )
+        if ordered and (shuffle or stratify):
+            raise ValueError(
+                "ordered=True keeps the order of rows, so it excludes shuffle=True and "
+                "stratify=True. Leave these out."
+            )
         self.n_splits: int = n_splits
         self.task_column = task_column
         self.shuffle = shuffle
         self.random_state = random_state
+        self.stratify = stratify
+        self.ordered = ordered
+        self.min_train_rows: int = min_train_rows
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds.
@@ -97,42 +130,154 @@ class TaskKFold(BaseCrossValidator):
 
         Parameters
         ----------
-        X : dataframe or array-like of shape (n, d + 1)
-            Data in the long form.
-        y, groups : object
+        X : dataframe or array-like of shape (n, d + 1), or (n, d) in the wide form
+            Data; in the wide form it is ignored.
+        y : array-like of shape (n,), or (n, T) in the wide form, default=None
+            Target. Ignored in the long form without ``stratify``.
+        groups : object
             Ignored.
 
         Yields
         ------
         train, test : ndarray of int
+
+        Raises
+        ------
+        ValueError
+            If a fold would have no rows to test.
         """
-        fold = self._folds(X)
+        if self.ordered:
+            yield from self._in_time(self._codes(X))
+            return
+        if self.task_column is None:
+            fold = self._wide_folds(self._targets(y, 2))
+        else:
+            fold = self._long_folds(self._codes(X), y)
         for k in range(self.n_splits):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
-    def _folds(self, X):
-        """Return the number of the test fold of each row, shape (n,)."""
-        labels, _ = split_task_column(X, self.task_column)
-        n = len(labels)
-        if n < self.n_splits:
+    def _codes(self, X):
+        """Return the index of each row's task, (n,)."""
+        if self.task_column is None:
             raise ValueError(
-                f"Cannot split {n} rows into n_splits={self.n_splits} folds. Pass more rows or "
-                "ask for fewer folds."
+                "ordered=True requires the long form: set task_column. In the wide form use "
+                "TimeSeriesSplit."
             )
-        tasks, codes = factorize(labels, self.task_column)
-        order = np.arange(n)
+        labels = split_task_column(X, self.task_column)[0]
+        self._check_rows(len(labels), len(labels))
+        return factorize(labels, self.task_column)[1]
+
+    def _targets(self, y, ndim):
+        """Return y as an array with so many axes."""
+        found = None if y is None else plain_target(y)
+        if found is not None and found.ndim == 2 and found.shape[1] == 1 == ndim:
+            found = found[:, 0]
+        if found is None or found.ndim != ndim:
+            got = "None" if y is None else f"of shape {np.shape(y)}"
+            need = "(n, T): task_column is None" if ndim == 2 else "(n,): stratify is True"
+            raise ValueError(f"TaskKFold needs y of shape {need}. y is {got}.")
+        return found
+
+    def _check_rows(self, n, n_rows):
+        """Raise if the n rows that may be tested, of ``n_rows``, are too few."""
+        if n < self.n_splits:
+            kept = n_rows - n
+            why = f" {kept} more rows stay in training, see min_train_rows." if kept else ""
+            raise ValueError(
+                f"Cannot split {n} rows into n_splits={self.n_splits} folds.{why} Pass more rows "
+                "or ask for fewer folds."
+            )
+
+    def _long_folds(self, codes, y):
+        """Return the number of the test fold of each row, (n,); -1 for none."""
+        n, counts = len(codes), np.bincount(codes)
+        largest = -(-counts // self.n_splits)  # rows of a task in one fold
+        order, keys = np.arange(n), []
         if self.shuffle:
             random = check_random_state(self.random_state)
             order = random.permutation(n)
-            codes = random.permutation(len(tasks))[codes]
-        order = order[np.argsort(codes[order], kind="stable")]
-        fold = np.empty(n, dtype=np.intp)
-        fold[order] = np.arange(n) % self.n_splits
+            keys.append(random.permutation(len(counts))[codes])
+        else:
+            keys.append(codes)
+        if self.stratify:
+            keys.insert(0, _class_codes(self._targets(y, 1)))
+        tested = (counts - largest >= self.min_train_rows)[codes]
+        order = order[tested[order]]
+        self._check_rows(len(order), n)
+        order = order[np.lexsort([key[order] for key in keys])]
+        fold = np.full(n, -1)
+        fold[order] = np.arange(len(order)) % self.n_splits
         return fold
+
+    def _wide_folds(self, y):
+        """Return the number of the test fold of each row, (n,); -1 for none."""
+        n, K, observed = len(y), self.n_splits, y == y  # not NaN
+        self._check_rows(n, n)
+        random = check_random_state(self.random_state) if self.shuffle else None
+        order = np.arange(n) if random is None else random.permutation(n)
+        groups = observed
+        if self.stratify:
+            classes = np.unique(y[observed])
+            groups = np.concatenate([observed & (y == label) for label in classes], axis=1)
+        fold = np.full(n, K)  # K: not yet in one
+        sizes = np.zeros(K)
+        few = observed.sum(axis=0) <= self.min_train_rows
+        fold[observed[:, few].any(axis=1)] = -1
+        for g in np.argsort(groups.sum(axis=0), kind="stable"):
+            rows = order[groups[order, g]]
+            placed = fold[rows]
+            own = np.bincount(placed[(placed >= 0) & (placed < K)], minlength=K)
+            for row in rows[placed == K]:
+                k = np.lexsort([sizes, own])[0]
+                fold[row] = k
+                own[k] += 1
+                sizes[k] += 1
+        rest = order[fold[order] == K]  # rows without observed targets
+        fold[rest] = np.arange(len(rest)) % K
+        return self._keep_columns(fold, observed)
+
+    def _keep_columns(self, fold, observed):
+        """Move rows to training until each column has enough in every training fold."""
+        for own in observed.T:
+            while True:
+                in_fold = np.bincount(fold[own & (fold >= 0)], minlength=self.n_splits)
+                k = in_fold.argmax()
+                need = min(self.min_train_rows, np.count_nonzero(own))
+                if np.count_nonzero(own) - in_fold[k] >= need:
+                    break
+                fold[np.flatnonzero(own & (fold == k))[0]] = -1
+        in_fold = np.bincount(fold[fold >= 0], minlength=self.n_splits)
+        if not in_fold.all():
+            self._check_rows(min(np.count_nonzero(fold >= 0), self.n_splits - 1), len(fold))
+        return fold
+
+    def _in_time(self, codes):
+        """Generate folds of which the test rows are later than the training rows of their task."""
+        n, counts, K = len(codes), np.bincount(codes), self.n_splits
+        order = np.argsort(codes, kind="stable")
+        place = np.empty(n, dtype=np.intp)  # of a row within its task
+        place[order] = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+        least = np.minimum(self.min_train_rows, counts)
+        ends = [np.maximum(counts * k // (K + 1), least)[codes] for k in range(1, K + 1)]
+        ends.append(counts[codes])
+        for end, after in pairwise(ends):
+            test = np.flatnonzero((place >= end) & (place < after))
+            if not len(test):
+                raise ValueError(
+                    f"ordered=True with n_splits={K} has a fold without test rows: the tasks have "
+                    f"at most {counts.max()} rows. Ask for fewer folds."
+                )
+            yield np.flatnonzero(place < end), test
+
+
+def _class_codes(y):
+    """Return the index of each row's class, in the order of appearance, (n,)."""
+    seen = {}
+    return np.array([seen.setdefault(label, len(seen)) for label in y.tolist()], dtype=np.intp)
 
 
 class TaskRows(NamedTuple):
-    """Rows with their tasks: y is (n,) or (n, T), ``weight`` (n,) or None.
+    """Rows with their tasks: y is (n,) or (n, T), ``weight`` (n,), (n, T) or None.
 
     ``codes`` (n,) are the indices of tasks in the long form, None in the wide form; ``classes``
     are those of all rows, or None.
@@ -160,22 +305,29 @@ class TaskRows(NamedTuple):
 
     def present(self, index):
         """Return the part of an index array with positive weights."""
-        return index if self.weight is None else index[self.weight[index] > 0]
+        if self.weight is None:
+            return index
+        weight = self.weight[index]
+        return index[weight > 0 if weight.ndim == 1 else weight.any(axis=1)]
 
 
-def make_splits(cv, X, y, task_column, *, groups=None, classifier=False, shuffle=None):
+def make_splits(cv, X, y, task_column, *, groups=None, classifier=False, shuffle=None, weight=None):
     """Return the list of (train, test) index arrays that ``cv`` (by default 5) specifies.
 
-    An int is the number of folds of `TaskKFold` or, in the wide form, as in scikit-learn;
-    ``shuffle`` has the keyword arguments of shuffled folds.
+    An int is the number of folds of `TaskKFold` or, in the wide form where all targets are
+    observed, as in scikit-learn; ``shuffle`` has the keyword arguments of shuffled folds. Targets
+    of ``weight`` (n,) or (n, T) zero do not count as observed.
     """
+    place = np.arange(len(y))  # splits may be masks, or count from the end
     if cv is None or isinstance(cv, Integral):
         cv = _N_SPLITS if cv is None else cv
-        if task_column is not None:
+        y = y if weight is None or y.ndim < 2 else _observed(y, weight)
+        if task_column is not None or (y.ndim == 2 and np.isnan(y).any()):
             cv = TaskKFold(cv, task_column=task_column, **(shuffle or {}))
+            if task_column is not None and weight is not None and not weight.all():
+                return _splits_of_present(cv, X, y, weight > 0)
         elif shuffle:
             cv = KFold(cv, **shuffle)
-    place = np.arange(len(y))  # splits may be masks, or count from the end
     splits = check_cv(cv, y, classifier=classifier).split(X, y, groups)
     splits = [(place[train], place[test]) for train, test in splits]
     if not splits or not all(len(train) and len(test) for train, test in splits):
@@ -184,6 +336,19 @@ def make_splits(cv, X, y, task_column, *, groups=None, classifier=False, shuffle
             "(train, test), each with some rows."
         )
     return splits
+
+
+def _observed(y, weight):
+    """Return y, float64, with NaN where the weight is zero."""
+    weight = weight[:, None] if weight.ndim == 1 else weight
+    return y if weight.all() else np.where(weight > 0, y, np.nan)
+
+
+def _splits_of_present(cv, X, y, present):
+    """Return the splits of some rows, a mask; all others are in training."""
+    index, absent = np.flatnonzero(present), np.flatnonzero(~present)
+    splits = cv.split(take_rows(X, index), y[index])
+    return [(np.sort(np.append(index[train], absent)), index[test]) for train, test in splits]
 
 
 def known_rows(train, test, *codes):

@@ -119,7 +119,7 @@ def _others(candidate):
 def _task_means(losses, weight, codes, n_tasks):
     """Return minus the mean loss of each task, (T,), NaN where it has no rows."""
     weight = np.ones(len(losses)) if weight is None else weight
-    if losses.ndim == 2:
+    if losses.ndim > weight.ndim:
         weight = weight[:, None]
     codes = np.arange(n_tasks) if codes is None else codes
     seen = ~np.isnan(losses)

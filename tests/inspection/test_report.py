@@ -237,7 +237,7 @@ def test_wide_form():
     model, separate = MeanRegularizedRegressor(5.0), SharedL2Regressor(1.0)
     frame = pd.DataFrame(Y, columns=list("abcd"))
     report = sharing_report(X, frame, model, separate=separate)
-    splits = KFold(5, shuffle=True, random_state=0).split(X)
+    splits = TaskKFold(5, shuffle=True, random_state=0).split(X, Y)
     squares = (Y - out_of_fold(model, X, Y, splits)) ** 2
     np.testing.assert_allclose(report["shared"], np.nanmean(squares, axis=0), rtol=1e-12)
     assert report.index.tolist() == list("abcd")

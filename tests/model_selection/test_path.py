@@ -18,7 +18,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils.fixes import parse_version
 
-from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
+from skmtl import ADMMRegressor, MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.data import read_rows
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
@@ -227,17 +227,17 @@ def test_constant_target():
 
 
 @pytest.mark.filterwarnings("ignore:.*well-defined:sklearn.exceptions.UndefinedMetricWarning")
-@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
-def test_a_fold_of_one_row():
-    """It has no R^2: nothing is to choose from, and all rank alike."""
+@pytest.mark.parametrize("model", [MeanRegularizedRegressor(), ADMMRegressor("l21")], ids=repr)
+def test_a_fold_of_one_row(model):
+    """It has no R^2: nothing is to choose from. The last search stays as it was."""
     pairs = [(np.arange(1, N), np.arange(1)), (np.arange(9, N), np.arange(9))]
-    model = MeanRegularizedRegressor(task_column=0)
-    ours = RegularizationPathCV(model, ALPHAS, cv=pairs).fit(ROWS.long, ROWS.y)
-    theirs = grid_search(model, ALPHAS, ROWS.long, ROWS.y, pairs)
-    for key in ("split0_test_score", "split1_test_score", "rank_test_score", "std_test_score"):
-        assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], rtol=RTOL, err_msg=key)
-    assert np.isnan(ours.cv_results_["split0_test_score"]).all()
-    assert ours.best_index_ == theirs.best_index_ == 0
+    model = clone(model).set_params(task_column=0)
+    search = RegularizationPathCV(model, ALPHAS, cv=2).fit(ROWS.long, ROWS.y)
+    last = dict(vars(search))
+    search.set_params(cv=pairs)
+    with pytest.raises(ValueError, match=r"'r2' is NaN on 1 of 2 splits \(0\).*Use fewer folds"):
+        search.fit(ROWS.long, ROWS.y)
+    assert vars(search) == last | {"cv": pairs}
 
 
 SPLITTERS = {
