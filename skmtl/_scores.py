@@ -1,112 +1,30 @@
-"""Named metrics, rows grouped by task, and averages: all scores per task are computed here."""
+"""Rows grouped by task, their scores and averages: all scores per task are computed here."""
 
 import warnings
-from collections.abc import Callable
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from sklearn import metrics as skm
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_consistent_length
 
-from skmtl.data import factorize
+from skmtl._metrics import LABELS, NUMBERS, SCORES, Metric, named_metric
+from skmtl._warn import listed, warn
+from skmtl.data import factorize, plain_target
 
 AVERAGES = ("macro", "micro", "weighted", "worst")
 
 
-class _Metric(NamedTuple):
-    """A metric; ``row_losses(y, response, labels)`` if it is the mean of these over rows."""
-
-    function: Callable
-    greater_is_better: bool
-    reads_score: bool = False
-    uses_labels: bool = False
-    response_method: str | tuple = "predict"
-    row_losses: Callable | None = None
-
-
-def _if_target_varies(metric):
-    """Return NaN where the variance of y_true, the denominator of the metric, is zero.
-
-    scikit-learn returns 0 or 1 there, which would distort averages over tasks.
-    """
-
-    def score(y_true, y_pred, **kwargs):
-        constant = (y_true == y_true[0]).all()
-        return np.nan if constant else metric(y_true, y_pred, **kwargs)
-
-    return score
-
-
-def _correlation(y_true, y_pred, sample_weight=None):
-    if any(np.ptp(values) <= 2e-13 * np.abs(values).max() for values in (y_true, y_pred)):
-        return np.nan  # constant up to rounding
-    C = np.cov(y_true, y_pred, aweights=sample_weight, ddof=0)
-    return C[0, 1] / np.sqrt(C[0, 0] * C[1, 1])
-
-
-def _per_class(metric):
-    """Score the second of two classes, or average over more than two."""
-
-    def score(y_true, y_pred, *, labels, **kwargs):
-        labels = labels[1:] if len(labels) == 2 else labels
-        keywords = {"labels": labels, "average": "macro", "zero_division": np.nan} | kwargs
-        return metric(y_true, y_pred, **keywords)
-
-    return score
-
-
-def _roc_auc(y_true, y_score, *, labels, **kwargs):
-    if y_score.ndim == 2:
-        kwargs = {"multi_class": "ovr", "labels": labels} | kwargs
-    return skm.roc_auc_score(y_true, y_score, **kwargs)
-
-
-def log_losses(y_true, y_score, labels):
-    """Return minus the log-probability of the observed class in each row."""
-    if y_score.ndim == 1:
-        own = np.where(y_true == labels[1], y_score, 1.0 - y_score)
-    else:
-        y_score = y_score / y_score.sum(axis=1, keepdims=True)
-        own = y_score[np.arange(len(y_true)), np.searchsorted(labels, y_true)]
-    return -np.log(np.clip(own, np.finfo(np.float64).eps, 1.0))
-
-
-_NUMBERS = {
-    "r2": _Metric(_if_target_varies(skm.r2_score), True),
-    "explained_variance": _Metric(_if_target_varies(skm.explained_variance_score), True),
-    "mean_squared_error": _Metric(
-        skm.mean_squared_error, False, row_losses=lambda y, z, _: (y - z) ** 2
-    ),
-    "mean_absolute_error": _Metric(
-        skm.mean_absolute_error, False, row_losses=lambda y, z, _: np.abs(y - z)
-    ),
-    "correlation": _Metric(_correlation, True),
-}
-_LABELS = {
-    "accuracy": _Metric(
-        skm.accuracy_score, True, row_losses=lambda y, z, _: (y == z).astype(np.float64)
-    ),
-    "precision": _Metric(_per_class(skm.precision_score), True, uses_labels=True),
-    "recall": _Metric(_per_class(skm.recall_score), True, uses_labels=True),
-}
-_SCORES = {
-    "roc_auc": _Metric(_roc_auc, True, True, True, ("predict_proba", "decision_function")),
-    "log_loss": _Metric(skm.log_loss, False, True, True, "predict_proba", log_losses),
-}
-_NAMED = _NUMBERS | _LABELS | _SCORES
-
-
 def default_metrics(rows):
     if rows.y_score is not None:
-        return [*(_LABELS if rows.y_pred is not None else ()), *_SCORES]
+        return [*(LABELS if rows.y_pred is not None else ()), *SCORES]
     given = [y for y in (rows.y_true, rows.y_pred) if y is not None]
     fractions = any(y.dtype.kind == "f" and np.any(y != np.floor(y)) for y in given)
-    return list(_NUMBERS if fractions else _LABELS)
+    return list(NUMBERS if fractions else LABELS)
 
 
 def resolve_all(metrics, greater_is_better):
-    """Return a dict from name to _Metric."""
+    """Return a dict from name to Metric."""
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     if not isinstance(metrics, dict):
@@ -119,16 +37,11 @@ def resolve_all(metrics, greater_is_better):
 
 def resolve(metric, name="", greater_is_better=None):
     if isinstance(metric, str):
-        if metric not in _NAMED:
-            raise ValueError(
-                f"{metric!r} is not a metric name; the names are {list(_NAMED)}. Pass any other "
-                "metric as a function, for instance from sklearn.metrics."
-            )
-        found = _NAMED[metric]
+        found = named_metric(metric)
     elif callable(metric):
         names = (name, _function_name(metric))
         lower = any(n.endswith(("_error", "_loss", "_deviance")) for n in names)
-        found = _Metric(metric, not lower)
+        found = Metric(metric, not lower)
     else:
         raise TypeError(f"A metric must be a name or a function, got {metric!r}.")
     if greater_is_better is not None:
@@ -171,7 +84,10 @@ class ScoredRows(NamedTuple):
 
 def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     names = getattr(y_true, "columns", None)
-    y_true = np.asarray(y_true)
+    y_true, first = plain_target(y_true), 0
+    one_column = y_true.ndim == 2 and y_true.shape[1] == 1
+    if one_column:
+        y_true, first = y_true[:, 0], 0 if names is None else names[0]
     if y_true.ndim == 2 and tasks is not None:
         raise ValueError(
             f"y_true has shape {y_true.shape} and tasks is given: a 2-D y_true already has one "
@@ -181,7 +97,7 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
         None if r is None else _read_response(r, y_true.shape, name)
         for r, name in ((y_pred, "y_pred"), (y_score, "y_score"))
     ]
-    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    weight = _read_weight(sample_weight, y_true)
     check_consistent_length(y_true, weight, tasks)
     if weight is not None and not (weight >= 0).all():
         raise ValueError("sample_weight must be at least 0 and not NaN.")
@@ -191,10 +107,13 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
         found = np.arange(n_tasks) if names is None else names
         codes = np.repeat(np.arange(n_tasks), n)
         y_true = y_true.ravel(order="F")
-        weight = None if weight is None else np.tile(weight, n_tasks)
+        if weight is not None:
+            weight = np.tile(weight, n_tasks) if weight.ndim == 1 else weight.ravel(order="F")
         keep = y_true == y_true  # not NaN
     elif tasks is None:
-        found, codes = [0], np.zeros(len(y_true), dtype=np.intp)
+        found, codes = [first], np.zeros(len(y_true), dtype=np.intp)
+        if one_column:
+            keep = y_true == y_true
     else:
         found, codes = factorize(np.asarray(tasks), "tasks")
     if weight is not None:
@@ -209,9 +128,67 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     return ScoredRows(*arrays, np.flatnonzero(keep), np.take(found, present).tolist(), groups)
 
 
+def _read_weight(sample_weight, y_true):
+    """Return weights of the shape of y_true or (n,), float64, or None."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 2 and weight.shape[1] == 1:
+        weight = weight[:, 0]
+    if weight.ndim > 1 and weight.shape != y_true.shape:
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}, which does not match y_true of shape "
+            f"{y_true.shape}. Pass one weight per row or, in the wide form, per target."
+        )
+    return weight
+
+
+_ORDER = "The order of arguments is y_true, y_pred, tasks."
+
+
+def check_whole(tasks):
+    """Raise if task labels are fractions, as predictions in their place would be."""
+    labels = plain_target([] if tasks is None else tasks)
+    if labels.dtype.kind == "f":
+        strange = labels[np.isfinite(labels) & (labels % 1 != 0)]
+        if len(strange):
+            raise ValueError(
+                f"tasks holds {float(strange[0])!r}: task labels cannot be fractions. {_ORDER}"
+            )
+
+
+def check_order(y_true, y_pred, tasks, metrics):
+    """Raise if y_true, y_pred and tasks cannot be in this order; ``metrics`` are names."""
+    if y_pred is None or np.ndim(y_true) != 1 or np.ndim(y_pred) != 1:
+        return
+    true, pred = (_are_strings(plain_target(values)) for values in (y_true, y_pred))
+    of_labels = not set(metrics).isdisjoint(LABELS)
+    if true is None or pred is None:
+        return
+    if (pred and not true) or (true and not pred and of_labels):
+        kinds = ("strings" if strings else "numbers" for strings in (true, pred))
+        raise ValueError("y_true holds {} and y_pred {}. ".format(*kinds) + _ORDER)
+    if tasks is not None and of_labels:
+        one, two, labels = (set(np.ravel(values).tolist()) for values in (y_true, y_pred, tasks))
+        if min(len(one), len(two)) > 1 and one.isdisjoint(two) and labels <= one:
+            raise ValueError(
+                f"y_pred holds {listed(sorted(two, key=str))}, none of the labels of y_true, and "
+                f"tasks only labels of y_true: {listed(sorted(labels, key=str))}. {_ORDER}"
+            )
+
+
+def _are_strings(values):
+    """Return whether an array holds strings (True) or numbers (False); None for other things."""
+    if values.dtype.kind in "US":
+        return True
+    if values.dtype == object:
+        return True if all(isinstance(value, str) for value in values.tolist()) else None
+    return False if values.dtype.kind in "biuf" else None
+
+
 def _read_response(response, shape, name):
     """Return predictions or scores in the long form, of shape (N,) or (N, K)."""
-    array = np.asarray(response)
+    array = plain_target(response)
     if len(shape) == 2:
         if array.ndim == 3 and array.shape[:2] == shape[::-1] and isinstance(response, list):
             array = array.swapaxes(0, 1)
@@ -224,7 +201,7 @@ def _read_response(response, shape, name):
             f"{name} has shape {np.shape(response)}, which does not match y_true of shape "
             f"{shape}. Pass one value, or one row of class probabilities, per target."
         )
-    return array[:, 1] if array.ndim == 2 and array.shape[1] == 2 else array
+    return array[:, -1] if array.ndim == 2 and array.shape[1] in (1, 2) else array
 
 
 def on_rows(metric, rows, labels):
@@ -241,6 +218,8 @@ def on_rows(metric, rows, labels):
         if labels is None:
             seen = [rows.y_true] if metric.reads_score else [rows.y_true, rows.y_pred]
             labels = np.unique(np.concatenate(seen))
+        if metric.reads_score:
+            labels, response = _with_all_classes(rows.y_true, response, np.asarray(labels))
         keywords["labels"] = labels
 
     def value(index):
@@ -256,6 +235,33 @@ def on_rows(metric, rows, labels):
     return value
 
 
+def _with_all_classes(y_true, y_score, labels):
+    """Return sorted labels with all classes of y_true, and scores with a column for each.
+
+    Classes that are not among the labels have probability zero: a model did not know them.
+    """
+    width = 2 if y_score.ndim == 1 else y_score.shape[1]
+    if width != max(len(labels), 2):
+        raise ValueError(
+            f"y_score has {width if y_score.ndim == 2 else 'one'} column{'s' * (y_score.ndim - 1)} "
+            f"for {len(labels)} classes: {listed(labels.tolist())}. Pass the class of each column "
+            "as labels."
+        )
+    classes = np.union1d(labels, y_true)
+    if len(classes) == len(labels) or len(labels) < 2:
+        return labels, y_score
+    if y_score.ndim == 1:
+        y_score = np.column_stack([1.0 - y_score, y_score])
+    if (y_score < 0).any():
+        raise ValueError(
+            f"y_true has classes {listed(np.setdiff1d(y_true, labels).tolist())}, which the model "
+            "was not fitted to, and its scores are no probabilities. Pass probabilities."
+        )
+    full = np.zeros((len(y_score), len(classes)))
+    full[:, np.searchsorted(classes, labels)] = y_score
+    return classes, full
+
+
 def quietly(value, index):
     """Return ``value(index)``, or NaN, without warnings, where the metric is undefined."""
     try:
@@ -266,12 +272,30 @@ def quietly(value, index):
         return np.nan
 
 
-def score_tasks(metric, rows, labels):
-    """Compute the metric of each task, shape (T,), and a dict of the four averages."""
+def left_out(rows, min_rows):
+    """Return a mask of the tasks with fewer rows, (T,), and warn with their number."""
+    if isinstance(min_rows, bool) or not isinstance(min_rows, Integral) or min_rows < 1:
+        raise ValueError(f"min_rows must be an integer of at least 1, got {min_rows!r}.")
+    few = np.array([len(group) for group in rows.groups]) < min_rows
+    if few.any():
+        warn(
+            f"{np.count_nonzero(few)} of {len(few)} tasks have fewer than min_rows={min_rows} rows "
+            "and are left out of the averages over tasks."
+        )
+    return few
+
+
+def score_tasks(metric, rows, labels, without=None):
+    """Compute the metric of each task, shape (T,), and a dict of the four averages.
+
+    ``without`` (T,) is a mask of tasks that are left out of the averages over tasks.
+    """
     value = on_rows(metric, rows, labels)
     overall = value(slice(None))  # first, so that errors of an unusable metric are raised
     values = np.array([quietly(value, group) for group in rows.groups])
     defined = ~np.isnan(values)
+    if without is not None:
+        defined &= ~without
     if not defined.any():
         return values, dict.fromkeys(AVERAGES, np.nan) | {"micro": overall}
     sizes = [len(g) if rows.weight is None else rows.weight[g].sum() for g in rows.groups]
@@ -279,5 +303,5 @@ def score_tasks(metric, rows, labels):
         "macro": values[defined].mean(),
         "micro": overall,
         "weighted": np.average(values[defined], weights=np.array(sizes)[defined]),
-        "worst": np.nanmin(values) if metric.greater_is_better else np.nanmax(values),
+        "worst": values[defined].min() if metric.greater_is_better else values[defined].max(),
     }

@@ -12,7 +12,10 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skmtl._scores import (
     AVERAGES,
+    check_order,
+    check_whole,
     default_metrics,
+    left_out,
     read_rows,
     resolve,
     resolve_all,
@@ -36,6 +39,7 @@ def task_scores(
     sample_weight: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     greater_is_better: Mapping[str, bool] | None = None,
+    min_rows: int = 1,
 ) -> Table:
     """Compute metrics of each task and four averages over tasks.
 
@@ -44,12 +48,14 @@ def task_scores(
     weights, if given); and "worst", the worst score of a task.
 
     A metric that is undefined on a task (R^2 on a single row or a constant target, the AUC on
-    one class) is NaN there, without a warning, and left out of the averages.
+    one class) is NaN there, without a warning, and left out of the averages. R^2 of two or three
+    rows is defined but can be any negative number: see ``min_rows``.
 
     Parameters
     ----------
     y_true : array-like of shape (n,) or (n, T)
-        Targets; in the wide form (2-D) one column per task, NaN = not observed.
+        Targets; in the wide form (2-D) one column per task, NaN = not observed. A single column
+        is like (n,).
     y_pred : array-like of the shape of y_true, or None
         Predictions. None if all metrics use ``y_score``. Callable metrics receive y_pred
         unchanged: pass probabilities if they need these.
@@ -63,18 +69,25 @@ def task_scores(
         Names are "r2", "explained_variance", "mean_squared_error", "mean_absolute_error" and
         "correlation" (Pearson's) for numbers; "accuracy", "precision" and "recall" (of the
         second class if there are two, else scikit-learn's macro average) for labels; "roc_auc"
-        (one class against the rest if there are more than two) and "log_loss" for ``y_score``.
-        Callables have the signature of scikit-learn's metric functions.
+        (one class against the rest if there are more than two) and "log_loss" for ``y_score``;
+        and those of :func:`sklearn.metrics.get_scorer_names`, such as "balanced_accuracy", "f1",
+        "average_precision" and "brier_score". "roc_auc" and "average_precision" of a task are of
+        the classes that it has. Callables have the signature of scikit-learn's metric functions.
         None: the metrics for labels and, if given, for ``y_score``; or those for numbers, if
         y_true or y_pred has fractional values and there is no ``y_score``.
-    sample_weight : array-like of shape (n,), default=None
-        Weight of each row of y_true. Rows of weight zero count as absent.
+    sample_weight : array-like of shape (n,) or (n, T), default=None
+        Weight of each row or, in the wide form, of each target. Those of weight zero count as
+        absent.
     labels : array-like of shape (K,), default=None
-        All class labels, sorted. None: those that occur in y_true and y_pred.
+        Class labels, sorted: those of the columns of ``y_score``. None: those that occur in
+        y_true and y_pred. Other classes in y_true have probability zero.
     greater_is_better : dict of name -> bool, default=None
         Direction of each metric, which defines "worst". By default lower is better if the name
         of the metric or its function ends in "_error", "_loss" or "_deviance", as in
         scikit-learn.
+    min_rows : int, default=1
+        Tasks with fewer rows are left out of the averages over tasks ("macro", "weighted" and
+        "worst"), with a warning that counts them.
 
     Returns
     -------
@@ -97,12 +110,15 @@ def task_scores(
     weighted       4                0.25  0.750000
     worst          4                0.50  0.500000
     """
+    check_whole(tasks)
     rows = read_rows(y_true, y_pred, y_score, tasks, sample_weight)
+    few = left_out(rows, min_rows)
     table = resolve_all(default_metrics(rows) if metrics is None else metrics, greater_is_better)
+    check_order(y_true, y_pred, tasks, table)
     counts = [len(group) for group in rows.groups]
     columns = {"n_rows": np.array(counts + [sum(counts)] * len(AVERAGES))}
     for name, metric in table.items():
-        per_task, averages = score_tasks(metric, rows, labels)
+        per_task, averages = score_tasks(metric, rows, labels, few)
         columns[name] = np.append(per_task, [averages[key] for key in AVERAGES])
     return task_table([*rows.tasks, *AVERAGES], columns)
 
@@ -114,6 +130,7 @@ def make_task_scorer(
     average: str = "macro",
     greater_is_better: bool | None = None,
     response_method: str | Sequence[str] | None = None,
+    min_rows: int = 1,
     **kwargs: Any,
 ) -> Callable[..., float]:
     """Make a scorer that averages a metric over tasks, for ``scoring=`` in scikit-learn.
@@ -140,6 +157,8 @@ def make_task_scorer(
         :func:`~sklearn.metrics.make_scorer`, for two classes only the probabilities of the
         second are used. None: "predict", but "predict_proba" for "log_loss" and
         "predict_proba" or "decision_function" for "roc_auc".
+    min_rows : int, default=1
+        Tasks with fewer test rows are left out of the average (not of "micro"), with a warning.
     **kwargs : dict
         Passed to the metric.
 
@@ -169,7 +188,7 @@ def make_task_scorer(
         metric = metric.removeprefix("neg_")
     resolve(metric)  # so that a wrong metric fails here, not during a search
     return _TaskScorer(
-        metric, task_column, average, greater_is_better, response_method, kwargs or None
+        metric, task_column, average, greater_is_better, response_method, kwargs or None, min_rows
     )
 
 
@@ -189,6 +208,7 @@ class _TaskScorer(BaseEstimator):
         greater_is_better=None,
         response_method=None,
         kwargs=None,
+        min_rows=1,
     ):
         self.metric = metric
         self.task_column = task_column
@@ -196,6 +216,7 @@ class _TaskScorer(BaseEstimator):
         self.greater_is_better = greater_is_better
         self.response_method = response_method
         self.kwargs = kwargs
+        self.min_rows = min_rows
 
     def score(self, estimator, X, y, sample_weight=None):
         """Compute the average over tasks, with the sign such that greater is better."""
@@ -210,7 +231,8 @@ class _TaskScorer(BaseEstimator):
         _, response = respond(estimator, X, methods, _ADVICE)
         y_pred, y_score = (None, response) if metric.reads_score else (response, None)
         rows = read_rows(y, y_pred, y_score, tasks, sample_weight)
-        averages = score_tasks(metric, rows, _classes(estimator))[1]
+        few = left_out(rows, self.min_rows)
+        averages = score_tasks(metric, rows, _classes(estimator), few)[1]
         return averages[self.average] if metric.greater_is_better else -averages[self.average]
 
     __call__ = score

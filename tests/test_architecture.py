@@ -31,6 +31,7 @@ ORDER = [
     "fitting",
     "tuning",
     "linear_model",
+    "_metrics",
     "_scores",
     "metrics",
     "model_selection",

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import sklearn
 from sklearn import metrics as skm
@@ -13,7 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MeanRegularizedRegressor
+from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
 from skmtl.datasets import make_multitask_classification, make_multitask_regression
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.model_selection import TaskKFold
@@ -125,8 +126,9 @@ def test_three_classes_and_a_task_that_lacks_one():
     for name, function in {"precision": skm.precision_score, "recall": skm.recall_score}.items():
         assert table.loc[0, name] == pytest.approx(function(y[first], z[first], average="macro"))
     auc = skm.roc_auc_score(y[first], P[first], multi_class="ovr")
-    assert table.loc[0, "roc_auc"] == table.loc["macro", "roc_auc"] == pytest.approx(auc)
-    assert np.isnan(table.loc[1, "roc_auc"])
+    assert table.loc[0, "roc_auc"] == pytest.approx(auc)
+    own = P[30:, 1] / P[30:, :2].sum(axis=1)  # of the two classes that it has
+    assert table.loc[1, "roc_auc"] == pytest.approx(skm.roc_auc_score(y[30:], own))
     second = -np.log(P[np.arange(60), y])[30:].mean()
     assert table.loc[1, "log_loss"] == pytest.approx(second)
 
@@ -396,3 +398,200 @@ def test_scorer_refuses_wrong_use():
 def test_bad_sample_weight(bad):
     with pytest.raises(ValueError, match="sample_weight must be at least 0"):
         task_scores([1.5, 2.0], [1.5, 2.0], ["a", "b"], sample_weight=[1.0, bad])
+
+
+SEEN = {"p": ["a", "b"], "q": ["c", "d"], "r": ["a", "b", "d"], "s": ["c"]}
+
+
+def seen_classes(seed=0):
+    """Tasks with different classes, and what a model that knows them would say."""
+    rng = np.random.default_rng(seed)
+    x, t = rng.normal(size=160), np.repeat(list(SEEN), 40)
+    y = np.concatenate([rng.choice(own, 40) for own in SEEN.values()])
+    X = pd.DataFrame({"t": t, "x": x, "z": rng.normal(size=160)})
+    model = MeanRegularizedClassifier(task_column="t", task_classes="seen")
+    with pytest.warns(UserWarning, match="Only one class was seen in task 's'"):
+        model.fit(X, y)
+    return X, y, t, model
+
+
+def test_auc_is_over_the_classes_that_a_task_has():
+    X, y, t, model = seen_classes()
+    P, known = model.predict_proba(X), list(model.classes_)
+    expected = []
+    for task, own in SEEN.items():
+        m, columns = t == task, [known.index(c) for c in own]
+        if len(own) == 2:
+            expected.append(skm.roc_auc_score(y[m] == own[1], P[m, columns[1]]))
+        elif len(own) == 3:
+            one = P[np.ix_(m, columns)]
+            expected.append(skm.roc_auc_score(y[m], one, multi_class="ovr"))
+    table = task_scores(y, None, X["t"], y_score=P, metrics="roc_auc")["roc_auc"]
+    np.testing.assert_allclose(table.loc[["p", "q", "r"]], expected, rtol=1e-12)
+    assert np.isnan(table["s"])
+    score = make_task_scorer("roc_auc", task_column="t")(model, X, y)
+    assert score == pytest.approx(np.mean(expected), abs=1e-12)
+    decisions = make_task_scorer("roc_auc", task_column="t", response_method="decision_function")
+    one = t == "q"  # over all tasks more than two classes would need probabilities
+    assert decisions(model, X[one], y[one]) == pytest.approx(expected[1], abs=1e-12)
+
+
+def test_average_precision_is_over_the_classes_that_a_task_has():
+    X, y, t, model = seen_classes()
+    P, known = model.predict_proba(X), list(model.classes_)
+    table = task_scores(y, None, t, y_score=P, metrics="average_precision")["average_precision"]
+    for task, own in SEEN.items():
+        m = t == task
+        one = [skm.average_precision_score(y[m] == c, P[m, known.index(c)]) for c in own]
+        one = {1: np.nan, 2: one[-1], 3: np.mean(one)}[len(own)]
+        assert table[task] == pytest.approx(one, nan_ok=True)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "average_precision", "brier"])
+def test_a_class_absent_from_training_has_probability_zero(metric, n_classes):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.repeat([0, 1], 40), rng.normal(size=(80, 2))])
+    y = np.array(["a", "c", "d"][:n_classes])[rng.integers(0, n_classes, 80)]
+    model = MeanRegularizedClassifier(task_column=0).fit(X, y)
+    test = y.copy()
+    test[::4] = "b"
+    P = model.predict_proba(X)
+    full = np.insert(P, 1, 0.0, axis=1)
+    expected = task_scores(test, None, X[:, 0], y_score=full, metrics=metric).loc["macro", metric]
+    score = make_task_scorer(metric, task_column=0)(model, X, test)
+    assert abs(score) == pytest.approx(expected)
+    assert np.isfinite(score)
+    if n_classes == 3 and metric == "roc_auc":
+        scorer = make_task_scorer(metric, task_column=0, response_method="decision_function")
+        with pytest.raises(ValueError, match="classes 'b', which the model was not fitted to"):
+            scorer(model, X, test)
+
+
+def test_columns_of_scores_are_those_of_the_labels():
+    with pytest.raises(ValueError, match=r"y_score has 3 columns for 2 classes: 0, 1\. Pass"):
+        task_scores([0, 1, 0, 1], None, y_score=np.full((4, 3), 1 / 3), metrics="roc_auc")
+    with pytest.raises(ValueError, match="y_score has one column for 3 classes"):
+        task_scores([0, 1, 2, 1], None, y_score=np.full(4, 0.5), metrics="roc_auc")
+
+
+NAMED = {
+    "balanced_accuracy": lambda y, z, p: skm.balanced_accuracy_score(y, z),
+    "f1": lambda y, z, p: skm.f1_score(y, z, pos_label="yes"),
+    "jaccard": lambda y, z, p: skm.jaccard_score(y, z, pos_label="yes"),
+    "f1_macro": lambda y, z, p: skm.f1_score(y, z, average="macro"),
+    "matthews_corrcoef": lambda y, z, p: skm.matthews_corrcoef(y, z),
+    "average_precision": lambda y, z, p: skm.average_precision_score(y == "yes", p),
+    "brier_score": lambda y, z, p: skm.brier_score_loss(y == "yes", p),
+    "brier": lambda y, z, p: skm.brier_score_loss(y == "yes", p),
+    "neg_brier_score": lambda y, z, p: skm.brier_score_loss(y == "yes", p),
+    "roc_auc_ovo": lambda y, z, p: skm.roc_auc_score(y == "yes", p),
+    "d2_log_loss_score": lambda y, z, p: skm.d2_log_loss_score(y == "yes", p),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_of_scikit_learn(labels, name):
+    y, z, p, tasks = labels
+    table = task_scores(y, z, tasks, y_score=p, metrics=name)[name]
+    for task in (3, 5, 9):
+        m = tasks == task
+        assert table[task] == pytest.approx(NAMED[name](y[m], z[m], p[m]))
+    assert table["micro"] == pytest.approx(NAMED[name](y, z, p))
+    assert table["worst"] == (max if "brier" in name else min)(table[[3, 5, 9]])
+
+
+def test_names_of_scikit_learn_for_numbers(numbers):
+    y, z, tasks, _ = numbers
+    for name in ("neg_root_mean_squared_error", "median_absolute_error", "neg_max_error"):
+        function = getattr(skm, name.removeprefix("neg_"))
+        table = task_scores(y, z, tasks, metrics=name)[name]
+        for task in "abc":
+            assert table[task] == pytest.approx(function(y[tasks == task], z[tasks == task]))
+        assert table["worst"] == table[list("abc")].max()
+
+
+def test_all_names_of_scikit_learn_make_scorers():
+    X, y = make_multitask_classification(n_tasks=3, n_samples=60, n_features=3, random_state=0)
+    model = MeanRegularizedClassifier(task_column=0).fit(X, y)
+    for name in skm.get_scorer_names():
+        scorer = make_task_scorer(name, task_column=0)
+        if not any(word in name for word in ("samples", "gamma", "poisson", "top_k")):
+            assert np.isfinite(scorer(model, X, y)), name
+    with pytest.raises(ValueError, match="did you mean 'balanced_accuracy'"):
+        make_task_scorer("balanced_acuracy")
+
+
+def test_min_rows_leaves_small_tasks_out_of_averages_and_counts_them():
+    y = np.array([1.0, 1.001, 3.0, 5.0, 4.0, 2.0, 7.0, 1.0])
+    z, tasks = y + np.tile([0.5, -0.5], 4), ["a", "a", "b", "b", "b", "c", "c", "c"]
+    full = task_scores(y, z, tasks, metrics="r2")["r2"]
+    assert full["macro"] < -1e5
+    with pytest.warns(UserWarning, match="1 of 3 tasks have fewer than min_rows=3 rows") as caught:
+        table = task_scores(y, z, tasks, metrics=["r2", "mean_squared_error"], min_rows=3)["r2"]
+    assert len(caught) == 1
+    assert table["a"] == full["a"]
+    assert table["macro"] == pytest.approx((full["b"] + full["c"]) / 2)
+    assert table["worst"] == min(full["b"], full["c"])
+    assert table["micro"] == full["micro"]
+    X = np.column_stack([[0, 0, 1, 1, 1, 2, 2, 2], z])
+    model = LinearRegression().fit(X, y)
+    scorer = make_task_scorer("r2", task_column=0, min_rows=3)
+    with pytest.warns(UserWarning, match="1 of 3 tasks"):
+        score = scorer(model, X, y)
+    assert score == pytest.approx(task_scores(y[2:], model.predict(X)[2:], X[2:, 0])["r2"]["macro"])
+    with pytest.raises(ValueError, match="min_rows must be an integer of at least 1, got 0"):
+        task_scores(y, z, tasks, min_rows=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0, 1, 0], ["u", "v", "u"], [0, 1, 1]), "y_true holds numbers and y_pred strings"),
+        ((["u", "v", "u"], [0, 1, 0], [0, 1, 1]), "y_true holds strings and y_pred numbers"),
+        ((["n", "y", "n"], ["u", "v", "u"], ["y", "y", "n"]), "y_pred holds 'u', 'v', none of the"),
+        (([0, 1, 0], [7, 8, 9], [0, 1, 1]), "y_pred holds 7, 8, 9, none of the labels of y_true"),
+        (([0.5, 1, 0], [7, 8, 9], [0.3, 1, 1]), "tasks holds 0.3: task labels cannot be fractions"),
+    ],
+)
+def test_swapped_arguments(arguments, message):
+    with pytest.raises(ValueError, match=f"{message}.*order of arguments is y_true, y_pred, tasks"):
+        task_scores(*arguments)
+
+
+@pytest.mark.parametrize(
+    "kind", [pd.DataFrame, pl.DataFrame, lambda y: y[:, None], lambda y: y.astype(object)]
+)
+def test_targets_of_one_column_or_of_objects(numbers, labels, kind):
+    y, z, tasks, weight = numbers
+    expected = task_scores(y, z, tasks, sample_weight=weight)
+    for given in ((kind(y), z), (y, kind(z)), (kind(y), kind(z))):
+        pd.testing.assert_frame_equal(task_scores(*given, tasks, sample_weight=weight), expected)
+    alone = task_scores(kind(y), z).drop(columns="n_rows").to_numpy()
+    np.testing.assert_allclose(alone, task_scores(y, z).drop(columns="n_rows").to_numpy())
+    X = np.column_stack([np.unique(tasks, return_inverse=True)[1], z])
+    model = LinearRegression().fit(X, y)
+    for name in ("r2", "neg_mean_squared_error"):
+        scorer = make_task_scorer(name, task_column=0)
+        assert scorer(model, X, kind(y)) == scorer(model, X, y)
+    y, z, p, tasks = labels
+    for name in ("accuracy", "roc_auc", "f1"):
+        found = task_scores(kind(y), z, tasks, y_score=kind(p), metrics=name)
+        pd.testing.assert_frame_equal(found, task_scores(y, z, tasks, y_score=p, metrics=name))
+
+
+def test_weights_of_targets():
+    rng = np.random.default_rng(0)
+    Y, Z, weight = rng.normal(size=(3, 30, 2))
+    weight = np.maximum(weight, 0.0)
+    table = task_scores(Y, Z, sample_weight=weight, metrics=["r2", "mean_squared_error"])
+    long = task_scores(
+        Y.T.ravel(),
+        Z.T.ravel(),
+        np.repeat([0, 1], 30),
+        sample_weight=weight.T.ravel(),
+        metrics=["r2", "mean_squared_error"],
+    )
+    pd.testing.assert_frame_equal(table, long)
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(2, 30\)"):
+        task_scores(Y, Z, sample_weight=weight.T)

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
+from skmtl.data import plain_target, take_rows
 from skmtl.inspection._models import final_step, find_task_column, fit
 from skmtl.model_selection import TaskRows, known_rows, make_splits
 
@@ -17,13 +18,15 @@ class TaskScore(NamedTuple):
     """Score of a task.
 
     ``values`` (m,), with ``weight`` (m,) or None, are the losses of the rows if the metric is a
-    mean over rows, else the pseudo-values of a jackknife.
+    mean over rows, else the pseudo-values of a jackknife. ``rows`` (m,) are the rows of X that the
+    losses are of; None for pseudo-values.
     """
 
     n_rows: int
     score: float
     values: np.ndarray
     weight: np.ndarray | None
+    rows: np.ndarray | None = None
 
 
 class Folds(NamedTuple):
@@ -41,15 +44,26 @@ class Folds(NamedTuple):
         rows = _read_rows(X, y, task_column, sample_weight)
         metric = resolve(metric_name(scoring, classifier))
         if classifier or metric.uses_labels:
-            rows = rows._replace(classes=np.unique(rows.y))
+            observed = slice(None) if task_column is not None else ~np.isnan(rows.y)
+            rows = rows._replace(classes=np.unique(rows.y[observed]))
         shuffle = {"shuffle": True, "random_state": random_state}
-        return cls(rows, make_splits(cv, rows.X, rows.y, task_column, shuffle=shuffle), metric)
+        splits = make_splits(cv, rows.X, rows.y, task_column, shuffle=shuffle, weight=rows.weight)
+        return cls(rows, splits, metric)
+
+    @property
+    def wide(self):
+        """Whether tasks have the rows of X in common."""
+        return self.rows.codes is None
 
     def of_tasks(self, tasks):
         """Return the rows of some tasks, and the folds with training and test rows among them."""
         rows, names = self.rows, [self.rows.tasks[t] for t in tasks]
         if rows.codes is None:
-            return self._replace(rows=rows._replace(y=rows.y[:, tasks], tasks=names))
+            weight = rows.weight
+            if np.ndim(weight) == 2:
+                weight = weight[:, tasks]
+            own = rows._replace(y=rows.y[:, tasks], tasks=names, weight=weight)
+            return self._replace(rows=own)
         index = np.flatnonzero(np.isin(rows.codes, tasks))
         X, y, weight = rows.take(index)
         codes = np.searchsorted(tasks, rows.codes[index])
@@ -103,7 +117,7 @@ class Folds(NamedTuple):
         with warnings.catch_warnings():
             if quiet:
                 warnings.simplefilter("ignore")
-            model = fit(model, *self.rows.take(train))
+            model = fit(model, *self._training(train))
         X, classes = self.rows.take(test)[0], self.rows.classes
         name, values = respond(model, X, self.metric.response_method)
         values = np.asarray(values)
@@ -115,6 +129,15 @@ class Folds(NamedTuple):
         full = np.zeros((len(values), len(classes)))
         full[:, np.searchsorted(classes, model.classes_)] = values
         return full
+
+    def _training(self, train):
+        """Return X, y and weights of a training fold; y of a single classifier is 1-D."""
+        X, y, weight = self.rows.take(train)
+        if self.rows.classes is None or y.ndim == 1 or y.shape[1] > 1:
+            return X, y, weight
+        own = ~np.isnan(y[:, 0])
+        weight = None if weight is None else weight.reshape(len(y))[own]
+        return take_rows(X, np.flatnonzero(own)), y[own, 0].astype(np.intp), weight
 
     def _scored(self, index, response):
         """Return ``ScoredRows``, with places in y, and their losses if the metric is a mean."""
@@ -162,11 +185,13 @@ class Folds(NamedTuple):
         losses = np.bincount(number, np.concatenate([own for _, own in scored]))
         losses /= np.bincount(number)
         weight = None if rows.weight is None else rows.weight[places % n]
+        if np.ndim(weight) == 2:
+            weight = weight[np.arange(len(task)), task]
         result = []
         for own in np.split(np.argsort(task, kind="stable"), counts.cumsum()[:-1]):
             weights = None if weight is None else weight[own]
             score = _average(losses, weight, own) if len(own) else np.nan
-            result.append(TaskScore(len(own), score, losses[own], weights))
+            result.append(TaskScore(len(own), score, losses[own], weights, places[own] % n))
         return result
 
 
@@ -181,13 +206,20 @@ def _read_rows(X, y, task_column, sample_weight):
     """Return validated ``TaskRows``; y is (n,) with a task column, else (n, T)."""
     names = getattr(y, "columns", None)
     X = X if hasattr(X, "iloc") or hasattr(X, "columns") else np.asarray(X)
-    y = np.asarray(y)
+    y = plain_target(y)
+    if task_column is not None and y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and y.dtype.kind in "biu":
+        y = y.astype(np.float64)
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if len(X) != len(y) or (weight is not None and weight.shape != (len(y),)):
+    if len(X) != len(y) or (weight is not None and weight.shape not in ((len(y),), y.shape)):
         raise ValueError(
             f"X has {len(X)} rows, y {len(y)} and sample_weight "
-            f"{'none' if weight is None else weight.shape}. Pass one of each for every row."
+            f"{'none' if weight is None else weight.shape}. Pass one of each for every row, or "
+            "one weight for every target of the wide form."
         )
+    if weight is not None and weight.ndim == 2:
+        y = np.where(weight > 0, y, np.nan)
     if task_column is None and y.ndim != 2:
         raise ValueError(
             f"task_column is None and y has shape {y.shape}: that is one task. Set task_column of "

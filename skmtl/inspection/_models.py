@@ -6,7 +6,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._scores import log_losses
+from skmtl._metrics import log_losses
 from skmtl.linear_model import (
     PooledClassifier,
     PooledRegressor,
@@ -130,5 +130,6 @@ def _minus_log_loss(model, X, y):
     """Score all rows together; y is an indicator in the wide form."""
     p = model.predict_proba(X)
     if np.ndim(y) == 2:
-        return -log_losses(y.ravel(), p.ravel(), [0, 1]).mean()
+        observed = ~np.isnan(y)
+        return -log_losses(y[observed], p[observed], [0, 1]).mean()
     return -log_losses(y, p, model.classes_).mean()

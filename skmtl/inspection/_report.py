@@ -9,7 +9,7 @@ from skmtl._table import task_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.inspection._folds import Folds
 from skmtl.inspection._models import tuned
-from skmtl.inspection._significance import MIN_ROWS, holm, mean_difference
+from skmtl.inspection._significance import MIN_ROWS, holm, joint_p_value, mean_difference
 
 
 def sharing_report(
@@ -31,7 +31,9 @@ def sharing_report(
     The three models are fitted to the same training folds and predict the same test rows. A task
     is flagged (negative transfer) if its shared score is significantly worse than its separate
     one, by a one-sided paired test over its rows with Holm's correction for all tasks. The
-    probability to flag any task that does not lose by sharing is about ``level`` at most.
+    probability to flag any task that does not lose by sharing is about ``level`` at most. Where
+    every task loses a little, none may be flagged: a joint test over tasks (Stouffer's, of the
+    p-values of the tasks) detects that.
 
     The variance of a gain is that of the mean of paired differences over the rows of all test
     folds, which has more degrees of freedom than a variance over folds. Rows with common training
@@ -54,8 +56,9 @@ def sharing_report(
         A metric of `skmtl.metrics.task_scores`, by name or as a function. None:
         "mean_squared_error", or "log_loss" for a classifier. For metrics that are not a mean over
         rows, standard errors are from a jackknife.
-    sample_weight : array-like of shape (n,), default=None
-        Weight of each row, in fits and scores. Rows of weight zero count as absent.
+    sample_weight : array-like of shape (n,) or (n, T), default=None
+        Weight of each row or, in the wide form, of each target, in fits and scores. Those of
+        weight zero count as absent.
     pooled, separate : estimator, default=None
         The models to compare with. None: `PooledRegressor` and `SharedL2Regressor`, or the
         classifiers, with the parameters they have in common with ``estimator``, inside its
@@ -82,6 +85,8 @@ def sharing_report(
         - "gain_over_pooled", "gain_over_pooled_std": the same over pooled.
         - "p_value": of the hypothesis that sharing does not hurt.
         - "negative_transfer": whether that hypothesis is rejected.
+        - "joint_p_value": of the hypothesis that sharing does not hurt the tasks taken together,
+          the same number in each row.
 
         Tasks with fewer than five scored rows have NaN standard errors and p-values and no flag.
 
@@ -90,6 +95,9 @@ def sharing_report(
     Y. Bengio and Y. Grandvalet (2004). No unbiased estimator of the variance of k-fold
     cross-validation. Journal of Machine Learning Research 5, 1089-1105.
     https://www.jmlr.org/papers/v5/grandvalet04a.html
+
+    S. Stouffer, E. Suchman, L. DeVinney, S. Star, R. Williams (1949). The American soldier, vol. 1:
+    Adjustment during army life, page 45. Princeton University Press.
 
     P. Hall (1992). On the removal of skewness by transformation. Journal of the Royal Statistical
     Society B 54, 221-228. https://doi.org/10.1111/j.2517-6161.1992.tb01876.x
@@ -116,9 +124,13 @@ def sharing_report(
         for kind in models
     ]
     sign = 1.0 if folds.metric.greater_is_better else -1.0
+    _, apart, together = scores
     table = [_row(sign, *own) for own in zip(*scores, strict=True)]
     columns = {name: np.array([row[name] for row in table]) for name in table[0]}
     columns["negative_transfer"] = holm(columns["p_value"], level)
+    gains = [sign * (b.values - a.values) for a, b in zip(apart, together, strict=True)]
+    joint = joint_p_value(columns["p_value"], gains, [own.rows for own in together], folds.wide)
+    columns["joint_p_value"] = np.full(len(table), joint)
     return task_table(folds.rows.tasks, columns)
 
 

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import ndtr, ndtri, stdtr
 
+_SMALLEST = 1e-15  # p-value whose normal quantile is still accurate on the other side
 MIN_ROWS = 5  # fewest differences for a standard error
 
 
@@ -55,3 +56,39 @@ def holm(p_values, level):
     passed = p_values[tested] <= level / np.arange(len(tested), 0, -1)
     rejected[tested] = np.logical_and.accumulate(passed)
     return rejected
+
+
+def joint_p_value(p_values, differences, rows, common_rows):
+    """Return the p-value of the hypothesis that no task has a negative mean difference.
+
+    That of Stouffer's test, the sum of the normal quantiles of the tasks' p-values, which is
+    sensitive to many small losses. Tasks with the p-value NaN do not count.
+
+    Parameters
+    ----------
+    p_values : ndarray of shape (T,)
+    differences : list of T arrays (m_t,)
+    rows : list of T index arrays (m_t,), or of None
+        Row of X of each difference. None: unknown.
+    common_rows : bool
+        Whether differences of different tasks on the same row depend on each other. Their sum then
+        has the variance that the correlations imply, at least that of independent tasks; where the
+        rows are unknown, that of equal ones.
+    """
+    tested = np.flatnonzero(~np.isnan(p_values))
+    T = len(tested)
+    if T == 0:
+        return np.nan
+    z = ndtri(np.clip(p_values[tested], _SMALLEST, 1.0 - _SMALLEST))
+    variance = float(T)
+    if common_rows and T > 1:
+        variance = float(T**2)
+        if all(rows[t] is not None for t in tested):
+            sums = np.zeros(1 + max(int(rows[t].max()) for t in tested))
+            for t in tested:
+                centered = differences[t] - differences[t].mean()
+                size = np.linalg.norm(centered)
+                if size > 0:
+                    np.add.at(sums, rows[t], centered / size)
+            variance = max(float(sums @ sums), float(T))
+    return float(ndtr(z.sum() / np.sqrt(variance)))

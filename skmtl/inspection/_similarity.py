@@ -114,8 +114,8 @@ def task_affinity(
         Folds, as in `sharing_report`.
     scoring : str or callable, default=None
         A metric as in `sharing_report`; the result has its units.
-    sample_weight : array-like of shape (n,), default=None
-        Weight of each row, in fits and scores.
+    sample_weight : array-like of shape (n,) or (n, T), default=None
+        Weight of each row or, in the wide form, of each target, in fits and scores.
     task_column : str or int, default=None
         Column of the tasks in X. None: that of the estimator.
     random_state : int or None, default=0

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from skmtl._typing import Array, TaskColumn
 from skmtl.data import factorize, plain_target, split_task_column, take_rows
+from skmtl.linear_model import is_complete, observed_targets
 
 _N_SPLITS = 5
 
@@ -314,15 +315,17 @@ class TaskRows(NamedTuple):
 def make_splits(cv, X, y, task_column, *, groups=None, classifier=False, shuffle=None, weight=None):
     """Return the list of (train, test) index arrays that ``cv`` (by default 5) specifies.
 
-    An int is the number of folds of `TaskKFold` or, in the wide form where all targets are
-    observed, as in scikit-learn; ``shuffle`` has the keyword arguments of shuffled folds. Targets
-    of ``weight`` (n,) or (n, T) zero do not count as observed.
+    An int is the number of folds of `TaskKFold` or, in the wide form without NaN and weights of
+    targets, as in scikit-learn; ``shuffle`` has the keyword arguments of shuffled folds. Rows and
+    targets of ``weight`` (n,) or (n, T) zero do not count as observed.
     """
     place = np.arange(len(y))  # splits may be masks, or count from the end
     if cv is None or isinstance(cv, Integral):
         cv = _N_SPLITS if cv is None else cv
-        y = y if weight is None or y.ndim < 2 else _observed(y, weight)
-        if task_column is not None or (y.ndim == 2 and np.isnan(y).any()):
+        missing = y.ndim == 2 and not is_complete(y, weight)
+        if missing and weight is not None:
+            y = np.where(observed_targets(y, weight), y, np.nan)
+        if task_column is not None or missing:
             cv = TaskKFold(cv, task_column=task_column, **(shuffle or {}))
             if task_column is not None and weight is not None and not weight.all():
                 return _splits_of_present(cv, X, y, weight > 0)
@@ -336,12 +339,6 @@ def make_splits(cv, X, y, task_column, *, groups=None, classifier=False, shuffle
             "(train, test), each with some rows."
         )
     return splits
-
-
-def _observed(y, weight):
-    """Return y, float64, with NaN where the weight is zero."""
-    weight = weight[:, None] if weight.ndim == 1 else weight
-    return y if weight.all() else np.where(weight > 0, y, np.nan)
 
 
 def _splits_of_present(cv, X, y, present):

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import metrics as skm
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
@@ -21,9 +22,9 @@ from skmtl import (
     SharedL2Regressor,
 )
 from skmtl.datasets import make_multitask_classification, make_multitask_regression
-from skmtl.inspection import sharing_report, task_similarity
+from skmtl.inspection import sharing_report, task_affinity, task_similarity
 from skmtl.inspection._models import ALPHAS, INNER
-from skmtl.inspection._significance import holm, mean_difference
+from skmtl.inspection._significance import holm, joint_p_value, mean_difference
 from skmtl.model_selection import TaskKFold
 from skmtl.pipeline import make_task_pipeline
 
@@ -364,3 +365,99 @@ def test_errors(data, arguments, error, message):
     X, y = data
     with pytest.raises(error, match=message):
         sharing_report(X, y, **{"estimator": MODEL, **FIXED, **arguments})
+
+
+def eight_that_lose(seed, wide):
+    """Tasks that have nothing in common, with 8 rows each: sharing doubles their errors."""
+    rng = np.random.default_rng(seed)
+    W = rng.normal(size=(8, 3))
+    if wide:
+        X = rng.normal(size=(8, 3))
+        return X, X @ W.T + 0.7 * rng.normal(size=(8, 8))
+    t = np.repeat(np.arange(8), 8)
+    X = rng.normal(size=(64, 3))
+    return np.column_stack([t, X]), np.einsum("ij,ij->i", X, W[t]) + 0.7 * rng.normal(size=64)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_joint_test_detects_what_tasks_do_not_show(wide):
+    models = MeanRegularizedRegressor(20.0), SharedL2Regressor(0.5), PooledRegressor()
+    column = None if wide else 0
+    shared, separate, pooled = (clone(m).set_params(task_column=column) for m in models)
+    joint, flags = [], []
+    for seed in range(10):
+        X, y = eight_that_lose(seed, wide)
+        report = sharing_report(X, y, shared, separate=separate, pooled=pooled)
+        assert report["joint_p_value"].nunique() == 1
+        joint.append(report["joint_p_value"].iloc[0] < 0.05)
+        flags.append(report["negative_transfer"].sum())
+    assert sum(joint) >= 6
+    assert np.mean(flags) < 1.5  # of eight
+    assert any(found and not own for found, own in zip(joint, flags, strict=True))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_joint_test_has_its_level(wide):
+    """Gains with mean zero; in the wide form of a row that is common to all tasks."""
+    rng, rejected = np.random.default_rng(0), 0
+    rows = [np.arange(30)] * 6
+    for _ in range(1000):
+        D = rng.normal(size=(6, 30)) + (2.0 * rng.normal(size=30) if wide else 0.0)
+        p = np.array([mean_difference(d).p_value for d in D])
+        rejected += joint_p_value(p, list(D), rows, wide) < 0.05
+    assert 25 < rejected < 75
+
+
+def test_joint_p_value_of_what_is_known():
+    p, D = np.array([0.01, np.nan, 0.2]), [np.arange(5.0), np.arange(2.0), np.arange(5.0)[::-1]]
+    rows = [np.arange(5), np.arange(2), np.arange(5)]
+    z = stats.norm.ppf([0.01, 0.2])
+    stouffer = stats.combine_pvalues([0.01, 0.2], "stouffer").pvalue
+    assert joint_p_value(p, D, rows, False) == pytest.approx(stouffer)
+    assert joint_p_value(p, D, rows, True) == pytest.approx(stouffer)  # not less, if opposite
+    D[2] = D[0]
+    assert joint_p_value(p, D, rows, True) == pytest.approx(stats.norm.cdf(z.mean()))
+    assert joint_p_value(p, D, [None] * 3, True) == pytest.approx(stats.norm.cdf(z.mean()))
+    assert joint_p_value(p[:1], D[:1], rows[:1], True) == pytest.approx(0.01)
+    assert np.isnan(joint_p_value(p[1:2], D[1:2], rows[1:2], False))
+    assert joint_p_value(np.zeros(3), D, rows, False) < 1e-10
+    assert joint_p_value(np.ones(3), D, rows, False) > 1 - 1e-10
+
+
+@pytest.mark.parametrize("kind", ["frame", "column", "objects"])
+def test_targets_of_one_column_or_of_objects(data, kind):
+    X, y = data
+    make = {
+        "frame": pd.DataFrame,
+        "column": lambda y: y[:, None],
+        "objects": lambda y: y.astype(object),
+    }
+    given = make[kind](y)
+    pd.testing.assert_frame_equal(
+        sharing_report(X, given, MODEL, **FIXED), sharing_report(X, y, MODEL, **FIXED)
+    )
+    pd.testing.assert_frame_equal(task_affinity(X, given, MODEL), task_affinity(X, y, MODEL))
+
+
+@pytest.mark.parametrize("classifier", [False, True])
+def test_weights_and_labels_that_are_missing_in_the_wide_form(classifier):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    Y = X @ rng.normal(size=(3, 3)) + rng.normal(size=(60, 3))
+    model, separate = MeanRegularizedRegressor(5.0), SharedL2Regressor(1.0)
+    if classifier:
+        Y = (Y > 0).astype(float)
+        model, separate = MeanRegularizedClassifier(5.0), SharedL2Classifier(1.0)
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    weight = rng.uniform(0.2, 2.0, Y.shape)
+    report = sharing_report(X, Y, model, separate=separate, sample_weight=weight)
+    splits = list(TaskKFold(5, shuffle=True, random_state=0).split(X, Y))
+    z = out_of_fold(model, X, Y, splits, weight, "predict_proba" if classifier else "predict")
+    losses = -np.log(np.where(Y == 1, z, 1 - z)) if classifier else (Y - z) ** 2
+    losses = np.ma.masked_array(losses, np.isnan(Y))
+    np.testing.assert_allclose(report["shared"], np.ma.average(losses, axis=0, weights=weight))
+    affinity = task_affinity(X, Y, model, sample_weight=weight)
+    assert np.isfinite(affinity.to_numpy()).all()
+    hidden = np.where(np.isnan(Y), 0.0, Y), np.where(np.isnan(Y), 0.0, weight)
+    same = sharing_report(X, hidden[0], model, separate=separate, sample_weight=hidden[1])
+    np.testing.assert_allclose(same.to_numpy(float), report.to_numpy(float), rtol=1e-8)
