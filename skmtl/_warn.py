@@ -2,16 +2,56 @@
 
 import sys
 import warnings
+from typing import NamedTuple
 
 _PASSED_ON = ("skmtl.", "sklearn.callback")  # callbacks wrap every fit
 
 
+class _Record(NamedTuple):
+    """Warning of a job; ``cause`` is the line of code that issued it."""
+
+    cause: str
+    category: type
+    text: str
+    times: int
+
+
 def warn(message, category=UserWarning):
     """Warn with the stacklevel of the nearest caller outside of the package."""
+    code = sys._getframe(1)
+    _issue(_Record(f"{code.f_code.co_filename}:{code.f_lineno}", category, message, 1))
+
+
+def recorded(function, *arguments):
+    """Call a function; return its result and a list of its warnings, which are not issued."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = function(*arguments)
+    return result, [
+        getattr(w.message, "record", None)
+        or _Record(f"{w.filename}:{w.lineno}", w.category, str(w.message), 1)
+        for w in caught
+    ]
+
+
+def warn_once(records):
+    """Issue one warning for each cause among those of `recorded`, with their number."""
+    by_cause = {}
+    for record in records:
+        first = by_cause.setdefault(record[:2], record._replace(times=0))
+        by_cause[record[:2]] = first._replace(times=first.times + record.times)
+    for record in by_cause.values():
+        _issue(record)
+
+
+def _issue(record):
+    times = "" if record.times == 1 else f" (This is the first of {record.times} such warnings.)"
+    warning = record.category(record.text + times)
+    warning.record = record
     frame, level = sys._getframe(1), 2
     while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith(_PASSED_ON):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(warning, stacklevel=level)
 
 
 def listed(items, most=5):

@@ -1,11 +1,13 @@
 """Out-of-fold predictions of several models on the same folds, and their scores by task."""
 
 import warnings
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
 
+from skmtl._jobs import run
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
 from skmtl.data import plain_target, take_rows
 from skmtl.inspection._models import final_step, find_task_column, fit
@@ -78,14 +80,14 @@ class Folds(NamedTuple):
                 splits.append((train, test))
         return self._replace(rows=TaskRows(X, y, weight, names, codes, rows.classes), splits=splits)
 
-    def layers(self, models, quiet=()):
+    def layers(self, models, quiet=(), n_jobs=None, verbose=0):
         """Return the predictions of models (a dict) as a list of (index, responses) by layer.
 
         ``index`` (m,) are the tested rows, without those whose task is absent from the training
         fold; ``responses`` is a dict of arrays (m, ...). Warnings of the models named in ``quiet``
         are suppressed.
         """
-        rows, layers = self.rows, {}
+        rows, layers, folds = self.rows, {}, []
         times = np.zeros(len(rows.y), dtype=np.intp)
         for train, test in self.splits:
             layer = int(times[test].max())
@@ -94,11 +96,15 @@ class Folds(NamedTuple):
             if rows.codes is not None:
                 test = known_rows(train, test, rows.codes)
             if len(test):
-                responses = [
-                    self._predict(model, train, test, quiet=name in quiet)
-                    for name, model in models.items()
-                ]
-                parts.append((test, *responses))
+                folds.append((parts, train, test))
+        jobs = [
+            (model, train, test, name in quiet)
+            for _, train, test in folds
+            for name, model in models.items()
+        ]
+        responses = iter(run(self._predict, jobs, n_jobs, verbose))
+        for parts, _, test in folds:
+            parts.append((test, *islice(responses, len(models))))
         if not all(layers.values()):
             raise ValueError(
                 "No test row belongs to a task of its training fold, so no score can be computed. "

@@ -25,6 +25,8 @@ def sharing_report(
     task_column: TaskColumn = None,
     level: float = 0.05,
     random_state: int | None = 0,
+    n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Table:
     """Compare a shared model with pooled and separate ones, task by task.
 
@@ -71,6 +73,10 @@ def sharing_report(
         Significance level: probability of any false flag.
     random_state : int or None, default=0
         Seed of the random order of rows.
+    n_jobs : int, default=None
+        Number of processes for the fits, as in scikit-learn.
+    verbose : int, default=0
+        Whether to print progress: 1 at increasing intervals, 2 after every fit.
 
     Returns
     -------
@@ -118,7 +124,7 @@ def sharing_report(
     models = {"pooled": pooled, "separate": separate, "shared": estimator}
     ours = [kind for kind, model in models.items() if model is None]
     models |= {kind: tuned(kind, estimator) for kind in ours}
-    layers = folds.layers(models, quiet=ours)
+    layers = folds.layers(models, ours, n_jobs, verbose)
     scores = [
         folds.task_scores([(index, responses[kind]) for index, responses in layers])
         for kind in models

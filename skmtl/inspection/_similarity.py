@@ -1,10 +1,12 @@
 """Similarity of the coefficients of tasks, and pairwise gains."""
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skmtl._jobs import run
 from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.data import read_X
@@ -94,6 +96,8 @@ def task_affinity(
     sample_weight: ArrayLike | None = None,
     task_column: TaskColumn = None,
     random_state: int | None = 0,
+    n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Table:
     """Return the gain of each task from joint training with each single other task.
 
@@ -120,6 +124,10 @@ def task_affinity(
         Column of the tasks in X. None: that of the estimator.
     random_state : int or None, default=0
         Seed of the random order of rows.
+    n_jobs : int, default=None
+        Number of processes for the fits, as in scikit-learn.
+    verbose : int, default=0
+        Whether to print progress: 1 at increasing intervals, 2 after every fit.
 
     Returns
     -------
@@ -148,17 +156,20 @@ def task_affinity(
     folds = Folds.read(X, y, estimator, cv, scoring, sample_weight, task_column, random_state)
     T, sign = len(folds.rows.tasks), 1.0 if folds.metric.greater_is_better else -1.0
 
-    def scores(*tasks):
-        own = folds.of_tasks(tasks)
-        if not own.splits:
-            return np.full(len(tasks), np.nan)
-        layers = own.layers({"model": estimator})
-        return np.mean([own.scores(index, response["model"]) for index, response in layers], 0)
-
-    alone = np.concatenate([scores(t) for t in range(T)])
-    gain = np.zeros((T, T))
-    for s in range(T):
-        for t in range(s + 1, T):
-            gain[s, t], gain[t, s] = sign * (scores(s, t) - alone[[s, t]])
+    pairs = list(combinations(range(T), 2))
+    sets = [*((t,) for t in range(T)), *pairs]
+    scores = run(_scores_together, [(folds, estimator, tasks) for tasks in sets], n_jobs, verbose)
+    alone, gain = np.concatenate(scores[:T]), np.zeros((T, T))
+    for (s, t), score in zip(pairs, scores[T:], strict=True):
+        gain[s, t], gain[t, s] = sign * (score - alone[[s, t]])
     gain[np.isnan(alone), np.isnan(alone)] = np.nan
     return square_table(np.array(folds.rows.tasks, dtype=object), gain)
+
+
+def _scores_together(folds, estimator, tasks):
+    """Return the score of each of some tasks with the estimator fitted to these."""
+    own = folds.of_tasks(tasks)
+    if not own.splits:
+        return np.full(len(tasks), np.nan)
+    layers = own.layers({"model": estimator})
+    return np.mean([own.scores(index, response["model"]) for index, response in layers], 0)

@@ -63,6 +63,12 @@ class RegularizationPathCV(
         one standard error of the best, with the other parameters of the best candidate.
     refit : bool, default=True
         Whether to refit the estimator with ``best_params_`` on all rows.
+    n_jobs : int, default=None
+        Number of processes for the splits, as in scikit-learn, for models that are fitted; where
+        moments are added up, threads are used.
+    verbose : int, default=0
+        Whether to print progress: 1 at increasing intervals, 2 after every split. Callbacks of
+        scikit-learn report every fit.
 
     Attributes
     ----------
@@ -127,6 +133,8 @@ class RegularizationPathCV(
         scoring: Any = None,
         one_standard_error: bool = False,
         refit: bool = True,
+        n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.estimator = estimator
         self.alphas = alphas
@@ -135,6 +143,8 @@ class RegularizationPathCV(
         self.scoring = scoring
         self.one_standard_error = one_standard_error
         self.refit = refit
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
     @reporting_fit
     def fit(
@@ -251,7 +261,8 @@ class RegularizationPathCV(
                 scores = ridge.scores(splits, scorer, partial(take_rows, X), y, weight, part)
         else:
             given = TaskRows.read(X, y, weight, column)
-            scores = warm_scores(self.estimator, candidates, splits, scorer, given, part)
+            options = part, self.n_jobs, self.verbose
+            scores = warm_scores(self.estimator, candidates, splits, scorer, given, *options)
         part.end()
         return scores, len(splits)
 

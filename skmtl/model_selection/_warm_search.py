@@ -7,6 +7,7 @@ from itertools import groupby
 import numpy as np
 from sklearn.base import clone
 
+from skmtl._jobs import run
 from skmtl._threads import blas_threads_for
 from skmtl.data import read_rows
 from skmtl.fitting import pose, refit, solve
@@ -19,33 +20,36 @@ _TOL = 1e-6  # smallest tolerance of fits on training folds
 _KNOTS = 3  # solutions used to extrapolate a start
 
 
-def warm_scores(estimator, candidates, splits, scorer, rows, progress):
+def warm_scores(estimator, candidates, splits, scorer, rows, progress, n_jobs, verbose):
     """Return the ``Scores`` of all candidates (dicts), fitted in the order of descending alpha.
 
     ``splits`` are pairs of index arrays into ``rows``, a ``TaskRows``; ``scorer`` is as of
-    `scorer_of`, ``progress`` a ``Progress``.
+    `scorer_of`, ``progress`` a ``Progress``, ``n_jobs`` and ``verbose`` as of joblib.
     """
-    n_tasks = len(rows.tasks)
-    scores = Scores.empty(len(candidates), len(splits), n_tasks)
     order = sorted(
         range(len(candidates)), key=lambda c: (_others(candidates[c]), -candidates[c]["alpha"])
     )
     ordered = [candidates[c] for c in order]
-    for number, (train, test) in enumerate(splits):
-        X, y, weight = rows.take(test)
-        codes = None if rows.codes is None else rows.codes[test]
-        split = progress.part("split", len(candidates))
-        began = time.perf_counter()
-        models = _fitted(estimator, ordered, *rows.take(train), split)
-        for c, model in zip(order, models, strict=True):
-            fitted = time.perf_counter()
-            scores.test[c, number], losses = score_model(model, X, y, weight, scorer)
-            scores.tasks[c, number] = _task_means(losses, weight, codes, n_tasks)
-            scores.fit_time[c, number] = fitted - began
-            began = time.perf_counter()
-            scores.score_time[c, number] = began - fitted
-        split.end()
-    return scores
+    jobs = [(estimator, ordered, *split, scorer, rows, progress) for split in splits]
+    found = run(_scores_of_split, jobs, n_jobs, verbose)
+    scores = Scores(*(np.stack(parts, axis=1) for parts in zip(*found, strict=True)))
+    return Scores(*(part[np.argsort(order)] for part in scores))
+
+
+def _scores_of_split(estimator, candidates, train, test, scorer, rows, progress):
+    """Return the ``Scores`` of the candidates, in their order, without the axis of splits."""
+    X, y, weight = rows.take(test)
+    codes, n_tasks = None if rows.codes is None else rows.codes[test], len(rows.tasks)
+    split, scores = progress.part("split", len(candidates)), []
+    began = time.perf_counter()
+    for model in _fitted(estimator, candidates, *rows.take(train), split):
+        fitted = time.perf_counter()
+        score, losses = score_model(model, X, y, weight, scorer)
+        means, scored = _task_means(losses, weight, codes, n_tasks), time.perf_counter()
+        scores.append((score, means, fitted - began, scored - fitted))
+        began = scored
+    split.end()
+    return Scores(*map(np.array, zip(*scores, strict=True)))
 
 
 def _fitted(estimator, candidates, X, y, sample_weight, progress):
