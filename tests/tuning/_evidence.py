@@ -1,9 +1,12 @@
 """Rows of random coefficients and of classes, and their evidence from dense matrices."""
 
+from copy import copy
+
 import numpy as np
 from scipy import optimize
 
 from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
+from tests._dense import Dense
 from tests._problems import Rows
 
 AUTO = {"alpha": "auto", "alpha_intercept": "auto"}
@@ -88,3 +91,17 @@ def simulate_classes(T=12, d=2, seed=0, n=25, tau=1.0, tau_intercept=0.8):
 def fit_classes(rows, sample_weight=None, **params):
     model = MeanRegularizedClassifier(task_column=0, **params)
     return model.fit(rows.long, rows.y, sample_weight)
+
+
+def dense_evidence(model, rows, weight=None):
+    """Return the log evidence at the mode that a fitted model has found, from the whole Hessian."""
+    alphas = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    dense = Dense(copy(model).set_params(**alphas), rows, weight)
+    H, P = dense.hessian(dense.theta(model)), np.diag(dense.P)
+    n_flat = np.count_nonzero(P == 0)
+    return (
+        -model.objective_
+        + 0.5 * np.log(P[P > 0]).sum()
+        - 0.5 * np.linalg.slogdet(H)[1]
+        + 0.5 * n_flat * np.log(2 * np.pi)
+    )

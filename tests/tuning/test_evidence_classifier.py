@@ -1,7 +1,6 @@
 """``alpha="auto"`` of classifiers: Laplace evidence against a dense Hessian."""
 
 import pickle
-from copy import copy
 
 import numpy as np
 import pytest
@@ -12,23 +11,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skmtl import (
     MeanRegularizedClassifier,
 )
-from tests._dense import Dense
 from tests._problems import Rows
-from tests.tuning._evidence import AUTO, fit_classes, simulate_classes
-
-
-def dense_evidence(model, rows, weight=None):
-    """Return the log evidence at the mode that a fitted model has found, from the whole Hessian."""
-    alphas = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
-    dense = Dense(copy(model).set_params(**alphas), rows, weight)
-    H, P = dense.hessian(dense.theta(model)), np.diag(dense.P)
-    n_flat = np.count_nonzero(P == 0)
-    return (
-        -model.objective_
-        + 0.5 * np.log(P[P > 0]).sum()
-        - 0.5 * np.linalg.slogdet(H)[1]
-        + 0.5 * n_flat * np.log(2 * np.pi)
-    )
+from tests.tuning._evidence import AUTO, dense_evidence, fit_classes, simulate_classes
 
 
 @pytest.mark.parametrize("alpha_shared", [0.0, 0.3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests._problems import Rows
-from tests.tuning._evidence import dense_likelihood, fit
+from tests.tuning._evidence import dense_evidence, dense_likelihood, fit, fit_classes
 
 ALPHA = np.append(np.geomspace(1e-3, 1e5, 17), np.inf)
 
@@ -51,3 +51,36 @@ def test_a_table_with_two_maxima():
     y = np.array([1, -3, 1, 3, 4, -2, 2, 4, 2, 0, 1, 2, 1.0])
     model = fit(Rows(x[:, None], y, tasks), alpha="auto", alpha_intercept="auto")
     assert model.restricted_log_likelihood_ >= -26.374
+
+
+def check_classes(seed):
+    """The same for the Laplace evidence of two classes."""
+    rng = np.random.default_rng(seed)
+    T, d = (int(n) for n in rng.integers([2, 1], [6, 3]))
+    codes = np.sort(np.append(np.repeat(np.arange(T), 2), rng.integers(0, T, rng.integers(8, 30))))
+    X = rng.integers(-3, 4, (len(codes), d)).astype(float)
+    rows, alphas = Rows(X, rng.integers(0, 2, len(codes)), codes), ALPHA[::2]
+    fixed = {"alpha_shared": 0.1, "tol": 1e-10}
+    params, grid = [
+        ({"alpha": "auto", "alpha_intercept": 1.0}, product(alphas, [1.0])),
+        ({"alpha": 2.0, "alpha_intercept": "auto"}, product([2.0], alphas)),
+        ({"alpha": "auto", "alpha_intercept": "auto"}, product(alphas, alphas)),
+    ][seed % 3]
+    found = fit_classes(rows, **fixed, **params).log_evidence_
+    for alpha, alpha_intercept in grid:
+        model = fit_classes(rows, alpha=alpha, alpha_intercept=alpha_intercept, **fixed)
+        model.alpha_, model.alpha_intercept_ = alpha, alpha_intercept
+        assert found >= dense_evidence(model, rows) - 1e-6, seed
+
+
+@pytest.mark.filterwarnings("ignore:Only one class was seen")
+def test_the_evidence_of_classes_is_maximal():
+    for seed in range(6):
+        check_classes(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Only one class was seen")
+def test_the_evidence_of_classes_is_maximal_in_many_tables():
+    for seed in range(6, 60):
+        check_classes(seed)
