@@ -35,4 +35,3 @@ def use(X: Array, y: Array) -> None:
     train, _ = next(TaskKFold(2, task_column=0).split(X))
     assert_type(train, Array)
     MeanRegularizedRegressor(solver="fast")  # type: ignore[arg-type]
-    TaskKFold(2)  # type: ignore[call-arg]

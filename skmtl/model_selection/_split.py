@@ -174,9 +174,13 @@ class TaskKFold(BaseCrossValidator):
         if found is not None and found.ndim == 2 and found.shape[1] == 1 == ndim:
             found = found[:, 0]
         if found is None or found.ndim != ndim:
-            got = "None" if y is None else f"of shape {np.shape(y)}"
-            need = "(n, T): task_column is None" if ndim == 2 else "(n,): stratify is True"
-            raise ValueError(f"TaskKFold needs y of shape {need}. y is {got}.")
+            got = "None" if y is None else f"shape {np.shape(y)}"
+            if ndim == 2:
+                raise ValueError(
+                    f"TaskKFold with task_column=None splits a y of shape (n, T), got {got}. Set "
+                    "task_column to the column of X that holds the task labels."
+                )
+            raise ValueError(f"TaskKFold with stratify=True needs a y of shape (n,), got {got}.")
         return found
 
     def _check_rows(self, n, n_rows):
