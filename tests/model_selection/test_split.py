@@ -137,7 +137,7 @@ def test_wrong_data():
         next(TaskKFold(task_column=2).split(X))
     with pytest.raises(ValueError, match=r"split 3 rows .* 3 more rows stay in training"):
         next(TaskKFold(task_column=0).split(np.array([[0, 0, 0, 1, 2, 3], np.ones(6)]).T))
-    with pytest.raises(ValueError, match="stratify=True needs a y of shape .n,., got None"):
+    with pytest.raises(ValueError, match=r"stratify=True needs a y of shape \(n,\), got None"):
         next(TaskKFold(task_column=1, stratify=True).split(X))
     with pytest.raises(ValueError, match=r"task_column=None splits .* got shape \(74,\)\. Set"):
         next(TaskKFold().split(X, X[:, 0]))
