@@ -14,7 +14,9 @@ from skmtl.data._classes import class_mask_of, encode_targets
 from skmtl.data._labels import (
     encode_tasks,
     factorize,
+    label_key,
     merge_tasks,
+    read_task_labels,
     split_task_column,
     unknown_tasks_message,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "encode_tasks",
     "factorize",
     "is_auto",
+    "label_key",
     "long_moments",
     "mean_target",
     "merge_tasks",
@@ -50,6 +53,7 @@ __all__ = [
     "read_X",
     "read_per_task",
     "read_rows",
+    "read_task_labels",
     "read_task_weights",
     "split_task_column",
     "take_rows",

@@ -101,18 +101,19 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
 def _encode_classes(y, classes):
     """Return the sorted classes, by default those of y, and each label's index into them."""
     encoder = LabelEncoder()
+    codes = encoder.fit_transform(y)
     if classes is None:
-        codes = encoder.fit_transform(y)
         return encoder.classes_, codes
-    encoder.classes_ = classes
-    try:
-        return classes, encoder.transform(y)
-    except ValueError:
-        unknown = [label for label in np.unique(y).tolist() if label not in classes.tolist()]
+    # equal as in Python: LabelEncoder would convert y to the dtype of the classes first
+    number = {label: k for k, label in enumerate(classes.tolist())}
+    found = encoder.classes_.tolist()
+    unknown = [label for label in found if label not in number]
+    if unknown:
         raise ValueError(
             f"y holds classes not seen in fit: {listed(unknown)} (fitted classes: "
             f"{listed(classes.tolist())}). Fit again with rows of all classes."
-        ) from None
+        )
+    return classes, np.array([number[label] for label in found], dtype=np.intp)[codes]
 
 
 def _read_class_weights(class_weight, classes, totals):
