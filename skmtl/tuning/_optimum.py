@@ -49,14 +49,11 @@ def minimize(criterion, typical, lower, upper, *, step, polish):
 
 
 def _local_minima(values):
-    """Return where no neighbor along an axis is smaller, a mask."""
-    least = np.isfinite(values)
-    for axis in range(values.ndim):
-        padded = np.moveaxis(values, axis, 0)
-        mask = np.moveaxis(least, axis, 0)
-        mask[1:] &= padded[1:] <= padded[:-1]
-        mask[:-1] &= padded[:-1] <= padded[1:]
-    return least
+    """Return where no neighbor, diagonal ones included, is smaller, a mask."""
+    padded = np.pad(values, 1, constant_values=np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3,) * values.ndim)
+    least = windows.min(axis=tuple(range(-values.ndim, 0)))
+    return np.isfinite(values) & (values <= least)
 
 
 class _Descent:
