@@ -60,6 +60,11 @@ def task_similarity(
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {list(METRICS)}, got {metric!r}.")
     model, X = fitted_model(estimator, X)
+    if not model.coef_.size:
+        raise ValueError(
+            "task_similarity compares coefficients, and the model has none: X had only the task "
+            "column. Compare intercept_ of the model."
+        )
     coef = inner = np.asarray(model.coef_)  # (T, d) or (T, K, d)
     if centered:
         coef = inner = coef - getattr(model, "shared_coef_", coef.mean(axis=0))

@@ -94,7 +94,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
         center = self._reference.center
-        w = self.shared_coef_.reshape(-1, len(center))
+        w = np.atleast_2d(self.shared_coef_)
         c = np.reshape(self.shared_intercept_ + self.shared_coef_ @ center, len(w))
         with blas_threads_for(rows.work):
             fit = fit_given_center(spec, rows, self._reference, (w, c))

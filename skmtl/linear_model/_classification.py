@@ -163,6 +163,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         tasks = fit.rows.tasks
         separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
         separated &= runs_away(fit.solution, self.max_iter, self.tol)
+        separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not separate
         if separated.any():
             warn(
                 f"The features separate classes of {_named(tasks[separated])}, and no penalty "
