@@ -1,5 +1,7 @@
 """Pipelines whose transformers do not change the task column."""
 
+from __future__ import annotations
+
 from numbers import Integral
 
 import numpy as np
@@ -14,7 +16,7 @@ from skmtl.model_selection import RegularizationPathCV, TaskKFold
 __all__ = ["make_task_pipeline"]
 
 
-class _TaskColumnTransformer(ColumnTransformer):
+class TaskColumnTransformer(ColumnTransformer):
     """ColumnTransformer that makes a dataframe of a dataframe, if the transformers name features.
 
     The first column has the task labels in the type that they have in X, such as categories.
@@ -116,7 +118,7 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
                 'column through, with ("text", make_pipeline('
                 f'{type(step).__name__}(), TruncatedSVD(100)), "name of the column of text").'
             )
-    features = _TaskColumnTransformer(
+    features = TaskColumnTransformer(
         [("task", "passthrough", [column])],
         remainder=make_pipeline(*(transformers or ["passthrough"])),
         sparse_threshold=0,  # string labels cannot be in a sparse matrix

@@ -1,5 +1,7 @@
 """Display of the shrinkage of task estimates towards the center."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Self
 

@@ -1,5 +1,7 @@
 """Similarity of the coefficients of tasks, and pairwise gains."""
 
+from __future__ import annotations
+
 from itertools import combinations
 from typing import Any
 

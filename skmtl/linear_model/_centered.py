@@ -1,5 +1,7 @@
 """Models around a center: what their regressors and classifiers have in common."""
 
+from __future__ import annotations
+
 import copy
 from typing import Self
 

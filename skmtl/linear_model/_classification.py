@@ -1,5 +1,7 @@
 """Base of the classifiers: classes, probabilities, and warnings about them."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit, log_softmax, softmax

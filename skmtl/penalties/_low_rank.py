@@ -1,5 +1,7 @@
 """Low-rank penalty."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

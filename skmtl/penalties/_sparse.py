@@ -1,5 +1,7 @@
 """Penalties that set coefficients, features or tasks to zero."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
