@@ -70,7 +70,7 @@ class Spectrum:
         self.l, self.U = np.where(kept, l, 0.0), np.where(kept[..., None], U, 0.0)
         self.delta, self.n, self.count = delta, n, count
         self.rows = np.flatnonzero(kept)
-        self.thin = np.ascontiguousarray(self.U.reshape(-1, U.shape[-1])[self.rows])
+        self.thin = np.ascontiguousarray(self.U.reshape(l.size, U.shape[-1])[self.rows])
         self.group = self.rows // l.shape[1]
         self.g = np.matmul(self.U, delta[..., None])[..., 0]
         perp = delta - np.matmul(self.g[:, None], self.U)[:, 0]

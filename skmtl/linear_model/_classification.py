@@ -1,5 +1,7 @@
 """Base of the classifiers: classes, probabilities, and warnings about them."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit, log_softmax, softmax
@@ -163,6 +165,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         tasks = fit.rows.tasks
         separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
         separated &= runs_away(fit.solution, self.max_iter, self.tol)
+        separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not separate
         if separated.any():
             warn(
                 f"The features separate classes of {_named(tasks[separated])}, and no penalty "

@@ -97,7 +97,8 @@ class RidgeFits:
         y = root_n * (path.ymean[..., None] - np.matmul(path.p, weights))  # of the mean rows
         right = np.einsum("bc,bcj->cj", share * y.sum(axis=1), E)
         thin = (omega * path.p.sum(axis=1)[:, None]).swapaxes(0, 1)
-        right[:, :-1] += thin.reshape(len(right), -1) @ spectrum.U.reshape(-1, right.shape[1] - 1)
+        n_thin, d = spectrum.l.size, right.shape[1] - 1
+        right[:, :-1] += thin.reshape(len(right), n_thin) @ spectrum.U.reshape(n_thin, d)
         beta = np.matmul(self._root, right[..., None])
         beta = np.matmul(self._root.swapaxes(1, 2), beta)[..., 0]
         w = beta[:, :-1]
@@ -107,8 +108,9 @@ class RidgeFits:
         inside = path.p[:, :, None] - inside[:, None]
         inside += (root_n * y)[..., None] * spectrum.g[:, None, None]
         inside *= ridge[:, None]
-        W = np.matmul(inside.reshape(len(inside), -1, inside.shape[-1]), spectrum.U)
-        W = W.reshape(*inside.shape[:3], -1)
+        n_blocks, m, C, r = inside.shape
+        W = np.matmul(inside.reshape(n_blocks, m * C, r), spectrum.U)
+        W = W.reshape(n_blocks, m, C, d)
         W += w
         W += (self._theta * root_n * y)[..., None] * spectrum.perp[:, None, None]
         if path.fixed_intercept:
@@ -143,7 +145,7 @@ class RidgeFits:
 
         def block(b):
             own = places[b]
-            fitted = X[own] @ W[b].reshape(-1, d).T
+            fitted = X[own] @ W[b].reshape(m * W.shape[2], d).T
             residual = Y[own, :, None] - fitted.reshape(len(fitted), m, -1) - intercept[b]
             alone, shared = self._leverages(b, X[own] - self._path.mean[b])
             rest = 1.0 - weight[own, None] * alone

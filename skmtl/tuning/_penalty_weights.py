@@ -119,7 +119,7 @@ def _search(names, criterion, data, penalty, *, curvature, least, polish):
     at_least : list of str
         Names of those at the lower end of the search.
     """
-    squares = data.square_norms.sum(axis=1) * curvature / data.n_features
+    squares = data.square_norms.sum(axis=1) * curvature / max(1, data.n_features)
     size = {"alpha": squares, "alpha_intercept": data.totals * curvature}
     known = {"alpha": penalty.alpha, "alpha_intercept": penalty.alpha_intercept}
     # If all features are zero, there are no slopes that could differ.
