@@ -24,8 +24,8 @@ class TaskColumnTransformer(ColumnTransformer):
 
     def fit_transform(self, X, y=None, **params):
         column = self.transformers[0][2][0]
-        if isinstance(column, str) and hasattr(X, "shape"):
-            split_task_column(X[:0], column)  # its message helps with names
+        if isinstance(column, str):  # the message of a name that is not found
+            split_task_column(X[:0] if hasattr(X, "shape") else X, column)
         return self._named(super().fit_transform(X, y, **params), X)
 
     def transform(self, X, **params):

@@ -252,5 +252,6 @@ def test_a_name_that_is_not_found(data):
     model = make_task_pipeline(StandardScaler(), MeanRegularizedRegressor(task_column="Place"))
     with pytest.raises(ValueError, match=r"Did you mean 'place'\?"):
         model.fit(X, y)
-    with pytest.raises(ValueError, match=r"is a name, and X is an array"):
-        model.fit(X.to_numpy(), y)
+    for array in (X.to_numpy(), X.to_numpy().tolist()):
+        with pytest.raises(ValueError, match=r"is a name, and X is an array"):
+            model.fit(array, y)
