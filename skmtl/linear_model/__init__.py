@@ -19,7 +19,7 @@ from skmtl.linear_model._regressors import (
     PooledRegressor,
     SharedL2Regressor,
 )
-from skmtl.linear_model._scores import (
+from skmtl.linear_model._observed import (
     is_complete,
     observed_accuracy,
     observed_r2,

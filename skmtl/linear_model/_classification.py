@@ -13,7 +13,7 @@ from skmtl.data import class_mask_of, plain_target
 from skmtl.fitting import excludes_classes
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._coefficients import to_users
-from skmtl.linear_model._scores import is_complete, observed_accuracy
+from skmtl.linear_model._observed import is_complete, observed_accuracy
 from skmtl.solvers import runs_away
 
 _EXCLUDED = 36.0  # log-odds of a probability of 2e-16, that of excluded classes

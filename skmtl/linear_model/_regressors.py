@@ -18,7 +18,7 @@ from skmtl._typing import (
 from skmtl.data import plain_target
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
-from skmtl.linear_model._scores import is_complete, observed_r2
+from skmtl.linear_model._observed import is_complete, observed_r2
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
