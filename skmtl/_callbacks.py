@@ -1,5 +1,7 @@
 """Report progress through scikit-learn's callbacks, where available (1.9 and later)."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable
 from contextlib import contextmanager

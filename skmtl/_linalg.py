@@ -116,7 +116,7 @@ def _cholesky(A):
         factor = np.linalg.cholesky(A)
     except np.linalg.LinAlgError:
         return A, 0.0
-    return factor, float(np.diag(factor).min() ** 2)
+    return factor, float(np.diag(factor).min(initial=np.inf) ** 2)
 
 
 def _shifted_cholesky(A):

@@ -1,5 +1,6 @@
 """Line searches, conjugate gradients, the method of multipliers, and metrics of coefficients."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -173,7 +174,10 @@ class MethodOfMultipliers(ABC):
 def geometric_mean(metric, prox_scaling):
     """Return the geometric mean of a metric (T, d) over the axes that ``prox_scaling`` excludes."""
     axes = _AXES[prox_scaling]
-    return np.exp(np.log(metric).mean(axis=axes, keepdims=True)) if axes else metric
+    if not axes:
+        return metric
+    count = max(1, math.prod(metric.shape[axis] for axis in axes))  # of no features it is 1
+    return np.exp(np.log(metric).sum(axis=axes, keepdims=True) / count)
 
 
 def common_axes(kinds):
@@ -184,5 +188,10 @@ def common_axes(kinds):
 
 def floored(curvature):
     """Return curvatures (T, d) without zeros: at least a small share of the tasks' mean."""
+    return np.maximum(curvature, _FLOOR * task_mean(curvature))
+
+
+def task_mean(curvature):
+    """Return the mean over tasks of curvatures (T, d), or that of all features where it is zero."""
     mean = curvature.mean(axis=0)
-    return np.maximum(curvature, _FLOOR * np.where(mean > 0, mean, mean.mean() or 1.0))
+    return np.where(mean > 0, mean, mean.sum() / max(1, mean.size) or 1.0)

@@ -1,4 +1,8 @@
-"""Types of public signatures; ``skmtl.data`` validates the values."""
+"""Types of public signatures; ``skmtl.data`` validates the values.
+
+Modules with public signatures have ``from __future__ import annotations``, so that ``help`` and
+editors show the names below instead of what they stand for.
+"""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -12,7 +16,8 @@ Table: TypeAlias = Any  # a DataFrame, or a dict of arrays without pandas
 Axes: TypeAlias = Any  # of matplotlib
 
 TaskColumn: TypeAlias = str | int | None
-PerTask: TypeAlias = ArrayLike | Mapping[Hashable, float]
+PenaltyWeight: TypeAlias = float | Literal["auto"]
+PenaltyWeights: TypeAlias = PenaltyWeight | ArrayLike | Mapping[Hashable, float]
 TaskWeight: TypeAlias = (
     Literal["balanced", "uncertainty", "minimax"] | ArrayLike | Mapping[Hashable, float] | None
 )

@@ -1,5 +1,6 @@
-"""Warnings that point at the line of the user's code, and lists in messages."""
+"""Warnings that point at the line of the user's code, and lists of names in messages."""
 
+import difflib
 import sys
 import warnings
 from typing import NamedTuple
@@ -58,3 +59,13 @@ def listed(items, most=5):
     """Format the first few items, and the number of further ones."""
     names = ", ".join(repr(item) for item in items[:most])
     return names + (f", ... ({len(items) - most} more)" if len(items) > most else "")
+
+
+def did_you_mean(name, names):
+    """Ask for names that are alike, up to a transformer's prefix or a few letters; "" if none."""
+    names = [other for other in names if isinstance(other, str)]
+    alike = [n for n in names if n.endswith(f"__{name}") or name.endswith(f"__{n}")]
+    if not alike:
+        lower = {other.casefold(): other for other in names}
+        alike = [lower[n] for n in difflib.get_close_matches(name.casefold(), lower)]
+    return f" Did you mean {' or '.join(map(repr, alike[:3]))}?" if alike else ""

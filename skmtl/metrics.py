@@ -1,5 +1,7 @@
 """Scores per task: a table, and a scorer for model selection."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar

@@ -1,15 +1,47 @@
 """Pipelines whose transformers do not change the task column."""
 
+from __future__ import annotations
+
 from numbers import Integral
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from skmtl._typing import Estimator
+from skmtl.data import is_frame, split_task_column, with_features
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
 __all__ = ["make_task_pipeline"]
+
+
+class TaskColumnTransformer(ColumnTransformer):
+    """ColumnTransformer that makes a dataframe of a dataframe, if the transformers name features.
+
+    The first column has the task labels in the type that they have in X, such as categories.
+    """
+
+    def fit_transform(self, X, y=None, **params):
+        column = self.transformers[0][2][0]
+        if isinstance(column, str):  # the message of a name that is not found
+            split_task_column(X[:0] if hasattr(X, "shape") else X, column)
+        return self._named(super().fit_transform(X, y, **params), X)
+
+    def transform(self, X, **params):
+        return self._named(super().transform(X, **params), X)
+
+    def _named(self, Z, X):
+        """Return transformed rows Z as a dataframe of the library of X where names are known."""
+        known = hasattr(self, "feature_names_in_") and is_frame(X)
+        if not known or not isinstance(Z, np.ndarray):
+            return Z
+        try:
+            names = self.get_feature_names_out().tolist()
+            features = Z[:, 1:].astype(np.float64, copy=False)
+        except (AttributeError, TypeError, ValueError):  # no names, or features that are text
+            return Z
+        return with_features(X, names[0], features, names[1:])
 
 
 def make_task_pipeline(*steps: Estimator) -> Pipeline:
@@ -28,7 +60,9 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
         )
 
     with the ``task_column`` of the estimator, which is the first output of the
-    ColumnTransformer. Parameters of a transformer are named
+    ColumnTransformer. Of a dataframe the estimator gets a dataframe: labels in their own type,
+    and features with the names that the transformers give them, so that it has
+    ``feature_names_in_`` and displays take these names. Parameters of a transformer are named
     ``columntransformer__remainder__standardscaler__with_mean`` in a search, those of the
     estimator ``meanregularizedregressor__alpha``.
 
@@ -84,7 +118,7 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
                 'column through, with ("text", make_pipeline('
                 f'{type(step).__name__}(), TruncatedSVD(100)), "name of the column of text").'
             )
-    features = ColumnTransformer(
+    features = TaskColumnTransformer(
         [("task", "passthrough", [column])],
         remainder=make_pipeline(*(transformers or ["passthrough"])),
         sparse_threshold=0,  # string labels cannot be in a sparse matrix
@@ -93,4 +127,4 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
     last = clone(estimator).set_params(**{parameter: 0})
     if isinstance(known.get("cv"), TaskKFold):
         last.cv.task_column = 0
-    return make_pipeline(features, last)
+    return Pipeline([("columntransformer", features), (name.lower(), last)])

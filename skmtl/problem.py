@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmtl._optimize import task_mean
 from skmtl.data import LossSums
 from skmtl.penalties import Coefficients
 
@@ -111,7 +112,7 @@ class Problem:
         weight = self.loss.curvature_bound * self.data.totals
         if not self.penalty.quadratic:
             # Features without data in a task: the penalty still couples them to other tasks.
-            features = np.where(features > 0, features, features.mean(axis=0))
+            features = np.where(features > 0, features, task_mean(features))
         return Coefficients(
             np.sqrt(features + penalty.V),
             np.sqrt(weight + penalty.q),
@@ -132,7 +133,7 @@ def _largest(entries, units):
     entries = np.abs(entries)
     units = np.broadcast_to(units, entries.shape)
     ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
-    return ratio.max()
+    return ratio.max(initial=0.0)
 
 
 def class_curvature(data, probabilities, *, intercept):

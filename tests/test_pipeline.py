@@ -1,5 +1,6 @@
 import pickle
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -11,12 +12,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from skmtl import MeanRegularizedRegressor
 from skmtl.datasets import make_multitask_regression
+from skmtl.inspection import CoefficientShrinkageDisplay
 from skmtl.metrics import make_task_scorer
-from skmtl.model_selection import TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.pipeline import make_task_pipeline
 
 
@@ -162,3 +164,94 @@ def test_text_goes_by_its_own_column():
     columns = ColumnTransformer([("task", "passthrough", ["shop"]), ("text", text, "text")])
     model = make_pipeline(columns, MeanRegularizedRegressor(task_column=0))
     assert np.isfinite(model.fit(frame, np.arange(20.0)).predict(frame)).all()
+
+
+# Names ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("column", ["place", 1, -3])
+def test_names_of_features_reach_the_model(data, kind, column):
+    features, labels, y, expected = data
+    X = frame_of(features, labels, 1, kind)
+    model = make_task_pipeline(
+        StandardScaler(), PCA(2), MeanRegularizedRegressor(task_column=column)
+    ).fit(X, y)
+    assert model[-1].feature_names_in_.tolist() == ["place", "pca0", "pca1"]
+    assert model[:-1].get_feature_names_out().tolist() == ["place", "pca0", "pca1"]
+    assert isinstance(model[:-1].transform(X), kind)
+    part = X[5:] if kind is pl.DataFrame else X.iloc[5:]  # another index
+    np.testing.assert_allclose(model.predict(part), expected[5:])
+    cv = TaskKFold(3, task_column=0)
+    search = RegularizationPathCV(MeanRegularizedRegressor(task_column=column), alphas=[1.0], cv=cv)
+    path = make_task_pipeline(StandardScaler(), search).fit(X, y)
+    assert path[-1].feature_names_in_.tolist() == ["place", "x0", "x1", "x2"]
+
+
+def test_displays_name_the_features(data):
+    features, labels, y, _ = data
+    X = frame_of(features, labels, 0, pd.DataFrame)
+    model = make_task_pipeline(StandardScaler(), MeanRegularizedRegressor(task_column="place"))
+    model.fit(X, y)
+    display = CoefficientShrinkageDisplay.from_estimator(model, X, y, features="x1")
+    assert display.ax_.get_ylabel() == "coefficient of x1"
+    plt.close("all")
+    with pytest.raises(ValueError, match=r"Did you mean 'x1'\?"):
+        CoefficientShrinkageDisplay.from_estimator(model, X, y, features="scaled__x1")
+
+
+@pytest.mark.parametrize("index", [None, "shuffled", "equal"])
+def test_rows_stay_in_order_whatever_the_index(data, index):
+    features, labels, y, expected = data
+    X = frame_of(features, labels, 0, pd.DataFrame)
+    if index is not None:
+        order = np.random.default_rng(0).permutation(len(X))
+        X.index = order if index == "shuffled" else np.zeros(len(X), dtype=int)
+    model = make_task_pipeline(
+        StandardScaler(), PCA(2), MeanRegularizedRegressor(task_column="place")
+    )
+    np.testing.assert_allclose(model.fit(X, y).predict(X), expected)
+
+
+def test_labels_keep_their_type(data):
+    features, labels, y, _ = data
+    X = frame_of(features, pd.Categorical(labels, ["west", "north", "south", "east"]), 0, dict)
+    X = pd.DataFrame(X)
+    model = make_task_pipeline(StandardScaler(), MeanRegularizedRegressor(task_column="place"))
+    assert model.fit(X, y)[:-1].transform(X)["place"].dtype == X["place"].dtype
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [FunctionTransformer(np.abs), FunctionTransformer(lambda Z: np.column_stack([Z, Z]))],
+    ids=["one to one", "more"],
+)
+@pytest.mark.parametrize("fitted_on", ["frame", "array"])
+def test_without_names_the_model_gets_an_array(data, transformer, fitted_on):
+    """A transformer that does not name its output, or X that has no names."""
+    features, labels, y, _ = data
+    X = frame_of(features, labels, 0, pd.DataFrame)
+    X = X if fitted_on == "frame" else X.to_numpy()
+    model = make_task_pipeline(transformer, MeanRegularizedRegressor(task_column=0)).fit(X, y)
+    assert not hasattr(model[-1], "feature_names_in_")
+    assert model.predict(X).shape == y.shape
+
+
+def test_labels_only(data):
+    _, labels, y, _ = data
+    X = pd.DataFrame({"place": labels})
+    expected = MeanRegularizedRegressor(task_column="place").fit(X, y).predict(X)
+    for form, column in ((X, "place"), (pl.from_pandas(X), "place"), (X.to_numpy(), 0)):
+        model = make_task_pipeline(StandardScaler(), MeanRegularizedRegressor(task_column=column))
+        np.testing.assert_allclose(model.fit(form, y).predict(form), expected)
+
+
+def test_a_name_that_is_not_found(data):
+    features, labels, y, _ = data
+    X = frame_of(features, labels, 0, pd.DataFrame)
+    model = make_task_pipeline(StandardScaler(), MeanRegularizedRegressor(task_column="Place"))
+    with pytest.raises(ValueError, match=r"Did you mean 'place'\?"):
+        model.fit(X, y)
+    for array in (X.to_numpy(), X.to_numpy().tolist()):
+        with pytest.raises(ValueError, match=r"is a name, and X is an array"):
+            model.fit(array, y)

@@ -2,11 +2,15 @@
 
 import importlib
 import inspect
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
+
+from skmtl import MeanRegularizedRegressor
 
 PUBLIC = ["", ".penalties", ".model_selection", ".metrics", ".inspection", ".pipeline", ".datasets"]
 ROOT = Path(__file__).parent
@@ -47,6 +51,15 @@ def test_public_signatures_are_typed(name):
     ]
     assert not bare
     assert signature.return_annotation is not signature.empty
+    assert len(str(signature)) < 500  # names of types, not what they stand for
+    assert get_type_hints(FUNCTIONS[name])  # which tools can still resolve
+
+
+def test_help_is_short():
+    page = pydoc.render_doc(MeanRegularizedRegressor, renderer=pydoc.plaintext)
+    assert "alpha_intercept: 'PenaltyWeight' = 1.0" in page
+    assert "fit(self, X: 'ArrayLike', y: 'ArrayLike'" in page
+    assert "_SupportsArray" not in page
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ models = {
     "separate": MeanRegularizedRegressor(alpha_shared=np.inf, alpha_intercept=0.0, **common),
     "mean-regularized": MeanRegularizedRegressor(**common),
 }
-inner = TaskKFold(5, task_column="county", shuffle=True, random_state=0)
-outer = TaskKFold(5, task_column="county", shuffle=True, random_state=1)
+inner = TaskKFold(5, task_column="county", shuffle=True, random_state=0, min_train_rows=0)
+outer = TaskKFold(5, task_column="county", shuffle=True, random_state=1, min_train_rows=0)
 grids = {name: {"alpha": [0.1, 1.0, 10.0, 100.0, 1000.0]} for name in models}
 grids["mean-regularized"]["alpha_intercept"] = [1.0, 5.0, 20.0]
 searches = {

@@ -220,7 +220,7 @@ class PrimalBlocks(Blocks):
     def response(self, w, c):
         """Return ``M^-1 (A'A w + h c)`` for each task."""
         n_blocks, d, _ = self._H.shape
-        product = (self._H.reshape(-1, d) @ w).reshape(n_blocks, d) + c * self.h
+        product = (self._H.reshape(n_blocks * d, d) @ w).reshape(n_blocks, d) + c * self.h
         return self._solve(product, np.arange(n_blocks))[self.groups.of_task]
 
     def _solve(self, P, group):
@@ -326,7 +326,7 @@ class PooledBlocks(Blocks):
         """Sum the system of the center."""
         groups, d = self.groups, self.data.n_features
         self._S = np.zeros((d + 1, d + 1))
-        step = max(1, _CHUNK // d**2)
+        step = max(1, _CHUNK // max(1, d**2))
         for first in range(0, len(groups.block), step):
             part = slice(first, first + step)
             H, self.delta[part], total = self.data.moments(groups.block[part])

@@ -70,7 +70,7 @@ class Spectrum:
         self.l, self.U = np.where(kept, l, 0.0), np.where(kept[..., None], U, 0.0)
         self.delta, self.n, self.count = delta, n, count
         self.rows = np.flatnonzero(kept)
-        self.thin = np.ascontiguousarray(self.U.reshape(-1, U.shape[-1])[self.rows])
+        self.thin = np.ascontiguousarray(self.U.reshape(l.size, U.shape[-1])[self.rows])
         self.group = self.rows // l.shape[1]
         self.g = np.matmul(self.U, delta[..., None])[..., 0]
         perp = delta - np.matmul(self.g[:, None], self.U)[:, 0]
@@ -99,11 +99,10 @@ class Spectrum:
                 ridge = np.where(l > 0, 1.0 / (1.0 / each + l), 0.0)
                 variance = np.where(square > 0, theta * square, 0.0)
         variance = variance + np.matmul(ridge, self.g[..., None] ** 2)[..., 0] + phi
-        E = np.empty((*variance.shape, self.U.shape[-1] + 1))
-        np.matmul(omega * self.g[:, None], self.U, out=E[..., :-1])
-        E[..., :-1] += self.perp[:, None]
-        E[..., -1] = 1.0
-        E *= np.sqrt(self.n)[:, None, None]
+        E, root = np.empty((*variance.shape, self.U.shape[-1] + 1)), np.sqrt(self.n)[:, None]
+        np.matmul(omega * (root * self.g)[:, None], self.U, out=E[..., :-1])
+        E[..., :-1] += (root * self.perp)[:, None]
+        E[..., -1] = root
         return Whitened(omega, ridge, 1.0 / (1.0 + self.n[:, None] * variance), E)
 
     def gram(self, white):
@@ -111,8 +110,9 @@ class Spectrum:
         n_pairs, d = white.E.shape[1], self.U.shape[2]
         means = np.sqrt(self.count[:, None] * white.share)[..., None] * white.E
         gram = np.matmul(means.transpose(1, 2, 0), means.swapaxes(0, 1))
-        weights = (self.count * self.l.T).T[:, None] * white.omega
-        weights = weights.swapaxes(1, 2).reshape(-1, n_pairs)[self.rows]
+        weights = (self.count * self.l.T).T[..., None]
+        weights = np.multiply(weights, white.omega.swapaxes(1, 2), order="C").reshape(-1, n_pairs)
+        weights = weights[self.rows] if len(self.rows) < len(weights) else weights
         if n_pairs == 1:
             thin = np.sqrt(weights) * self.thin
             gram[0, :-1, :-1] += thin.T @ thin

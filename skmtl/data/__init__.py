@@ -11,6 +11,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 
 from skmtl.data._arrays import mean_target, plain_target, read_X, take_rows
 from skmtl.data._classes import class_mask_of, encode_targets
+from skmtl.data._frames import is_frame, with_features
 from skmtl.data._labels import (
     encode_tasks,
     factorize,
@@ -44,6 +45,7 @@ __all__ = [
     "encode_tasks",
     "factorize",
     "is_auto",
+    "is_frame",
     "label_key",
     "long_moments",
     "mean_target",
@@ -59,4 +61,5 @@ __all__ = [
     "take_rows",
     "unknown_tasks_message",
     "wide_moments",
+    "with_features",
 ]

@@ -24,16 +24,30 @@ def read_X(estimator, X, *, reset):
         X = check_array(X, dtype=None, ensure_all_finite=False)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     labels, features = split_task_column(X, column)
+    if features.shape[1] == 0:
+        features = _no_features(estimator, len(labels))
     # Summing all of X is several times as fast as summing some of its columns.
     finite = getattr(X, "dtype", None) == np.float64 and _sum_is_finite(X)
     features = check_array(
         features,
         dtype=np.float64,
         ensure_all_finite=not finite,
+        ensure_min_features=0,  # a model of intercepts
         estimator=estimator,
         input_name="X",
     )
     return features, labels
+
+
+def _no_features(estimator, n):
+    """Return features (n, 0); raise if there would be no intercepts either."""
+    if not estimator.fit_intercept:
+        raise ValueError(
+            f"X has only the task column {estimator.task_column!r}, and fit_intercept=False: "
+            "there is nothing to fit. Set fit_intercept=True for a model of intercepts, or add "
+            "features to X."
+        )
+    return np.empty((n, 0))
 
 
 def check_in_memory(data, name):

@@ -9,13 +9,17 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils import check_array
 
-from skmtl._warn import listed
+from skmtl._warn import did_you_mean, listed
 
+_SELECTORS = (
+    "A feature selector or an ensemble that leaves out features, around the estimator, loses or "
+    "moves the column: use make_task_pipeline(selector, estimator)."
+)
 _SWALLOWED = (
     "The task column {column!r} holds {value!r}: task labels cannot be floats with a fraction. "
     "A scaler, PCA or another transformer has probably changed the task column. Exclude it from "
     "the transformation: use make_task_pipeline(StandardScaler(), estimator), or a "
-    "ColumnTransformer that passes the column through."
+    "ColumnTransformer that passes the column through. " + _SELECTORS
 )
 
 
@@ -75,16 +79,19 @@ def _position(task_column, n_columns, names=None):
             return int(task_column) % n_columns
         raise ValueError(
             f"task_column={task_column} is out of range: X has {n_columns} columns, including the "
-            "task column."
+            f"task column. {_SELECTORS}"
         )
     if names is None:
         raise ValueError(
             f"task_column={task_column!r} is a name, and X is an array without column names. "
-            "Pass a dataframe, or the integer position of the task column."
+            "Pass a dataframe, or the integer position of the task column. In a Pipeline, "
+            'transformers keep the names after set_output(transform="pandas"); selectors, bagging '
+            "and boosting around the estimator pass arrays on."
         )
     if task_column not in names:
         raise ValueError(
-            f"task_column={task_column!r} is not a column of X. X has the columns {listed(names)}."
+            f"task_column={task_column!r} is not a column of X."
+            f"{did_you_mean(task_column, names)} X has the columns {listed(names)}."
         )
     return names.index(task_column)
 

@@ -1,5 +1,7 @@
 """The radon data, included in the package."""
 
+from __future__ import annotations
+
 import csv
 from importlib.resources import files
 from typing import Any

@@ -1,5 +1,7 @@
 """Generators of multi-task data with known coefficients."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any

@@ -1,5 +1,7 @@
 """The School data, downloaded on demand."""
 
+from __future__ import annotations
+
 import os
 from os import PathLike
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Effective degrees of freedom and pooling factors of tasks."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """Display of cross-validated scores over alpha."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 

@@ -1,5 +1,7 @@
 """Display of the shrinkage of task estimates towards the center."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -8,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 
 from skmtl._typing import Axes, Estimator
+from skmtl._warn import did_you_mean, listed
 from skmtl.data import read_rows
 from skmtl.inspection._models import fitted_model
 from skmtl.inspection._plotting import (
@@ -219,8 +222,9 @@ def _place(model, feature):
             return d, "intercept at the mean of the features"
         raise ValueError(
             f"{feature!r} is not a feature of the model, whose features are "
-            f"{'without names' if names is None else names}. Pass a name, a position below {d}, "
-            f"or {INTERCEPT!r}."
+            f"{'without names' if names is None else listed(names)}."
+            f"{did_you_mean(feature, names or [])} Pass a name, a position below {d}, or "
+            f"{INTERCEPT!r}."
         )
     if not 0 <= feature < d:
         raise ValueError(f"There is no feature {feature}: the model has {d}, numbered from 0.")

@@ -1,5 +1,7 @@
 """The base of the displays, and their colors and labels."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Comparison of shared, separate and pooled models by task."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

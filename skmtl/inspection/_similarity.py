@@ -1,5 +1,7 @@
 """Similarity of the coefficients of tasks, and pairwise gains."""
 
+from __future__ import annotations
+
 from itertools import combinations
 from typing import Any
 
@@ -60,6 +62,11 @@ def task_similarity(
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {list(METRICS)}, got {metric!r}.")
     model, X = fitted_model(estimator, X)
+    if not model.coef_.size:
+        raise ValueError(
+            "task_similarity compares coefficients, and the model has none: X had only the task "
+            "column. Compare intercept_ of the model."
+        )
     coef = inner = np.asarray(model.coef_)  # (T, d) or (T, K, d)
     if centered:
         coef = inner = coef - getattr(model, "shared_coef_", coef.mean(axis=0))

@@ -14,16 +14,16 @@ from skmtl.linear_model._classifiers import (
     SharedL2Classifier,
 )
 from skmtl.linear_model._graph import GraphRegularizedClassifier, GraphRegularizedRegressor
-from skmtl.linear_model._regressors import (
-    MeanRegularizedRegressor,
-    PooledRegressor,
-    SharedL2Regressor,
-)
-from skmtl.linear_model._scores import (
+from skmtl.linear_model._observed import (
     is_complete,
     observed_accuracy,
     observed_r2,
     observed_targets,
+)
+from skmtl.linear_model._regressors import (
+    MeanRegularizedRegressor,
+    PooledRegressor,
+    SharedL2Regressor,
 )
 
 __all__ = [

@@ -1,5 +1,7 @@
 """Models with any penalty of `skmtl.penalties`."""
 
+from __future__ import annotations
+
 from sklearn.utils import Bunch
 
 from skmtl._typing import (

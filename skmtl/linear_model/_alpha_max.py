@@ -1,5 +1,7 @@
 """Smallest penalty weight at which the minimizer of a norm is zero."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone

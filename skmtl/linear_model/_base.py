@@ -1,5 +1,7 @@
 """The base of all linear models: fit, and predictions with each row's own task."""
 
+from __future__ import annotations
+
 import copy
 from abc import ABC, abstractmethod
 from functools import partial

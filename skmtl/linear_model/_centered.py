@@ -1,5 +1,7 @@
 """Models around a center: what their regressors and classifiers have in common."""
 
+from __future__ import annotations
+
 import copy
 from typing import Self
 
@@ -94,7 +96,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
         center = self._reference.center
-        w = self.shared_coef_.reshape(-1, len(center))
+        w = np.atleast_2d(self.shared_coef_)
         c = np.reshape(self.shared_intercept_ + self.shared_coef_ @ center, len(w))
         with blas_threads_for(rows.work):
             fit = fit_given_center(spec, rows, self._reference, (w, c))

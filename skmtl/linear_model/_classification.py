@@ -1,5 +1,7 @@
 """Base of the classifiers: classes, probabilities, and warnings about them."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit, log_softmax, softmax
@@ -11,7 +13,7 @@ from skmtl.data import class_mask_of, plain_target
 from skmtl.fitting import excludes_classes
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._coefficients import to_users
-from skmtl.linear_model._scores import is_complete, observed_accuracy
+from skmtl.linear_model._observed import is_complete, observed_accuracy
 from skmtl.solvers import runs_away
 
 _EXCLUDED = 36.0  # log-odds of a probability of 2e-16, that of excluded classes
@@ -163,6 +165,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         tasks = fit.rows.tasks
         separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
         separated &= runs_away(fit.solution, self.max_iter, self.tol)
+        separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not separate
         if separated.any():
             warn(
                 f"The features separate classes of {_named(tasks[separated])}, and no penalty "

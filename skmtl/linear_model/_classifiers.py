@@ -1,13 +1,14 @@
 """Multi-task logistic regression."""
 
-from typing import Literal
+from __future__ import annotations
 
 import numpy as np
 
 from skmtl._typing import (
     ClassWeight,
     HandleUnknown,
-    PerTask,
+    PenaltyWeight,
+    PenaltyWeights,
     Solver,
     TaskClasses,
     TaskColumn,
@@ -189,7 +190,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
 
     def __init__(
         self,
-        alpha: PerTask = 1.0,
+        alpha: PenaltyWeights = 1.0,
         *,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
@@ -304,10 +305,10 @@ feature_names_in_
 
     def __init__(
         self,
-        alpha: PerTask = 1.0,
+        alpha: PenaltyWeights = 1.0,
         *,
         alpha_shared: float = 1e-3,
-        alpha_intercept: float | Literal["auto"] = 1.0,
+        alpha_intercept: PenaltyWeight = 1.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_classes: TaskClasses = "union",

@@ -39,7 +39,7 @@ def warm_start(model, posed, solver):
         shared = model.shared_intercept_ + model.shared_coef_ @ data.center
         c = np.reshape(shared - posed.offset, K)
         if penalty.alpha_shared > 0:  # else the center would keep what is not identified
-            w = model.shared_coef_.reshape(K, -1)
+            w = np.atleast_2d(model.shared_coef_)
     W = from_users(coef, K)
     intercept = from_users(intercept + coef @ data.center - posed.offset, K)
     last = penalty.project(Coefficients(W - w[:, None], intercept - c[:, None], w, c))

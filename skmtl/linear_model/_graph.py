@@ -1,5 +1,7 @@
 """Models whose tasks are coupled along a graph."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from skmtl._typing import (

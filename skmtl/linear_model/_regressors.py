@@ -1,16 +1,24 @@
 """Multi-task linear regression."""
 
-from typing import Literal
+from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
-from skmtl._typing import Array, HandleUnknown, PerTask, Solver, TaskColumn, TaskWeight
+from skmtl._typing import (
+    Array,
+    HandleUnknown,
+    PenaltyWeight,
+    PenaltyWeights,
+    Solver,
+    TaskColumn,
+    TaskWeight,
+)
 from skmtl.data import plain_target
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
-from skmtl.linear_model._scores import is_complete, observed_r2
+from skmtl.linear_model._observed import is_complete, observed_r2
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
@@ -220,7 +228,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
 
     def __init__(
         self,
-        alpha: PerTask = 1.0,
+        alpha: PenaltyWeights = 1.0,
         *,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
@@ -329,10 +337,10 @@ feature_names_in_
 
     def __init__(
         self,
-        alpha: PerTask = 1.0,
+        alpha: PenaltyWeights = 1.0,
         *,
         alpha_shared: float = 0.0,
-        alpha_intercept: float | Literal["auto"] = 1.0,
+        alpha_intercept: PenaltyWeight = 1.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,

@@ -1,5 +1,7 @@
 """Methods that a search delegates to the refitted best estimator."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

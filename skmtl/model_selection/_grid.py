@@ -41,7 +41,8 @@ def alpha_grid(alphas, model, rows):
         if top > _rounding(problem, rows):  # else y or X are constant
             return _between(_BELOW_MAX * top, top, alphas)
     # the mean over tasks and features of the bound on the diagonal of the Hessian
-    curvature = problem.loss.curvature_bound * problem.data.square_norms.mean()
+    squares = problem.data.square_norms
+    curvature = problem.loss.curvature_bound * squares.sum() / max(1, squares.size)
     return (float(curvature) if curvature > 0 else 1.0) * _between(*_CURVATURES, alphas)
 
 

@@ -1,5 +1,7 @@
 """Selection of penalty weights by cross-validation."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping
 from functools import partial

@@ -1,6 +1,7 @@
 """Squared loss and a ridge coupling to a center: fits for many penalty weights at once."""
 
 from contextlib import nullcontext
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg
@@ -82,6 +83,12 @@ class RidgeFits:
         # Roots R (C, d + 1, d + 1) of the inverse systems, R'R
         self._root = np.linalg.solve(factor, np.eye(d + 1)[None]) / scale[:, None] * free[:, None]
 
+    @cached_property
+    def _columns(self):
+        """Return the columns of the roots that belong to w, (d, C (d + 1))."""
+        columns = self._root[:, :, :-1].transpose(2, 0, 1)
+        return np.ascontiguousarray(columns).reshape(len(columns), -1)
+
     def solve(self):
         """Return the coefficients (B, m, C, d) and intercepts (B, m, C)."""
         path, (omega, ridge, share, E) = self._path, self._white
@@ -90,17 +97,21 @@ class RidgeFits:
         y = root_n * (path.ymean[..., None] - np.matmul(path.p, weights))  # of the mean rows
         right = np.einsum("bc,bcj->cj", share * y.sum(axis=1), E)
         thin = (omega * path.p.sum(axis=1)[:, None]).swapaxes(0, 1)
-        right[:, :-1] += thin.reshape(len(right), -1) @ spectrum.U.reshape(-1, right.shape[1] - 1)
+        n_thin, d = spectrum.l.size, right.shape[1] - 1
+        right[:, :-1] += thin.reshape(len(right), n_thin) @ spectrum.U.reshape(n_thin, d)
         beta = np.matmul(self._root, right[..., None])
         beta = np.matmul(self._root.swapaxes(1, 2), beta)[..., 0]
         w = beta[:, :-1]
         y = share[:, None] * (y - np.einsum("bcj,cj->bc", E, beta)[:, None])
-        inside = spectrum.l[:, None] * np.matmul(w, spectrum.U.swapaxes(1, 2))  # (B, C, r)
+        inside = np.matmul(w, spectrum.U.swapaxes(1, 2))  # (B, C, r)
+        inside *= spectrum.l[:, None]
         inside = path.p[:, :, None] - inside[:, None]
         inside += (root_n * y)[..., None] * spectrum.g[:, None, None]
         inside *= ridge[:, None]
-        W = np.matmul(inside.reshape(len(inside), -1, inside.shape[-1]), spectrum.U)
-        W = W.reshape(*inside.shape[:3], -1) + w
+        n_blocks, m, C, r = inside.shape
+        W = np.matmul(inside.reshape(n_blocks, m * C, r), spectrum.U)
+        W = W.reshape(n_blocks, m, C, d)
+        W += w
         W += (self._theta * root_n * y)[..., None] * spectrum.perp[:, None, None]
         if path.fixed_intercept:
             return W, np.zeros_like(y)
@@ -134,7 +145,7 @@ class RidgeFits:
 
         def block(b):
             own = places[b]
-            fitted = X[own] @ W[b].reshape(-1, d).T
+            fitted = X[own] @ W[b].reshape(m * W.shape[2], d).T
             residual = Y[own, :, None] - fitted.reshape(len(fitted), m, -1) - intercept[b]
             alone, shared = self._leverages(b, X[own] - self._path.mean[b])
             rest = 1.0 - weight[own, None] * alone
@@ -166,19 +177,18 @@ class RidgeFits:
         n, A, along = self._path.total[b], X @ U.T, ridge * spectrum.g[b, kept]
         at_mean = 1.0 - n * (A @ along.T)
         alone = A**2 @ ridge.T + (1.0 - share * at_mean**2) / n
-        to_center = np.empty((len(share), A.shape[1] + 1, E.shape[-1]))
-        np.matmul(U, self._root[:, :, :-1].swapaxes(1, 2), out=to_center[:, :-1])
-        to_center[:, :-1] *= omega[..., None]
-        to_center[:, -1] = (share / np.sqrt(n))[:, None] * np.matmul(self._root, E[..., None])[
-            ..., 0
-        ]
-        to_center[:, :-1] -= (n * along)[..., None] * to_center[:, -1:]
+        to_center = np.empty((A.shape[1] + 1, *E.shape))
+        flat = to_center.reshape(len(to_center), E.size)
+        np.matmul(U, self._columns, out=flat[:-1])
+        to_center[:-1] *= omega.T[..., None]
+        to_center[-1] = np.matmul(self._root, E[..., None])[..., 0]
+        to_center[-1] *= (share / np.sqrt(n))[:, None]
+        to_center[:-1] -= (n * along.T)[..., None] * to_center[-1]
         rows, shared = np.column_stack([A, np.ones(len(A))]), np.empty_like(alone)
-        step = max(1, _STRIP // to_center[:, 0].size)
-        flat = to_center.swapaxes(0, 1).reshape(rows.shape[1], -1)
+        step = max(1, _STRIP // to_center[0].size)
         for first in range(0, len(rows), step):
             strip = slice(first, first + step)
-            moved = (rows[strip] @ flat).reshape(-1, *to_center[:, 0].shape)
+            moved = (rows[strip] @ flat).reshape(-1, *E.shape)
             np.einsum("ick,ick->ic", moved, moved, out=shared[strip])
         return alone, shared
 

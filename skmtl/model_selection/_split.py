@@ -1,5 +1,7 @@
 """Rows with tasks as the user passed them, and folds of them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from itertools import pairwise
 from numbers import Integral

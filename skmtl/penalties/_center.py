@@ -8,7 +8,7 @@ def weighted_center(W, weight, alpha_shared):
 
     Weights (T, d) or (T, 1) may be zero or infinite; if all are, they count as equal.
     """
-    weight = np.broadcast_to(weight, W.shape[-2:] if weight.shape[1] > 1 else (W.shape[-2], 1))
+    weight = np.broadcast_to(weight, W.shape[-2:] if weight.shape[1] != 1 else (W.shape[-2], 1))
     infinite = np.isinf(weight).any(axis=-2, keepdims=True)
     weight = np.where(infinite, np.isinf(weight), weight)
     weight = np.where(weight.any(axis=-2, keepdims=True), weight, 1.0)

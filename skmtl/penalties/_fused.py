@@ -1,5 +1,7 @@
 """Fused penalty of tasks in an order."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

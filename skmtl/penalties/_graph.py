@@ -1,5 +1,7 @@
 """Task graphs: weights, latent nodes, Laplacian, and the base class of penalties along them."""
 
+from __future__ import annotations
+
 import copy
 from abc import abstractmethod
 from typing import Any, Self

@@ -1,5 +1,7 @@
 """Low-rank penalty."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,7 @@ class TraceNorm(TaskPenalty):
         threshold = float(np.max(times(self.alpha, step)))
         values, V = np.linalg.eigh(Z.T @ Z)
         norm = np.sqrt(np.maximum(values, 0.0))
-        if threshold < _GRAM * norm[-1]:
+        if threshold < _GRAM * norm.max(initial=0.0):
             norm, V = np.linalg.svd(Z, full_matrices=False)[1:]
             V = V.T
         kept = norm > threshold
@@ -83,12 +85,12 @@ class TraceNorm(TaskPenalty):
 
     def dual_norm(self, G: Array) -> float:
         """Return the largest singular value of G, over alpha."""
-        return ratio(linalg.svdvals(G)[0], self.alpha)
+        return ratio(linalg.svdvals(G).max(initial=0.0), self.alpha)
 
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return ``rank``, ``subspace`` and ``singular_values``."""
-        _, values, basis = linalg.svd(W, full_matrices=False)
-        kept = values > _RANK * values[0]
+        _, values, basis = np.linalg.svd(W, full_matrices=False)
+        kept = values > _RANK * values.max(initial=0.0)
         return {
             "rank": int(kept.sum()),
             "subspace": basis[kept],

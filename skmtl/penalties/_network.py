@@ -1,5 +1,7 @@
 """Network lasso: fusion of neighbors in a task graph."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

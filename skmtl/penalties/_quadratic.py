@@ -1,5 +1,7 @@
 """Squared penalties: they shrink coefficients and differences, but not exactly to zero."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

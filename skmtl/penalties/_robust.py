@@ -1,5 +1,7 @@
 """Fusion of tasks with a common center, except for outliers."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Penalties that set coefficients, features or tasks to zero."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ class _SumOfNorms(TaskPenalty):
         return product, blocks + (turn * along)[:, :, None] * along[:, None, :]
 
     def dual_norm(self, G: Array) -> float:
-        return ratio(self._norms(G).max(), self.alpha)
+        return ratio(self._norms(G).max(initial=0.0), self.alpha)
 
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         return {"selected_features": W.any(axis=0)}

@@ -1,5 +1,7 @@
 """Base class of the penalties that users choose."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any, Literal, Self

@@ -111,8 +111,9 @@ class Term:
 
     def _stacked(self, W):
         if self._more_tasks:
-            return W.reshape(-1, W.shape[-1])
-        return np.ascontiguousarray(W.swapaxes(0, 1)).reshape(W.shape[1], -1)
+            return W.reshape(W.shape[0] * W.shape[1], W.shape[2])
+        K, T, d = W.shape
+        return np.ascontiguousarray(W.swapaxes(0, 1)).reshape(T, K * d)
 
     def _unstacked(self, W, shape):
         if self._more_tasks:

@@ -153,7 +153,7 @@ class ADMMSolver(Solver):
         metric = self._joined(floored(data.square_norms), floored(data.totals[:, None])[:, 0])
         d = data.n_features
         axes = common_axes(term.prox_scaling for part in problem.penalty.terms for term in part)
-        if axes:
+        if axes and d:
             metric[:, :d] = metric[:, :d].mean(axis=axes, keepdims=True)
         return quadratic_model(problem, derivative, data, metric), metric
 

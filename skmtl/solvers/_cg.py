@@ -41,7 +41,7 @@ class ConjugateGradientSolver(NewtonSolver):
         curvature = data.square_norms
         center = curvature.sum(axis=0)
         if strength.w == 0:
-            center = np.full_like(center, center.mean())
+            center[:] = center.sum() / max(1, center.size)
         diagonal = self._pack(strength) + self._pack(
             Coefficients(curvature, data.totals, center, data.totals.sum())
         )

@@ -115,7 +115,7 @@ def _of_entries(W, gradient):
     alpha = np.divide(push, W**2, out=np.full_like(W, np.inf), where=W != 0)
     gone = np.isinf(alpha).all(axis=1)
     finite = np.where(np.isinf(alpha), 0.0, alpha)
-    return np.where(np.isinf(alpha) & ~gone[:, None], 1e12 * (1.0 + finite.max()), alpha)
+    return np.where(np.isinf(alpha) & ~gone[:, None], 1e12 * (1.0 + finite.max(initial=0.0)), alpha)
 
 
 def _of_tasks(W, gradient):

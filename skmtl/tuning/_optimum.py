@@ -7,6 +7,8 @@ from scipy import optimize
 
 _REACH = 4.0  # powers of ten of the grid on either side of a typical value
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
+_CLOSE = 1e-2  # difference of local minima, found roughly, of which either may be the global one
+_ROUGH, _FINE = 1e-3, 1e-6  # norms of the gradient
 
 
 def minimize(criterion, typical, lower, upper, *, step, polish):
@@ -27,54 +29,71 @@ def minimize(criterion, typical, lower, upper, *, step, polish):
     polish : bool
         Whether derivatives are exact enough to refine the minimum by their root.
     """
-    k, best = len(typical), (np.inf, None)
+    k, found = len(typical), []
     offsets = np.log(10.0) * np.arange(-_REACH, _REACH + step, step)
     bounds = zip(typical, lower, upper, strict=True)
     axes = [np.unique(np.clip(center + offsets, low, high)) for center, low, high in bounds]
     for face in product((False, True), repeat=k):
-        free = np.array(face)
-        grid = [axis if f else [np.inf] for axis, f in zip(axes, face, strict=True)]
+        grid = [axis if free else [np.inf] for axis, free in zip(axes, face, strict=True)]
         shape = [len(axis) for axis in grid]
         values = np.array([criterion(np.array(x)) for x in product(*grid)]).reshape(shape)
         for at in np.argwhere(_local_minima(values)):
             x = np.array([axis[i] for axis, i in zip(grid, at, strict=True)])
-            if free.any():
-                x = _refined(criterion, x, free, lower, upper, polish)
-            value = criterion(x) + _TIE * np.count_nonzero(free)
-            if value < best[0]:
-                best = value, x
-    return best[1]
+            descent = _Descent(criterion, np.array(face), lower, upper)
+            found.append((*descent.to(_ROUGH if polish else 1e-5, x), descent))
+    if polish:
+        least = min(value for value, *_ in found)
+        close = [one for one in found if one[0] < least + _CLOSE]
+        found = [(*descent.polished(value, x), descent) for value, x, descent in close]
+    return min(found, key=lambda one: one[0] + _TIE * np.isfinite(one[1]).sum())[1]
 
 
 def _local_minima(values):
-    """Return where no neighbor along an axis is smaller, a mask."""
-    least = np.isfinite(values)
-    for axis in range(values.ndim):
-        padded = np.moveaxis(values, axis, 0)
-        mask = np.moveaxis(least, axis, 0)
-        mask[1:] &= padded[1:] <= padded[:-1]
-        mask[:-1] &= padded[:-1] <= padded[1:]
-    return least
+    """Return where no neighbor, diagonal ones included, is smaller, a mask."""
+    padded = np.pad(values, 1, constant_values=np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3,) * values.ndim)
+    least = windows.min(axis=tuple(range(-values.ndim, 0)))
+    return np.isfinite(values) & (values <= least)
 
 
-def _refined(criterion, start, free, lower, upper, polish):
-    """Return the local minimum near a point, infinite entries fixed."""
-    low, high = lower[free], upper[free]
+class _Descent:
+    """Descents of the criterion on a face, whose other entries are inf.
 
-    def whole(x):
-        full = start.copy()
-        full[free] = np.clip(x, low, high)
+    Parameters are those of `minimize`; ``free`` (k,) is the mask of the finite entries.
+    """
+
+    def __init__(self, criterion, free, lower, upper):
+        self._criterion, self._free = criterion, free
+        self._low, self._high = lower[free], upper[free]
+
+    def to(self, gtol, start):
+        """Return the value at the local minimum near a point, and its place, (k,)."""
+        x = start[self._free]
+        if len(x):
+            # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with
+            # numpy's.
+            options = {"gtol": gtol}
+            x = optimize.minimize(self._slope, x, jac=True, method="BFGS", options=options).x
+        return self._at(x)
+
+    def polished(self, value, start):
+        """Return the same to the last digits, from a value nearby and its place."""
+        x = start[self._free]
+        if len(x) and ((self._low < x) & (x < self._high)).all():
+            # The value is flat at the minimum: a root of the derivatives has more digits.
+            root = self._at(optimize.root(lambda x: self._slope(x)[1], x, tol=1e-8).x)
+            if root[0] <= value + _TIE:
+                return root
+        return self.to(_FINE, start)
+
+    def _slope(self, x):
+        value, gradient = self._criterion(self._whole(x), gradient=True)
+        return value, gradient[self._free] * ((self._low < x) & (x < self._high))
+
+    def _at(self, x):
+        return self._criterion(self._whole(x)), self._whole(x)
+
+    def _whole(self, x):
+        full = np.full(len(self._free), np.inf)
+        full[self._free] = np.clip(x, self._low, self._high)
         return full
-
-    def evaluate(x):
-        value, gradient = criterion(whole(x), gradient=True)
-        return value, gradient[free] * ((low < x) & (x < high))
-
-    # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with numpy's.
-    options = {"gtol": 1e-6 if polish else 1e-5}
-    x = optimize.minimize(evaluate, start[free], jac=True, method="BFGS", options=options).x
-    if polish and ((low < x) & (x < high)).all():
-        # The value is flat at the minimum: a root of the derivatives has more digits.
-        root = optimize.root(lambda x: evaluate(x)[1], x, tol=1e-11).x
-        x = root if np.abs(root - x).max() < 1e-2 else x
-    return whole(x)

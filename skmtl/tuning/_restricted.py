@@ -12,7 +12,7 @@ _TINY = np.finfo(np.float64).tiny
 
 
 class RestrictedLikelihood:
-    """Compute minus twice the restricted log-likelihood, with the noise variance profiled out.
+    """Compute minus twice the restricted log-likelihood (REML), the noise variance profiled out.
 
     The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centered features, with
     v_t ~ N(0, sigma2 / alpha_t I), q_t ~ N(0, sigma2 / alpha_intercept), e_i ~ N(0, sigma2),

@@ -174,7 +174,7 @@ MISSING = r"The task column .* has missing labels .*\. Every row needs a task"
         (with_entry(X, np.nan, (3, 0)), MISSING),
         (with_entry(X, np.nan), "Input X contains NaN"),
         (with_entry(X, np.inf), "Input X contains infinity"),
-        (X[:, :1], r"Found array with 0 feature\(s\)"),
+        (X[:, :0], r"Found array with 0 feature\(s\)"),
         (X[:0], r"Found array with 0 sample\(s\)"),
         (X[0], r"Expected 2D array, got 1D array|1-dimensional|shape \(4,\)"),
     ],
