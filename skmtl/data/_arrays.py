@@ -96,10 +96,12 @@ def plain_target(y):
     y = np.asarray(y)
     if y.dtype != object:
         return y
-    values = y.ravel().tolist()
+    values, numbers = y.ravel().tolist(), Real | Decimal | np.bool_
+    if not isinstance(next((v for v in values if not _is_missing(v)), None), numbers):
+        return y
     missing = [_is_missing(value) for value in values]
     found = [value for value, lacks in zip(values, missing, strict=True) if not lacks]
-    if not found or not all(isinstance(v, Real | Decimal | np.bool_) for v in found):
+    if not all(isinstance(value, numbers) for value in found):
         return y
     if any(missing):
         found = [np.nan if lacks else float(v) for v, lacks in zip(values, missing, strict=True)]

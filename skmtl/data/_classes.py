@@ -1,13 +1,16 @@
 """Read, encode and weight class labels."""
 
+from decimal import Decimal
 from numbers import Real
 
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_array, column_or_1d, compute_class_weight
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skmtl._warn import listed
+from skmtl.data._arrays import plain_target
+from skmtl.data._labels import label_key
 
 _LONG_FORM = (
     "The long form allows any classes and any rows per task: one row of X per observed label, "
@@ -23,10 +26,19 @@ def read_labels(estimator, y, *, wide):
     if wide and y.ndim == 2 and y.shape[1] > 1:
         return _read_indicator(y)
     y = column_or_1d(y, warn=True)
+    if y.dtype == object and not any(isinstance(label, Decimal) for label in y):
+        y = plain_target(y)
     y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
     if y.dtype == object and any(label is None for label in y):
         raise ValueError("Input y contains None. Leave out rows whose class is missing.")
-    check_classification_targets(y)
+    try:
+        check_classification_targets(y)
+    except (TypeError, ValueError) as error:
+        strange = y[y % 1 != 0] if y.dtype.kind == "f" else y
+        raise type(error)(
+            f"{error} y holds {strange[:1].tolist()[0]!r}: classes must be strings, whole numbers "
+            "or booleans."
+        ) from None
     return y
 
 
@@ -105,15 +117,15 @@ def _encode_classes(y, classes):
     if classes is None:
         return encoder.classes_, codes
     # equal as in Python: LabelEncoder would convert y to the dtype of the classes first
-    number = {label: k for k, label in enumerate(classes.tolist())}
+    number = {label_key(label): k for k, label in enumerate(classes.tolist())}
     found = encoder.classes_.tolist()
-    unknown = [label for label in found if label not in number]
+    unknown = [label for label in found if label_key(label) not in number]
     if unknown:
         raise ValueError(
             f"y holds classes not seen in fit: {listed(unknown)} (fitted classes: "
             f"{listed(classes.tolist())}). Fit again with rows of all classes."
         )
-    return classes, np.array([number[label] for label in found], dtype=np.intp)[codes]
+    return classes, np.array([number[label_key(label)] for label in found], dtype=np.intp)[codes]
 
 
 def _read_class_weights(class_weight, classes, totals):
@@ -131,7 +143,15 @@ def _read_class_weights(class_weight, classes, totals):
             "class_weight must be None, 'balanced' or a dict from class to a positive number, got "
             f"{class_weight!r}."
         )
-    weights = compute_class_weight(class_weight, classes=classes, y=classes)
+    given, names = {label_key(label): w for label, w in given.items()}, classes.tolist()
+    lacking = [label for label in names if label_key(label) not in given]
+    other = given.keys() - map(label_key, names)
+    if lacking and other:
+        raise ValueError(
+            f"class_weight names classes that y does not have: {listed(list(other))}, and lacks "
+            f"those of y: {listed(lacking)}. The labels must be equal."
+        )
+    weights = np.array([given.get(label_key(label), 1.0) for label in names])
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise ValueError(
             f"class_weight must be positive and finite for every class, got {class_weight!r}. "
