@@ -9,7 +9,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 *block*; moments are computed per block.
 """
 
-from skmtl.data._arrays import mean_target, plain_target, read_X, take_rows
+from skmtl.data._arrays import NamedTargets, mean_target, plain_target, read_X, take_rows
 from skmtl.data._classes import class_mask_of, encode_targets
 from skmtl.data._frames import is_frame, with_features
 from skmtl.data._labels import (
@@ -38,6 +38,7 @@ __all__ = [
     "LongData",
     "LossSums",
     "Moments",
+    "NamedTargets",
     "TaskMoments",
     "check_alpha",
     "class_mask_of",

@@ -149,6 +149,23 @@ def read_sample_weight(sample_weight, X, y):
     return weight
 
 
+class NamedTargets:
+    """Targets (n, T) with the names of their columns, which are the tasks, as of a dataframe."""
+
+    def __init__(self, values, columns):
+        self.values, self.columns = values, columns
+        self.shape, self.ndim, self.dtype = values.shape, values.ndim, values.dtype
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return (np.array if copy else np.asarray)(self.values, dtype=dtype)
+
+    def __getitem__(self, rows):
+        return NamedTargets(self.values[rows], self.columns)
+
+
 def take_rows(X, rows):
     """Return the rows with these indices of a dataframe or an array."""
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]

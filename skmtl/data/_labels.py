@@ -138,6 +138,17 @@ def _objects(labels):
     return array
 
 
+def column_labels(names):
+    """Return the names of the columns of y, a list of T, as the labels of the tasks, (T,)."""
+    twice = [name for number, name in enumerate(names) if name in names[:number]]
+    if twice:
+        raise ValueError(
+            f"y has several columns {twice[0]!r}: each is a task. Give the columns different names."
+        )
+    whole = all(isinstance(name, Integral) and not isinstance(name, bool) for name in names)
+    return np.array(names, dtype=np.int64) if whole else _objects(names)
+
+
 def _missing(task_column):
     return (
         f"The task column {task_column!r} has missing labels (None, NaN or infinite). Every row "

@@ -22,7 +22,7 @@ def read_per_task(value, name, tasks):
         if missing:
             raise ValueError(
                 f"{name} is a dict without the tasks {listed(missing)}. Give every task a value "
-                "(the columns of a 2-D y are the tasks 0, 1, ...)."
+                "(the columns of a 2-D y are the tasks, by name or 0, 1, ...)."
             )
         value = [given[label_key(task)] for task in tasks.tolist()]
     try:

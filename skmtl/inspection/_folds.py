@@ -140,7 +140,7 @@ class Folds(NamedTuple):
         """Return X, y and weights of a training fold; y of a single classifier is 1-D."""
         X, y, weight = self.rows.take(train)
         if self.rows.classes is None or y.ndim == 1 or y.shape[1] > 1:
-            return X, y, weight
+            return self.rows.training(train)
         own = ~np.isnan(y[:, 0])
         weight = None if weight is None else weight.reshape(len(y))[own]
         return take_rows(X, np.flatnonzero(own)), y[own, 0].astype(np.intp), weight

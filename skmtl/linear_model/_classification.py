@@ -9,11 +9,11 @@ from sklearn.base import ClassifierMixin
 
 from skmtl._typing import Array
 from skmtl._warn import listed, warn
-from skmtl.data import class_mask_of, plain_target
+from skmtl.data import class_mask_of
 from skmtl.fitting import excludes_classes
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._coefficients import to_users
-from skmtl.linear_model._observed import is_complete, observed_accuracy
+from skmtl.linear_model._observed import is_complete, observed_accuracy, scored_targets
 from skmtl.solvers import runs_away
 
 _EXCLUDED = 36.0  # log-odds of a probability of 2e-16, that of excluded classes
@@ -123,7 +123,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         float
             Between 0 and 1; NaN, with a warning, if no label is observed.
         """
-        y = plain_target(y)
+        y = scored_targets(self, y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if is_complete(y, weight):
             return super().score(X, y, weight)

@@ -3,8 +3,25 @@
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
 
-from skmtl._warn import warn
+from skmtl._warn import listed, warn
+from skmtl.data import plain_target
+
+
+def scored_targets(model, y):
+    """Return the targets y as an array; raise if its columns are the tasks in another order."""
+    names = list(getattr(y, "columns", ()))
+    if len(names) < 2:
+        return plain_target(y)
+    check_is_fitted(model)
+    tasks = model.tasks_.tolist()
+    if names != tasks and len(names) == len(tasks) and all(name in tasks for name in names):
+        raise ValueError(
+            f"y has the columns {listed(names)}, in another order than in fit: {listed(tasks)}. "
+            "Predictions are in the order of fit."
+        )
+    return plain_target(y)
 
 
 def observed_targets(y, weight):

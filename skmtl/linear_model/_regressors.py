@@ -15,10 +15,9 @@ from skmtl._typing import (
     TaskColumn,
     TaskWeight,
 )
-from skmtl.data import plain_target
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
-from skmtl.linear_model._observed import is_complete, observed_r2
+from skmtl.linear_model._observed import is_complete, observed_r2, scored_targets
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
@@ -61,7 +60,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         float
             At most 1; NaN, with a warning, if no task has two observed targets.
         """
-        y = plain_target(y)
+        y = scored_targets(self, y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if is_complete(y, weight):
             return super().score(X, y, weight)

@@ -182,6 +182,7 @@ class RegularizationPathCV(
         """
         self._check_parameters()
         progress = Progress(self, X, y, sample_weight)
+        target, names = y, getattr(y, "columns", None)
         alphas, candidates, ridge, y = self._read(X, y, sample_weight)
         X = X if hasattr(X, "shape") else np.asarray(X)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -190,7 +191,7 @@ class RegularizationPathCV(
         if self.cv is None and ridge is not None:
             found = self._leave_one_out(ridge, scorer, X, y, weight, progress)
         if found is None:
-            given = ridge, candidates, scorer, X, y, weight, groups
+            given = ridge, candidates, scorer, X, y, weight, names, groups
             found = *self._cross_validate(*given, progress), None
         scores, n_splits, spread = found
         table = results_table(candidates, scores, spread)
@@ -206,7 +207,7 @@ class RegularizationPathCV(
             "best_score_": float(table["mean_test_score"][best]),
         }
         if self.refit:
-            result |= self._refit(candidates[best], X, y, weight, progress)
+            result |= self._refit(candidates[best], X, target, weight, progress)
         for name, value in result.items():  # at the end: an error leaves the last search as it was
             setattr(self, name, value)
         progress.end(lambda: vars(self))
@@ -250,7 +251,7 @@ class RegularizationPathCV(
         part.end()
         return None if found is None else (found[0], len(y), found[1])
 
-    def _cross_validate(self, ridge, candidates, scorer, X, y, weight, groups, progress):
+    def _cross_validate(self, ridge, candidates, scorer, X, y, weight, names, groups, progress):
         """Return the ``Scores`` on the splits, and the number of these."""
         column, classifier = self.estimator.task_column, is_classifier(self.estimator)
         splits = make_splits(
@@ -262,7 +263,7 @@ class RegularizationPathCV(
             with blas_threads_for(ridge.work):
                 scores = ridge.scores(splits, scorer, partial(take_rows, X), y, weight, part)
         else:
-            given = TaskRows.read(X, y, weight, column)
+            given = TaskRows.read(X, y, weight, column, names)
             options = part, self.n_jobs, self.verbose
             scores = warm_scores(self.estimator, candidates, splits, scorer, given, *options)
         part.end()

@@ -13,7 +13,7 @@ from sklearn.model_selection import BaseCrossValidator, KFold, check_cv
 from sklearn.utils import check_random_state
 
 from skmtl._typing import Array, TaskColumn
-from skmtl.data import factorize, plain_target, split_task_column, take_rows
+from skmtl.data import NamedTargets, factorize, plain_target, split_task_column, take_rows
 from skmtl.linear_model import is_complete, observed_targets
 
 _N_SPLITS = 5
@@ -309,6 +309,11 @@ class TaskRows(NamedTuple):
         """Return X, y and weights at an index array."""
         weight = None if self.weight is None else self.weight[index]
         return take_rows(self.X, index), self.y[index], weight
+
+    def training(self, index):
+        """Return X, y and weights at an index array, y with the names of its columns."""
+        X, y, weight = self.take(index)
+        return X, y if y.ndim == 1 else NamedTargets(y, self.tasks), weight
 
     def present(self, index):
         """Return the part of an index array with positive weights."""

@@ -42,7 +42,7 @@ def _scores_of_split(estimator, candidates, train, test, scorer, rows, progress)
     codes, n_tasks = None if rows.codes is None else rows.codes[test], len(rows.tasks)
     split, scores = progress.part("split", len(candidates)), []
     began = time.perf_counter()
-    for model in _fitted(estimator, candidates, *rows.take(train), split):
+    for model in _fitted(estimator, candidates, *rows.training(train), split):
         fitted = time.perf_counter()
         score, losses = score_model(model, X, y, weight, scorer)
         means, scored = _task_means(losses, weight, codes, n_tasks), time.perf_counter()

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Self
 
 import numpy as np
 
 from skmtl import _kernels
 from skmtl._typing import Array, Derivative
+from skmtl._warn import warn
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, times
+
+
+def _by_number(label):
+    """Return a sort key in which numbers inside of a string count as numbers."""
+    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", label)]
 
 
 class TemporalFused(TaskPenalty):
     """``alpha sum_tj |W_(t+1)j - W_tj|``: coefficients that change at few times.
 
-    Tasks are ordered by their sorted labels. Structure: ``change_points``, the labels of the tasks
-    whose coefficients differ from those of the task before.
+    Tasks are in the order of ``tasks_``: ordered categories (pandas, polars Enum) keep their order,
+    columns of y (wide form) theirs, and other labels are sorted. Structure: ``change_points``, the
+    labels of the tasks whose coefficients differ from those of the task before.
 
     Parameters
     ----------
@@ -40,6 +48,24 @@ class TemporalFused(TaskPenalty):
 
     prox_scaling = "feature"
     null_set = "pooled"
+
+    def bind(self, tasks: Any) -> Self:
+        """Return the penalty for tasks with these labels, checked.
+
+        Warns if labels are sorted as strings where the numbers in them have another order.
+        """
+        labels = tasks.tolist()
+        if all(isinstance(label, str) for label in labels) and labels == sorted(labels):
+            by_number = sorted(labels, key=_by_number)
+            if by_number != labels:
+                at = next(i for i, label in enumerate(labels) if by_number[i] != label)
+                warn(
+                    f"{type(self).__name__} takes the tasks in the order of strings: "
+                    f"{labels[at]!r} is before {by_number[at]!r}. Pad numbers with zeros, or make "
+                    "the task column ordered: a Categorical with ordered=True (pandas), an Enum "
+                    "(polars)."
+                )
+        return super().bind(tasks)
 
     def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""

@@ -1,0 +1,166 @@
+"""Order of the tasks: categories and columns of y keep theirs, other labels are sorted."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GridSearchCV
+
+from skmtl import (
+    ADMMRegressor,
+    GraphRegularizedRegressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+)
+from skmtl.inspection import sharing_report, task_affinity, task_similarity
+from skmtl.metrics import task_scores
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun"]
+CODES = np.repeat(np.arange(6), 15)
+x = np.random.default_rng(0).standard_normal(90)
+y = np.where(CODES < 3, 1.0, -1.0) * x
+FRAMES = {
+    "pandas": pd.DataFrame({"t": pd.Categorical.from_codes(CODES, MONTHS, ordered=True), "x": x}),
+    "unused": pd.DataFrame(
+        {"t": pd.Categorical.from_codes(CODES + 1, ["Dec", *MONTHS, "Jul"], ordered=True), "x": x}
+    ),
+    "polars": pl.DataFrame(
+        {"t": pl.Series([MONTHS[c] for c in CODES], dtype=pl.Enum(MONTHS)), "x": x}
+    ),
+}
+every_frame = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+
+
+@every_frame
+def test_ordered_categories_keep_their_order(frame):
+    model = ADMMRegressor("temporal_fused", 3.0, task_column="t").fit(frame, y)
+    assert model.tasks_.tolist() == MONTHS
+    assert model.structure_.change_points.tolist() == ["Apr"]
+    by_number = ADMMRegressor("temporal_fused", 3.0, task_column=0).fit(np.c_[CODES, x], y)
+    assert_array_equal(model.coef_, by_number.coef_)
+    assert_array_equal(model.predict(frame), by_number.predict(np.c_[CODES, x]))
+
+
+@every_frame
+def test_what_goes_by_the_order_of_tasks(frame):
+    weights = np.diag(np.ones(5), 1) + np.diag(np.ones(5), -1)  # a chain of months
+    number = np.c_[CODES, x]
+    for params in ({"task_graph": weights, "alpha": 5.0}, {"task_weight": np.arange(1.0, 7.0)}):
+        model = GraphRegularizedRegressor(alpha_shared=0.1, task_column="t", **params)
+        expected = model.set_params(task_column=0).fit(number, y).coef_
+        assert_allclose(model.set_params(task_column="t").fit(frame, y).coef_, expected)
+    alphas = np.arange(1.0, 7.0)
+    model = MeanRegularizedRegressor(alphas, task_column="t").fit(frame, y)
+    named = MeanRegularizedRegressor(dict(zip(MONTHS, alphas, strict=True)), task_column="t")
+    assert_array_equal(model.coef_, named.fit(frame, y).coef_)
+    table = sharing_report(frame, y, MeanRegularizedRegressor(2.0, task_column="t"))
+    assert table.index.tolist() == MONTHS
+    search = RegularizationPathCV(MeanRegularizedRegressor(task_column="t"), [1.0, 2.0], cv=3)
+    assert search.fit(frame, y).best_estimator_.tasks_.tolist() == MONTHS
+    for split, expected in zip(
+        TaskKFold(3, task_column="t").split(frame),
+        TaskKFold(3, task_column=0).split(number),
+        strict=True,
+    ):
+        assert_array_equal(split[1], expected[1])
+    labels = frame["t"]
+    assert task_scores(y, model.predict(frame), labels).index.tolist()[:6] == MONTHS
+
+
+@every_frame
+def test_a_new_category_is_adapted_to(frame):
+    old = (CODES != 2) & (CODES != 5)
+    part = frame[old] if isinstance(frame, pd.DataFrame) else frame.filter(old)
+    new = frame[~old] if isinstance(frame, pd.DataFrame) else frame.filter(~old)
+    model = MeanRegularizedRegressor(task_column="t").fit(part, y[old])
+    assert model.tasks_.tolist() == ["Jan", "Feb", "Apr", "May"]
+    adapted = model.adapt(new, y[~old])
+    assert adapted.tasks_.tolist() == ["Jan", "Feb", "Apr", "May", "Mar", "Jun"]
+    assert_allclose(adapted.predict(part), model.predict(part))
+
+
+def test_strings_with_numbers_are_warned_of():
+    months = [f"2024-{month}" for month in range(1, 13)]
+    X = pd.DataFrame({"t": np.repeat(months, 6), "x": x[:72]})
+    model = ADMMRegressor("temporal_fused", task_column="t")
+    with pytest.warns(UserWarning, match="'2024-10' is before '2024-2'. Pad numbers") as caught:
+        model.fit(X, y[:72])
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        padded = X.assign(t=[f"2024-{label[5:]:0>2}" for label in X["t"]])
+        ordered = X.assign(t=pd.Categorical(X["t"], months, ordered=True))
+        fits = [model.fit(table, y[:72]).coef_ for table in (padded, ordered)]
+    assert_array_equal(*fits)
+
+
+NAMES = ["z", "a", "m"]
+RNG = np.random.default_rng(1)
+A = RNG.standard_normal((60, 3))
+B = A @ RNG.standard_normal((3, 3)) + RNG.standard_normal((60, 3))
+WEIGHT = {"z": 1.0, "a": 2.0, "m": 3.0}
+
+
+def targets(kind, values=B):
+    return kind(dict(zip(NAMES, values.T, strict=True)))
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_columns_of_y_are_the_tasks(kind):
+    frame = targets(kind)
+    model = MeanRegularizedRegressor(WEIGHT, task_weight=WEIGHT).fit(A, frame)
+    assert model.tasks_.tolist() == NAMES
+    array = MeanRegularizedRegressor([1.0, 2.0, 3.0], task_weight=[1.0, 2.0, 3.0]).fit(A, B)
+    assert_allclose(model.coef_, array.coef_, rtol=1e-12)
+    assert model.score(A, frame) == pytest.approx(array.score(A, B), rel=1e-12)
+    assert sharing_report(A, frame, model).index.tolist() == NAMES
+    assert task_affinity(A, frame, model).columns.tolist() == NAMES
+    assert task_similarity(model).columns.tolist() == NAMES
+    graph = GraphRegularizedRegressor(task_graph=[("z", "a"), ("a", "m")]).fit(A, frame)
+    assert graph.tasks_.tolist() == NAMES
+    numbered = GraphRegularizedRegressor(task_graph=[(0, 1), (1, 2)]).fit(A, B)
+    assert_allclose(graph.coef_, numbered.coef_, rtol=1e-12)
+    indicator = targets(kind, (B > 0).astype(int))
+    assert MeanRegularizedClassifier(WEIGHT).fit(A, indicator).tasks_.tolist() == NAMES
+    single = MeanRegularizedRegressor({"only": 2.0}).fit(A, kind({"only": B[:, 0]}))
+    assert single.tasks_.tolist() == ["only"]
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("missing", [False, True])
+def test_columns_of_y_in_searches(kind, missing):
+    values = B.copy()
+    values[::3, 0] = np.nan if missing else 0.0
+    frame = targets(kind, values)
+    models = [
+        MeanRegularizedRegressor(task_weight=WEIGHT),
+        ADMMRegressor("l21", task_weight=WEIGHT),
+    ]
+    for model, cv in ((models[0], None), (models[0], 3), (models[1], 3)):
+        search = RegularizationPathCV(model, [0.1, 1.0], cv=cv).fit(A, frame)
+        assert search.best_estimator_.tasks_.tolist() == NAMES
+        grid = GridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=TaskKFold(3)).fit(A, frame)
+        assert grid.best_estimator_.tasks_.tolist() == NAMES
+        if cv and missing:  # folds of TaskKFold in both
+            assert_allclose(
+                search.cv_results_["mean_test_score"], grid.cv_results_["mean_test_score"]
+            )
+
+
+def test_columns_that_are_wrong():
+    model = MeanRegularizedRegressor().fit(A, targets(pd.DataFrame))
+    with pytest.raises(
+        ValueError, match="columns 'a', 'm', 'z', in another order than in fit: 'z'"
+    ):
+        model.score(A, targets(pd.DataFrame)[["a", "m", "z"]])
+    with pytest.raises(ValueError, match="y has several columns 'a'"):
+        model.fit(A, pd.DataFrame(B, columns=list("aab")))
+    with pytest.raises(ValueError, match="dict without the tasks 'a', 'm'"):
+        MeanRegularizedRegressor({"z": 1.0}).fit(A, targets(pd.DataFrame))
+    with pytest.raises(ValueError, match=r"no observed label .* in column 'm'"):
+        model.fit(A, targets(pd.DataFrame).assign(m=np.nan))
+    assert model.tasks_.tolist() == NAMES
