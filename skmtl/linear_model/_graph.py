@@ -13,7 +13,7 @@ from skmtl._typing import (
     TaskGraph,
     TaskWeight,
 )
-from skmtl.data import check_alpha, merge_tasks
+from skmtl.data import check_alpha, factorize, merge_tasks
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._coefficients import users_coefficients
@@ -60,8 +60,9 @@ class GraphModel(LinearMultiTaskModel):
         added |= dict.fromkeys(ADAPTED_BY_TASK, np.nan) | {"task_classes_": True}
         names = np.empty(len(labels), dtype=object)
         names[:] = labels
-        self.tasks_, *places = merge_tasks(fit.rows.tasks, names, self.task_column)
-        order = np.argsort(np.concatenate(places))
+        names, codes = factorize(names, self.task_column)
+        self.tasks_, own, added_at = merge_tasks(fit.rows.tasks, names, self.task_column)
+        order = np.argsort(np.concatenate([own, added_at[codes]]))
         for name, value in added.items():
             if hasattr(self, name):
                 own = getattr(self, name)
