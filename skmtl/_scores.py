@@ -1,6 +1,7 @@
 """Rows grouped by task, their scores and averages: all scores per task are computed here."""
 
 import warnings
+from decimal import Decimal
 from numbers import Integral
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from sklearn.utils import check_consistent_length
 
 from skmtl._metrics import LABELS, NUMBERS, SCORES, Metric, named_metric
 from skmtl._warn import listed, warn
-from skmtl.data import factorize, plain_target
+from skmtl.data import factorize, plain_target, read_task_labels
 
 AVERAGES = ("macro", "micro", "weighted", "worst")
 
@@ -115,7 +116,7 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
         if one_column:
             keep = y_true == y_true
     else:
-        found, codes = factorize(np.asarray(tasks), "tasks")
+        found, codes = factorize(read_task_labels(tasks), "tasks")
     if weight is not None:
         keep &= weight > 0
     if not keep.any():
@@ -149,7 +150,10 @@ _ORDER = "The order of arguments is y_true, y_pred, tasks."
 def check_whole(tasks):
     """Raise if task labels are fractions, as predictions in their place would be."""
     labels = plain_target([] if tasks is None else tasks)
-    if labels.dtype.kind == "f":
+    exact = np.asarray([] if tasks is None else tasks).dtype == object and any(
+        isinstance(label, Decimal) for label in tasks
+    )
+    if labels.dtype.kind == "f" and not exact:
         strange = labels[np.isfinite(labels) & (labels % 1 != 0)]
         if len(strange):
             raise ValueError(

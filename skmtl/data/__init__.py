@@ -15,7 +15,9 @@ from skmtl.data._frames import is_frame, with_features
 from skmtl.data._labels import (
     encode_tasks,
     factorize,
+    label_key,
     merge_tasks,
+    read_task_labels,
     split_task_column,
     unknown_tasks_message,
 )
@@ -44,6 +46,7 @@ __all__ = [
     "factorize",
     "is_auto",
     "is_frame",
+    "label_key",
     "long_moments",
     "mean_target",
     "merge_tasks",
@@ -52,6 +55,7 @@ __all__ = [
     "read_X",
     "read_per_task",
     "read_rows",
+    "read_task_labels",
     "read_task_weights",
     "split_task_column",
     "take_rows",

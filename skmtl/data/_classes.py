@@ -4,10 +4,12 @@ from numbers import Real
 
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_array, column_or_1d, compute_class_weight
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skmtl._warn import listed
+from skmtl.data._arrays import plain_target
+from skmtl.data._labels import label_key
 
 _LONG_FORM = (
     "The long form allows any classes and any rows per task: one row of X per observed label, "
@@ -26,6 +28,13 @@ def read_labels(estimator, y, *, wide):
     y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
     if y.dtype == object and any(label is None for label in y):
         raise ValueError("Input y contains None. Leave out rows whose class is missing.")
+    y = plain_target(y)
+    if y.dtype == object and not all(isinstance(label, str) for label in y):
+        label = next(label for label in y if not isinstance(label, str))
+        raise ValueError(
+            f"Unknown label type: y holds {label!r} ({type(label).__name__}). Classes are strings, "
+            "whole numbers, booleans or datetime64: convert them, for example by y.astype(str)."
+        )
     check_classification_targets(y)
     return y
 
@@ -101,18 +110,19 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
 def _encode_classes(y, classes):
     """Return the sorted classes, by default those of y, and each label's index into them."""
     encoder = LabelEncoder()
+    codes = encoder.fit_transform(y)
     if classes is None:
-        codes = encoder.fit_transform(y)
         return encoder.classes_, codes
-    encoder.classes_ = classes
-    try:
-        return classes, encoder.transform(y)
-    except ValueError:
-        unknown = [label for label in np.unique(y).tolist() if label not in classes.tolist()]
+    # equal as in Python: LabelEncoder would convert y to the dtype of the classes first
+    number = {label: k for k, label in enumerate(classes.tolist())}
+    found = encoder.classes_.tolist()
+    unknown = [label for label in found if label not in number]
+    if unknown:
         raise ValueError(
             f"y holds classes not seen in fit: {listed(unknown)} (fitted classes: "
             f"{listed(classes.tolist())}). Fit again with rows of all classes."
-        ) from None
+        )
+    return classes, np.array([number[label] for label in found], dtype=np.intp)[codes]
 
 
 def _read_class_weights(class_weight, classes, totals):
@@ -130,7 +140,15 @@ def _read_class_weights(class_weight, classes, totals):
             "class_weight must be None, 'balanced' or a dict from class to a positive number, got "
             f"{class_weight!r}."
         )
-    weights = compute_class_weight(class_weight, classes=classes, y=classes)
+    given = {label_key(label): weight for label, weight in given.items()}
+    keys = [label_key(label) for label in classes.tolist()]
+    strange = [label for label in given if label not in keys]
+    if strange and not set(keys) <= given.keys():
+        raise ValueError(
+            f"class_weight names {listed(strange)}, which are not classes of y: "
+            f"{listed(classes.tolist())}."
+        )
+    weights = np.array([float(given.get(key, 1.0)) for key in keys])
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise ValueError(
             f"class_weight must be positive and finite for every class, got {class_weight!r}. "

@@ -1,6 +1,8 @@
 """Split off, factorize and encode task labels."""
 
 import math
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
 from numbers import Integral, Real
 
 import narwhals.stable.v2 as nw
@@ -21,11 +23,34 @@ _SWALLOWED = (
 )
 
 
-def split_task_column(X, task_column):
-    """Return the task labels (n,) and the features: X without the column, of the type of X.
+@dataclass(frozen=True)
+class Labels:
+    """Labels of n rows as indices into distinct ones.
 
-    X is a dataframe that narwhals reads or an array, of which features are a view where possible;
-    ``task_column`` a name or a position (negative counts from the end).
+    Parameters
+    ----------
+    distinct : ndarray of shape (K,)
+        Distinct labels in their order, of which rows may have some only.
+    codes : ndarray of shape (n,)
+        Index into ``distinct``.
+    """
+
+    distinct: np.ndarray
+    codes: np.ndarray
+
+    def __getitem__(self, rows):
+        return replace(self, codes=self.codes[rows])
+
+    def __len__(self):
+        return len(self.codes)
+
+
+def split_task_column(X, task_column):
+    """Return the task labels of n rows and the features: X without the column, of the type of X.
+
+    Labels are an ndarray (n,) or ``Labels``. X is a dataframe that narwhals reads or an array, of
+    which features are a view where possible; ``task_column`` a name or a position (negative counts
+    from the end).
     """
     if isinstance(task_column, bool) or not isinstance(task_column, Integral | str):
         raise TypeError(
@@ -35,11 +60,8 @@ def split_task_column(X, task_column):
     if nw.dependencies.is_into_dataframe(X):
         frame = nw.from_native(X, eager_only=True)
         j = _position(task_column, len(frame.columns), frame.columns)
-        labels = frame[:, j]
-        if labels.is_null().any():
-            raise ValueError(_missing(task_column))
         others = [k for k in range(len(frame.columns)) if k != j]
-        return labels.to_numpy(), frame[:, others].to_native()
+        return _of_series(frame[:, j], task_column), frame[:, others].to_native()
     X = check_array(X, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
     j = _position(task_column, X.shape[1])
     labels = np.ascontiguousarray(X[:, j])
@@ -54,7 +76,7 @@ def _position(task_column, n_columns, names=None):
     """Return the position of the task column; only dataframes have ``names``."""
     if not isinstance(task_column, str):
         if -n_columns <= task_column < n_columns:
-            return task_column % n_columns
+            return int(task_column) % n_columns
         raise ValueError(
             f"task_column={task_column} is out of range: X has {n_columns} columns, including the "
             f"task column. {_SELECTORS}"
@@ -74,6 +96,48 @@ def _position(task_column, n_columns, names=None):
     return names.index(task_column)
 
 
+def read_task_labels(tasks):
+    """Return labels that are given apart from X, as of ``split_task_column``."""
+    if nw.dependencies.is_into_series(tasks):
+        return _of_series(nw.from_native(tasks, series_only=True), "tasks")
+    if getattr(tasks, "ordered", False):  # a pandas Categorical or its index
+        if (tasks.codes < 0).any():
+            raise ValueError(_missing("tasks"))
+        return Labels(_objects(tasks.categories.tolist()), tasks.codes)
+    return tasks if isinstance(tasks, Labels) else np.asarray(tasks)
+
+
+def _of_series(series, task_column):
+    """Return the labels of a Series: categories that are ordered, and time zones, are kept."""
+    if series.is_null().any():
+        raise ValueError(_missing(task_column))
+    values = series.to_numpy()
+    if isinstance(series.dtype, nw.Enum):
+        categories = series.cat.get_categories().to_list()
+        number = {label: k for k, label in enumerate(categories)}
+        codes = np.fromiter((number[label] for label in values.tolist()), np.intp, values.size)
+        return Labels(_objects(categories), codes)
+    if getattr(series.dtype, "time_zone", None) is None:
+        return values
+    _, first, codes = np.unique(
+        _instants(values, task_column), return_index=True, return_inverse=True
+    )
+    distinct = series[first.tolist()].to_list()
+    if len(set(distinct)) < len(distinct):
+        raise ValueError(
+            f"The task column {task_column!r} holds different times with the same local time, "
+            "when clocks were set back. Convert them to UTC."
+        )
+    return Labels(_objects(distinct), codes)
+
+
+def _objects(labels):
+    """Return a list of labels, which may be tuples, as an array (K,) of objects."""
+    array = np.empty(len(labels), dtype=object)
+    array[:] = labels
+    return array
+
+
 def _missing(task_column):
     return (
         f"The task column {task_column!r} has missing labels (None, NaN or infinite). Every row "
@@ -82,10 +146,15 @@ def _missing(task_column):
 
 
 def factorize(labels, task_column):
-    """Return the sorted distinct labels and each row's index into them.
+    """Return the distinct labels and each row's index into them.
 
-    Whole numbers of any type become integers; other labels stay objects.
+    They are sorted, or in the order of ``Labels``. Whole numbers of any type become integers;
+    other labels stay objects, dates and times without a time zone datetime64.
     """
+    if isinstance(labels, Labels):
+        used = np.bincount(labels.codes, minlength=len(labels.distinct)) > 0
+        tasks, place = factorize(labels.distinct[used], task_column)
+        return tasks[place], (np.cumsum(used) - 1)[labels.codes]
     if labels.dtype.kind in "iufb":
         values = _whole_numbers(labels, task_column)
         low, high = values.min(), values.max()
@@ -113,13 +182,16 @@ def _factorize_objects(labels, task_column):
             f"The task column {task_column!r} holds labels that cannot be hashed ({error}). Use "
             "numbers, strings or tuples."
         ) from None
+    if any(isinstance(label, np.generic) for label in seen):
+        plain = {}
+        place = [plain.setdefault(_plain(label), len(plain)) for label in seen]
+        seen, codes = plain, np.array(place)[codes]
     for label in seen:
         if _is_missing(label):
             raise ValueError(_missing(task_column))
         if isinstance(label, Real) and label % 1 != 0:
             raise ValueError(_SWALLOWED.format(column=task_column, value=label))
-    tasks = np.empty(len(seen), dtype=object)
-    tasks[:] = list(seen)
+    tasks = _objects(list(seen))
     if all(isinstance(label, Real) for label in seen):
         tasks = _integers(seen)
     try:
@@ -129,11 +201,31 @@ def _factorize_objects(labels, task_column):
     return tasks[order], np.argsort(order)[codes]
 
 
+def label_key(label):
+    """Return the key that a label is looked up by: equal for numpy and Python, days and times."""
+    label = _plain(label)
+    return datetime.combine(label, time()) if type(label) is date else label
+
+
+def _plain(label):
+    """Return a label that may be a scalar of numpy as one of Python."""
+    if isinstance(label, np.datetime64 | np.timedelta64):
+        plain = label.astype(_resolution(label.dtype))
+        return label if plain != label and not np.isnat(label) else plain.item()
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _resolution(dtype):
+    """Return the dtype of the same dates, times or time spans that Python's own types have."""
+    days = dtype.kind == "M" and np.datetime_data(dtype)[0] in ("Y", "M", "W", "D")
+    return f"{dtype.kind}8[{'D' if days else 'us'}]"
+
+
 def _instants(labels, task_column):
-    """Convert dates or time spans to microseconds, the resolution of Python's own types."""
+    """Convert dates to days, times and time spans to microseconds, as Python's own types."""
     if np.isnat(labels).any():
         raise ValueError(_missing(task_column))
-    instants = labels.astype(f"{labels.dtype.kind}8[us]")
+    instants = labels.astype(_resolution(labels.dtype))
     if (instants != labels).any():
         raise ValueError(
             f"The task column {task_column!r} holds times finer than a microsecond. Use integers "
@@ -167,6 +259,7 @@ def _whole_numbers(labels, task_column):
         return labels if labels.dtype == np.uint64 else labels.astype(np.int64)
     if not np.isfinite(labels).all():
         raise ValueError(_missing(task_column))
+    labels = labels.astype(np.result_type(labels, np.float64), copy=False)
     if max(labels.max(), -labels.min()) >= 2.0**63:
         raise ValueError(
             f"The task column {task_column!r} holds {float(labels.max())!r}, a float too large to "
@@ -182,24 +275,42 @@ def _whole_numbers(labels, task_column):
 
 
 def encode_tasks(labels, tasks, task_column):
-    """Return each label's index into the sorted ``tasks``, -1 where it is unknown."""
+    """Return each label's index into the distinct ``tasks``, -1 where it is unknown."""
     found, codes = factorize(labels, task_column)
-    if found.dtype == tasks.dtype != object:
-        place = np.minimum(np.searchsorted(tasks, found), len(tasks) - 1)
-        return np.where(tasks[place] == found, place, -1)[codes]
-    index = {task: t for t, task in enumerate(tasks.tolist())}
-    return np.array([index.get(label, -1) for label in found.tolist()], dtype=np.intp)[codes]
+    return _places(found, tasks)[codes]
+
+
+def _places(labels, tasks):
+    """Return the indices of distinct labels in distinct tasks, -1 where they are not in them.
+
+    Labels are equal as in Python, never after a conversion to the dtype of the others.
+    """
+    if tasks.dtype != object and (labels.dtype == tasks.dtype or _are_times(labels, tasks)):
+        order = np.argsort(tasks)
+        place = np.minimum(np.searchsorted(tasks, labels, sorter=order), len(tasks) - 1)
+        return np.where(tasks[order[place]] == labels, order[place], -1)
+    index = {label_key(task): t for t, task in enumerate(tasks.tolist())}
+    return np.array([index.get(label_key(label), -1) for label in labels.tolist()], dtype=np.intp)
+
+
+def _are_times(first, second):
+    return first.dtype.kind == second.dtype.kind and first.dtype.kind in "mM"
 
 
 def merge_tasks(first, second, task_column):
-    """Return the sorted union of two arrays of distinct labels, and the order that sorts them."""
-    if first.dtype == second.dtype:
-        merged = np.concatenate([first, second])
+    """Return the union of two arrays of distinct labels, and the indices of both in it.
+
+    It is sorted if both are; else it is the first and what is new in the second.
+    """
+    new = second[_places(second, first) < 0]
+    if first.dtype == second.dtype or _are_times(first, second):
+        tasks = np.concatenate([first, new])
     else:
-        merged = np.empty(len(first) + len(second), dtype=object)
-        merged[:] = first.tolist() + second.tolist()
-    tasks, place = factorize(merged, task_column)
-    return tasks, np.argsort(place)
+        tasks = _objects(first.tolist() + new.tolist())
+    tasks, place = factorize(tasks, task_column)
+    if not all((np.diff(factorize(a, task_column)[1]) > 0).all() for a in (first, second)):
+        tasks = tasks[place]
+    return tasks, _places(first, tasks), _places(second, tasks)
 
 
 def unknown_tasks_message(labels, codes, tasks, remedies):

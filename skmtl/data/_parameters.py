@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 
 from skmtl._warn import listed
+from skmtl.data._labels import label_key
 
 NAMED_WEIGHTS = ("balanced", "uncertainty", "minimax")
 
@@ -16,13 +17,14 @@ def read_per_task(value, name, tasks):
     which may name more tasks (a fold of cross-validation can lack some).
     """
     if isinstance(value, dict):
-        missing = [task for task in tasks.tolist() if task not in value]
+        given = {label_key(task): number for task, number in value.items()}
+        missing = [task for task in tasks.tolist() if label_key(task) not in given]
         if missing:
             raise ValueError(
                 f"{name} is a dict without the tasks {listed(missing)}. Give every task a value "
                 "(the columns of a 2-D y are the tasks 0, 1, ...)."
             )
-        value = [value[task] for task in tasks.tolist()]
+        value = [given[label_key(task)] for task in tasks.tolist()]
     try:
         array = np.asarray(value)
     except ValueError:  # ragged

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._threads import blas_threads_for
-from skmtl.data import check_alpha, encode_tasks, is_auto, merge_tasks, read_per_task, read_rows
+from skmtl.data import check_alpha, is_auto, merge_tasks, read_per_task, read_rows
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._parameters import check_unchanged
 from skmtl.penalties import MeanCoupling
@@ -103,8 +103,9 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         self._warn(fit)
         new = copy.deepcopy(self)
         new._set_task_attributes(fit)
-        kept = encode_tasks(self.tasks_, fit.rows.tasks, self.task_column) < 0
-        new.tasks_, order = merge_tasks(self.tasks_[kept], fit.rows.tasks, self.task_column)
+        new.tasks_, old, own = merge_tasks(self.tasks_, fit.rows.tasks, self.task_column)
+        kept = ~np.isin(old, own)
+        order = np.argsort(np.concatenate([old[kept], own]))
         for name in (*_BY_TASK, *fit.found):
             if hasattr(self, name):
                 both = np.concatenate([getattr(self, name)[kept], getattr(new, name)])

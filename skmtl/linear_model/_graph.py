@@ -60,7 +60,8 @@ class GraphModel(LinearMultiTaskModel):
         added |= dict.fromkeys(ADAPTED_BY_TASK, np.nan) | {"task_classes_": True}
         names = np.empty(len(labels), dtype=object)
         names[:] = labels
-        self.tasks_, order = merge_tasks(fit.rows.tasks, names, self.task_column)
+        self.tasks_, *places = merge_tasks(fit.rows.tasks, names, self.task_column)
+        order = np.argsort(np.concatenate(places))
         for name, value in added.items():
             if hasattr(self, name):
                 own = getattr(self, name)

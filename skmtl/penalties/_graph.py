@@ -11,6 +11,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from skmtl._typing import Array, TaskGraph
+from skmtl._warn import listed
+from skmtl.data import label_key
 from skmtl.penalties._task_penalty import TaskPenalty
 
 
@@ -42,7 +44,7 @@ def read_graph(task_graph, tasks):
     if sparse.issparse(task_graph):
         task_graph = task_graph.toarray()
     if hasattr(task_graph, "reindex"):  # dataframes are aligned by label
-        task_graph = task_graph.reindex(index=tasks.tolist(), columns=tasks.tolist())
+        task_graph = _aligned(task_graph, tasks)
     try:
         weights = np.array(task_graph, dtype=np.float64)
     except (TypeError, ValueError):
@@ -65,15 +67,32 @@ def read_graph(task_graph, tasks):
     return 0.5 * (weights + weights.T), []
 
 
+def _aligned(frame, tasks):
+    """Return a dataframe with rows and columns in the order of the tasks."""
+    places = []
+    for labels in (frame.index, frame.columns):
+        number = {label_key(label): i for i, label in enumerate(labels.tolist())}
+        missing = [task for task in tasks.tolist() if label_key(task) not in number]
+        if missing:
+            raise ValueError(
+                f"task_graph is a dataframe without the tasks {listed(missing)}. Its rows and "
+                "columns need the labels of all tasks."
+            )
+        places.append([number[label_key(task)] for task in tasks.tolist()])
+    return frame.iloc[places[0], places[1]]
+
+
 def _of_edges(edges, tasks):
-    number = {label: i for i, label in enumerate(tasks.tolist())}
-    n_tasks, ends, weights = len(number), [], []
+    labels = tasks.tolist()
+    number = {label_key(label): i for i, label in enumerate(labels)}
+    n_tasks, ends, weights = len(labels), [], []
     for edge in edges:
         weight = edge[2] if isinstance(edge, tuple) and len(edge) == 3 else 1.0
         good = isinstance(edge, tuple) and len(edge) in (2, 3) and edge[0] != edge[1]
         try:
             good = good and 0 <= float(weight) < np.inf
-            ends.append([number.setdefault(label, len(number)) for label in edge[:2]])
+            labels += [label for label in edge[:2] if label_key(label) not in number]
+            ends.append([number.setdefault(label_key(label), len(number)) for label in edge[:2]])
         except (TypeError, ValueError):
             good = False
         if not good:
@@ -87,13 +106,13 @@ def _of_edges(edges, tasks):
     np.add.at(graph, (first, second), weights)
     np.add.at(graph, (second, first), weights)
     component = connected_components(graph > 0, directed=False)[1]
-    ghosts = [label for label, i in number.items() if component[i] not in component[:n_tasks]]
+    ghosts = [label for i, label in enumerate(labels) if component[i] not in component[:n_tasks]]
     if ghosts:
         raise ValueError(
             f"task_graph names {ghosts[:5]!r}, which no edge connects to a task with rows. The "
             f"tasks are {tasks.tolist()[:5]!r}...: labels must be of the same type."
         )
-    return graph, list(number)[n_tasks:]
+    return graph, labels[n_tasks:]
 
 
 def laplacian(weights):

@@ -1,0 +1,348 @@
+"""Labels of tasks and classes come out as they went in, or are refused by name."""
+
+import datetime
+import pickle
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmtl import (
+    GraphRegularizedRegressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+)
+from skmtl.inspection import sharing_report
+from skmtl.metrics import make_task_scorer, task_scores
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DAYS = [datetime.date(2024, 3, day) for day in (29, 30, 31)] + [datetime.date(2024, 4, 1)]
+TIMES = [datetime.datetime(2024, 3, day, 5, 30) for day in (29, 30, 31)]
+TIMES += [datetime.datetime(2024, 4, 1)]
+SPANS = [datetime.timedelta(days=day, microseconds=1) for day in (1, 2, 3, 20)]
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+
+def _zoned(unit):
+    return (
+        pd.Series(TIMES)
+        .dt.tz_localize("Europe/Berlin")
+        .astype(f"datetime64[{unit}, Europe/Berlin]")
+    )
+
+
+def _arrow(values, kind):
+    return pd.Series(values, dtype=pd.ArrowDtype(kind))
+
+
+# Four labels in their order, as a Series or as an array; the last is new in adapt.
+PANDAS = {
+    "str": pd.Series(["a", "apple", "b", "é"]),
+    "str_object": pd.Series(["a", "apple", "b", "é"], dtype=object),
+    "string": pd.Series(["a", "apple", "b", "é"], dtype="string"),
+    "string_arrow": _arrow(["a", "apple", "b", "é"], pa.string()),
+    "bytes": pd.Series([b"a", b"apple", b"b", b"c"]),
+    "bytes_arrow": _arrow([b"a", b"apple", b"b", b"c"], pa.binary()),
+    **{kind: pd.Series([1, 2, 5, 100], dtype=kind) for kind in INTEGERS},
+    **{kind.title(): pd.Series([1, 2, 5, 100], dtype=kind.title()) for kind in ("int8", "int64")},
+    "int_arrow": _arrow([1, 2, 5, 100], pa.int16()),
+    "uint64_large": pd.Series([1, 2**53, 2**53 + 1, 2**64 - 1], dtype="uint64"),
+    "int_large": pd.Series([-(2**70), 0, 2**70, 2**70 + 1], dtype=object),
+    "int_object": pd.Series([-3, 0, 1, 2], dtype=object),
+    **{
+        kind: pd.Series([1, 2, 1000, 2048], dtype=kind)
+        for kind in ("float16", "float32", "float64")
+    },
+    "decimal": pd.Series([Decimal("0.10"), Decimal("0.5"), Decimal(3), Decimal(4)]),
+    "decimal_arrow": _arrow(
+        [Decimal("0.10"), Decimal("0.5"), Decimal(3), Decimal(4)], pa.decimal128(5, 2)
+    ),
+    "date": pd.Series(DAYS),
+    "date_arrow": _arrow(DAYS, pa.date32()),
+    **{
+        f"datetime_{unit}": pd.Series(TIMES).astype(f"datetime64[{unit}]")
+        for unit in ("s", "ms", "us", "ns")
+    },
+    **{f"zoned_{unit}": _zoned(unit) for unit in ("s", "ms", "us", "ns")},
+    "zoned_object": _zoned("us").astype(object),
+    "zoned_arrow": _zoned("us").astype(pd.ArrowDtype(pa.timestamp("us", "Europe/Berlin"))),
+    "clocks_set_back": pd.Series(
+        pd.date_range("2024-10-27 00:30", periods=4, freq="h", tz="Europe/Berlin")
+    ),
+    "timedelta": pd.Series(SPANS),
+    "timedelta_arrow": _arrow(SPANS, pa.duration("us")),
+    "period": pd.Series(pd.period_range("2023-11", periods=4, freq="M")),
+    "interval": pd.Series(pd.interval_range(0, 4)),
+    "time": pd.Series([datetime.time(hour) for hour in (1, 2, 3, 4)]),
+    "tuple": pd.Series([("a", 1), ("a", 2), ("b", 1), ("c", 0)]),
+    "category": pd.Series(["a", "b", "c", "d"], dtype="category"),
+    "ordered": pd.Series(pd.Categorical.from_codes([0, 1, 2, 4], list("zbyxa"), ordered=True)),
+    "ordered_int": pd.Series(
+        pd.Categorical.from_codes([0, 1, 2, 4], [3, 1, 9, 4, 2], ordered=True)
+    ),
+    "ordered_cut": pd.Series(pd.cut([1, 3, 5, 7], [0, 2, 4, 6, 8, 10])),
+    "ordered_date": pd.Series(
+        pd.Categorical.from_codes([3, 2, 1, 0], TIMES, ordered=True).reorder_categories(TIMES[::-1])
+    ),
+}
+POLARS = {
+    "str": pl.Series(["a", "apple", "b", "é"]),
+    "bytes": pl.Series([b"a", b"apple", b"b", b"c"]),
+    **{
+        f"Int{bits}": pl.Series([1, 2, 5, 100], dtype=getattr(pl, f"Int{bits}"))
+        for bits in (8, 16, 32, 64)
+    },
+    **{
+        f"UInt{bits}": pl.Series([1, 2, 5, 100], dtype=getattr(pl, f"UInt{bits}"))
+        for bits in (8, 16, 32, 64)
+    },
+    **{
+        f"Float{bits}": pl.Series([1, 2, 5, 100], dtype=getattr(pl, f"Float{bits}"))
+        for bits in (32, 64)
+    },
+    "decimal": pl.Series([Decimal("0.10"), Decimal("0.50"), Decimal(3), Decimal(4)]),
+    "date": pl.Series(DAYS),
+    **{
+        f"datetime_{unit}": pl.Series(TIMES, dtype=pl.Datetime(unit)) for unit in ("ms", "us", "ns")
+    },
+    **{
+        f"zoned_{unit}": pl.Series(TIMES, dtype=pl.Datetime(unit)).dt.replace_time_zone(
+            "Europe/Berlin"
+        )
+        for unit in ("ms", "us", "ns")
+    },
+    "duration": pl.Series(SPANS),
+    "time": pl.Series([datetime.time(hour) for hour in (1, 2, 3, 4)]),
+    "categorical": pl.Series(["a", "b", "c", "d"], dtype=pl.Categorical),
+    "enum": pl.Series(["z", "b", "y", "a"], dtype=pl.Enum(list("zbyxa"))),
+    "object": pl.Series([("a", 1), ("a", 2), ("b", 1), ("c", 0)], dtype=pl.Object),
+}
+NUMPY = {
+    **{
+        f"{name}_object": series.astype(object)
+        for name, series in PANDAS.items()
+        if "arrow" not in name
+    },
+    "numpy_scalars": [np.int8(1), np.int64(2), np.uint8(5), np.float32(100)],
+    "numpy_days": list(np.array(DAYS, dtype="datetime64[D]")),
+    "numpy_times": list(np.array(TIMES, dtype="datetime64[ns]")),
+    "numpy_spans": list(np.array(SPANS, dtype="timedelta64[us]")),
+    "mixed": [Decimal("3.5"), 1, "a", ("b", 2)],
+    "zoned_python": [time.replace(tzinfo=BERLIN) for time in TIMES],
+}
+CASES = [
+    pytest.param(kind, series, id=f"{kind}-{name}")
+    for kind, table in (("pandas", PANDAS), ("polars", POLARS), ("numpy", NUMPY))
+    for name, series in table.items()
+    if not (kind == "numpy" and name.startswith("ordered"))
+]
+
+RNG = np.random.default_rng(0)
+CODES = RNG.permutation(np.repeat([0, 1, 2], 12))
+FEATURES = RNG.standard_normal((36, 2))
+TARGET = FEATURES @ [1.0, -1.0] + CODES + 0.3 * RNG.standard_normal(36)
+NUMBERS = np.c_[CODES, FEATURES]
+
+
+def make(kind, series, codes=CODES, features=FEATURES):
+    """Return X, its position of the task column and the four labels as users get them from X."""
+    if kind == "numpy":
+        X = np.empty((len(codes), 3), dtype=object)
+        X[:, 1:] = features
+        labels = list(series)
+        for row, code in zip(X, codes, strict=True):
+            row[0] = labels[code]
+        return X, 0, labels
+    if kind == "pandas":
+        X = pd.DataFrame(
+            {
+                "task": series.take(codes).to_numpy()
+                if False
+                else series.iloc[codes].reset_index(drop=True)
+            }
+        )
+        return X.assign(a=features[:, 0], b=features[:, 1]), "task", series.tolist()
+    taken = series.to_list() if series.dtype == pl.Object else None
+    column = (
+        series.gather(codes)
+        if taken is None
+        else pl.Series([taken[c] for c in codes], dtype=pl.Object)
+    )
+    return (
+        pl.DataFrame({"task": column, "a": features[:, 0], "b": features[:, 1]}),
+        "task",
+        series.to_list(),
+    )
+
+
+def equal(found, labels):
+    """Whether labels are equal one by one, as in Python."""
+    found = found.tolist() if hasattr(found, "tolist") else list(found)
+    return len(found) == len(labels) and all(
+        np.datetime64(a) == b if isinstance(b, np.datetime64) else a == b
+        for a, b in zip(found, labels, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("kind", "series"), CASES)
+def test_labels_come_back_as_they_went_in(kind, series):
+    X, column, labels = make(kind, series)
+    alpha = dict(zip(labels, [0.5, 3.0, 1.0, 2.0], strict=True))
+    weight = dict(zip(labels, [1.0, 2.0, 0.5, 1.0], strict=True))
+    model = MeanRegularizedRegressor(alpha, task_weight=weight, task_column=column)
+    model.fit(X, TARGET)
+    expected = MeanRegularizedRegressor(
+        dict(enumerate(alpha.values())), task_weight=dict(enumerate(weight.values())), task_column=0
+    ).fit(NUMBERS, TARGET)
+    assert equal(model.tasks_, labels[:3])
+    assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
+    assert_allclose(model.predict(X), expected.predict(NUMBERS), rtol=1e-12)
+    again = pickle.loads(pickle.dumps(model))
+    assert equal(again.tasks_, labels[:3])
+    assert_array_equal(again.predict(X), model.predict(X))
+
+    codes = np.array([3, 3, 3, 1, 1])
+    new, _, _ = make(kind, series, codes, FEATURES[:5])
+    with pytest.raises(ValueError, match="not seen in fit") as error:
+        model.predict(new)
+    assert repr(model.adapt(new, TARGET[:5]).tasks_.tolist()[-1]) in str(error.value)
+    adapted, target = (
+        model.adapt(new, TARGET[:5]),
+        expected.adapt(np.c_[codes, FEATURES[:5]], TARGET[:5]),
+    )
+    assert equal(adapted.tasks_, labels)
+    assert_allclose(adapted.coef_, target.coef_, rtol=1e-12)
+    missing = dict(list(alpha.items())[1:])
+    with pytest.raises(ValueError, match="dict without the tasks") as error:
+        MeanRegularizedRegressor(missing, task_column=column).fit(X, TARGET)
+    assert repr(model.tasks_.tolist()[0]) in str(error.value)
+
+
+@pytest.mark.parametrize(("kind", "series"), CASES)
+def test_labels_in_folds_searches_scores_and_graphs(kind, series):
+    X, column, labels = make(kind, series)
+    folds = TaskKFold(3, task_column=column)
+    for split, expected in zip(
+        folds.split(X), TaskKFold(3, task_column=0).split(NUMBERS), strict=True
+    ):
+        assert_array_equal(split[1], expected[1])
+    alpha = dict(zip(labels[:3], [0.5, 3.0, 1.0], strict=True))
+    weighted = MeanRegularizedRegressor(task_weight=alpha, task_column=column)
+    search = RegularizationPathCV(weighted, [0.1, 1.0, 10.0], cv=folds).fit(X, TARGET)
+    assert equal(search.best_estimator_.tasks_, labels[:3])
+    scorer = make_task_scorer("r2", task_column=column)
+    assert np.isfinite(scorer(search, X, TARGET))
+    tasks = X[:, 0] if kind == "numpy" else X["task"]
+    table = task_scores(TARGET, search.predict(X), tasks, metrics="r2")
+    assert equal(table.index[:3], labels[:3])
+    edges = [(labels[0], labels[1]), (labels[1], labels[2], 2.0), (labels[2], labels[3])]
+    graph = GraphRegularizedRegressor(task_graph=edges, task_column=column).fit(X, TARGET)
+    numbers = [(0, 1), (1, 2, 2.0), (2, 3)]
+    expected = GraphRegularizedRegressor(task_graph=numbers, task_column=0).fit(NUMBERS, TARGET)
+    assert equal(graph.tasks_, labels)
+    assert_allclose(graph.coef_, expected.coef_, rtol=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "series"), CASES)
+def test_labels_in_reports(kind, series):
+    X, column, labels = make(kind, series)
+    model = MeanRegularizedRegressor(
+        dict(zip(labels[:3], [0.5, 3.0, 1.0], strict=True)), task_column=column
+    )
+    assert equal(sharing_report(X, TARGET, model, cv=3).index, labels[:3])
+
+
+def _classes(*values, dtype=object):
+    array = np.empty(len(values), dtype=dtype)
+    array[:] = values
+    return array
+
+
+# Three classes and one that fit does not see: a conversion to the dtype of the others changes it
+CLASSES = {
+    "str": (np.array(["a", "b", "c"]), "apple"),
+    "str_object": (_classes("a", "b", "c"), "apple"),
+    "str_for_int": (np.array([0, 1, 2]), "1"),
+    "int_for_str": (np.array(["0", "1", "2"]), 1),
+    "bytes": (np.array([b"a", b"b", b"c"]), b"apple"),
+    "bool": (np.array([False, True, True]), "maybe"),
+    "bool_and_number": (np.array([False, True, True]), 2),
+    "int_and_fraction": (np.array([0, 1, 2]), 1.5),
+    **{kind: (np.array([0, 1, 2], dtype=kind), 256) for kind in ("int8", "uint8")},
+    **{kind: (np.array([0, 1, 2], dtype=kind), 2**16 + 1) for kind in ("int16", "uint16")},
+    **{kind: (np.array([0, 1, 2], dtype=kind), 2**32 + 1) for kind in ("int32", "uint32")},
+    "int64": (np.array([0, 1, 2**53]), 2**53 + 1),
+    "uint64": (np.array([0, 1, 2], dtype="uint64"), 2**63),
+    "float16": (np.array([0, 1, 2048], dtype="float16"), 2049),
+    "float32": (np.array([0, 1, 2**24], dtype="float32"), 2**24 + 1),
+    "decimal": (_classes(Decimal(0), Decimal(1), Decimal(2)), Decimal(3)),
+    "date": (_classes(*DAYS[:3]), DAYS[3]),
+    "datetime64": (np.array(TIMES[:3], dtype="datetime64[us]"), TIMES[3]),
+    "tuple": (_classes(("a", 1), ("b", 2), ("c", 3)), ("d", 4)),
+    "category": (pd.Series(["a", "b", "c"], dtype="category"), "apple"),
+    "Int8": (pd.Series([0, 1, 2], dtype="Int8"), 256),
+    "boolean": (pd.Series([False, True, True], dtype="boolean"), "maybe"),
+    "string": (pd.Series(["a", "b", "c"], dtype="string"), "apple"),
+    "string_arrow": (_arrow(["a", "b", "c"], pa.string()), "apple"),
+    "int_arrow": (_arrow([0, 1, 2], pa.int8()), 256),
+    "bool_arrow": (_arrow([False, True, True], pa.bool_()), "maybe"),
+    "period": (pd.Series(pd.period_range("2023-11", periods=3, freq="M")), "2023-11"),
+    "zoned": (_zoned("us")[:3], TIMES[0]),
+    "polars_str": (pl.Series(["a", "b", "c"]), "apple"),
+    "polars_int": (pl.Series([0, 1, 2], dtype=pl.Int8), 256),
+    "polars_bool": (pl.Series([False, True, True]), "maybe"),
+    "polars_enum": (pl.Series(["a", "b", "c"], dtype=pl.Enum(["c", "b", "a"])), "apple"),
+}
+REFUSED = (bytes, tuple, datetime.date, pd.Period)
+KINDS_OF_CLASSES = [pytest.param(*pair, id=name) for name, pair in CLASSES.items()]
+
+
+def _rows(classes, codes):
+    """Return the classes at an index array, of the same type."""
+    if hasattr(classes, "iloc"):
+        return classes.iloc[codes].reset_index(drop=True)
+    return classes.gather(codes) if hasattr(classes, "gather") else classes[codes]
+
+
+@pytest.mark.parametrize(("classes", "unseen"), KINDS_OF_CLASSES)
+def test_classes_come_back_as_they_went_in(classes, unseen):
+    y, X = _rows(classes, RNG.permutation(CODES)), np.c_[np.arange(36) % 2, FEATURES]
+    model = MeanRegularizedClassifier(task_column=0)
+    if isinstance(classes[0], REFUSED):
+        with pytest.raises((TypeError, ValueError), match=r"labels represented as bytes|y holds"):
+            model.fit(X, y)
+        return
+    model.fit(X, y)
+    distinct = sorted(set(classes.tolist() if hasattr(classes, "tolist") else classes.to_list()))
+    assert equal(model.classes_, distinct)
+    assert set(model.predict(X).tolist()) <= set(distinct)
+    assert model.score(X, y) == np.mean([a == b for a, b in zip(model.predict(X), y, strict=True)])
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict(X), model.predict(X))
+    weights = dict(zip(distinct, [1.0, 2.0, 3.0], strict=False))
+    MeanRegularizedClassifier(task_column=0, class_weight=weights).fit(X, y)
+    table = task_scores(y, model.predict(X), X[:, 0], metrics="accuracy")
+    assert table["accuracy"]["micro"] == model.score(X, y)
+    alone = RegularizationPathCV(MeanRegularizedClassifier(task_column=0), [0.1, 1.0], cv=3)
+    assert equal(alone.fit(X, y).classes_, distinct)
+
+    new = np.c_[np.full(6, 7), FEATURES[:6]]
+    adapted = model.adapt(new, _rows(y, np.arange(6)))
+    assert equal(adapted.classes_, distinct)
+    wrong = np.empty(6, dtype=object)
+    wrong[:] = [unseen] * 6
+    before = pickle.dumps(model)
+    candidates = [wrong, wrong.tolist()] if not isinstance(unseen, tuple) else [wrong]
+    for target in candidates:
+        with pytest.raises((ValueError, TypeError)) as error:
+            model.adapt(new, target)
+        name = repr(float(unseen) if isinstance(unseen, Decimal) else unseen)
+        assert name in str(error.value) or "continuous" in str(error.value)
+    assert pickle.dumps(model) == before
