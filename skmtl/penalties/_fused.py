@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Self
 
 import numpy as np
 
 from skmtl import _kernels
 from skmtl._typing import Array, Derivative
+from skmtl._warn import warn
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, times
+
+_NUMBER = r"((?<!\w)-\d+|\d+)"
 
 
 class TemporalFused(TaskPenalty):
     """``alpha sum_tj |W_(t+1)j - W_tj|``: coefficients that change at few times.
 
-    Tasks are ordered by their sorted labels. Structure: ``change_points``, the labels of the tasks
-    whose coefficients differ from those of the task before.
+    Tasks are in the order of ``tasks_``: numbers, dates and strings are sorted, categories that are
+    ordered (an ordered pandas Categorical, a polars Enum) keep their order, and columns of a 2-D y
+    keep theirs. A warning says where strings such as "2024-10" and "2024-2" are not in the order of
+    the numbers in them. Structure: ``change_points``, the labels of the tasks whose coefficients
+    differ from those of the task before.
 
     Parameters
     ----------
@@ -40,6 +47,11 @@ class TemporalFused(TaskPenalty):
 
     prox_scaling = "feature"
     null_set = "pooled"
+
+    def bind(self, tasks: Any) -> Self:
+        """Return the penalty for tasks with these labels, checked."""
+        _warn_of_strings(tasks.tolist())
+        return super().bind(tasks)
 
     def value(self, W: Array) -> float:
         """Return the penalty at W (T, d), a float."""
@@ -73,3 +85,21 @@ class TemporalFused(TaskPenalty):
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return the ``change_points``."""
         return {"change_points": tasks[1:][(np.diff(W, axis=0) != 0).any(axis=1)]}
+
+
+def _warn_of_strings(tasks):
+    """Warn if labels are sorted as strings, and the numbers in them have another order."""
+    if not all(isinstance(task, str) for task in tasks) or tasks != sorted(tasks):
+        return
+    keys = [
+        [int(part) if i % 2 else part for i, part in enumerate(re.split(_NUMBER, task))]
+        for task in tasks
+    ]
+    for first, second, key, following in zip(tasks, tasks[1:], keys, keys[1:], strict=False):
+        if key > following:
+            warn(
+                f"TemporalFused takes the tasks in the order of strings, {first!r} before "
+                f"{second!r}. If they are in the order of their numbers, use numbers or dates as "
+                "labels, numbers of equal length ('02'), or an ordered Categorical (a polars Enum)."
+            )
+            return

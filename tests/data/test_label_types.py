@@ -1,7 +1,9 @@
 """Labels of tasks and classes come out as they went in, or are refused by name."""
 
 import datetime
+import itertools
 import pickle
+import warnings
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -11,8 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.preprocessing import StandardScaler
 
 from skmtl import (
+    ADMMRegressor,
     GraphRegularizedRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
@@ -20,6 +24,8 @@ from skmtl import (
 from skmtl.inspection import sharing_report
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from skmtl.penalties import TemporalFused
+from skmtl.pipeline import make_task_pipeline
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAYS = [datetime.date(2024, 3, day) for day in (29, 30, 31)] + [datetime.date(2024, 4, 1)]
@@ -247,6 +253,94 @@ def test_labels_in_folds_searches_scores_and_graphs(kind, series):
     expected = GraphRegularizedRegressor(task_graph=numbers, task_column=0).fit(NUMBERS, TARGET)
     assert equal(graph.tasks_, labels)
     assert_allclose(graph.coef_, expected.coef_, rtol=1e-10)
+
+
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun"]
+
+
+def _months(library):
+    names = [MONTHS[code] for code in np.repeat(np.arange(6), 15)]
+    if library == "polars":
+        return pl.DataFrame({"t": pl.Series(names, dtype=pl.Enum([*MONTHS, "Jul"]))})
+    return pd.DataFrame({"t": pd.Categorical(names, [*MONTHS, "Jul"], ordered=True)})
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_order_of_categories_is_that_of_tasks(library, pipeline):
+    x = np.random.default_rng(0).standard_normal(90)
+    y = np.where(np.arange(90) < 45, 1.0, -1.0) * x
+    X = _months(library)
+    X = X.with_columns(x=x) if library == "polars" else X.assign(x=x)
+    model = ADMMRegressor(TemporalFused(), alpha=3.0, task_column="t")
+    if pipeline:
+        model = make_task_pipeline(StandardScaler(), model).fit(X, y)[-1]
+    else:
+        model = model.fit(X, y)
+    assert list(model.tasks_) == MONTHS
+    assert list(model.structure_.change_points) == ["Apr"]
+    adjacency = np.diag(np.ones(5), 1)
+    graph = GraphRegularizedRegressor(
+        task_graph=adjacency + adjacency.T, alpha=3.0, task_column="t"
+    ).fit(X, y)
+    chain = list(itertools.pairwise(MONTHS))
+    expected = GraphRegularizedRegressor(task_graph=chain, alpha=3.0, task_column="t").fit(X, y)
+    assert_allclose(graph.coef_, expected.coef_, rtol=1e-12)
+    plain = X["t"].to_list() if library == "polars" else X["t"].astype(object)
+    assert_array_equal(graph.predict(pd.DataFrame({"t": plain, "x": x})), graph.predict(X))
+
+
+def test_adapt_adds_tasks_behind_those_in_the_order_of_categories():
+    X = _months("pandas").assign(x=np.arange(90.0))
+    model = MeanRegularizedRegressor(task_column="t").fit(X[:75], np.arange(75.0))
+    adapted = model.adapt(X[60:], np.arange(30.0))
+    assert list(adapted.tasks_) == MONTHS
+    assert_array_equal(adapted.coef_[:4], model.coef_[:4])
+    assert_array_equal(adapted.task_counts_, [15] * 6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        (["2024-10", "2024-2", "2024-3"], "'2024-10' before '2024-2'"),
+        (["week 1", "week 10", "week 9"], "'week 10' before 'week 9'"),
+        (["-1", "-10", "5"], "'-1' before '-10'"),
+        (["2024-02", "2024-03", "2024-10"], None),
+        (["a", "b", "c"], None),
+        (["a10", "b2", "c1"], None),
+        ([2, 10, 30], None),
+        ([("a", 2), ("a", 10), ("b", 1)], None),
+    ],
+)
+def test_strings_in_another_order_than_their_numbers(labels, named):
+    X, column, _ = make("numpy", labels)
+    model = ADMMRegressor(TemporalFused(), task_column=column)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, TARGET)
+    texts = [str(w.message) for w in caught]
+    assert len(texts) == (named is not None), texts
+    assert named is None or (named in texts[0] and "ordered Categorical" in texts[0])
+    codes = pd.Categorical.from_codes(CODES, labels, ordered=True)
+    if named:
+        codes = codes.reorder_categories(labels[::-1])
+    ordered = pd.DataFrame(FEATURES, columns=["a", "b"]).assign(task=codes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(task_column="task").fit(ordered, TARGET)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_task_column_may_be_an_integer_of_numpy(library):
+    X, _, _ = make(library, PANDAS["str"] if library == "pandas" else POLARS["str"])
+    expected = MeanRegularizedRegressor(task_column=0).fit(X, TARGET).predict(X)
+    for column in (np.int64(0), np.int8(-3), np.uint16(0)):
+        model = MeanRegularizedRegressor(task_column=column).fit(X, TARGET)
+        assert_array_equal(model.predict(X), expected)
+        assert len(list(TaskKFold(3, task_column=column).split(X))) == 3
+        make_task_scorer("r2", task_column=column)(model, X, TARGET)
+        make_task_pipeline(StandardScaler(), model).fit(X, TARGET)
+        sharing_report(X, TARGET, model, cv=2)
 
 
 @pytest.mark.slow
