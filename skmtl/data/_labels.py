@@ -107,6 +107,40 @@ def read_task_labels(tasks):
     return tasks if isinstance(tasks, Labels) else np.asarray(tasks)
 
 
+class NamedTargets(np.ndarray):
+    """Targets (n, T) with the names of their ``columns``, which rows of it and copies keep."""
+
+    columns = None
+
+    def __array_finalize__(self, other):
+        self.columns = getattr(other, "columns", None)
+
+    def __reduce__(self):
+        return named_targets, (np.asarray(self), self.columns)
+
+
+def named_targets(y, names):
+    """Return an array of targets as one with named columns, if it is (n, T) and there are names."""
+    if names is None or y.ndim != 2:
+        return y
+    y = y.view(NamedTargets)
+    y.columns = names
+    return y
+
+
+def read_names(names, n_tasks):
+    """Return the names of the columns of targets as labels (T,), or 0 to T - 1 if None."""
+    if names is None or len(names) != n_tasks:  # a slice of NamedTargets
+        return np.arange(n_tasks)
+    names = [_plain(name) for name in names]
+    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ValueError(
+            f"y has several columns named {listed(repeated)}: columns are tasks, and need "
+            "different names. Rename them, or pass y as an array."
+        )
+    return _integers(names) if all(type(name) is int for name in names) else _objects(names)
+
+
 def _of_series(series, task_column):
     """Return the labels of a Series: categories that are ordered, and time zones, are kept."""
     if series.is_null().any():

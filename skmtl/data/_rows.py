@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length
 from skmtl._warn import listed
 from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
 from skmtl.data._classes import read_labels
-from skmtl.data._labels import factorize
+from skmtl.data._labels import factorize, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
 from skmtl.data._wide import WideData
@@ -88,6 +88,7 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         )
     check_in_memory(y, "y")
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
+    names = getattr(y, "columns", None)
     y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)
     check_consistent_length(X, y)
     weight = read_sample_weight(sample_weight, X, y)
@@ -98,18 +99,17 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         X, y, weight = X[present], y[present], weight[present]
         labels = None if labels is None else labels[present]
     if y.ndim == 2:
-        return _read_wide(X, y, weight)
+        return _read_wide(X, y, weight, read_names(names, y.shape[1]))
     if labels is None:
-        tasks, codes = np.zeros(1, dtype=np.intp), np.zeros(len(y), dtype=np.intp)
+        tasks, codes = read_names(names, 1), np.zeros(len(y), dtype=np.intp)
     else:
         tasks, codes = factorize(labels, estimator.task_column)
     counts = np.bincount(codes)
     return Rows(X, y, weight, codes, None, tasks, counts, np.bincount(codes, weight))
 
 
-def _read_wide(X, y, weight):
+def _read_wide(X, y, weight, tasks):
     n, n_tasks = y.shape
-    tasks = np.arange(n_tasks)
     if not np.isnan(y.sum()):
         counts, totals = np.full(n_tasks, n), np.broadcast_to(weight.sum(axis=0), n_tasks).copy()
         return Rows(X, y, weight, None, None, tasks, counts, totals)
@@ -118,7 +118,7 @@ def _read_wide(X, y, weight):
     if not counts.all():
         raise ValueError(
             "y has no observed label (of positive weight) in column "
-            f"{listed(np.flatnonzero(counts == 0).tolist())}: these tasks cannot be fitted. Drop "
+            f"{listed(tasks[counts == 0].tolist())}: these tasks cannot be fitted. Drop "
             "the columns."
         )
     if weight.ndim == 2:

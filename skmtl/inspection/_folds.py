@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 
 from skmtl._jobs import run
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
-from skmtl.data import plain_target, take_rows
+from skmtl.data import named_targets, plain_target, take_rows
 from skmtl.inspection._models import final_step, find_task_column, fit
 from skmtl.model_selection import TaskRows, known_rows, make_splits
 
@@ -140,7 +140,8 @@ class Folds(NamedTuple):
         """Return X, y and weights of a training fold; y of a single classifier is 1-D."""
         X, y, weight = self.rows.take(train)
         if self.rows.classes is None or y.ndim == 1 or y.shape[1] > 1:
-            return X, y, weight
+            wide = self.rows.codes is None
+            return X, named_targets(y, self.rows.tasks if wide else None), weight
         own = ~np.isnan(y[:, 0])
         weight = None if weight is None else weight.reshape(len(y))[own]
         return take_rows(X, np.flatnonzero(own)), y[own, 0].astype(np.intp), weight

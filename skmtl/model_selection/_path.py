@@ -16,7 +16,7 @@ from sklearn.utils import get_tags
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
-from skmtl.data import plain_target, read_rows, take_rows
+from skmtl.data import named_targets, plain_target, read_rows, take_rows
 from skmtl.linear_model import LinearMultiTaskModel, spec_of
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
@@ -227,14 +227,14 @@ class RegularizationPathCV(
         model = clone(self.estimator).set_params(alpha=1.0)
         spec_of(model)  # checks the parameters
         rows = read_rows(model, X, y, sample_weight, reset=True)
-        y = plain_target(y)
+        names, y = getattr(y, "columns", None), plain_target(y)
         if y.ndim > rows.y.ndim:  # a column
             y = y.ravel()
         if y.ndim == 2 and (rows.observed is not None or y.dtype.kind not in "iuf"):
             y = y.astype(np.float64)
         alphas = alpha_grid(self.alphas, model, rows)
         candidates = list(ParameterGrid({"alpha": alphas, **(self.param_grid or {})}))
-        return alphas, candidates, RidgeSearch.of(model, candidates, rows), y
+        return alphas, candidates, RidgeSearch.of(model, candidates, rows), named_targets(y, names)
 
     def _leave_one_out(self, ridge, scorer, X, y, weight, progress):
         """Return the ``Scores`` of one split, n and the std of the squared errors of rows, (C,).

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import (
@@ -21,7 +22,7 @@ from skmtl import (
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
 )
-from skmtl.inspection import sharing_report
+from skmtl.inspection import effective_dof, sharing_report, task_similarity
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.penalties import TemporalFused
@@ -440,3 +441,92 @@ def test_classes_come_back_as_they_went_in(classes, unseen):
         name = repr(float(unseen) if isinstance(unseen, Decimal) else unseen)
         assert name in str(error.value) or "continuous" in str(error.value)
     assert pickle.dumps(model) == before
+
+
+NAMES = ["zinc", "oak", "ash"]
+TARGETS = np.column_stack([TARGET, FEATURES[:, 0], TARGET**2])
+
+
+def _targets(library, Y=TARGETS, names=NAMES):
+    return pd.DataFrame(Y, columns=names) if library == "pandas" else pl.DataFrame(Y, schema=names)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_of_targets_name_tasks(library):
+    Y, alpha, weight = _targets(library), dict(zip(NAMES, [1, 5, 2], strict=True)), {}
+    weight = dict(zip(NAMES, [1.0, 2.0, 0.5], strict=True))
+    model = MeanRegularizedRegressor(alpha, task_weight=weight).fit(FEATURES, Y)
+    numbers = MeanRegularizedRegressor([1, 5, 2], task_weight=[1.0, 2.0, 0.5])
+    numbers.fit(FEATURES, TARGETS)
+    assert model.tasks_.tolist() == NAMES
+    assert numbers.tasks_.tolist() == [0, 1, 2]
+    assert_allclose(model.predict(FEATURES), numbers.predict(FEATURES), rtol=1e-12)
+    assert_allclose(model.score(FEATURES, Y), numbers.score(FEATURES, TARGETS), rtol=1e-12)
+    assert_array_equal(effective_dof(model, FEATURES, Y), effective_dof(model, FEATURES, TARGETS))
+    assert task_similarity(model).index.tolist() == NAMES
+    assert pickle.loads(pickle.dumps(model)).tasks_.tolist() == NAMES
+    with pytest.raises(ValueError, match="dict without the tasks 'ash'"):
+        MeanRegularizedRegressor({"zinc": 1.0, "oak": 1.0}).fit(FEATURES, Y)
+    edges = [("zinc", "ash"), ("ash", "oak", 2.0)]
+    graph = GraphRegularizedRegressor(task_graph=edges).fit(FEATURES, Y)
+    expected = GraphRegularizedRegressor(task_graph=[(0, 2), (2, 1, 2.0)]).fit(FEATURES, TARGETS)
+    assert_allclose(graph.coef_, expected.coef_, rtol=1e-12)
+    fused = ADMMRegressor(TemporalFused(), alpha=0.1).fit(FEATURES, Y)
+    assert set(fused.structure_.change_points) <= set(NAMES)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_names_of_targets_in_searches_and_reports(library, missing, n_jobs):
+    array = np.where(np.arange(36)[:, None] % 5 == [1, 2, 7], np.nan, TARGETS)
+    Y = _targets(library, array if missing else TARGETS)
+    weight = dict(zip(NAMES, [1.0, 2.0, 0.5], strict=True))
+    for cv in (None, 3) if not missing else (3,):
+        search = RegularizationPathCV(
+            MeanRegularizedRegressor(task_weight=weight), [0.1, 1.0], cv=cv, n_jobs=n_jobs
+        ).fit(FEATURES, Y)
+        assert search.best_estimator_.tasks_.tolist() == NAMES
+    graph = GraphRegularizedRegressor(task_graph=[("zinc", "oak"), ("oak", "ash")])
+    paths = RegularizationPathCV(graph, [0.1, 1.0], cv=3, n_jobs=n_jobs).fit(FEATURES, Y)
+    assert paths.best_estimator_.tasks_.tolist() == NAMES
+    folds = TaskKFold(3)
+    grid = GridSearchCV(search.estimator, {"alpha": [0.1, 1.0]}, cv=folds).fit(FEATURES, Y)
+    assert grid.best_estimator_.tasks_.tolist() == NAMES
+    report = sharing_report(FEATURES, Y, search.estimator, cv=3, n_jobs=n_jobs)
+    assert report.index.tolist() == NAMES
+    if not missing:
+        table = task_scores(Y, search.predict(FEATURES), metrics="r2")
+        assert table.index[:3].tolist() == NAMES
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("one", [False, True])
+def test_names_of_indicators(library, one):
+    Y = (np.median(TARGETS, axis=0) < TARGETS).astype(int)[:, : 1 if one else 3]
+    frame = _targets(library, Y, NAMES[: Y.shape[1]])
+    weight = dict(zip(NAMES, [1.0, 2.0, 0.5], strict=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of a column
+        model = MeanRegularizedClassifier(task_weight=weight).fit(FEATURES, frame)
+    assert model.tasks_.tolist() == NAMES[: Y.shape[1]]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[3, 1, 2], [0.5, 0.25, 2.0], [("a", 1), ("a", 2), ("b", 1)], TIMES[:3], [None, 1, "a"]],
+)
+def test_names_of_targets_of_any_type(names):
+    Y = pd.DataFrame(TARGETS, columns=pd.Index(names, tupleize_cols=False, dtype=object))
+    alpha = dict(zip(names, [1, 5, 2], strict=True))
+    model = MeanRegularizedRegressor(alpha).fit(FEATURES, Y)
+    assert equal(model.tasks_, names)
+    expected = MeanRegularizedRegressor([1, 5, 2]).fit(FEATURES, TARGETS)
+    assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
+    assert_array_equal(effective_dof(model, FEATURES, Y).shape, (3,))
+
+
+def test_columns_of_equal_names_are_refused():
+    Y = pd.DataFrame(TARGETS, columns=["a", "b", "a"])
+    with pytest.raises(ValueError, match="'a'"):
+        MeanRegularizedRegressor().fit(FEATURES, Y)
