@@ -320,9 +320,10 @@ def _places(labels, tasks):
     Labels are equal as in Python, never after a conversion to the dtype of the others.
     """
     if tasks.dtype != object and (labels.dtype == tasks.dtype or _are_times(labels, tasks)):
-        order = np.argsort(tasks)
+        order = None if (tasks[1:] > tasks[:-1]).all() else np.argsort(tasks)
         place = np.minimum(np.searchsorted(tasks, labels, sorter=order), len(tasks) - 1)
-        return np.where(tasks[order[place]] == labels, order[place], -1)
+        place = place if order is None else order[place]
+        return np.where(tasks[place] == labels, place, -1)
     index = {label_key(task): t for t, task in enumerate(tasks.tolist())}
     return np.array([index.get(label_key(label), -1) for label in labels.tolist()], dtype=np.intp)
 

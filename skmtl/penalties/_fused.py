@@ -100,6 +100,7 @@ def _warn_of_strings(tasks):
             warn(
                 f"TemporalFused takes the tasks in the order of strings, {first!r} before "
                 f"{second!r}. If they are in the order of their numbers, use numbers or dates as "
-                "labels, numbers of equal length ('02'), or an ordered Categorical (a polars Enum)."
+                "labels, numbers of equal length ('02'), or an ordered Categorical (a polars "
+                "Enum); reorder the columns of a 2-D y."
             )
             return

@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import pickle
+import re
 import warnings
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -530,3 +531,76 @@ def test_columns_of_equal_names_are_refused():
     Y = pd.DataFrame(TARGETS, columns=["a", "b", "a"])
     with pytest.raises(ValueError, match="'a'"):
         MeanRegularizedRegressor().fit(FEATURES, Y)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "numpy"])
+def test_booleans_are_labels(library):
+    labels = [False, True]
+    series = {"pandas": pd.Series(labels), "polars": pl.Series(labels), "numpy": labels}[library]
+    X, column, _ = make(library, series, CODES % 2)
+    model = MeanRegularizedRegressor({True: 1.0, False: 5.0}, task_column=column).fit(X, TARGET)
+    expected = MeanRegularizedRegressor({1: 1.0, 0: 5.0}, task_column=0)
+    expected.fit(np.c_[CODES % 2, FEATURES], TARGET)
+    assert equal(model.tasks_, labels)
+    assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("strange", ["1", 256, "maybe", DAYS[0], (1,), b"1", True])
+def test_labels_of_another_type_are_not_converted(strange):
+    labels = pd.Series([2, 3, 4], dtype="int8")
+    X, column, _ = make("pandas", labels)
+    model = MeanRegularizedRegressor(task_column=column).fit(X, TARGET)
+    other, _, _ = make("numpy", [strange] * 3)
+    name = re.escape(repr(1 if strange is True else strange))
+    with pytest.raises(ValueError, match=f"predict got task {name}, not seen in fit"):
+        model.predict(pd.DataFrame(other, columns=X.columns).astype({"a": float, "b": float}))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, np.datetime64("NaT"), np.inf])
+def test_missing_labels_are_refused(missing):
+    X, column, _ = make("numpy", ["a", "b", missing])
+    with pytest.raises(ValueError, match="missing labels"):
+        MeanRegularizedRegressor(task_column=column).fit(X, TARGET)
+
+
+@pytest.mark.parametrize("kind", ["ordered", "zoned_us", "clocks_set_back"])
+def test_missing_labels_of_series_are_refused(kind):
+    X, column, _ = make("pandas", PANDAS[kind])
+    X.loc[3, "task"] = None
+    with pytest.raises(ValueError, match="missing labels"):
+        MeanRegularizedRegressor(task_column=column).fit(X, TARGET)
+
+
+def test_instants_are_equal_in_every_zone_and_library():
+    X, column, _ = make("pandas", PANDAS["zoned_us"])
+    model = MeanRegularizedRegressor(task_column=column).fit(X, TARGET)
+    expected = model.predict(X)
+    assert_array_equal(model.predict(X.assign(task=X["task"].dt.tz_convert("UTC"))), expected)
+    assert_array_equal(model.predict(make("polars", POLARS["zoned_ms"])[0]), expected)
+    assert_array_equal(model.predict(X.assign(task=X["task"].astype(object))), expected)
+    with pytest.raises(ValueError, match="not seen in fit"):
+        model.predict(X.assign(task=X["task"].dt.tz_localize(None)))
+
+
+def test_times_that_python_cannot_tell_apart_are_refused():
+    times = pl.from_pandas(PANDAS["clocks_set_back"])[[0, 2, 3]]
+    X, column, _ = make("polars", times)
+    with pytest.raises(ValueError, match=r"same local time.*UTC"):
+        MeanRegularizedRegressor(task_column=column).fit(X, TARGET)
+    X, column, _ = make("pandas", PANDAS["zoned_ns"] + pd.Timedelta(1, "ns"))
+    with pytest.raises(ValueError, match="finer than a microsecond"):
+        MeanRegularizedRegressor(task_column=column).fit(X, TARGET)
+
+
+def test_adjacency_in_a_dataframe_is_aligned_by_label():
+    X, column, labels = make("pandas", PANDAS["tuple"])
+    A = np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
+    index = pd.Index(labels[:3], tupleize_cols=False)
+    frame = pd.DataFrame(A, index, index).iloc[::-1, [1, 2, 0]]
+    graphs = [
+        GraphRegularizedRegressor(task_graph=graph, task_column=column) for graph in (A, frame)
+    ]
+    assert_array_equal(*[graph.fit(X, TARGET).coef_ for graph in graphs])
+    graphs[1].set_params(task_graph=frame.iloc[:2])
+    with pytest.raises(ValueError, match="dataframe without the tasks"):
+        graphs[1].fit(X, TARGET)
