@@ -24,7 +24,7 @@ class Spec:
     classifier : bool
         Whether the targets are classes.
     penalty : callable
-        Takes the sorted task labels and returns the ``Penalty`` of these tasks; the weights named
+        Takes the task labels and returns the ``Penalty`` of these tasks; the weights named
         in ``auto`` are 1.0 there.
     auto : tuple of str
         Penalty weights to estimate from the data: "alpha", "alpha_intercept".

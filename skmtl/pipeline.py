@@ -119,7 +119,7 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
                 f'{type(step).__name__}(), TruncatedSVD(100)), "name of the column of text").'
             )
     features = TaskColumnTransformer(
-        [("task", "passthrough", [column])],
+        [("task", "passthrough", [column if isinstance(column, str) else int(column)])],
         remainder=make_pipeline(*(transformers or ["passthrough"])),
         sparse_threshold=0,  # string labels cannot be in a sparse matrix
         verbose_feature_names_out=False,

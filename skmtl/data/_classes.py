@@ -1,6 +1,5 @@
 """Read, encode and weight class labels."""
 
-from decimal import Decimal
 from numbers import Real
 
 import numpy as np
@@ -26,19 +25,17 @@ def read_labels(estimator, y, *, wide):
     if wide and y.ndim == 2 and y.shape[1] > 1:
         return _read_indicator(y)
     y = column_or_1d(y, warn=True)
-    if y.dtype == object and not any(isinstance(label, Decimal) for label in y):
-        y = plain_target(y)
     y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
     if y.dtype == object and any(label is None for label in y):
         raise ValueError("Input y contains None. Leave out rows whose class is missing.")
-    try:
-        check_classification_targets(y)
-    except (TypeError, ValueError) as error:
-        strange = y[y % 1 != 0] if y.dtype.kind == "f" else y
-        raise type(error)(
-            f"{error} y holds {strange[:1].tolist()[0]!r}: classes must be strings, whole numbers "
-            "or booleans."
-        ) from None
+    y = plain_target(y)
+    if y.dtype == object and not all(isinstance(label, str) for label in y):
+        label = next(label for label in y if not isinstance(label, str))
+        raise ValueError(
+            f"Unknown label type: y holds {label!r} ({type(label).__name__}). Classes are strings, "
+            "whole numbers, booleans or datetime64: convert them, for example by y.astype(str)."
+        )
+    check_classification_targets(y)
     return y
 
 
@@ -117,15 +114,15 @@ def _encode_classes(y, classes):
     if classes is None:
         return encoder.classes_, codes
     # equal as in Python: LabelEncoder would convert y to the dtype of the classes first
-    number = {label_key(label): k for k, label in enumerate(classes.tolist())}
+    number = {label: k for k, label in enumerate(classes.tolist())}
     found = encoder.classes_.tolist()
-    unknown = [label for label in found if label_key(label) not in number]
+    unknown = [label for label in found if label not in number]
     if unknown:
         raise ValueError(
             f"y holds classes not seen in fit: {listed(unknown)} (fitted classes: "
             f"{listed(classes.tolist())}). Fit again with rows of all classes."
         )
-    return classes, np.array([number[label_key(label)] for label in found], dtype=np.intp)[codes]
+    return classes, np.array([number[label] for label in found], dtype=np.intp)[codes]
 
 
 def _read_class_weights(class_weight, classes, totals):
@@ -143,15 +140,15 @@ def _read_class_weights(class_weight, classes, totals):
             "class_weight must be None, 'balanced' or a dict from class to a positive number, got "
             f"{class_weight!r}."
         )
-    given, names = {label_key(label): w for label, w in given.items()}, classes.tolist()
-    lacking = [label for label in names if label_key(label) not in given]
-    other = given.keys() - map(label_key, names)
-    if lacking and other:
+    given = {label_key(label): weight for label, weight in given.items()}
+    keys = [label_key(label) for label in classes.tolist()]
+    strange = [label for label in given if label not in keys]
+    if strange and not set(keys) <= given.keys():
         raise ValueError(
-            f"class_weight names classes that y does not have: {listed(list(other))}, and lacks "
-            f"those of y: {listed(lacking)}. The labels must be equal."
+            f"class_weight names {listed(strange)}, which are not classes of y: "
+            f"{listed(classes.tolist())}."
         )
-    weights = np.array([given.get(label_key(label), 1.0) for label in names])
+    weights = np.array([float(given.get(key, 1.0)) for key in keys])
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise ValueError(
             f"class_weight must be positive and finite for every class, got {class_weight!r}. "

@@ -107,6 +107,19 @@ def read_task_labels(tasks):
     return tasks if isinstance(tasks, Labels) else np.asarray(tasks)
 
 
+def read_names(names, n_tasks):
+    """Return the names of the columns of targets as labels (T,), or 0 to T - 1 if None."""
+    if names is None:
+        return np.arange(n_tasks)
+    names = [_plain(name) for name in names]
+    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ValueError(
+            f"y has several columns named {listed(repeated)}: columns are tasks, and need "
+            "different names. Rename them, or pass y as an array."
+        )
+    return _integers(names) if all(type(name) is int for name in names) else _objects(names)
+
+
 def _of_series(series, task_column):
     """Return the labels of a Series: categories that are ordered, and time zones, are kept."""
     if series.is_null().any():
@@ -136,17 +149,6 @@ def _objects(labels):
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
     return array
-
-
-def column_labels(names):
-    """Return the names of the columns of y, a list of T, as the labels of the tasks, (T,)."""
-    twice = [name for number, name in enumerate(names) if name in names[:number]]
-    if twice:
-        raise ValueError(
-            f"y has several columns {twice[0]!r}: each is a task. Give the columns different names."
-        )
-    whole = all(isinstance(name, Integral) and not isinstance(name, bool) for name in names)
-    return np.array(names, dtype=np.int64) if whole else _objects(names)
 
 
 def _missing(task_column):
@@ -297,9 +299,10 @@ def _places(labels, tasks):
     Labels are equal as in Python, never after a conversion to the dtype of the others.
     """
     if tasks.dtype != object and (labels.dtype == tasks.dtype or _are_times(labels, tasks)):
-        order = np.argsort(tasks)
+        order = None if (tasks[1:] > tasks[:-1]).all() else np.argsort(tasks)
         place = np.minimum(np.searchsorted(tasks, labels, sorter=order), len(tasks) - 1)
-        return np.where(tasks[order[place]] == labels, order[place], -1)
+        place = place if order is None else order[place]
+        return np.where(tasks[place] == labels, place, -1)
     index = {label_key(task): t for t, task in enumerate(tasks.tolist())}
     return np.array([index.get(label_key(label), -1) for label in labels.tolist()], dtype=np.intp)
 

@@ -22,7 +22,7 @@ def read_per_task(value, name, tasks):
         if missing:
             raise ValueError(
                 f"{name} is a dict without the tasks {listed(missing)}. Give every task a value "
-                "(the columns of a 2-D y are the tasks, by name or 0, 1, ...)."
+                "(in the wide form, the names of the columns of y, or 0, 1, ... of an array)."
             )
         value = [given[label_key(task)] for task in tasks.tolist()]
     try:

@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length
 from skmtl._warn import listed
 from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
 from skmtl.data._classes import read_labels
-from skmtl.data._labels import column_labels, factorize
+from skmtl.data._labels import factorize, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
 from skmtl.data._wide import WideData
@@ -87,9 +87,8 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
             "y is None."
         )
     check_in_memory(y, "y")
-    names = getattr(y, "columns", None)
-    names = None if names is None else column_labels(list(names))
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
+    names = getattr(y, "columns", None)
     y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)
     check_consistent_length(X, y)
     weight = read_sample_weight(sample_weight, X, y)
@@ -100,10 +99,9 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         X, y, weight = X[present], y[present], weight[present]
         labels = None if labels is None else labels[present]
     if y.ndim == 2:
-        return _read_wide(X, y, weight, np.arange(y.shape[1]) if names is None else names)
+        return _read_wide(X, y, weight, read_names(names, y.shape[1]))
     if labels is None:
-        tasks = np.zeros(1, dtype=np.intp) if names is None else names
-        codes = np.zeros(len(y), dtype=np.intp)
+        tasks, codes = read_names(names, 1), np.zeros(len(y), dtype=np.intp)
     else:
         tasks, codes = factorize(labels, estimator.task_column)
     counts = np.bincount(codes)

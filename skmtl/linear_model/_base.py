@@ -229,10 +229,17 @@ def fitted_problem(model, X, y, sample_weight=None):
     X, y and sample_weight are those of ``fit``.
     """
     rows = read_rows(model, X, y, sample_weight, reset=False)
+    wide = model.task_column is None
+    if wide and len(rows.tasks) == len(model.tasks_):
+        rows = rows._replace(tasks=model.tasks_)  # columns of y, which may be an array now
     spec = model._spec()
     weight = model.task_weight_ if spec.weighting in ADAPTIVE else None
     posed = pose(spec, rows, reference=model._reference, task_weight=weight)
-    place = encode_tasks(posed.rows.tasks, model.tasks_, model.task_column)
+    own, tasks = posed.rows.tasks, model.tasks_
+    if wide:
+        place = np.arange(len(own)) if len(own) == len(tasks) else np.array([-1])
+    else:
+        place = encode_tasks(own, tasks, model.task_column)
     if (place < 0).any():
         raise ValueError(
             "X has tasks that the model was not fitted to. Pass the X, y and sample_weight of fit."

@@ -67,7 +67,7 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
     task_classes_ : ndarray of shape (n_tasks, n_classes), bool
         Whether the task had rows of the class in fit.
     tasks_ : ndarray of shape (n_tasks,)
-        Sorted task labels.
+        Task labels, sorted or in the order of their categories; in the wide form the columns of y.
     coef_ : ndarray of shape (n_tasks, n_features) or (n_tasks, n_classes, n_features)
         Coefficients of the log-odds of the second class, or of each of more than two; equal for
         all tasks. The task column has none.

@@ -133,8 +133,8 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
     Attributes
     ----------
     tasks_ : ndarray of shape (n_tasks,)
-        Sorted task labels, in the long form including latent tasks, which can be predicted; their
-        ``task_counts_`` are 0.
+        Task labels, sorted or in the order of their categories; in the wide form the columns of y,
+        in the long form with latent tasks, which can be predicted; their ``task_counts_`` are 0.
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     intercept_, task_counts_, task_weight_, noise_variance_, task_loss_, minimax_gap_, \

@@ -113,7 +113,7 @@ class PooledRegressor(PooledModel, Regressor):
     Attributes
     ----------
     tasks_ : ndarray of shape (n_tasks,)
-        Sorted task labels.
+        Task labels, sorted or in the order of their categories; in the wide form the columns of y.
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w in each row. The task column has none.
     intercept_ : ndarray of shape (n_tasks,)

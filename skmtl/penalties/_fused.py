@@ -12,18 +12,17 @@ from skmtl._typing import Array, Derivative
 from skmtl._warn import warn
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, times
 
-
-def _by_number(label):
-    """Return a sort key in which numbers inside of a string count as numbers."""
-    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", label)]
+_NUMBER = r"((?<!\w)-\d+|\d+)"
 
 
 class TemporalFused(TaskPenalty):
     """``alpha sum_tj |W_(t+1)j - W_tj|``: coefficients that change at few times.
 
-    Tasks are in the order of ``tasks_``: ordered categories (pandas, polars Enum) keep their order,
-    columns of y (wide form) theirs, and other labels are sorted. Structure: ``change_points``, the
-    labels of the tasks whose coefficients differ from those of the task before.
+    Tasks are in the order of ``tasks_``: numbers, dates and strings are sorted, categories that are
+    ordered (an ordered pandas Categorical, a polars Enum) keep their order, and columns of a 2-D y
+    keep theirs. A warning says where strings such as "2024-10" and "2024-2" are not in the order of
+    the numbers in them. Structure: ``change_points``, the labels of the tasks whose coefficients
+    differ from those of the task before.
 
     Parameters
     ----------
@@ -50,21 +49,8 @@ class TemporalFused(TaskPenalty):
     null_set = "pooled"
 
     def bind(self, tasks: Any) -> Self:
-        """Return the penalty for tasks with these labels, checked.
-
-        Warns if labels are sorted as strings where the numbers in them have another order.
-        """
-        labels = tasks.tolist()
-        if all(isinstance(label, str) for label in labels) and labels == sorted(labels):
-            by_number = sorted(labels, key=_by_number)
-            if by_number != labels:
-                at = next(i for i, label in enumerate(labels) if by_number[i] != label)
-                warn(
-                    f"{type(self).__name__} takes the tasks in the order of strings: "
-                    f"{labels[at]!r} is before {by_number[at]!r}. Pad numbers with zeros, or make "
-                    "the task column ordered: a Categorical with ordered=True (pandas), an Enum "
-                    "(polars)."
-                )
+        """Return the penalty for tasks with these labels, checked."""
+        _warn_of_strings(tasks.tolist())
         return super().bind(tasks)
 
     def value(self, W: Array) -> float:
@@ -99,3 +85,22 @@ class TemporalFused(TaskPenalty):
     def structure(self, W: Array, tasks: Any) -> dict[str, Any]:
         """Return the ``change_points``."""
         return {"change_points": tasks[1:][(np.diff(W, axis=0) != 0).any(axis=1)]}
+
+
+def _warn_of_strings(tasks):
+    """Warn if labels are sorted as strings, and the numbers in them have another order."""
+    if not all(isinstance(task, str) for task in tasks) or tasks != sorted(tasks):
+        return
+    keys = [
+        [int(part) if i % 2 else part for i, part in enumerate(re.split(_NUMBER, task))]
+        for task in tasks
+    ]
+    for first, second, key, following in zip(tasks, tasks[1:], keys, keys[1:], strict=False):
+        if key > following:
+            warn(
+                f"TemporalFused takes the tasks in the order of strings, {first!r} before "
+                f"{second!r}. If they are in the order of their numbers, use numbers or dates as "
+                "labels, numbers of equal length ('02'), or an ordered Categorical (a polars "
+                "Enum); reorder the columns of a 2-D y."
+            )
+            return

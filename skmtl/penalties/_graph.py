@@ -26,7 +26,7 @@ def read_graph(task_graph, tasks):
         the tasks. Tuples are edges (label, label) or (label, label, weight); weights of repeated
         edges add up.
     tasks : ndarray of shape (T,)
-        Sorted labels: nodes 0 to T - 1. Other labels in edges are latent nodes.
+        Labels: nodes 0 to T - 1. Other labels in edges are latent nodes.
 
     Returns
     -------
@@ -52,8 +52,8 @@ def read_graph(task_graph, tasks):
     if weights.shape != (n_tasks, n_tasks):
         raise ValueError(
             f"task_graph must be None, a list of edges (label, label) or (label, label, weight), "
-            f"or an adjacency of shape {(n_tasks, n_tasks)}, in the order of the sorted task "
-            f"labels; got {_brief(task_graph)}. Edges are tuples, and may name tasks that a fold "
+            f"or an adjacency of shape {(n_tasks, n_tasks)}, in the order of tasks_; got "
+            f" {_brief(task_graph)}. Edges are tuples, and may name tasks that a fold "
             "of cross-validation lacks."
         )
     np.fill_diagonal(weights, 0.0)
@@ -136,7 +136,7 @@ class GraphPenalty(TaskPenalty):
     alpha : float, default=1.0
         Regularization strength, in [0, inf].
     task_graph : None, array of shape (T, T) or list of tuples, default=None
-        Weights A. None: 1 / T for all pairs; an array: adjacency in the order of the sorted labels;
+        Weights A. None: 1 / T for all pairs; an array: adjacency in the order of ``tasks_``;
         tuples: edges (label, label) or (label, label, weight). Edges to tasks without rows are
         dropped.
     """

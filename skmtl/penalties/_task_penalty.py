@@ -127,7 +127,7 @@ class TaskPenalty(BaseEstimator, ABC):
         Parameters
         ----------
         tasks : ndarray of shape (T,)
-            Sorted labels.
+            Labels in the order of ``tasks_``.
 
         Returns
         -------

@@ -87,7 +87,7 @@ OF_CLASSIFIERS = [
     ({"class_weight": {0: -1, 1: 1}}, ValueError, r"class_weight must be positive and finite"),
     ({"class_weight": {1: np.inf}}, ValueError, r"class_weight must be positive and finite"),
     ({"class_weight": "equal"}, ValueError, r"class_weight must be None.*a dict.*'equal'"),
-    ({"class_weight": {0: 1.0, 7: 2.0}}, ValueError, "does not have: 7, and lacks those of y: 1"),
+    ({"class_weight": {0: 1.0, 7: 2.0}}, ValueError, "names 7, which are not classes of y: 0, 1"),
     ({"class_weight": [1.0, 2.0]}, ValueError, r"class_weight must be None, 'balanced' or a dict"),
     ({"class_weight": {0: "a"}}, ValueError, r"class_weight must be None, 'balanced' or a dict"),
 ]
