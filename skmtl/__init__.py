@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from skmtl.data import TaskMoments
 from skmtl.linear_model import (
     ADMMClassifier,
     ADMMRegressor,
@@ -30,6 +31,7 @@ __all__ = [
     "PooledRegressor",
     "SharedL2Classifier",
     "SharedL2Regressor",
+    "TaskMoments",
     "__version__",
     "alpha_max",
 ]

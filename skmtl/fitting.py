@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl.data import class_mask_of, encode_targets, mean_target, read_task_weights
+from skmtl.data import class_mask_of, encode_targets, read_task_weights
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
@@ -181,7 +181,7 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
         mean_total = rows.totals.mean() if reference is None else reference.mean_total
         weights = mean_total / rows.totals
     rows = rows._replace(task_weight=weights)
-    offset = mean_target(rows.y) if spec.fit_intercept and not spec.classifier else 0.0
+    offset = rows.mean_target if spec.fit_intercept and not spec.classifier else 0.0
     if not spec.fit_intercept:
         center = np.zeros(rows.X.shape[1])
     elif reference is not None:

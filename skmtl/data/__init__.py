@@ -9,7 +9,8 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 *block*; moments are computed per block.
 """
 
-from skmtl.data._arrays import NamedTargets, mean_target, plain_target, read_X, take_rows
+from skmtl.data._arrays import NamedTargets, plain_target, read_X, take_rows
+from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import class_mask_of, encode_targets
 from skmtl.data._frames import is_frame, with_features
 from skmtl.data._labels import (
@@ -23,7 +24,6 @@ from skmtl.data._labels import (
 )
 from skmtl.data._layout import LossSums, Moments
 from skmtl.data._long import SMALL, LongData
-from skmtl.data._moments import TaskMoments, long_moments, wide_moments
 from skmtl.data._parameters import (
     check_alpha,
     is_auto,
@@ -32,9 +32,11 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
+from skmtl.data._task_moments import TaskMoments, rows_of_parts
 
 __all__ = [
     "SMALL",
+    "BlockMoments",
     "LongData",
     "LossSums",
     "Moments",
@@ -49,7 +51,6 @@ __all__ = [
     "is_frame",
     "label_key",
     "long_moments",
-    "mean_target",
     "merge_tasks",
     "named_weights",
     "plain_target",
@@ -58,6 +59,7 @@ __all__ = [
     "read_rows",
     "read_task_labels",
     "read_task_weights",
+    "rows_of_parts",
     "split_task_column",
     "take_rows",
     "unknown_tasks_message",

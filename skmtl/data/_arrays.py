@@ -82,12 +82,6 @@ def read_numbers(estimator, y, *, wide):
     )
 
 
-def mean_target(y):
-    """Return the mean of the targets, a float, over those that are observed."""
-    mean = y.mean()
-    return float(np.nanmean(y) if np.isnan(mean) else mean)
-
-
 def plain_target(y):
     """Return a target as an array in which numbers are not Python objects.
 

@@ -45,6 +45,20 @@ class Labels:
         return len(self.codes)
 
 
+class LabeledFeatures:
+    """Features (n, d) with the task labels beside them, as X of an estimator."""
+
+    def __init__(self, features, labels):
+        self.features, self.labels = features, labels
+        self.shape, self.ndim = (features.shape[0], features.shape[1] + 1), 2
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, rows):
+        return LabeledFeatures(self.features[rows], self.labels[rows])
+
+
 def split_task_column(X, task_column):
     """Return the task labels of n rows and the features: X without the column, of the type of X.
 
@@ -57,6 +71,8 @@ def split_task_column(X, task_column):
             f"task_column must be a column name or an integer position, got {task_column!r} "
             f"({type(task_column).__name__})."
         )
+    if isinstance(X, LabeledFeatures):
+        return X.labels, X.features
     if nw.dependencies.is_into_dataframe(X):
         frame = nw.from_native(X, eager_only=True)
         j = _position(task_column, len(frame.columns), frame.columns)

@@ -35,12 +35,20 @@ class Rows(NamedTuple):
     class_weight: np.ndarray | None = None  # (K,), included in the weights
     has_class: np.ndarray | None = None  # (T, K), whether a task has rows of a class
     task_weight: np.ndarray | None = None  # (T,), not included in the weights
+    origin: np.ndarray | None = None  # (d + 1,), subtracted from the features and the target
 
     @property
     def work(self):
         """Multiplications of the Gram matrices and, in the wide form, of X W'."""
         n, d = self.X.shape
         return n * d * (min(n, d) + (len(self.tasks) if self.codes is None else 0))
+
+    @property
+    def mean_target(self):
+        """Mean of the targets, a float, over those that are observed."""
+        mean = self.y.mean()
+        mean = float(np.nanmean(self.y) if np.isnan(mean) else mean)
+        return mean if self.origin is None else mean + self.origin[-1]
 
     def take(self, tasks):
         """Return the rows of these tasks, an index array."""
@@ -64,7 +72,10 @@ class Rows(NamedTuple):
 
     def task_data(self, task_weight, offset, center=None, class_mask=None):
         """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""
-        weight = self.weight
+        weight, origin = self.weight, np.zeros(self.X.shape[1] + 1)
+        if self.origin is not None:
+            origin = self.origin
+            offset, center = offset - origin[-1], None if center is None else center - origin[:-1]
         if self.codes is not None and (task_weight != 1).any():
             weight = weight * task_weight[self.codes]
         if center is None:
@@ -74,7 +85,9 @@ class Rows(NamedTuple):
             center = weighted_mean(self.X, over_tasks)
         y = self.y - offset if offset else self.y
         if self.codes is not None:
-            return LongData(self.X, y, weight, self.codes, len(self.tasks), center, class_mask)
+            data = LongData(self.X, y, weight, self.codes, len(self.tasks), center, class_mask)
+            data.center = center + origin[:-1]
+            return data
         return WideData(self.X, y, weight, task_weight, self.observed, center, class_mask)
 
 

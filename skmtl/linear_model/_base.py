@@ -109,7 +109,11 @@ class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
         """
         spec = self._spec()
         rows = read_rows(self, X, y, sample_weight, reset=True)
-        progress = Progress(self, X, y, sample_weight)
+        self.__dict__.pop("moments_", None)
+        return self._fit_rows(spec, rows, Progress(self, X, y, sample_weight))
+
+    def _fit_rows(self, spec, rows, progress):
+        """Fit the model to ``Rows``."""
         start = partial(warm_start, self) if self.warm_start else None
         with blas_threads_for(rows.work):
             self._set_attributes(fit(spec, rows, start=start, watch=watcher(self, progress)))

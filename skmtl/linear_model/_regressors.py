@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin
+from sklearn.base import RegressorMixin, clone
 
+from skmtl._callbacks import Progress, reporting_fit
 from skmtl._typing import (
     Array,
     HandleUnknown,
@@ -15,6 +18,7 @@ from skmtl._typing import (
     TaskColumn,
     TaskWeight,
 )
+from skmtl.data import TaskMoments, read_rows
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._observed import is_complete, observed_r2, scored_targets
@@ -39,6 +43,72 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
             Predictions; one column per task in the wide form.
         """
         return self._raw_prediction(X)
+
+    @reporting_fit
+    def fit_moments(self, moments: TaskMoments) -> Self:
+        """Fit the model to the moments of rows, as ``fit`` does to the rows.
+
+        Parameters
+        ----------
+        moments : TaskMoments
+            Their ``task_column`` is that of the model.
+
+        Returns
+        -------
+        object
+            The fitted estimator itself, with ``moments_``.
+        """
+        spec = self._spec()
+        if not isinstance(moments, TaskMoments):
+            raise TypeError(
+                f"fit_moments takes TaskMoments, got {type(moments).__name__}: make them of rows "
+                "by TaskMoments.from_data, from_batches or from_frame."
+            )
+        if moments.task_column != self.task_column:
+            raise ValueError(
+                f"The moments have task_column={moments.task_column!r} and the model "
+                f"{self.task_column!r}. Set both to the same column."
+            )
+        rows = moments.rows(centered=self.fit_intercept)
+        self._fit_rows(spec, rows, Progress(self, None, None, None))
+        self._wide = self.task_column is None and len(moments) > 1
+        self.moments_ = moments
+        self.n_features_in_ = moments.n_features + (self.task_column is not None)
+        if moments.feature_names is None:
+            self.__dict__.pop("feature_names_in_", None)
+        else:
+            self.feature_names_in_ = np.array(moments.feature_names, dtype=object)
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Add a batch of rows and fit the model to all batches.
+
+        The model is that of ``fit`` of all rows. Its state are ``moments_``, T (d + 1)^2 numbers.
+        A batch may bring new tasks; one with an error changes nothing.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array-like
+            As in ``fit``.
+
+        Returns
+        -------
+        object
+            The fitted estimator itself.
+        """
+        before = getattr(self, "moments_", None)
+        if before is None and hasattr(self, "coef_"):
+            raise ValueError(
+                f"This {type(self).__name__} was fitted by fit, which keeps no moments of the "
+                "rows. Begin with partial_fit, or clone the model."
+            )
+        reader = self if before is not None else clone(self)
+        batch = TaskMoments.of_rows(
+            reader, read_rows(reader, X, y, sample_weight, reset=before is None)
+        )
+        return self.fit_moments(batch if before is None else before + batch)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R^2 of the predictions.

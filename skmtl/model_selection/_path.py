@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from sklearn.utils import get_tags
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
-from skmtl.data import plain_target, read_rows, take_rows
+from skmtl.data import TaskMoments, plain_target, read_rows, rows_of_parts, take_rows
 from skmtl.linear_model import LinearMultiTaskModel, spec_of
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
@@ -182,17 +182,77 @@ class RegularizationPathCV(
         """
         self._check_parameters()
         progress = Progress(self, X, y, sample_weight)
-        target, names = y, getattr(y, "columns", None)
-        alphas, candidates, ridge, y = self._read(X, y, sample_weight)
+
+        def refit(best):
+            best.fit(X, y, **weights_for(sample_weight))
+
+        return self._search(self.estimator, X, y, sample_weight, groups, self.cv, refit, progress)
+
+    @reporting_fit
+    def fit_moments(self, folds: Sequence[TaskMoments]) -> Self:
+        """Search by cross-validation over the moments of folds, without their rows.
+
+        The scores and the choice are those of ``fit`` of all rows with these folds. ``cv`` does
+        not apply.
+
+        Parameters
+        ----------
+        folds : sequence of TaskMoments
+            Those of the rows of each fold, at least two. Each is tested once, by fits to the
+            others.
+
+        Returns
+        -------
+        object
+            The search itself.
+
+        Raises
+        ------
+        ValueError
+            If ``scoring`` is not None, "r2" or "neg_mean_squared_error": others need rows.
+        """
+        self._check_parameters()
+        if self.scoring not in (None, "r2", "neg_mean_squared_error"):
+            raise ValueError(
+                "The scores of moments are 'r2' and 'neg_mean_squared_error', got "
+                f"scoring={self.scoring!r}. Other scores need the rows: use fit."
+            )
+        if len(folds) < 2:
+            raise ValueError(
+                f"fit_moments needs the moments of two folds or more, got {len(folds)}."
+            )
+        total, estimator = sum(folds), self.estimator
+        if total.task_column is None:  # the labels are beside the features
+            estimator = clone(estimator).set_params(task_column=0)
+        X, y, weight, fold = rows_of_parts(folds, centered=estimator.fit_intercept)
+        splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(len(folds))]
+
+        def refit(best):
+            best.fit_moments(total)
+
+        progress = Progress(self, None, None, None)
+        return self._search(estimator, X, y, weight, None, splits, refit, progress)
+
+    def _search(self, estimator, X, y, sample_weight, groups, cv, refit, progress):
+        """Search over candidates; ``refit`` fits the best one to all rows."""
+        names = getattr(y, "columns", None)
+        alphas, candidates, ridge, y = self._read(estimator, X, y, sample_weight)
         X = X if hasattr(X, "shape") else np.asarray(X)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        scorer = scorer_of(self.estimator, self.scoring, leave_one_out=self.cv is None)
+        scorer = scorer_of(estimator, self.scoring, leave_one_out=cv is None)
         found = None
-        if self.cv is None and ridge is not None:
+        if cv is None and ridge is not None:
             found = self._leave_one_out(ridge, scorer, X, y, weight, progress)
         if found is None:
-            given = ridge, candidates, scorer, X, y, weight, names, groups
-            found = *self._cross_validate(*given, progress), None
+            column, classifier = estimator.task_column, is_classifier(estimator)
+            splits = make_splits(
+                cv, X, y, column, groups=groups, classifier=classifier, weight=weight
+            )
+            rows = X, y, weight, names
+            found = self._cross_validate(
+                estimator, ridge, candidates, scorer, *rows, splits, progress
+            )
+            found = found, len(splits), None
         scores, n_splits, spread = found
         table = results_table(candidates, scores, spread)
         best = best_index(table, n_splits, self.one_standard_error, scorer)
@@ -207,25 +267,25 @@ class RegularizationPathCV(
             "best_score_": float(table["mean_test_score"][best]),
         }
         if self.refit:
-            result |= self._refit(candidates[best], X, target, weight, progress)
+            result |= self._refit(candidates[best], refit, progress)
         for name, value in result.items():  # at the end: an error leaves the last search as it was
             setattr(self, name, value)
         progress.end(lambda: vars(self))
         return self
 
-    def _refit(self, params, X, y, weight, progress):
+    def _refit(self, params, refit, progress):
         """Return the attributes of the best estimator, which is fitted to all rows."""
         began = time.perf_counter()
         best = clone(self.estimator).set_params(**clone(params, safe=False))
         with progress.fit_of(best, "refit"):
-            best.fit(X, y, **weights_for(weight))
+            refit(best)
         found = {"best_estimator_": best, "refit_time_": time.perf_counter() - began}
         names = [n for n in ("n_features_in_", "feature_names_in_") if hasattr(best, n)]
         return found | {name: getattr(best, name) for name in names}
 
-    def _read(self, X, y, sample_weight):
+    def _read(self, estimator, X, y, sample_weight):
         """Return the alphas, the candidates, a ``RidgeSearch`` or None, and y as an array."""
-        model = clone(self.estimator).set_params(alpha=1.0)
+        model = clone(estimator).set_params(alpha=1.0)
         spec_of(model)  # checks the parameters
         rows = read_rows(model, X, y, sample_weight, reset=True)
         y = plain_target(y)
@@ -251,23 +311,21 @@ class RegularizationPathCV(
         part.end()
         return None if found is None else (found[0], len(y), found[1])
 
-    def _cross_validate(self, ridge, candidates, scorer, X, y, weight, names, groups, progress):
-        """Return the ``Scores`` on the splits, and the number of these."""
-        column, classifier = self.estimator.task_column, is_classifier(self.estimator)
-        splits = make_splits(
-            self.cv, X, y, column, groups=groups, classifier=classifier, weight=weight
-        )
+    def _cross_validate(
+        self, estimator, ridge, candidates, scorer, X, y, weight, names, splits, progress
+    ):
+        """Return the ``Scores`` on the splits."""
         part = progress.part("search", len(splits))
         complete = weight is None or weight.all()  # all rows are in the search
         if ridge and complete and ridge.covers(splits) and reads_predictions(scorer):
             with blas_threads_for(ridge.work):
                 scores = ridge.scores(splits, scorer, partial(take_rows, X), y, weight, part)
         else:
-            given = TaskRows.read(X, y, weight, column, names)
+            given = TaskRows.read(X, y, weight, estimator.task_column, names)
             options = part, self.n_jobs, self.verbose
-            scores = warm_scores(self.estimator, candidates, splits, scorer, given, *options)
+            scores = warm_scores(estimator, candidates, splits, scorer, given, *options)
         part.end()
-        return scores, len(splits)
+        return scores
 
     def _check_parameters(self):
         """Validate the parameters that do not depend on data."""

@@ -24,7 +24,7 @@ class RidgePath:
 
     Parameters
     ----------
-    moments : TaskMoments, without leading axes
+    moments : BlockMoments, without leading axes
         B blocks with the targets of m tasks each.
     center : ndarray of shape (d,)
         Where the intercepts are measured.

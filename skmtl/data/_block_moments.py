@@ -8,7 +8,7 @@ from skmtl.data._long import LongData
 from skmtl.losses import SquaredLoss
 
 
-class TaskMoments(NamedTuple):
+class BlockMoments(NamedTuple):
     """What a squared loss knows of B blocks of rows, each with the targets of m tasks.
 
     In the long form every task is a block of its own, (B, m) = (T, 1); in the wide form one block
@@ -44,7 +44,7 @@ class TaskMoments(NamedTuple):
         ymiddle = (share[..., None] * ymean).sum(axis=0)
         far, yfar = mean - middle, ymean - ymiddle
         weighted = total[..., None] * far
-        return TaskMoments(
+        return BlockMoments(
             H.sum(axis=0) + np.einsum("pbj,pbk->bjk", weighted, far),
             middle,
             weight,
@@ -62,11 +62,11 @@ class TaskMoments(NamedTuple):
 
     def take(self, blocks):
         """Return the moments of some of the blocks, an index array."""
-        return TaskMoments(*(array[blocks] for array in self))
+        return BlockMoments(*(array[blocks] for array in self))
 
 
 def long_moments(X, y, weight, codes, n_tasks, part, n_parts):
-    """Return the ``TaskMoments`` of all tasks on each part; ``part`` (n,) says whose a row is."""
+    """Return the ``BlockMoments`` of all tasks on each part; ``part`` (n,) says whose a row is."""
     d = X.shape[1]
     cell, place = np.unique(part * n_tasks + codes, return_inverse=True)
     total = np.bincount(place, weight)
@@ -74,7 +74,7 @@ def long_moments(X, y, weight, codes, n_tasks, part, n_parts):
     data = LongData(X, y, weight, place, len(cell), np.zeros(d))
     sums = data.loss_sums(SquaredLoss(), np.zeros((1, len(cell), d)), ymean[None])
     H, mean, _ = data.moments(np.arange(len(cell)))
-    result = TaskMoments(
+    result = BlockMoments(
         np.zeros((n_parts * n_tasks, d, d)),
         np.zeros((n_parts * n_tasks, d)),
         np.zeros(n_parts * n_tasks),
@@ -85,11 +85,11 @@ def long_moments(X, y, weight, codes, n_tasks, part, n_parts):
     found = H, mean, total, -sums.G[0][:, None], ymean[:, None]
     for whole, own in zip(result, found, strict=True):
         whole[cell] = own
-    return TaskMoments(*(a.reshape(n_parts, n_tasks, *a.shape[1:]) for a in result))
+    return BlockMoments(*(a.reshape(n_parts, n_tasks, *a.shape[1:]) for a in result))
 
 
 def wide_moments(X, Y, weight, part, n_parts):
-    """Return the ``TaskMoments`` of one X with a target (n, T) on each part."""
+    """Return the ``BlockMoments`` of one X with a target (n, T) on each part."""
     found = []
     for number in range(n_parts):
         rows = part == number
@@ -99,4 +99,4 @@ def wide_moments(X, Y, weight, part, n_parts):
         root = np.sqrt(own)[:, None]
         A, B = root * (X[rows] - mean), root * (Y[rows] - ymean)
         found.append((A.T @ A, mean, total, B.T @ A, ymean))
-    return TaskMoments(*(np.array(arrays)[:, None] for arrays in zip(*found, strict=True)))
+    return BlockMoments(*(np.array(arrays)[:, None] for arrays in zip(*found, strict=True)))

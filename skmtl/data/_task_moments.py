@@ -1,0 +1,343 @@
+"""Second-order moments of the rows of each task: all that a squared loss depends on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from skmtl._typing import Array, TaskColumn
+from skmtl.data._frames import moments_of_frame
+from skmtl.data._labels import LabeledFeatures, Labels, encode_tasks, merge_tasks
+from skmtl.data._long import LongData
+from skmtl.data._rows import Rows, read_rows
+
+_EPS = np.finfo(np.float64).eps
+
+
+class TaskMoments:
+    """Weights, means and products of the features and the target of each task.
+
+    They determine the fit of every regressor, since the loss is squared: ``fit_moments`` of their
+    sum is ``fit`` of all rows. The size is T (d + 1)^2 numbers, whatever the number of rows. Make
+    them by `from_data`, `from_batches` or `from_frame`, and add them up with ``+`` or ``sum``:
+    tasks are joined by label.
+
+    Attributes
+    ----------
+    tasks : ndarray of shape (T,)
+        Labels.
+    counts : ndarray of shape (T,)
+        Numbers of rows.
+    weight : ndarray of shape (T,)
+        Sums of the sample weights.
+    origin : ndarray of shape (d + 1,)
+        Features and, last, target of a row, so that offsets cost no digits.
+    deviation : ndarray of shape (T, d + 1)
+        Weighted means of the features and the target, minus ``origin``.
+    scatter : ndarray of shape (T, d + 1, d + 1)
+        Weighted sums of their products about these means.
+    task_column : str, int or None
+        Column of the labels in X.
+    feature_names : list of str or None
+        Columns of X, the task column included, if they have names.
+
+    References
+    ----------
+    T. Chan, G. Golub, R. LeVeque (1983). Algorithms for computing the sample variance: analysis and
+    recommendations. The American Statistician 37. https://doi.org/10.1080/00031305.1983.10483115
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor, TaskMoments
+    >>> from skmtl.datasets import load_radon
+    >>> X, y = load_radon(return_X_y=True, as_frame=True)
+    >>> north = TaskMoments.from_data(X[:500], y[:500], task_column="county")
+    >>> south = TaskMoments.from_data(X[500:], y[500:], task_column="county")
+    >>> north + south
+    TaskMoments of 919 rows in 85 tasks, 2 features
+    >>> model = MeanRegularizedRegressor(task_column="county").fit_moments(north + south)
+    >>> bool(abs(model.coef_ - model.fit(X, y).coef_).max() < 1e-9)
+    True
+    """
+
+    def __init__(
+        self,
+        tasks: Array,
+        counts: Array,
+        weight: Array,
+        origin: Array,
+        deviation: Array,
+        scatter: Array,
+        *,
+        task_column: TaskColumn = None,
+        feature_names: list[str] | None = None,
+    ) -> None:
+        self.tasks, self.counts, self.weight = tasks, counts, weight
+        self.origin, self.deviation, self.scatter = origin, deviation, scatter
+        self.task_column, self.feature_names = task_column, feature_names
+
+    @classmethod
+    def from_data(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        task_column: TaskColumn = None,
+    ) -> Self:
+        """Compute the moments of rows in memory.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n, d + 1), or (n, d) in the wide form
+            Features and, in the long form, the column of task labels.
+        y : array-like of shape (n,) or, in the wide form, (n, T)
+            Target; NaN in the wide form is not observed.
+        sample_weight : array-like of shape (n,), or (n, T) in the wide form, default=None
+            Weight of each row, or of each target.
+        task_column : str, int or None, default=None
+            Name or position of the column of task labels in X; None in the wide form.
+
+        Returns
+        -------
+        TaskMoments
+        """
+        reader = _Reader(task_column)
+        return cls.of_rows(reader, read_rows(reader, X, y, sample_weight, reset=True))
+
+    @classmethod
+    def from_batches(
+        cls, batches: Iterable[tuple[Any, ...]], *, task_column: TaskColumn = None
+    ) -> Self:
+        """Compute the moments of batches of rows, one in memory at a time.
+
+        Parameters
+        ----------
+        batches : iterable of (X, y) or (X, y, sample_weight)
+            As of `from_data`, all with the same columns. A batch may bring new tasks.
+        task_column : str, int or None, default=None
+            As of `from_data`.
+
+        Returns
+        -------
+        TaskMoments
+        """
+        total = None
+        for batch in batches:
+            own = cls.from_data(*batch, task_column=task_column)
+            total = own if total is None else total + own
+        if total is None:
+            raise ValueError("There is no batch: pass pairs (X, y) or triples with weights.")
+        return total
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        y: str,
+        task_column: str,
+        sample_weight: str | None = None,
+    ) -> Self:
+        """Compute the moments by the engine of a table that need not be in memory.
+
+        Two passes: the means of the tasks, then sums of products about these.
+
+        Parameters
+        ----------
+        frame : lazy frame or dataframe
+            What narwhals reads: a polars LazyFrame, a DuckDB relation, an Ibis table, ...
+        y, task_column : str
+            Names of the columns of the target and of the task labels. All other columns are
+            features.
+        sample_weight : str, default=None
+            Name of a column of weights.
+
+        Returns
+        -------
+        TaskMoments
+        """
+        return cls(**moments_of_frame(frame, y, task_column, sample_weight))
+
+    @classmethod
+    def of_rows(cls, estimator: Any, rows: Any) -> Self:
+        """Compute the moments of ``Rows`` that were read for an estimator."""
+        if rows.codes is None:
+            origin = np.append(rows.X[0], np.nanmean(rows.y))
+            found = [_of_column(rows, t, origin) for t in range(len(rows.tasks))]
+            weight, deviation, scatter = map(np.concatenate, zip(*found, strict=True))
+        else:
+            origin = np.append(rows.X[0], rows.y[0])
+            found = np.column_stack([rows.X, rows.y]) - origin, rows.weight, rows.codes
+            weight, deviation, scatter = _of_long(*found, len(rows.tasks))
+        names = getattr(estimator, "feature_names_in_", None)
+        return cls(
+            rows.tasks,
+            rows.counts,
+            weight,
+            origin,
+            deviation,
+            scatter,
+            task_column=estimator.task_column,
+            feature_names=None if names is None else list(names),
+        )
+
+    @property
+    def n_features(self) -> int:
+        """Number d of features, without the task column."""
+        return len(self.origin) - 1
+
+    @property
+    def mean(self) -> Array:
+        """Weighted means of the features and, last, of the target, (T, d + 1)."""
+        return self.origin + self.deviation
+
+    def __len__(self) -> int:
+        """Return the number of tasks."""
+        return len(self.tasks)
+
+    def __repr__(self) -> str:
+        return (
+            f"TaskMoments of {self.counts.sum()} rows in {len(self)} tasks, {self.n_features} "
+            "features"
+        )
+
+    def __add__(self, other: TaskMoments) -> TaskMoments:
+        """Return the moments of the rows of both."""
+        if not isinstance(other, TaskMoments):
+            return NotImplemented
+        for name in ("n_features", "task_column", "feature_names"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise ValueError(
+                    f"Moments of different columns cannot be added: {name} is {mine!r} and "
+                    f"{theirs!r}. Pass the same columns, in the same order, to both."
+                )
+        tasks, *places = merge_tasks(self.tasks, other.tasks, self.task_column)
+        first, second = (
+            part._placed(len(tasks), at) for part, at in zip((self, other), places, strict=True)
+        )
+        counts, weight, _, scatter = (a + b for a, b in zip(first, second, strict=True))
+        share = second[1] / weight  # 0 or 1 where one of them has no rows of a task
+        far = second[2] - first[2] + (other.origin - self.origin)
+        deviation = first[2] + share[:, None] * far
+        scatter += (first[1] * share)[:, None, None] * far[:, :, None] * far[:, None]
+        return TaskMoments(
+            tasks,
+            counts,
+            weight,
+            self.origin,
+            deviation,
+            scatter,
+            task_column=self.task_column,
+            feature_names=self.feature_names,
+        )
+
+    def __radd__(self, other: Any) -> TaskMoments:
+        """Return itself for ``sum``, which begins with 0."""
+        return self if other == 0 else NotImplemented
+
+    def _placed(self, n_tasks, places):
+        """Return counts, weights, means and products of more tasks, with zeros for the others."""
+        parts = self.counts, self.weight, self.deviation, self.scatter
+        result = [np.zeros((n_tasks, *part.shape[1:]), part.dtype) for part in parts]
+        for whole, part in zip(result, parts, strict=True):
+            whole[places] = part
+        return result
+
+    def rows(self, *, centered: bool) -> Rows:
+        """Return weighted rows with these moments, as few as have them: d + 2 for each task.
+
+        With ``centered``, X and y are those minus ``origin``, else from zero.
+        """
+        T, D = self.deviation.shape
+        each = self.weight / (D + 1)
+        factor = _roots(self.scatter) / np.sqrt(each)[:, None, None]
+        middle = self.deviation if centered else self.mean
+        Z = np.matmul(_contrasts(D), factor.swapaxes(1, 2)) + middle[:, None]
+        Z = Z.reshape(T * (D + 1), D)
+        codes = np.repeat(np.arange(T), D + 1)
+        return Rows(
+            np.ascontiguousarray(Z[:, :-1]),
+            Z[:, -1].copy(),
+            np.repeat(each, D + 1),
+            codes,
+            None,
+            self.tasks,
+            self.counts,
+            self.weight,
+            origin=self.origin if centered else None,
+        )
+
+
+def rows_of_parts(parts, *, centered):
+    """Return X, y and weights with the moments of several ``TaskMoments``, and each row's part.
+
+    X are ``LabeledFeatures``. With ``centered``, X and y are those minus a common origin.
+    """
+    total = sum(parts)
+    found, tasks = [], []
+    for part in parts:
+        moved = copy.copy(part)
+        moved.deviation = part.deviation + (part.origin - total.origin)
+        moved.origin = total.origin
+        own = moved.rows(centered=centered)
+        found.append((own.X, own.y, own.weight))
+        tasks.append(encode_tasks(part.tasks, total.tasks, total.task_column)[own.codes])
+    X, y, weight = map(np.concatenate, zip(*found, strict=True))
+    X = LabeledFeatures(X, Labels(total.tasks, np.concatenate(tasks)))
+    return X, y, weight, np.repeat(np.arange(len(parts)), [len(own[1]) for own in found])
+
+
+class _Reader(RegressorMixin, BaseEstimator):
+    """What messages about rows are said to come from."""
+
+    fit_intercept = True
+
+    def __init__(self, task_column):
+        self.task_column = task_column
+
+    def __repr__(self, N_CHAR_MAX=700):
+        return "TaskMoments"
+
+
+def _of_long(Z, weight, codes, n_tasks):
+    """Return the weights (T,), means (T, D) and products (T, D, D) of the rows of each task."""
+    data = LongData(Z, Z[:, -1], weight, codes, n_tasks, np.zeros(Z.shape[1]))
+    scatter, mean, total = data.moments(np.arange(n_tasks))
+    return total, mean, scatter
+
+
+def _of_column(rows, t, origin):
+    """Return the same of one task of the wide form."""
+    own = slice(None) if rows.observed is None else rows.observed[:, t]
+    weight = rows.weight if rows.weight.ndim == 1 else rows.weight[:, t]
+    Z = np.column_stack([rows.X[own], rows.y[own, t]]) - origin
+    return _of_long(Z, weight[own], np.zeros(len(Z), dtype=np.intp), 1)
+
+
+def _contrasts(D):
+    """Return an orthonormal basis (D + 1, D) of the vectors whose entries sum to zero."""
+    H = np.where(np.arange(D + 1)[:, None] <= np.arange(D), 1.0, 0.0)
+    H[np.arange(1, D + 1), np.arange(D)] = -np.arange(1, D + 1)
+    return H / np.sqrt(np.arange(1, D + 1) * np.arange(2, D + 2))
+
+
+def _roots(A):
+    """Return lower triangular L (T, D, D) with ``L L' = A`` for semidefinite A.
+
+    Columns whose pivot is a rounding error are zero.
+    """
+    L, D = np.zeros_like(A), A.shape[1]
+    least = 8 * D * _EPS * np.einsum("tjj->tj", A)
+    for j in range(D):
+        rest = A[:, j:, j] - np.matmul(L[:, j:, :j], L[:, j, :j, None])[..., 0]
+        pivot = rest[:, 0]
+        root = np.sqrt(np.where(pivot > least[:, j], pivot, np.inf))
+        L[:, j:, j] = rest / root[:, None]
+    return L
