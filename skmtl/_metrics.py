@@ -153,10 +153,11 @@ _NAMED = NUMBERS | LABELS | SCORES | _MORE | {"brier": _MORE["brier_score"]}
 
 def named_metric(name):
     """Return the ``Metric`` of a name, ours or of a scorer of scikit-learn; either with "neg_"."""
-    name = name.removeprefix("neg_")
+    known = skm.get_scorer_names()
+    if name in known:
+        name = name.removeprefix("neg_")
     if name in _NAMED:
         return _NAMED[name]
-    known = skm.get_scorer_names()
     found = [full for full in (name, f"neg_{name}") if full in known]
     if not found:
         names = [*_NAMED, *(full.removeprefix("neg_") for full in known)]

@@ -29,7 +29,7 @@ def resolve_all(metrics, greater_is_better):
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     if not isinstance(metrics, dict):
-        metrics = {m if isinstance(m, str) else _function_name(m): m for m in metrics}
+        metrics = {_name(metric): metric for metric in metrics}
     directions = greater_is_better or {}
     if strange := sorted(set(directions) - set(metrics)):
         raise ValueError(f"greater_is_better names {strange}, but the metrics are {list(metrics)}.")
@@ -48,6 +48,11 @@ def resolve(metric, name="", greater_is_better=None):
     if greater_is_better is not None:
         found = found._replace(greater_is_better=bool(greater_is_better))
     return found
+
+
+def _name(metric):
+    """Return the name of a metric in tables: that of its values, which are not negated."""
+    return metric.removeprefix("neg_") if isinstance(metric, str) else _function_name(metric)
 
 
 def _function_name(metric):
@@ -259,7 +264,8 @@ def _with_all_classes(y_true, y_score, labels):
     if (y_score < 0).any():
         raise ValueError(
             f"y_true has classes {listed(np.setdiff1d(y_true, labels).tolist())}, which the model "
-            "was not fitted to, and its scores are no probabilities. Pass probabilities."
+            f"was not fitted to or labels lack ({listed(labels.tolist())}), and the scores are no "
+            f"probabilities: the least is {y_score.min():.3g}. Pass probabilities."
         )
     full = np.zeros((len(y_score), len(classes)))
     full[:, np.searchsorted(classes, labels)] = y_score
@@ -276,10 +282,13 @@ def quietly(value, index):
         return np.nan
 
 
-def left_out(rows, min_rows):
-    """Return a mask of the tasks with fewer rows, (T,), and warn with their number."""
+def check_min_rows(min_rows):
     if isinstance(min_rows, bool) or not isinstance(min_rows, Integral) or min_rows < 1:
         raise ValueError(f"min_rows must be an integer of at least 1, got {min_rows!r}.")
+
+
+def left_out(rows, min_rows):
+    """Return a mask of the tasks with fewer rows, (T,), and warn with their number."""
     few = np.array([len(group) for group in rows.groups]) < min_rows
     if few.any():
         warn(

@@ -2,6 +2,7 @@
 
 import difflib
 import sys
+import threading
 import warnings
 from typing import NamedTuple
 
@@ -24,7 +25,12 @@ def warn(message, category=UserWarning):
 
 
 def recorded(function, *arguments):
-    """Call a function; return its result and a list of its warnings, which are not issued."""
+    """Call a function; return its result and a list of its warnings, which are not issued.
+
+    In a thread they are issued as usual: Python can catch warnings of all threads only.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function(*arguments), []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = function(*arguments)

@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skmtl._scores import (
     AVERAGES,
+    check_min_rows,
     check_order,
     check_whole,
     default_metrics,
@@ -27,6 +28,7 @@ from skmtl._scores import (
 from skmtl._table import task_table
 from skmtl._typing import Metric, Table, TaskColumn
 from skmtl.data import split_task_column
+from skmtl.linear_model import scored_targets
 
 __all__ = ["make_task_scorer", "task_scores"]
 
@@ -113,6 +115,7 @@ def task_scores(
     worst          4                0.50  0.500000
     """
     check_whole(tasks)
+    check_min_rows(min_rows)
     rows = read_rows(y_true, y_pred, y_score, tasks, sample_weight)
     few = left_out(rows, min_rows)
     table = resolve_all(default_metrics(rows) if metrics is None else metrics, greater_is_better)
@@ -186,9 +189,10 @@ def make_task_scorer(
     """
     if average not in AVERAGES:
         raise ValueError(f"average must be one of {AVERAGES}, got {average!r}.")
+    resolve(metric)  # so that what is wrong fails here, not during a search
+    check_min_rows(min_rows)
     if isinstance(metric, str):
         metric = metric.removeprefix("neg_")
-    resolve(metric)  # so that a wrong metric fails here, not during a search
     return _TaskScorer(
         metric, task_column, average, greater_is_better, response_method, kwargs or None, min_rows
     )
@@ -232,8 +236,10 @@ class _TaskScorer(BaseEstimator):
         methods = self.response_method or metric.response_method
         _, response = respond(estimator, X, methods, _ADVICE)
         y_pred, y_score = (None, response) if metric.reads_score else (response, None)
+        if tasks is None:
+            scored_targets(estimator, y)  # raises if columns are not the tasks
         rows = read_rows(y, y_pred, y_score, tasks, sample_weight)
-        few = left_out(rows, self.min_rows)
+        few = None if self.average == "micro" else left_out(rows, self.min_rows)
         averages = score_tasks(metric, rows, _classes(estimator), few)[1]
         return averages[self.average] if metric.greater_is_better else -averages[self.average]
 

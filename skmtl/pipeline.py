@@ -37,11 +37,16 @@ class TaskColumnTransformer(ColumnTransformer):
         if not known or not isinstance(Z, np.ndarray):
             return Z
         try:
-            names = self.get_feature_names_out().tolist()
             features = Z[:, 1:].astype(np.float64, copy=False)
-        except (AttributeError, TypeError, ValueError):  # no names, or features that are text
+        except (TypeError, ValueError):  # text, of which the estimator says so
             return Z
-        return with_features(X, names[0], features, names[1:])
+        try:
+            names = self.get_feature_names_out().tolist()
+        except (AttributeError, ValueError):  # a transformer names nothing
+            names = [f"x{j}" for j in range(Z.shape[1])]
+        column = self.transformers[0][2][0]
+        column = column if isinstance(column, str) else self.feature_names_in_[column]
+        return with_features(X, column, features, names[1:])
 
 
 def make_task_pipeline(*steps: Estimator) -> Pipeline:

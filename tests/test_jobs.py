@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression
@@ -127,3 +128,13 @@ def test_progress(call, capsys):
     assert "elapsed" in some
     call(verbose=2)
     assert len("".join(capsys.readouterr()).splitlines()) > len(some.splitlines())
+
+
+def test_threads_leave_the_filters_of_the_user():
+    filters = list(warnings.filters)
+    with parallel_config(backend="threading"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3):
+            RegularizationPathCV(HASTY, 3, cv=4, n_jobs=4).fit(X, Y)
+    assert list(warnings.filters) == filters
+    assert messages(lambda: warn("shown")) == [(__file__, "shown")]

@@ -382,7 +382,7 @@ def test_direction_can_be_set():
 def test_scorer_refuses_wrong_use():
     with pytest.raises(ValueError, match="average must be one of"):
         make_task_scorer("r2", average="mean")
-    with pytest.raises(ValueError, match="'r3' is not a metric"):
+    with pytest.raises(ValueError, match="'neg_r3' is not a metric"):
         make_task_scorer("neg_r3")
     X, y = make_multitask_regression(n_tasks=2, n_samples=5, n_features=2, random_state=0)
     model = MeanRegularizedRegressor(task_column=0)
@@ -493,7 +493,7 @@ NAMED = {
 @pytest.mark.parametrize("name", NAMED)
 def test_names_of_scikit_learn(labels, name):
     y, z, p, tasks = labels
-    table = task_scores(y, z, tasks, y_score=p, metrics=name)[name]
+    table = task_scores(y, z, tasks, y_score=p, metrics=name)[name.removeprefix("neg_")]
     for task in (3, 5, 9):
         m = tasks == task
         assert table[task] == pytest.approx(NAMED[name](y[m], z[m], p[m]))
@@ -505,7 +505,7 @@ def test_names_of_scikit_learn_for_numbers(numbers):
     y, z, tasks, _ = numbers
     for name in ("neg_root_mean_squared_error", "median_absolute_error", "neg_max_error"):
         function = getattr(skm, name.removeprefix("neg_"))
-        table = task_scores(y, z, tasks, metrics=name)[name]
+        table = task_scores(y, z, tasks, metrics=name)[name.removeprefix("neg_")]
         for task in "abc":
             assert table[task] == pytest.approx(function(y[tasks == task], z[tasks == task]))
         assert table["worst"] == table[list("abc")].max()
@@ -595,3 +595,19 @@ def test_weights_of_targets():
     pd.testing.assert_frame_equal(table, long)
     with pytest.raises(ValueError, match=r"sample_weight has shape \(2, 30\)"):
         task_scores(Y, Z, sample_weight=weight.T)
+
+
+def test_names_of_negated_scores_are_those_of_the_values():
+    table = task_scores([1.5, 2.0], [1.0, 2.0], metrics="neg_mean_squared_error")
+    assert table.columns.tolist() == ["n_rows", "mean_squared_error"]
+    with pytest.raises(ValueError, match="'neg_accuracy' is not a metric name"):
+        task_scores([1, 2], [1, 2], metrics="neg_accuracy")
+
+
+def test_min_rows_of_scorers(recwarn):
+    with pytest.raises(ValueError, match="min_rows must be an integer of at least 1, got 0"):
+        make_task_scorer("r2", min_rows=0)
+    X, y = make_multitask_regression(3, 10, 2, random_state=0)
+    model = MeanRegularizedRegressor(task_column=0).fit(X, y)
+    make_task_scorer("r2", task_column=0, average="micro", min_rows=50)(model, X, y)
+    assert not recwarn

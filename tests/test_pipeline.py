@@ -227,13 +227,19 @@ def test_labels_keep_their_type(data):
     ids=["one to one", "more"],
 )
 @pytest.mark.parametrize("fitted_on", ["frame", "array"])
-def test_without_names_the_model_gets_an_array(data, transformer, fitted_on):
+def test_features_without_names(data, transformer, fitted_on):
     """A transformer that does not name its output, or X that has no names."""
     features, labels, y, _ = data
     X = frame_of(features, labels, 0, pd.DataFrame)
     X = X if fitted_on == "frame" else X.to_numpy()
     model = make_task_pipeline(transformer, MeanRegularizedRegressor(task_column=0)).fit(X, y)
-    assert not hasattr(model[-1], "feature_names_in_")
+    if fitted_on == "array":
+        assert not hasattr(model[-1], "feature_names_in_")
+    else:  # a frame keeps the type of the labels
+        assert model[-1].feature_names_in_.tolist()[1:3] == ["x1", "x2"]
+        order = sorted(set(labels), reverse=True)
+        X.isetitem(0, pd.Categorical(labels, order, ordered=True))
+        assert model.fit(X, y)[-1].tasks_.tolist() == order
     assert model.predict(X).shape == y.shape
 
 

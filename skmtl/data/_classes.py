@@ -22,7 +22,7 @@ def read_labels(estimator, y, *, wide):
 
     NaN in an indicator is not observed; it is then float64.
     """
-    if wide and y.ndim == 2 and y.shape[1] > 1:
+    if wide and y.ndim == 2 and (y.shape[1] > 1 or _lacks_numbers(y)):
         return _read_indicator(y)
     y = column_or_1d(y, warn=True)
     y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
@@ -37,6 +37,12 @@ def read_labels(estimator, y, *, wide):
         )
     check_classification_targets(y)
     return y
+
+
+def _lacks_numbers(y):
+    """Return whether a column of numbers has NaN: it is an indicator of one task."""
+    y = plain_target(y)
+    return y.dtype.kind == "f" and bool(np.isnan(y).any())
 
 
 def _read_indicator(y):

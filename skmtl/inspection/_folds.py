@@ -1,6 +1,5 @@
 """Out-of-fold predictions of several models on the same folds, and their scores by task."""
 
-import warnings
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ from sklearn.base import is_classifier
 
 from skmtl._jobs import run
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
+from skmtl._warn import recorded
 from skmtl.data import plain_target, take_rows
 from skmtl.inspection._models import final_step, find_task_column, fit
 from skmtl.model_selection import TaskRows, known_rows, make_splits
@@ -120,10 +120,8 @@ class Folds(NamedTuple):
 
     def _predict(self, model, train, test, quiet):
         """Return predictions, or probabilities with a column for every class of the data."""
-        with warnings.catch_warnings():
-            if quiet:
-                warnings.simplefilter("ignore")
-            model = fit(model, *self._training(train))
+        given = model, *self._training(train)
+        model = recorded(fit, *given)[0] if quiet else fit(*given)
         X, classes = self.rows.take(test)[0], self.rows.classes
         name, values = respond(model, X, self.metric.response_method)
         values = np.asarray(values)

@@ -19,6 +19,7 @@ from skmtl.linear_model._observed import (
     observed_accuracy,
     observed_r2,
     observed_targets,
+    scored_targets,
 )
 from skmtl.linear_model._regressors import (
     MeanRegularizedRegressor,
@@ -45,6 +46,7 @@ __all__ = [
     "observed_accuracy",
     "observed_r2",
     "observed_targets",
+    "scored_targets",
     "set_fit",
     "spec_of",
 ]

@@ -3,29 +3,46 @@
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted
 
 from skmtl._warn import listed, warn
 from skmtl.data import plain_target
 
 
-def scored_targets(model, y):
-    """Return the targets y as an array; raise if its columns are the tasks in another order."""
+def scored_targets(estimator, y):
+    """Return the targets y as an array; raise if its columns are not the tasks of the fit.
+
+    The estimator may be a Pipeline or a search. Without names of columns, in y or in fit, these
+    count by position.
+    """
     names = list(getattr(y, "columns", ()))
     if len(names) < 2:
         return plain_target(y)
-    check_is_fitted(model)
-    tasks = model.tasks_.tolist()
-    if names != tasks and len(names) == len(tasks) and all(name in tasks for name in names):
+    model = getattr(estimator, "best_estimator_", estimator)
+    model = model[-1] if hasattr(model, "steps") else model
+    tasks = getattr(getattr(model, "best_estimator_", model), "tasks_", np.arange(0)).tolist()
+    if names != tasks and tasks != list(range(len(tasks))):
         raise ValueError(
-            f"y has the columns {listed(names)}, in another order than in fit: {listed(tasks)}. "
-            "Predictions are in the order of fit."
+            f"y has the columns {listed(names)}, and fit had {listed(tasks)}. Pass them in this "
+            "order, in which predictions are, or pass y as an array."
         )
     return plain_target(y)
 
 
-def observed_targets(y, weight):
-    """Return a mask of the targets (n, T) that are observed with a positive weight."""
+def observed_targets(y, weight, predicted=None):
+    """Return a mask of the targets (n, T) that are observed with a positive weight.
+
+    Raises ValueError if weights are not (n,) or (n, T), or predictions not (n, T).
+    """
+    if predicted is not None and np.shape(predicted) != y.shape:
+        raise ValueError(
+            f"y has shape {y.shape}, and the predictions {np.shape(predicted)}. Pass the rows of "
+            "X, and a column for each task of fit."
+        )
+    if weight is not None and weight.shape not in ((len(y),), y.shape):
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}, expected {(len(y),)} or {y.shape}: one "
+            "weight per row or per target."
+        )
     observed = ~np.isnan(y)
     if weight is not None:
         observed &= (weight[:, None] if weight.ndim == 1 else weight) > 0
@@ -45,7 +62,7 @@ def observed_r2(y, z, weight):
     y and the predictions z are (n, T), ``weight`` is (n,), (n, T) or None.
     """
     scores = []
-    for t, own in enumerate(observed_targets(y, weight).T):
+    for t, own in enumerate(observed_targets(y, weight, z).T):
         if np.count_nonzero(own) > 1:
             of_rows = weight[own] if np.ndim(weight) == 1 else None
             of_rows = weight[own, t] if np.ndim(weight) == 2 else of_rows
@@ -62,7 +79,7 @@ def observed_accuracy(y, z, weight):
     y and the predictions z are (n, T), ``weight`` is (n,), (n, T) - of which the mean over a row's
     observed labels counts - or None. Rows without observed labels are left out.
     """
-    observed = observed_targets(y, weight)
+    observed = observed_targets(y, weight, z)
     share = observed.any(axis=1).astype(np.float64)
     if np.ndim(weight) == 2:
         share = (weight * observed).sum(axis=1) / np.maximum(observed.sum(axis=1), 1)

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._typing import Array
-from skmtl.data import plain_target
+from skmtl.linear_model import scored_targets
 from skmtl.model_selection._scoring import call_scorer
 
 
@@ -53,7 +53,7 @@ class BestEstimatorMixin:
         best = self._best()
         scorer = check_scoring(best, scoring=self.scoring)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        return call_scorer(scorer, best, X, plain_target(y), weight)
+        return call_scorer(scorer, best, X, scored_targets(best, y), weight)
 
     @_delegated("predict")
     def predict(self, X: ArrayLike) -> Array:

@@ -66,11 +66,11 @@ class RegularizationPathCV(
     refit : bool, default=True
         Whether to refit the estimator with ``best_params_`` on all rows.
     n_jobs : int, default=None
-        Number of processes for the splits, as in scikit-learn, for models that are fitted; where
-        moments are added up, threads are used.
+        Number of processes for the splits, as in scikit-learn. Ignored where moments are added up
+        and all splits are one computation in threads.
     verbose : int, default=0
-        Whether to print progress: 1 at increasing intervals, 2 after every split. Callbacks of
-        scikit-learn report every fit.
+        Whether to print progress: 1 at increasing intervals, 2 after every split; ignored as
+        ``n_jobs`` is. Callbacks of scikit-learn report every fit.
 
     Attributes
     ----------

@@ -86,8 +86,8 @@ class RidgeFits:
     @cached_property
     def _columns(self):
         """Return the columns of the roots that belong to w, (d, C (d + 1))."""
-        columns = self._root[:, :, :-1].transpose(2, 0, 1)
-        return np.ascontiguousarray(columns).reshape(len(columns), -1)
+        columns = np.ascontiguousarray(self._root[:, :, :-1].transpose(2, 0, 1))
+        return columns.reshape(len(columns), self._root[:, 0].size)
 
     def solve(self):
         """Return the coefficients (B, m, C, d) and intercepts (B, m, C)."""

@@ -1,17 +1,16 @@
 """Scores of precomputed predictions."""
 
 import inspect
-import warnings
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import check_scoring, r2_score
 from sklearn.utils import get_tags
 
-from skmtl._warn import warn
+from skmtl._warn import recorded, warn
 from skmtl.data import take_rows
 from skmtl.linear_model import is_complete, observed_accuracy, observed_r2, observed_targets
 from skmtl.metrics import _TaskScorer
@@ -103,10 +102,8 @@ def call_scorer(scorer, model, X, y, weight):
         if own.any():
             part = weight if np.ndim(weight) < 2 else weight[:, t]
             part = _weights(scorer, take(part, own))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UndefinedMetricWarning)
-                rows = take_rows(X, np.flatnonzero(own))
-                scores.append(scorer(_OneTask(model, t), rows, y[own, t], **part))
+            given = _OneTask(model, t), take_rows(X, np.flatnonzero(own)), y[own, t]
+            scores.append(recorded(partial(scorer, **part), *given)[0])  # may be undefined
     scores = np.array(scores)
     defined = scores[~np.isnan(scores)]
     return defined.mean() if len(defined) else np.nan

@@ -13,6 +13,7 @@ from sklearn.model_selection import BaseCrossValidator, KFold, check_cv
 from sklearn.utils import check_random_state
 
 from skmtl._typing import Array, TaskColumn
+from skmtl._warn import listed
 from skmtl.data import NamedTargets, factorize, plain_target, split_task_column, take_rows
 from skmtl.linear_model import is_complete, observed_targets
 
@@ -30,9 +31,10 @@ class TaskKFold(BaseCrossValidator):
       many. Tasks with too few rows for that, such as those of a single row, stay in training:
       their rows are in no test fold. All other rows are in exactly one.
 
-    In the wide form the same holds for the observed rows of each column of y, but the sizes of
-    folds within a column are only about equal: columns are taken in the order of their numbers of
-    observed rows, and each row is added to the fold with the fewest rows of the column.
+    In the wide form the same holds for the observed rows of each column of y, with two exceptions.
+    The sizes of folds within a column are only about equal: columns are taken in the order of their
+    numbers of observed rows, and each row is added to the fold with the fewest rows of the column.
+    Where a column would have too few rows in training, single rows are moved there.
 
     Parameters
     ----------
@@ -239,8 +241,9 @@ class TaskKFold(BaseCrossValidator):
                 fold[row] = k
                 own[k] += 1
                 sizes[k] += 1
-        rest = order[fold[order] == K]  # rows without observed targets
-        fold[rest] = np.arange(len(rest)) % K
+        for row in order[fold[order] == K]:  # without observed targets
+            fold[row] = sizes.argmin()
+            sizes[fold[row]] += 1
         return self._keep_columns(fold, observed)
 
     def _keep_columns(self, fold, observed):
@@ -255,7 +258,11 @@ class TaskKFold(BaseCrossValidator):
                 fold[np.flatnonzero(own & (fold == k))[0]] = -1
         in_fold = np.bincount(fold[fold >= 0], minlength=self.n_splits)
         if not in_fold.all():
-            self._check_rows(min(np.count_nonzero(fold >= 0), self.n_splits - 1), len(fold))
+            raise ValueError(
+                f"Test fold {in_fold.argmin()} of n_splits={self.n_splits} would be empty: the "
+                f"columns have {listed(observed.sum(axis=0).tolist())} observed rows, of which at "
+                f"least min_train_rows={self.min_train_rows} stay in training. Ask for fewer folds."
+            )
         return fold
 
     def _in_time(self, codes):
@@ -269,12 +276,14 @@ class TaskKFold(BaseCrossValidator):
         ends.append(counts[codes])
         for end, after in pairwise(ends):
             test = np.flatnonzero((place >= end) & (place < after))
-            if not len(test):
+            train = np.flatnonzero(place < end)
+            if not len(test) or not len(train):
+                which = "training" if len(test) else "test"
                 raise ValueError(
-                    f"ordered=True with n_splits={K} has a fold without test rows: the tasks have "
-                    f"at most {counts.max()} rows. Ask for fewer folds."
+                    f"ordered=True with n_splits={K} has a fold without {which} rows: the tasks "
+                    f"have at most {counts.max()} rows. Ask for fewer folds."
                 )
-            yield np.flatnonzero(place < end), test
+            yield train, test
 
 
 def _class_codes(y):

@@ -1,5 +1,7 @@
 """Order of the tasks: categories and columns of y keep theirs, other labels are sorted."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -14,7 +16,7 @@ from skmtl import (
     MeanRegularizedRegressor,
 )
 from skmtl.inspection import sharing_report, task_affinity, task_similarity
-from skmtl.metrics import task_scores
+from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun"]
@@ -136,10 +138,13 @@ def test_columns_of_y_in_searches(kind, missing):
 
 def test_columns_that_are_wrong():
     model = MeanRegularizedRegressor().fit(A, targets(pd.DataFrame))
-    with pytest.raises(
-        ValueError, match="columns 'a', 'm', 'z', in another order than in fit: 'z'"
-    ):
+    with pytest.raises(ValueError, match="columns 'a', 'm', 'z', and fit had 'z', 'a', 'm'"):
         model.score(A, targets(pd.DataFrame)[["a", "m", "z"]])
+    search = RegularizationPathCV(MeanRegularizedRegressor(), [1.0]).fit(A, targets(pd.DataFrame))
+    for scorer in (search.score, partial(make_task_scorer("r2"), search)):
+        for other in (targets(pd.DataFrame)[["a", "m", "z"]], pd.DataFrame(B, columns=list("xyz"))):
+            with pytest.raises(ValueError, match=r"y has the columns .* and fit had 'z', 'a', 'm'"):
+                scorer(A, other)
     with pytest.raises(ValueError, match="dict without the tasks 'a', 'm'"):
         MeanRegularizedRegressor({"z": 1.0}).fit(A, targets(pd.DataFrame))
     with pytest.raises(ValueError, match=r"no observed label .* in column 'm'"):

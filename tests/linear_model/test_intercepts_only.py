@@ -189,12 +189,13 @@ def test_folds_reports_and_degrees_of_freedom(target):
 
 @targets
 @pytest.mark.parametrize("alphas", [3, [1.0]], ids=["grid", "given"])
+@pytest.mark.parametrize("cv", [None, 3])
 @pytest.mark.parametrize("name", ["Pooled", "MeanRegularized", "GraphRegularized"])
-def test_searches(name, alphas, target):
+def test_searches(name, cv, alphas, target):
     X, zero, y = make_rows(target)
     model, grid = estimator(name, target), {"alpha_intercept": [0.1, 10.0]}
     own, other = (
-        RegularizationPathCV(model, alphas=alphas, param_grid=grid, cv=3).fit(Z, y)
+        RegularizationPathCV(model, alphas=alphas, param_grid=grid, cv=cv).fit(Z, y)
         for Z in (X, zero)
     )
     assert own.best_params_["alpha_intercept"] == other.best_params_["alpha_intercept"]

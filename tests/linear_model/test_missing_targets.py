@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -148,3 +149,32 @@ def test_bad_weights_of_targets():
     weight[:, 1] = 0.0
     with pytest.raises(ValueError, match=r"no observed label \(of positive weight\) in column 1"):
         MeanRegularizedRegressor().fit(X, Y, weight)
+
+
+@pytest.mark.parametrize("classifier", [False, True])
+def test_one_column_with_missing_targets(classifier):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 2))
+    y = X[:, 0] + rng.normal(size=30)
+    y = (y > 0).astype(float) if classifier else y
+    y[::3] = np.nan
+    seen = ~np.isnan(y)
+    model = MeanRegularizedClassifier(2.0) if classifier else MeanRegularizedRegressor(2.0)
+    coef = model.fit(X, y[:, None]).coef_
+    assert_allclose(coef, clone(model).fit(X[seen], y[seen]).coef_)
+
+
+@pytest.mark.parametrize("classifier", [False, True])
+def test_targets_and_weights_of_the_wrong_shape(classifier):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(30, 2)), rng.normal(size=(30, 3))
+    Y = (Y > 0).astype(float) if classifier else Y
+    Y[0, 0] = np.nan
+    model = MeanRegularizedClassifier() if classifier else MeanRegularizedRegressor()
+    model.fit(X, Y)
+    for wrong in (Y[:, :2], Y[:, :1], Y[:-1], np.column_stack([Y, Y])):
+        with pytest.raises(ValueError, match=r"and the predictions|inconsistent numbers"):
+            model.score(X, wrong)
+    for wrong in (np.ones(29), np.ones((30, 2)), np.ones((3, 30))):
+        with pytest.raises(ValueError, match=r"sample_weight has shape .* expected"):
+            model.score(X, Y, wrong)

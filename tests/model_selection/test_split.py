@@ -213,3 +213,12 @@ def test_single_rows_are_in_no_test_fold():
     X = random_tasks(0)
     tested = np.concatenate([test for _, test in TaskKFold(3, task_column=1).split(X)])
     assert sorted(tested) == np.flatnonzero(X[:, 1] != 0).tolist()
+
+
+def test_folds_without_rows():
+    X = np.array([[0, 0, 0, 1, 1, 1], np.ones(6)]).T
+    with pytest.raises(ValueError, match=r"fold without training rows.* at most 3 rows"):
+        list(TaskKFold(3, task_column=0, ordered=True, min_train_rows=0).split(X))
+    y = np.array([[1, np.nan], [np.nan, 1], [1, 1], [np.nan, 1], [np.nan, np.nan]])
+    with pytest.raises(ValueError, match=r"Test fold . of n_splits=4 would be empty: .* 2, 3 obs"):
+        list(TaskKFold(4, min_train_rows=3).split(None, y))
