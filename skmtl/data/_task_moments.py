@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skmtl._typing import Array, TaskColumn
-from skmtl.data._frames import moments_of_frame
 from skmtl.data._labels import LabeledFeatures, Labels, encode_tasks, merge_tasks
 from skmtl.data._long import LongData
+from skmtl.data._queries import moments_of_frame
 from skmtl.data._rows import Rows, read_rows
 
 _EPS = np.finfo(np.float64).eps

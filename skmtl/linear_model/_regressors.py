@@ -18,6 +18,7 @@ from skmtl._typing import (
     TaskColumn,
     TaskWeight,
 )
+from skmtl._warn import warn
 from skmtl.data import TaskMoments, read_rows
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
@@ -86,7 +87,8 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         """Add a batch of rows and fit the model to all batches.
 
         The model is that of ``fit`` of all rows. Its state are ``moments_``, T (d + 1)^2 numbers.
-        A batch may bring new tasks; one with an error changes nothing.
+        A batch may bring new tasks; one with an error changes nothing. After ``fit``, it begins
+        anew, with a warning.
 
         Parameters
         ----------
@@ -99,15 +101,14 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
             The fitted estimator itself.
         """
         before = getattr(self, "moments_", None)
+        reader = clone(self) if before is None else self  # an error leaves the last fit as it was
+        rows = read_rows(reader, X, y, sample_weight, reset=before is None)
         if before is None and hasattr(self, "coef_"):
-            raise ValueError(
-                f"This {type(self).__name__} was fitted by fit, which keeps no moments of the "
-                "rows. Begin with partial_fit, or clone the model."
+            warn(
+                f"This {type(self).__name__} was fitted by fit, which keeps no moments of its "
+                "rows: partial_fit begins anew. Use partial_fit from the first batch on."
             )
-        reader = self if before is not None else clone(self)
-        batch = TaskMoments.of_rows(
-            reader, read_rows(reader, X, y, sample_weight, reset=before is None)
-        )
+        batch = TaskMoments.of_rows(reader, rows)
         return self.fit_moments(batch if before is None else before + batch)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

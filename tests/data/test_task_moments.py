@@ -1,0 +1,319 @@
+"""Moments of tasks: batches, tables of other engines, and fits and searches without rows."""
+
+import pickle
+import warnings
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from skmtl import (
+    ADMMRegressor,
+    GraphRegularizedRegressor,
+    MeanRegularizedRegressor,
+    PooledRegressor,
+    SharedL2Regressor,
+    TaskMoments,
+)
+from skmtl.model_selection import RegularizationPathCV
+
+CHAIN = [(t, t + 1) for t in range(8)]
+MODELS = {
+    "pooled": PooledRegressor(2.0),
+    "separate": SharedL2Regressor(0.5),
+    "least squares": SharedL2Regressor(0.0),
+    "mean": MeanRegularizedRegressor(3.0),
+    "mean 0": MeanRegularizedRegressor(0.0),
+    "mean inf": MeanRegularizedRegressor(np.inf),
+    "free intercepts": MeanRegularizedRegressor(3.0, alpha_intercept=0.0),
+    "no intercepts": MeanRegularizedRegressor(3.0, fit_intercept=False),
+    "auto": MeanRegularizedRegressor("auto", alpha_intercept="auto"),
+    "balanced": MeanRegularizedRegressor(3.0, task_weight="balanced"),
+    "uncertainty": MeanRegularizedRegressor(3.0, task_weight="uncertainty"),
+    "minimax": MeanRegularizedRegressor(3.0, task_weight="minimax"),
+    "graph": GraphRegularizedRegressor(2.0, task_graph=CHAIN),
+    "l21": ADMMRegressor("l21", 20.0),
+    "trace norm": ADMMRegressor("trace_norm", 20.0),
+    "robust": ADMMRegressor("robust_mean", 20.0),
+}
+every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+
+
+def make(n=400, T=9, d=3, offset=0.0, seed=0):
+    """Rows whose tasks come one after the other, and weights."""
+    rng = np.random.default_rng(seed)
+    codes = np.sort(rng.integers(0, T, n))
+    X = rng.normal(size=(n, d)) + rng.normal(size=(T, d))[codes]
+    y = X @ rng.normal(size=d) + rng.normal(size=n) + rng.normal(size=T)[codes]
+    return np.c_[codes, X + offset], y + offset, rng.uniform(0.5, 2.0, n)
+
+
+@every_model
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_give_the_fit_of_all_rows(model, offset, weighted):
+    if offset and not model.fit_intercept:
+        pytest.skip("without intercepts, an offset is no shift")
+    X, y, weight = make(offset=offset)
+    weight = weight if weighted else None
+    model = clone(model).set_params(task_column=0)
+    whole, parts = clone(model).fit(X, y, weight), clone(model)
+    for rows in np.array_split(np.arange(len(y)), 6):  # each brings new tasks
+        parts.partial_fit(X[rows], y[rows], None if weight is None else weight[rows])
+    close = 5e-9 if isinstance(model, ADMMRegressor) else 1e-9  # ADMM stops at a tol of 1e-8
+    scale = np.abs(whole.coef_).max()
+    assert_allclose(parts.coef_, whole.coef_, rtol=0, atol=close * scale)
+    assert_allclose(parts.objective_, whole.objective_, rtol=1e-9)
+    rounding = 4 * np.finfo(float).eps * offset * scale * X.shape[1]  # of x . w at the offset
+    near = close * np.ptp(y) + rounding
+    assert_allclose(parts.predict(X), whole.predict(X), rtol=0, atol=near)
+    assert_array_equal(parts.task_counts_, whole.task_counts_)
+    assert parts.n_features_in_ == whole.n_features_in_ == 4
+    assert parts.optimality_ < 1e-7
+    if model.alpha == "auto":
+        found = ("alpha_", "alpha_intercept_", "sigma2_", "restricted_log_likelihood_")
+        assert_allclose(*([getattr(m, name) for name in found] for m in (parts, whole)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("name", ["pooled", "separate", "least squares", "mean", "mean 0", "auto"])
+def test_fewer_rows_than_features(name, seed):
+    X, y, _ = make(20, 5, 12, seed=seed)
+    model = clone(MODELS[name]).set_params(task_column=0)
+    try:
+        whole = clone(model).fit(X, y)
+    except ValueError as error:  # nothing to estimate variances from
+        with pytest.raises(ValueError, match=str(error)[:20]):
+            model.partial_fit(X, y)
+        return
+    assert_allclose(model.partial_fit(X, y).predict(X), whole.predict(X), atol=1e-8)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_wide_form(missing):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(50, 2)), pd.DataFrame(rng.normal(size=(50, 3)), columns=list("zab"))
+    Y.iloc[::3, 1] = np.nan if missing else 0.0
+    for name in ("mean", "separate", "auto", "l21"):
+        whole, parts = clone(MODELS[name]).fit(X, Y), clone(MODELS[name])
+        parts.partial_fit(X[:30], Y[:30]).partial_fit(X[30:], Y[30:])
+        assert parts.tasks_.tolist() == list("zab")
+        assert_allclose(parts.predict(X), whole.predict(X), atol=1e-8)
+
+
+def test_moments_are_those_of_the_rows():
+    X, y, weight = make()
+    moments = TaskMoments.from_data(X, y, weight, task_column=0)
+    for t in moments.tasks:
+        own = X[:, 0] == t
+        Z = np.c_[X[own, 1:], y[own]]
+        assert_allclose(moments.mean[t], np.average(Z, axis=0, weights=weight[own]))
+        C = np.cov(Z, rowvar=False, aweights=weight[own], ddof=0) * weight[own].sum()
+        assert_allclose(moments.scatter[t], C)
+    assert len(moments) == 9
+    assert moments.counts.sum() == 400
+    assert repr(moments) == "TaskMoments of 400 rows in 9 tasks, 3 features"
+    again = pickle.loads(pickle.dumps(moments))
+    assert_array_equal(again.scatter, moments.scatter)
+
+
+def test_sums_in_any_order():
+    X, y, weight = make(offset=1e8)
+    parts = [TaskMoments.from_data(X[k::5], y[k::5], weight[k::5], task_column=0) for k in range(5)]
+    whole = TaskMoments.from_data(X, y, weight, task_column=0)
+    batches = ((X[k::5], y[k::5], weight[k::5]) for k in range(5))
+    for total in (
+        sum(parts),
+        sum(parts[::-1]),
+        parts[0] + (parts[1] + parts[2]) + (parts[3] + parts[4]),
+        TaskMoments.from_batches(batches, task_column=0),
+    ):
+        assert_array_equal(total.tasks, whole.tasks)
+        assert_allclose(total.weight, whole.weight)
+        assert_allclose(total.mean, whole.mean, rtol=1e-15)
+        assert_allclose(total.scatter, whole.scatter, rtol=1e-9, atol=1e-8)
+
+
+def table(offset=0.0):
+    X, y, weight = make(offset=offset)
+    labels = np.array([f"t{t}" for t in range(9)])[X[:, 0].astype(int)]
+    features = {f"x{j}": X[:, j] for j in (1, 2)}
+    return pl.DataFrame({"x0": X[:, 3], "task": labels, **features, "w": weight, "y": y})
+
+
+FRAMES = {
+    "polars lazy": pl.DataFrame.lazy,
+    "polars": lambda frame: frame,
+    "pandas": pl.DataFrame.to_pandas,
+    "arrow": pl.DataFrame.to_arrow,
+    "duckdb": lambda frame: duckdb.from_arrow(frame.to_arrow()),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_tables_of_other_engines(kind, weighted, offset):
+    frame = table(offset)
+    weight = frame["w"].to_numpy() if weighted else None
+    frame = frame if weighted else frame.drop("w")
+    given = FRAMES[kind](frame)
+    moments = TaskMoments.from_frame(
+        given, y="y", task_column="task", sample_weight="w" if weighted else None
+    )
+    X = frame.drop("y", "w", strict=False).to_pandas()
+    whole = TaskMoments.from_data(X, frame["y"].to_numpy(), weight, task_column="task")
+    assert moments.feature_names == whole.feature_names == ["x0", "task", "x1", "x2"]
+    assert_array_equal(moments.tasks, whole.tasks)
+    assert_array_equal(moments.counts, whole.counts)
+    for name in ("weight", "mean"):
+        assert_allclose(getattr(moments, name), getattr(whole, name), rtol=1e-13)
+    assert_allclose(moments.scatter, whole.scatter, rtol=1e-9, atol=1e-9)
+    model = MeanRegularizedRegressor(3.0, task_column="task")
+    expected = clone(model).fit(X, frame["y"].to_numpy(), weight)
+    model.fit_moments(moments)
+    assert_allclose(model.coef_, expected.coef_, rtol=1e-8)
+    assert_array_equal(model.feature_names_in_, expected.feature_names_in_)
+    assert_allclose(model.predict(X), expected.predict(X), rtol=1e-9)
+
+
+def test_labels_of_tables():
+    dates = pd.date_range("2024-01-01", periods=3)
+    frame = pl.DataFrame({"task": list(dates) * 10, "x": np.arange(30.0), "y": np.arange(30.0) % 7})
+    for given in (frame.lazy(), duckdb.from_arrow(frame.to_arrow())):
+        assert TaskMoments.from_frame(given, y="y", task_column="task").tasks.tolist() == [
+            date.to_pydatetime() for date in dates
+        ]
+    levels = pl.Enum(["high", "low", "none"])
+    ordered = frame.with_columns(task=pl.Series(["low", "high", "low"] * 10, dtype=levels)).lazy()
+    moments = TaskMoments.from_frame(ordered, y="y", task_column="task")
+    assert moments.tasks.tolist() == ["high", "low"]
+    assert moments.counts.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (lambda f: f, {"y": "Y"}, "y='Y' is not a column. Did you mean 'y'"),
+        (lambda f: f, {"sample_weight": "v"}, "sample_weight='v' is not a column"),
+        (lambda f: f.with_columns(text=pl.lit("a")), {}, "columns 'text' are not numbers"),
+        (lambda f: f.with_columns(x1=pl.lit(None, pl.Float64)), {}, "columns 'x1' hold missing"),
+        (lambda f: f.with_columns(y=pl.lit(np.nan)), {}, "columns 'y' hold missing or infinite"),
+        (lambda f: f.with_columns(x2=pl.lit(np.inf)), {}, "columns 'x2' hold missing or infinite"),
+        (
+            lambda f: f.with_columns(w=-pl.col("w")),
+            {"sample_weight": "w"},
+            "weights 'w' must be at",
+        ),
+        (lambda f: f.with_columns(w=0.0), {"sample_weight": "w"}, "no rows of positive weight"),
+        (
+            lambda f: f.with_columns(task=pl.when(pl.col("y") > 0).then(pl.col("task"))),
+            {},
+            "missing labels",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["polars lazy", "duckdb"])
+def test_bad_tables(kind, change, arguments, message):
+    frame = FRAMES[kind](change(table()))
+    with pytest.raises(ValueError, match=message):
+        TaskMoments.from_frame(frame, **{"y": "y", "task_column": "task", **arguments})
+
+
+def test_bad_batches_change_nothing():
+    X, y, _ = make()
+    model = MeanRegularizedRegressor(task_column=0)
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(X, np.where(y > 0, y, np.nan))
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    model.partial_fit(X, y)
+    before = pickle.dumps(model)
+    wrong = [
+        (X[:, :-1], y, "X has 3 features, but MeanRegularizedRegressor is expecting 4"),
+        (np.where(X[5, 2] == X, np.nan, X), y, "NaN"),
+        (X, y[:-1], "inconsistent"),
+        (X + 0.5, y, "fraction"),
+    ]
+    for A, b, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            model.partial_fit(A, b)
+    assert pickle.dumps(model) == before
+
+
+def test_wrong_moments():
+    X, y, _ = make()
+    moments = TaskMoments.from_data(X, y, task_column=0)
+    model = MeanRegularizedRegressor(task_column=0)
+    with pytest.raises(TypeError, match="fit_moments takes TaskMoments, got ndarray"):
+        model.fit_moments(X)
+    with pytest.raises(ValueError, match="task_column=0 and the model -1"):
+        MeanRegularizedRegressor(task_column=-1).fit_moments(moments)
+    fewer = TaskMoments.from_data(X[:, :-1], y, task_column=0)
+    with pytest.raises(
+        ValueError, match="different columns cannot be added: n_features is 3 and 2"
+    ):
+        moments + fewer
+    with pytest.raises(ValueError, match="There is no batch"):
+        TaskMoments.from_batches([], task_column=0)
+    with pytest.raises(TypeError):
+        moments + 1
+    model.fit(X, y)
+    with pytest.warns(UserWarning, match="was fitted by fit, which keeps no moments"):
+        model.partial_fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X, y)
+    assert model.task_counts_.sum() == 800
+    assert not hasattr(model.fit(X, y), "moments_")
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_mean_squared_error"])
+@pytest.mark.parametrize("name", ["pooled", "separate", "mean", "graph", "balanced", "l21"])
+def test_searches_over_folds(name, scoring):
+    X, y, weight = make(offset=10.0)
+    fold = np.random.default_rng(0).integers(0, 4, len(y))
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    model = clone(MODELS[name]).set_params(task_column=0)
+    search = RegularizationPathCV(model, alphas=5, cv=splits, scoring=scoring).fit(X, y, weight)
+    parts = [
+        TaskMoments.from_data(X[own], y[own], weight[own], task_column=0)
+        for own in (fold == k for k in range(4))
+    ]
+    found = RegularizationPathCV(model, alphas=5, scoring=scoring).fit_moments(parts)
+    assert_allclose(found.alphas_, search.alphas_, rtol=1e-9)
+    for key in ("mean_test_score", "std_test_score"):
+        assert_allclose(found.cv_results_[key], search.cv_results_[key], rtol=1e-6)
+    assert_allclose(found.task_scores_, search.task_scores_, rtol=1e-5)
+    assert found.best_index_ == search.best_index_
+    assert_allclose(found.predict(X), search.predict(X), rtol=1e-6)
+    assert found.best_estimator_.moments_.counts.sum() == len(y)
+
+
+def test_searches_over_folds_of_the_wide_form():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, 2)), rng.normal(size=(60, 3))
+    fold = np.arange(60) % 3
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    options = {"alphas": [0.1, 1.0, 10.0], "scoring": "neg_mean_squared_error"}
+    search = RegularizationPathCV(MeanRegularizedRegressor(), cv=splits, **options).fit(X, Y)
+    found = RegularizationPathCV(MeanRegularizedRegressor(), **options)
+    found.fit_moments([TaskMoments.from_data(X[fold == k], Y[fold == k]) for k in range(3)])
+    for key in ("mean_test_score", "std_test_score"):
+        assert_allclose(found.cv_results_[key], search.cv_results_[key])
+    assert_allclose(found.predict(X), search.predict(X))
+
+
+def test_wrong_searches():
+    X, y, _ = make()
+    moments = TaskMoments.from_data(X, y, task_column=0)
+    model = MeanRegularizedRegressor(task_column=0)
+    with pytest.raises(ValueError, match="two folds or more, got 1"):
+        RegularizationPathCV(model).fit_moments([moments])
+    with pytest.raises(ValueError, match="scores of moments are 'r2' and"):
+        RegularizationPathCV(model, scoring="max_error").fit_moments([moments, moments])
