@@ -32,7 +32,7 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
-from skmtl.data._task_moments import TaskMoments, rows_of_parts
+from skmtl.data._task_moments import TaskMoments, moments_of_rows, rows_of_moments, rows_of_parts
 
 __all__ = [
     "SMALL",
@@ -52,6 +52,7 @@ __all__ = [
     "label_key",
     "long_moments",
     "merge_tasks",
+    "moments_of_rows",
     "named_weights",
     "plain_target",
     "read_X",
@@ -59,6 +60,7 @@ __all__ = [
     "read_rows",
     "read_task_labels",
     "read_task_weights",
+    "rows_of_moments",
     "rows_of_parts",
     "split_task_column",
     "take_rows",

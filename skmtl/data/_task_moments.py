@@ -27,7 +27,7 @@ class TaskMoments:
     them by `from_data`, `from_batches` or `from_frame`, and add them up with ``+`` or ``sum``:
     tasks are joined by label.
 
-    Attributes
+    Parameters
     ----------
     tasks : ndarray of shape (T,)
         Labels.
@@ -108,7 +108,7 @@ class TaskMoments:
         TaskMoments
         """
         reader = _Reader(task_column)
-        return cls.of_rows(reader, read_rows(reader, X, y, sample_weight, reset=True))
+        return moments_of_rows(reader, read_rows(reader, X, y, sample_weight, reset=True))
 
     @classmethod
     def from_batches(
@@ -163,29 +163,6 @@ class TaskMoments:
         TaskMoments
         """
         return cls(**moments_of_frame(frame, y, task_column, sample_weight))
-
-    @classmethod
-    def of_rows(cls, estimator: Any, rows: Any) -> Self:
-        """Compute the moments of ``Rows`` that were read for an estimator."""
-        if rows.codes is None:
-            origin = np.append(rows.X[0], np.nanmean(rows.y))
-            found = [_of_column(rows, t, origin) for t in range(len(rows.tasks))]
-            weight, deviation, scatter = map(np.concatenate, zip(*found, strict=True))
-        else:
-            origin = np.append(rows.X[0], rows.y[0])
-            found = np.column_stack([rows.X, rows.y]) - origin, rows.weight, rows.codes
-            weight, deviation, scatter = _of_long(*found, len(rows.tasks))
-        names = getattr(estimator, "feature_names_in_", None)
-        return cls(
-            rows.tasks,
-            rows.counts,
-            weight,
-            origin,
-            deviation,
-            scatter,
-            task_column=estimator.task_column,
-            feature_names=None if names is None else list(names),
-        )
 
     @property
     def n_features(self) -> int:
@@ -250,29 +227,53 @@ class TaskMoments:
             whole[places] = part
         return result
 
-    def rows(self, *, centered: bool) -> Rows:
-        """Return weighted rows with these moments, as few as have them: d + 2 for each task.
 
-        With ``centered``, X and y are those minus ``origin``, else from zero.
-        """
-        T, D = self.deviation.shape
-        each = self.weight / (D + 1)
-        factor = _roots(self.scatter) / np.sqrt(each)[:, None, None]
-        middle = self.deviation if centered else self.mean
-        Z = np.matmul(_contrasts(D), factor.swapaxes(1, 2)) + middle[:, None]
-        Z = Z.reshape(T * (D + 1), D)
-        codes = np.repeat(np.arange(T), D + 1)
-        return Rows(
-            np.ascontiguousarray(Z[:, :-1]),
-            Z[:, -1].copy(),
-            np.repeat(each, D + 1),
-            codes,
-            None,
-            self.tasks,
-            self.counts,
-            self.weight,
-            origin=self.origin if centered else None,
-        )
+def moments_of_rows(estimator, rows):
+    """Return the ``TaskMoments`` of ``Rows`` that were read for an estimator."""
+    if rows.codes is None:
+        origin = np.append(rows.X[0], np.nanmean(rows.y))
+        found = [_of_column(rows, t, origin) for t in range(len(rows.tasks))]
+        weight, deviation, scatter = map(np.concatenate, zip(*found, strict=True))
+    else:
+        origin = np.append(rows.X[0], rows.y[0])
+        found = np.column_stack([rows.X, rows.y]) - origin, rows.weight, rows.codes
+        weight, deviation, scatter = _of_long(*found, len(rows.tasks))
+    names = getattr(estimator, "feature_names_in_", None)
+    return TaskMoments(
+        rows.tasks,
+        rows.counts,
+        weight,
+        origin,
+        deviation,
+        scatter,
+        task_column=estimator.task_column,
+        feature_names=None if names is None else list(names),
+    )
+
+
+def rows_of_moments(moments, *, centered):
+    """Return weighted ``Rows`` with these moments, as few as have them: d + 2 for each task.
+
+    With ``centered``, X and y are those minus ``origin``, else from zero.
+    """
+    T, D = moments.deviation.shape
+    each = moments.weight / (D + 1)
+    factor = _roots(moments.scatter) / np.sqrt(each)[:, None, None]
+    middle = moments.deviation if centered else moments.mean
+    Z = np.matmul(_contrasts(D), factor.swapaxes(1, 2)) + middle[:, None]
+    Z = Z.reshape(T * (D + 1), D)
+    codes = np.repeat(np.arange(T), D + 1)
+    return Rows(
+        np.ascontiguousarray(Z[:, :-1]),
+        Z[:, -1].copy(),
+        np.repeat(each, D + 1),
+        codes,
+        None,
+        moments.tasks,
+        moments.counts,
+        moments.weight,
+        origin=moments.origin if centered else None,
+    )
 
 
 def rows_of_parts(parts, *, centered):
@@ -286,7 +287,7 @@ def rows_of_parts(parts, *, centered):
         moved = copy.copy(part)
         moved.deviation = part.deviation + (part.origin - total.origin)
         moved.origin = total.origin
-        own = moved.rows(centered=centered)
+        own = rows_of_moments(moved, centered=centered)
         found.append((own.X, own.y, own.weight))
         tasks.append(encode_tasks(part.tasks, total.tasks, total.task_column)[own.codes])
     X, y, weight = map(np.concatenate, zip(*found, strict=True))

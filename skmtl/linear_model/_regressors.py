@@ -19,7 +19,7 @@ from skmtl._typing import (
     TaskWeight,
 )
 from skmtl._warn import warn
-from skmtl.data import TaskMoments, read_rows
+from skmtl.data import TaskMoments, moments_of_rows, read_rows, rows_of_moments
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._observed import is_complete, observed_r2, scored_targets
@@ -70,7 +70,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
                 f"The moments have task_column={moments.task_column!r} and the model "
                 f"{self.task_column!r}. Set both to the same column."
             )
-        rows = moments.rows(centered=self.fit_intercept)
+        rows = rows_of_moments(moments, centered=self.fit_intercept)
         self._fit_rows(spec, rows, Progress(self, None, None, None))
         self._wide = self.task_column is None and len(moments) > 1
         self.moments_ = moments
@@ -108,7 +108,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
                 f"This {type(self).__name__} was fitted by fit, which keeps no moments of its "
                 "rows: partial_fit begins anew. Use partial_fit from the first batch on."
             )
-        batch = TaskMoments.of_rows(reader, rows)
+        batch = moments_of_rows(reader, rows)
         return self.fit_moments(batch if before is None else before + batch)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
