@@ -42,10 +42,17 @@ def _correlation(y_true, y_pred, sample_weight=None):
 
 
 def _per_class(metric, zero_division=np.nan):
-    """Score the second of two classes, or average over more than two."""
+    """Score the second of two classes, or average over more than two that occur.
+
+    NaN where the second class neither occurs in y_true nor is predicted; for the recall, where it
+    does not occur in y_true.
+    """
 
     def score(y_true, y_pred, *, labels, **kwargs):
-        labels = labels[1:] if len(labels) == 2 else labels
+        labels = np.asarray(labels[1:] if len(labels) == 2 else labels)
+        labels = labels[np.isin(labels, y_true) | np.isin(labels, y_pred)]
+        if not len(labels):
+            return np.nan
         keywords = {"labels": labels, "average": "macro", "zero_division": zero_division} | kwargs
         return metric(y_true, y_pred, **keywords)
 
@@ -133,7 +140,7 @@ LABELS = {
     "accuracy": Metric(
         skm.accuracy_score, True, row_losses=lambda y, z, _: (y == z).astype(np.float64)
     ),
-    "precision": Metric(_per_class(skm.precision_score), True, uses_labels=True),
+    "precision": Metric(_per_class(skm.precision_score, 0.0), True, uses_labels=True),
     "recall": Metric(_per_class(skm.recall_score), True, uses_labels=True),
 }
 SCORES = {
@@ -178,7 +185,7 @@ def named_metric(name):
         function = _of_all_classes(function, kwargs)
     else:
         if function in (skm.f1_score, skm.precision_score, skm.recall_score):
-            kwargs["zero_division"] = np.nan
+            kwargs["zero_division"] = 0.0  # as scikit-learn, without its warning
         function = partial(function, **kwargs)
     return Metric(function, scorer["_sign"] > 0, reads_score, reads_score, methods)
 

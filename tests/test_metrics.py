@@ -145,7 +145,7 @@ def test_undefined_scores_are_nan_and_left_out():
     assert table["roc_auc"].isna().tolist() == [True, True, True, False, True, True]
     assert np.isnan(table.loc["a", "recall"])
     assert table.loc["a", "precision"] == 0.0
-    assert np.isnan(table.loc["b", "precision"])
+    assert table.loc["b", "precision"] == 0.0  # nothing is predicted, as in scikit-learn
     assert table.loc["b", "log_loss"] == pytest.approx(-np.log(0.4))
 
 
@@ -611,3 +611,13 @@ def test_min_rows_of_scorers(recwarn):
     model = MeanRegularizedRegressor(task_column=0).fit(X, y)
     make_task_scorer("r2", task_column=0, average="micro", min_rows=50)(model, X, y)
     assert not recwarn
+
+
+@pytest.mark.parametrize("name", ["precision", "precision_macro", "precision_weighted", "f1_macro"])
+def test_a_class_that_is_never_predicted_counts(name):
+    y = np.repeat([0, 1, 2], [60, 30, 10])
+    z = np.where(y == 2, 0, y)
+    table = task_scores(y, z, np.zeros(100, int), metrics=name, labels=[0, 1, 2])
+    function = skm.f1_score if name.startswith("f1") else skm.precision_score
+    average = "weighted" if name.endswith("weighted") else "macro"
+    assert table.loc[0, name] == pytest.approx(function(y, z, average=average, zero_division=0))

@@ -102,6 +102,8 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
     check_in_memory(y, "y")
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
     names = getattr(y, "columns", None)
+    if getattr(getattr(y, "dtype", None), "time_zone", None) is not None:  # polars
+        y = np.array(y.to_list(), dtype=object)
     y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)
     check_consistent_length(X, y)
     weight = read_sample_weight(sample_weight, X, y)

@@ -113,7 +113,7 @@ class TaskMoments:
     @classmethod
     def from_batches(
         cls, batches: Iterable[tuple[Any, ...]], *, task_column: TaskColumn = None
-    ) -> Self:
+    ) -> TaskMoments:
         """Compute the moments of batches of rows, one in memory at a time.
 
         Parameters
@@ -127,11 +127,10 @@ class TaskMoments:
         -------
         TaskMoments
         """
-        total = None
+        total: Any = 0
         for batch in batches:
-            own = cls.from_data(*batch, task_column=task_column)
-            total = own if total is None else total + own
-        if total is None:
+            total = total + cls.from_data(*batch, task_column=task_column)
+        if not isinstance(total, TaskMoments):
             raise ValueError("There is no batch: pass pairs (X, y) or triples with weights.")
         return total
 
@@ -143,7 +142,7 @@ class TaskMoments:
         y: str,
         task_column: str,
         sample_weight: str | None = None,
-    ) -> Self:
+    ) -> TaskMoments:
         """Compute the moments by the engine of a table that need not be in memory.
 
         Two passes: the means of the tasks, then sums of products about these.
@@ -236,8 +235,8 @@ def moments_of_rows(estimator, rows):
         weight, deviation, scatter = map(np.concatenate, zip(*found, strict=True))
     else:
         origin = np.append(rows.X[0], rows.y[0])
-        found = np.column_stack([rows.X, rows.y]) - origin, rows.weight, rows.codes
-        weight, deviation, scatter = _of_long(*found, len(rows.tasks))
+        Z = np.column_stack([rows.X, rows.y]) - origin
+        weight, deviation, scatter = _of_long(Z, rows.weight, rows.codes, len(rows.tasks))
     names = getattr(estimator, "feature_names_in_", None)
     return TaskMoments(
         rows.tasks,

@@ -221,7 +221,8 @@ class RegularizationPathCV(
             raise ValueError(
                 f"fit_moments needs the moments of two folds or more, got {len(folds)}."
             )
-        total, estimator = sum(folds), self.estimator
+        total: Any = sum(folds)
+        estimator = self.estimator
         if total.task_column is None:  # the labels are beside the features
             estimator = clone(estimator).set_params(task_column=0)
         X, y, weight, fold = rows_of_parts(folds, centered=estimator.fit_intercept)

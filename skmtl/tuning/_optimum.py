@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 from scipy import optimize
 
+_SCAN = 0.5  # spacing of scans along an axis, in powers of ten
 _REACH = 4.0  # powers of ten of the grid on either side of a typical value
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
 _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may be the global one
@@ -14,8 +15,9 @@ _ROUGH, _FINE = 1e-3, 1e-6  # norms of the gradient
 def minimize(criterion, typical, lower, upper, *, step, polish):
     """Return the logarithms (k,) that minimize the criterion, inf included.
 
-    Each local minimum of a grid, on each face of infinite entries, is refined: criteria of few rows
-    have several, and plateaus towards inf.
+    Criteria of few rows have several local minima, and plateaus towards inf. Each local minimum of
+    a grid, on each face of infinite entries, is refined. From the best, each axis is scanned in
+    turn, the other entries kept, until nothing better is found.
 
     Parameters
     ----------
@@ -30,22 +32,50 @@ def minimize(criterion, typical, lower, upper, *, step, polish):
         Whether derivatives are exact enough to refine the minimum by their root.
     """
     k, found = len(typical), []
-    offsets = np.log(10.0) * np.arange(-_REACH, _REACH + step, step)
-    bounds = zip(typical, lower, upper, strict=True)
-    axes = [np.unique(np.clip(center + offsets, low, high)) for center, low, high in bounds]
+    bounds = list(zip(typical, lower, upper, strict=True))
+    axes = [_spaced(*own, step) for own in bounds]
+
+    def descend(x):
+        descent = _Descent(criterion, np.isfinite(x), lower, upper)
+        found.append((*descent.to(_ROUGH if polish else 1e-5, x), descent))
+
     for face in product((False, True), repeat=k):
         grid = [axis if free else [np.inf] for axis, free in zip(axes, face, strict=True)]
         shape = [len(axis) for axis in grid]
         values = np.array([criterion(np.array(x)) for x in product(*grid)]).reshape(shape)
         for at in np.argwhere(_local_minima(values)):
-            x = np.array([axis[i] for axis, i in zip(grid, at, strict=True)])
-            descent = _Descent(criterion, np.array(face), lower, upper)
-            found.append((*descent.to(_ROUGH if polish else 1e-5, x), descent))
+            descend(np.array([axis[i] for axis, i in zip(grid, at, strict=True)]))
+    if step > _SCAN:
+        fine = [np.append(_spaced(*own, _SCAN), np.inf) for own in bounds]
+        while (better := _scanned(criterion, fine, *min(found, key=_value)[:2])) is not None:
+            descend(better)
     if polish:
         least = min(value for value, *_ in found)
         close = [one for one in found if one[0] < least + _CLOSE]
         found = [(*descent.polished(value, x), descent) for value, x, descent in close]
     return min(found, key=lambda one: one[0] + _TIE * np.isfinite(one[1]).sum())[1]
+
+
+def _value(found):
+    return found[0]
+
+
+def _spaced(center, low, high, step):
+    """Return logarithms about a center, spaced by a step in powers of ten, within bounds."""
+    offsets = np.log(10.0) * np.arange(-_REACH, _REACH + step, step)
+    return np.unique(np.clip(center + offsets, low, high))
+
+
+def _scanned(criterion, axes, value, x):
+    """Return the best point that differs from x in one entry and is better than it, or None."""
+    points = []
+    for j, axis in enumerate(axes):
+        for entry in axis:
+            other = x.copy()
+            other[j] = entry
+            points.append((criterion(other), other))
+    least, best = min(points, key=_value)
+    return best if least < value - _TIE else None
 
 
 def _local_minima(values):

@@ -14,7 +14,7 @@ _NAMES = ("alpha", "alpha_intercept")
 _VARIANCES = {"alpha": "tau2_", "alpha_intercept": "tau2_intercept_"}
 # Range of the search, as multiples of the curvature of the loss; beyond, the limits are equal.
 _LEAST, _LEAST_LOGISTIC, _MOST = 1e-10, 1e-6, 1e6
-_STEPS = {1: 1.0, 2: 1.5}  # of the grid, in powers of ten, for one weight and for two
+_STEPS = {1: 0.5, 2: 1.5}  # of the grid, in powers of ten, for one weight and for two
 _UNITS = 30.0  # ratio of standard deviations of features at which to warn
 _CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a covariance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound

@@ -150,3 +150,11 @@ def test_columns_that_are_wrong():
     with pytest.raises(ValueError, match=r"no observed label .* in column 'm'"):
         model.fit(A, targets(pd.DataFrame).assign(m=np.nan))
     assert model.tasks_.tolist() == NAMES
+
+
+def test_zoned_classes_are_refused():
+    days = pd.date_range("2024-01-01", periods=2, tz="Europe/Berlin")
+    times = pl.Series(days.tz_localize(None)).dt.replace_time_zone("Europe/Berlin")
+    for labels in (times, times.to_pandas()):
+        with pytest.raises(ValueError, match="Unknown label type: y holds"):
+            MeanRegularizedClassifier().fit(A[:2], labels)

@@ -45,6 +45,31 @@ def test_the_maximum_is_the_global_one_in_many_tables():
         check(seed)
 
 
+def group_level(seed):
+    """Tables in which one of one to three features is constant within tasks."""
+    rng = np.random.default_rng(seed)
+    T, n, d = (int(number) for number in rng.integers([4, 4, 1], [9, 10, 4]))
+    codes = np.repeat(np.arange(T), n)
+    X = rng.normal(size=(T * n, d))
+    X[:, 0] = rng.normal(size=T)[codes] if seed % 2 else codes
+    slopes = rng.choice([0.3, 1.0, 3.0]) * rng.normal(size=(T, d))
+    y = X.sum(axis=1) + np.einsum("ij,ij->i", X, slopes[codes]) + rng.normal(size=T * n)
+    return Rows(X, y + rng.choice([0, 1]) * rng.normal(size=T)[codes], codes)
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [(66, 124, 161), pytest.param(range(100), marks=pytest.mark.slow)],
+    ids=["some", "many"],
+)
+def test_features_that_are_constant_within_tasks(seeds):
+    for seed in seeds:
+        rows = group_level(seed)
+        found = fit(rows, alpha="auto", alpha_intercept="auto").restricted_log_likelihood_
+        best = max(dense_likelihood(rows, *point)[0] for point in product(ALPHA, ALPHA))
+        assert found >= best - 1e-6, seed
+
+
 def test_a_table_with_two_maxima():
     tasks = np.repeat([0, 1, 2], [3, 6, 4])
     x = np.array([2, -2, 2, -3, 0, -3, -3, 0, -3, 2, 3, 2, -3.0])
