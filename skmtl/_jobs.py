@@ -15,7 +15,7 @@ def run(function, jobs, n_jobs=None, verbose=0):
     ``n_jobs`` is that of joblib; ``verbose`` is 0, 1 (progress at increasing intervals) or 2 (after
     each job). The warnings of all jobs are issued at the end.
     """
-    parallel = Parallel(n_jobs=n_jobs, verbose=_VERBOSITY * verbose, pre_dispatch="all")
+    parallel = Parallel(n_jobs=n_jobs, verbose=_VERBOSITY * verbose)
     found = parallel(delayed(recorded)(function, *job) for job in jobs)
     warn_once(chain.from_iterable(records for _, records in found))
     return [result for result, _ in found]

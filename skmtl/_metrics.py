@@ -187,6 +187,8 @@ def named_metric(name):
         if function in (skm.f1_score, skm.precision_score, skm.recall_score):
             kwargs["zero_division"] = 0.0  # as scikit-learn, without its warning
         function = partial(function, **kwargs)
+    if name.startswith("d2_"):
+        function = _if_target_varies(function)
     return Metric(function, scorer["_sign"] > 0, reads_score, reads_score, methods)
 
 

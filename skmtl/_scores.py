@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length
 
 from skmtl._metrics import LABELS, NUMBERS, SCORES, Metric, named_metric
 from skmtl._warn import listed, warn
-from skmtl.data import factorize, plain_target, read_task_labels
+from skmtl.data import column_names, factorize, plain_target, read_task_labels
 
 AVERAGES = ("macro", "micro", "weighted", "worst")
 
@@ -89,7 +89,7 @@ class ScoredRows(NamedTuple):
 
 
 def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
-    names = getattr(y_true, "columns", None)
+    names = column_names(y_true)
     y_true, first = plain_target(y_true), 0
     one_column = y_true.ndim == 2 and y_true.shape[1] == 1
     if one_column:
@@ -202,7 +202,6 @@ def _read_response(response, shape, name):
         if array.ndim == 3 and array.shape[:2] == shape[::-1] and isinstance(response, list):
             array = array.swapaxes(0, 1)
         good = array.shape[:2] == shape
-        array = array.swapaxes(0, 1).reshape(-1, *array.shape[2:])
     else:
         good = array.ndim in (1, 2) and len(array) == shape[0]
     if not good:
@@ -210,6 +209,8 @@ def _read_response(response, shape, name):
             f"{name} has shape {np.shape(response)}, which does not match y_true of shape "
             f"{shape}. Pass one value, or one row of class probabilities, per target."
         )
+    if len(shape) == 2:
+        array = array.swapaxes(0, 1).reshape(-1, *array.shape[2:])
     return array[:, -1] if array.ndim == 2 and array.shape[1] in (1, 2) else array
 
 
@@ -249,6 +250,10 @@ def _with_all_classes(y_true, y_score, labels):
 
     Classes that are not among the labels have probability zero: a model did not know them.
     """
+    if len(set(labels.tolist())) < len(labels) or (y_score.ndim == 1 and labels[-1] < labels[0]):
+        raise ValueError(
+            f"labels are {listed(labels.tolist())}: pass them once each, and two of them sorted."
+        )
     width = 2 if y_score.ndim == 1 else y_score.shape[1]
     if width != max(len(labels), 2):
         raise ValueError(
@@ -256,6 +261,8 @@ def _with_all_classes(y_true, y_score, labels):
             f"for {len(labels)} classes: {listed(labels.tolist())}. Pass the class of each column "
             "as labels."
         )
+    order = np.argsort(labels)
+    labels, y_score = labels[order], y_score if y_score.ndim == 1 else y_score[:, order]
     classes = np.union1d(labels, y_true)
     if len(classes) == len(labels) or len(labels) < 2:
         return labels, y_score

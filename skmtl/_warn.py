@@ -33,12 +33,19 @@ def recorded(function, *arguments):
         return function(*arguments), []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = function(*arguments)
-    return result, [
+        try:
+            result, error = function(*arguments), None
+        except Exception as raised:
+            result, error = None, raised
+    records = [
         getattr(w.message, "record", None)
         or _Record(f"{w.filename}:{w.lineno}", w.category, str(w.message), 1)
         for w in caught
     ]
+    if error is not None:
+        warn_once(records)
+        raise error
+    return result, records
 
 
 def warn_once(records):
@@ -53,7 +60,10 @@ def warn_once(records):
 
 def _issue(record):
     times = "" if record.times == 1 else f" (This is the first of {record.times} such warnings.)"
-    warning = record.category(record.text + times)
+    try:
+        warning = record.category(record.text + times)
+    except TypeError:  # it takes other arguments
+        warning = UserWarning(f"{record.category.__name__}: {record.text}{times}")
     warning.record = record
     frame, level = sys._getframe(1), 2
     while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith(_PASSED_ON):

@@ -621,3 +621,25 @@ def test_a_class_that_is_never_predicted_counts(name):
     function = skm.f1_score if name.startswith("f1") else skm.precision_score
     average = "weighted" if name.endswith("weighted") else "macro"
     assert table.loc[0, name] == pytest.approx(function(y, z, average=average, zero_division=0))
+
+
+def test_columns_of_scores_in_another_order():
+    rng = np.random.default_rng(0)
+    y, P = rng.integers(0, 3, 60), rng.dirichlet(np.ones(3), 60)
+    names = ["log_loss", "roc_auc", "brier_score"]
+    expected = task_scores(y, None, y_score=P, labels=[0, 1, 2], metrics=names)
+    found = task_scores(y, None, y_score=P[:, [2, 0, 1]], labels=[2, 0, 1], metrics=names)
+    pd.testing.assert_frame_equal(found, expected)
+    for labels in ([0, 0, 1], [1, 0]):
+        with pytest.raises(ValueError, match="pass them once each, and two of them sorted"):
+            task_scores(y > 1, None, y_score=P[:, 0], labels=labels, metrics="roc_auc")
+    with pytest.raises(ValueError, match=r"y_pred has shape \(60,\)"):
+        task_scores(np.column_stack([y, y]), y, metrics="r2")
+
+
+def test_relative_skill_on_one_class_is_undefined():
+    y, p = np.array([0, 1, 0, 1, 1, 1]), np.array([0.2, 0.7, 0.4, 0.6, 0.6, 0.8])
+    for name in ("d2_log_loss_score", "d2_brier_score"):
+        table = task_scores(y, None, [0, 0, 0, 0, 1, 1], y_score=p, metrics=name)[name]
+        assert np.isnan(table[1])
+        assert table["macro"] == table[0]

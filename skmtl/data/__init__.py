@@ -14,6 +14,7 @@ from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import class_mask_of, encode_targets
 from skmtl.data._frames import is_frame, with_features
 from skmtl.data._labels import (
+    column_names,
     encode_tasks,
     factorize,
     label_key,
@@ -44,6 +45,7 @@ __all__ = [
     "TaskMoments",
     "check_alpha",
     "class_mask_of",
+    "column_names",
     "encode_targets",
     "encode_tasks",
     "factorize",

@@ -123,6 +123,12 @@ def read_task_labels(tasks):
     return tasks if isinstance(tasks, Labels) else np.asarray(tasks)
 
 
+def column_names(y):
+    """Return the names of the columns of a dataframe, a list, or None."""
+    names = getattr(y, "column_names", getattr(y, "columns", None))  # the first of pyarrow
+    return None if names is None else list(names)
+
+
 def read_names(names, n_tasks):
     """Return the names of the columns of targets as labels (T,), or 0 to T - 1 if None."""
     if names is None:
@@ -290,9 +296,10 @@ def _whole_numbers(labels, task_column):
         raise ValueError(_missing(task_column))
     labels = labels.astype(np.result_type(labels, np.float64), copy=False)
     if max(labels.max(), -labels.min()) >= 2.0**63:
+        largest = float(labels[np.abs(labels).argmax()])
         raise ValueError(
-            f"The task column {task_column!r} holds {float(labels.max())!r}, a float too large to "
-            "distinguish labels. Use integers or strings."
+            f"The task column {task_column!r} holds {largest!r}, a float too large to distinguish "
+            "labels. Use integers or strings."
         )
     values = labels.astype(np.int64)
     wrong = values != labels

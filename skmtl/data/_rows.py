@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length
 from skmtl._warn import listed
 from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
 from skmtl.data._classes import read_labels
-from skmtl.data._labels import factorize, read_names
+from skmtl.data._labels import column_names, factorize, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
 from skmtl.data._wide import WideData
@@ -101,7 +101,7 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         )
     check_in_memory(y, "y")
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
-    names = getattr(y, "columns", None)
+    names = column_names(y)
     if getattr(getattr(y, "dtype", None), "time_zone", None) is not None:  # polars
         y = np.array(y.to_list(), dtype=object)
     y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)

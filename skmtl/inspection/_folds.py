@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 from skmtl._jobs import run
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
 from skmtl._warn import recorded
-from skmtl.data import plain_target, take_rows
+from skmtl.data import column_names, plain_target, take_rows
 from skmtl.inspection._models import final_step, find_task_column, fit
 from skmtl.model_selection import TaskRows, known_rows, make_splits
 
@@ -208,7 +208,7 @@ def metric_name(scoring, classifier):
 
 def _read_rows(X, y, task_column, sample_weight):
     """Return validated ``TaskRows``; y is (n,) with a task column, else (n, T)."""
-    names = getattr(y, "columns", None)
+    names = column_names(y)
     X = X if hasattr(X, "iloc") or hasattr(X, "columns") else np.asarray(X)
     y = plain_target(y)
     if task_column is not None and y.ndim == 2 and y.shape[1] == 1:

@@ -5,7 +5,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
 from skmtl._warn import listed, warn
-from skmtl.data import plain_target
+from skmtl.data import column_names, plain_target
 
 
 def scored_targets(estimator, y):
@@ -14,7 +14,7 @@ def scored_targets(estimator, y):
     The estimator may be a Pipeline or a search. Without names of columns, in y or in fit, these
     count by position.
     """
-    names = list(getattr(y, "columns", ()))
+    names = column_names(y) or []
     if len(names) < 2:
         return plain_target(y)
     model = getattr(estimator, "best_estimator_", estimator)

@@ -16,7 +16,7 @@ from sklearn.utils import get_tags
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
-from skmtl.data import TaskMoments, plain_target, read_rows, rows_of_parts, take_rows
+from skmtl.data import TaskMoments, column_names, plain_target, read_rows, rows_of_parts, take_rows
 from skmtl.linear_model import LinearMultiTaskModel, spec_of
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
@@ -236,7 +236,7 @@ class RegularizationPathCV(
 
     def _search(self, estimator, X, y, sample_weight, groups, cv, refit, progress):
         """Search over candidates; ``refit`` fits the best one to all rows."""
-        names = getattr(y, "columns", None)
+        names = column_names(y)
         alphas, candidates, ridge, y = self._read(estimator, X, y, sample_weight)
         X = X if hasattr(X, "shape") else np.asarray(X)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

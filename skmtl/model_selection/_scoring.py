@@ -89,13 +89,14 @@ class _OneTask(BaseEstimator):
         return np.column_stack([1.0 - p, p])
 
 
-def call_scorer(scorer, model, X, y, weight):
+def call_scorer(scorer, model, X, y, weight, by_task=None):
     """Return the score of a fitted model.
 
     A scorer of scikit-learn, which takes no NaN and no weights of targets, is averaged over the
-    tasks, each scored on its observed rows.
+    tasks, each scored on its observed rows, with ``by_task``: by default where it has to be.
     """
-    if is_complete(y, weight) or not hasattr(scorer, "_score_func"):
+    by_task = not is_complete(y, weight) if by_task is None else by_task
+    if not by_task or not hasattr(scorer, "_score_func"):
         return scorer(model, X, y, **_weights(scorer, weight))
     scores = []
     for t, own in enumerate(observed_targets(y, weight).T):
@@ -103,7 +104,10 @@ def call_scorer(scorer, model, X, y, weight):
             part = weight if np.ndim(weight) < 2 else weight[:, t]
             part = _weights(scorer, take(part, own))
             given = _OneTask(model, t), take_rows(X, np.flatnonzero(own)), y[own, t]
-            scores.append(recorded(partial(scorer, **part), *given)[0])  # may be undefined
+            try:
+                scores.append(recorded(partial(scorer, **part), *given)[0])
+            except ValueError:  # undefined, as where all rows are of one class
+                scores.append(np.nan)
     scores = np.array(scores)
     defined = scores[~np.isnan(scores)]
     return defined.mean() if len(defined) else np.nan
@@ -129,7 +133,7 @@ def reads_predictions(scorer):
     return isinstance(scorer, str | _TaskScorer) or hasattr(scorer, "_score_func")
 
 
-def score_model(model, X, y, weight, scorer):
+def score_model(model, X, y, weight, scorer, by_task):
     """Return the score of a fitted model, and its losses in the shape of y.
 
     Losses are squared errors, or minus the log-probability of the observed class. ``weight`` (n,)
@@ -147,7 +151,7 @@ def score_model(model, X, y, weight, scorer):
         losses = (y - z) ** 2
         if isinstance(scorer, str):
             return many_scores(scorer, X, y, weight, z[..., None])[0], losses
-    return call_scorer(scorer, model, X, y, weight), losses
+    return call_scorer(scorer, model, X, y, weight, by_task), losses
 
 
 def weights_for(weight):

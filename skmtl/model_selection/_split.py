@@ -191,7 +191,12 @@ class TaskKFold(BaseCrossValidator):
         """Raise if the n rows that may be tested, of ``n_rows``, are too few."""
         if n < self.n_splits:
             kept = n_rows - n
-            why = f" {kept} more rows stay in training, see min_train_rows." if kept else ""
+            why = (
+                f" {kept} more rows stay in training, since their tasks have too few rows: "
+                'min_train_rows=0 tests them too, with handle_unknown="shared" of the model.'
+                if kept
+                else ""
+            )
             raise ValueError(
                 f"Cannot split {n} rows into n_splits={self.n_splits} folds.{why} Pass more rows "
                 "or ask for fewer folds."

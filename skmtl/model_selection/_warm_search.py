@@ -11,7 +11,7 @@ from skmtl._jobs import run
 from skmtl._threads import blas_threads_for
 from skmtl.data import read_rows
 from skmtl.fitting import pose, refit, solve
-from skmtl.linear_model import set_fit, spec_of
+from skmtl.linear_model import is_complete, set_fit, spec_of
 from skmtl.model_selection._scoring import Scores, score_model, weights_for
 from skmtl.penalties import Coefficients
 from skmtl.tuning import ADAPTIVE
@@ -40,11 +40,12 @@ def _scores_of_split(estimator, candidates, train, test, scorer, rows, progress)
     """Return the ``Scores`` of the candidates, in their order, without the axis of splits."""
     X, y, weight = rows.take(test)
     codes, n_tasks = None if rows.codes is None else rows.codes[test], len(rows.tasks)
+    by_task = not is_complete(rows.y, rows.weight)  # in all splits alike
     split, scores = progress.part("split", len(candidates)), []
     began = time.perf_counter()
     for model in _fitted(estimator, candidates, *rows.training(train), split):
         fitted = time.perf_counter()
-        score, losses = score_model(model, X, y, weight, scorer)
+        score, losses = score_model(model, X, y, weight, scorer, by_task)
         means, scored = _task_means(losses, weight, codes, n_tasks), time.perf_counter()
         scores.append((score, means, fitted - began, scored - fitted))
         began = scored

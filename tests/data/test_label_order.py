@@ -158,3 +158,10 @@ def test_zoned_classes_are_refused():
     for labels in (times, times.to_pandas()):
         with pytest.raises(ValueError, match="Unknown label type: y holds"):
             MeanRegularizedClassifier().fit(A[:2], labels)
+
+
+def test_columns_of_arrow():
+    table = targets(pl.DataFrame).to_arrow()
+    model = MeanRegularizedRegressor(WEIGHT).fit(A, table)
+    assert model.tasks_.tolist() == NAMES
+    assert task_scores(table, model.predict(A)).index.tolist()[:3] == NAMES

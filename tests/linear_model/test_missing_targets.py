@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import r2_score
+from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skmtl import (
@@ -21,7 +21,7 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from skmtl.model_selection import TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
 REGRESSORS = [
     PooledRegressor(),
@@ -178,3 +178,16 @@ def test_targets_and_weights_of_the_wrong_shape(classifier):
     for wrong in (np.ones(29), np.ones((30, 2)), np.ones((3, 30))):
         with pytest.raises(ValueError, match=r"sample_weight has shape .* expected"):
             model.score(X, Y, wrong)
+
+
+def test_folds_without_missing_labels_are_scored_alike():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, 2)), (rng.normal(size=(60, 3)) > 0).astype(float)
+    Y[0, 0] = np.nan
+    folds = [(np.arange(20, 60), np.arange(20)), (np.arange(40), np.arange(40, 60))]
+    model = MeanRegularizedClassifier()
+    search = RegularizationPathCV(model, [1.0], cv=folds, scoring="neg_log_loss").fit(X, Y)
+    train, test = folds[1]
+    p = model.fit(X[train], Y[train]).predict_proba(X[test])
+    expected = np.mean([-log_loss(Y[test, t], p[:, t]) for t in range(3)])
+    assert_allclose(search.cv_results_["split1_test_score"], expected)
