@@ -17,6 +17,7 @@ ORDER = [
     "_warn",
     "_table",
     "_callbacks",
+    "_doc_link",
     "_jobs",
     "_kernels",
     "_threads",

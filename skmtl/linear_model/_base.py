@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
+from skmtl._doc_link import DocLinkMixin
 from skmtl._threads import blas_threads_for
 from skmtl._warn import warn
 from skmtl.data import (
@@ -35,7 +36,7 @@ from skmtl.tuning import ADAPTED, ADAPTIVE, VARIANCES, fit
 _STRIP = 2**16  # rows predicted at a time
 
 
-class LinearMultiTaskModel(CallbackSupportMixin, BaseEstimator, ABC):
+class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of the linear models.
 
     ``_spec`` makes the specification of a fit out of the parameters, and ``_set_attributes`` keeps

@@ -14,6 +14,7 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.utils import get_tags
 
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
+from skmtl._doc_link import DocLinkMixin
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
 from skmtl.data import TaskMoments, column_names, plain_target, read_rows, rows_of_parts, take_rows
@@ -28,7 +29,7 @@ from skmtl.model_selection._warm_search import warm_scores
 
 
 class RegularizationPathCV(
-    BestEstimatorMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    DocLinkMixin, BestEstimatorMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Choose alpha and other penalty weights by cross-validation.
 

@@ -9,13 +9,14 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skmtl._doc_link import DocLinkMixin
 from skmtl._typing import Array, Derivative
 
 _MAX_ITER, _ACCURACY = 5_000, 1e-15  # of the prox of a sum
 _DUAL_STEPS = 200  # of Dinkelbach's iteration; about ten suffice
 
 
-class TaskPenalty(BaseEstimator, ABC):
+class TaskPenalty(DocLinkMixin, BaseEstimator, ABC):
     """A convex function of the coefficients of all tasks, a matrix W of shape (T, d).
 
     Penalties are estimators for ``clone``, ``repr`` and ``GridSearchCV`` (``penalty__alpha``), and

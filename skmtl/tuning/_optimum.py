@@ -30,6 +30,11 @@ def minimize(criterion, typical, lower, upper, *, step, polish):
         Spacing of the grid, in powers of ten.
     polish : bool
         Whether derivatives are exact enough to refine the minimum by their root.
+
+    Raises
+    ------
+    ValueError
+        If the criterion is finite nowhere.
     """
     k, found = len(typical), []
     bounds = list(zip(typical, lower, upper, strict=True))
@@ -45,6 +50,11 @@ def minimize(criterion, typical, lower, upper, *, step, polish):
         values = np.array([criterion(np.array(x)) for x in product(*grid)]).reshape(shape)
         for at in np.argwhere(_local_minima(values)):
             descend(np.array([axis[i] for axis, i in zip(grid, at, strict=True)]))
+    if not found:
+        raise ValueError(
+            "The criterion of 'auto' is not finite at any penalty weight. Scale the features and the "
+            "target, or set the penalty weights to numbers."
+        )
     if step > _SCAN:
         fine = [np.append(_spaced(*own, _SCAN), np.inf) for own in bounds]
         while (better := _scanned(criterion, fine, *min(found, key=_value)[:2])) is not None:

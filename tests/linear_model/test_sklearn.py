@@ -30,7 +30,8 @@ from skmtl import (
 )
 from skmtl.datasets import load_radon
 from skmtl.metrics import make_task_scorer, task_scores
-from skmtl.model_selection import TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from skmtl.penalties import L21
 from skmtl.pipeline import make_task_pipeline
 from tests._problems import kinds
 
@@ -446,3 +447,22 @@ def test_pickle_clone_set_params_and_repr(kind, data):
     assert_array_equal(getattr(refit, data.method)(X), changed)
     with pytest.raises(ValueError, match="Invalid parameter 'beta'"):
         model.set_params(beta=1)
+
+
+def test_the_html_representation_links_to_the_documentation(monkeypatch):
+    class Declared(dict):
+        def get_all(self, name):
+            return {"Project-URL": ["Source, https://a.b", "Documentation, https://docs.b/"]}[name]
+
+    models = {
+        "skmtl.MeanRegularizedRegressor": MeanRegularizedRegressor(),
+        "skmtl.penalties.L21": L21(),
+        "skmtl.model_selection.RegularizationPathCV": RegularizationPathCV(
+            MeanRegularizedRegressor()
+        ),
+    }
+    for model in models.values():
+        assert not model._get_doc_link()
+    monkeypatch.setattr("importlib.metadata.metadata", lambda name: Declared())
+    for page, model in models.items():
+        assert f'href="https://docs.b/generated/{page}.html"' in model._repr_html_()
