@@ -52,7 +52,7 @@ def minimize(criterion, typical, lower, upper, *, step, polish):
             descend(np.array([axis[i] for axis, i in zip(grid, at, strict=True)]))
     if not found:
         raise ValueError(
-            "The criterion of 'auto' is not finite at any penalty weight. Scale the features and the "
+            "The criterion of 'auto' is finite at no penalty weight. Scale the features and the "
             "target, or set the penalty weights to numbers."
         )
     if step > _SCAN:
