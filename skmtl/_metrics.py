@@ -59,6 +59,10 @@ def _per_class(metric, zero_division=np.nan):
     return score
 
 
+def _are_probabilities(y_score):
+    return (y_score >= 0).all() and np.allclose(y_score.sum(axis=1), 1.0)
+
+
 def _of_own_classes(metric):
     """Restrict a metric of scores to the classes that occur in y_true; NaN if there is but one.
 
@@ -73,15 +77,14 @@ def _of_own_classes(metric):
         if y_score.ndim == 1:
             return metric(y_true == own[1], y_score, **kwargs)
         if len(own) < len(labels):
-            probability = (y_score >= 0).all() and np.allclose(y_score.sum(axis=1), 1.0)
+            normalized = _are_probabilities(y_score)
             y_score = y_score[:, np.searchsorted(labels, own)]
-            if probability:
+            if normalized:
                 total = y_score.sum(axis=1, keepdims=True)
                 even = np.full(y_score.shape, 1.0 / len(own))
                 y_score = np.divide(y_score, total, out=even, where=total > 0)
         if len(own) == 2:
-            probability = (y_score >= 0).all() and np.allclose(y_score.sum(axis=1), 1.0)
-            z = y_score[:, 1] if probability else y_score[:, 1] - y_score[:, 0]
+            z = y_score[:, 1] if _are_probabilities(y_score) else y_score[:, 1] - y_score[:, 0]
             return metric(y_true == own[1], z, **kwargs)
         return metric(y_true, y_score, labels=own, **kwargs)
 

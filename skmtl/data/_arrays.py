@@ -8,7 +8,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skmtl._threads import in_chunks
-from skmtl.data._labels import split_task_column
+from skmtl.data._labels import is_missing, split_task_column
 
 
 def read_X(estimator, X, *, reset):
@@ -91,9 +91,9 @@ def plain_target(y):
     if y.dtype != object:
         return y
     values, numbers = y.ravel().tolist(), Real | Decimal | np.bool_
-    if not isinstance(next((v for v in values if not _is_missing(v)), None), numbers):
+    if not isinstance(next((v for v in values if not is_missing(v)), None), numbers):
         return y
-    missing = [_is_missing(value) for value in values]
+    missing = [is_missing(value) for value in values]
     found = [value for value, lacks in zip(values, missing, strict=True) if not lacks]
     if not all(isinstance(value, numbers) for value in found):
         return y
@@ -103,10 +103,6 @@ def plain_target(y):
         found = [float(value) for value in found]
     array = np.array(found)
     return y if array.dtype == object else array.reshape(y.shape)
-
-
-def _is_missing(value):
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value is np.nan
 
 
 def read_sample_weight(sample_weight, X, y):

@@ -1,6 +1,7 @@
 """Split off, factorize and encode task labels."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from numbers import Integral, Real
@@ -134,7 +135,7 @@ def read_names(names, n_tasks):
     if names is None:
         return np.arange(n_tasks)
     names = [_plain(name) for name in names]
-    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise ValueError(
             f"y has several columns named {listed(repeated)}: columns are tasks, and need "
             "different names. Rename them, or pass y as an array."
@@ -222,7 +223,7 @@ def _factorize_objects(labels, task_column):
         place = [plain.setdefault(_plain(label), len(plain)) for label in seen]
         seen, codes = plain, np.array(place)[codes]
     for label in seen:
-        if _is_missing(label):
+        if is_missing(label) or (isinstance(label, Real) and abs(label) == math.inf):
             raise ValueError(_missing(task_column))
         if isinstance(label, Real) and label % 1 != 0:
             raise ValueError(_SWALLOWED.format(column=task_column, value=label))
@@ -269,12 +270,12 @@ def _instants(labels, task_column):
     return instants
 
 
-def _is_missing(label):
-    """Return whether a label is None, NaN, NaT, pandas' NA or infinite."""
-    if label is None or (isinstance(label, Real) and abs(label) == math.inf):
+def is_missing(value):
+    """Return whether a value is None, NaN, NaT or pandas' NA."""
+    if value is None:
         return True
     try:
-        return bool(label != label)
+        return bool(value != value)
     except TypeError:  # pandas.NA has no truth value
         return True
 

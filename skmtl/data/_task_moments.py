@@ -195,12 +195,11 @@ class TaskMoments:
                     f"{theirs!r}. Pass the same columns, in the same order, to both."
                 )
         tasks, *places = merge_tasks(self.tasks, other.tasks, self.task_column)
-        first, second = (
-            part._placed(len(tasks), at) for part, at in zip((self, other), places, strict=True)
-        )
+        parts = zip((self, other._about(self.origin)), places, strict=True)
+        first, second = (part._placed(len(tasks), at) for part, at in parts)
         counts, weight, _, scatter = (a + b for a, b in zip(first, second, strict=True))
         share = second[1] / weight  # 0 or 1 where one of them has no rows of a task
-        far = second[2] - first[2] + (other.origin - self.origin)
+        far = second[2] - first[2]
         deviation = first[2] + share[:, None] * far
         scatter += (first[1] * share)[:, None, None] * far[:, :, None] * far[:, None]
         return TaskMoments(
@@ -217,6 +216,12 @@ class TaskMoments:
     def __radd__(self, other: Any) -> TaskMoments:
         """Return itself for ``sum``, which begins with 0."""
         return self if other == 0 else NotImplemented
+
+    def _about(self, origin):
+        """Return the same moments with another origin."""
+        moved = copy.copy(self)
+        moved.origin, moved.deviation = origin, self.deviation + (self.origin - origin)
+        return moved
 
     def _placed(self, n_tasks, places):
         """Return counts, weights, means and products of more tasks, with zeros for the others."""
@@ -283,10 +288,7 @@ def rows_of_parts(parts, *, centered):
     total = sum(parts)
     found, tasks = [], []
     for part in parts:
-        moved = copy.copy(part)
-        moved.deviation = part.deviation + (part.origin - total.origin)
-        moved.origin = total.origin
-        own = rows_of_moments(moved, centered=centered)
+        own = rows_of_moments(part._about(total.origin), centered=centered)
         found.append((own.X, own.y, own.weight))
         tasks.append(encode_tasks(part.tasks, total.tasks, total.task_column)[own.codes])
     X, y, weight = map(np.concatenate, zip(*found, strict=True))

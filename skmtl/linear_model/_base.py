@@ -110,7 +110,6 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         """
         spec = self._spec()
         rows = read_rows(self, X, y, sample_weight, reset=True)
-        self.__dict__.pop("moments_", None)
         return self._fit_rows(spec, rows, Progress(self, X, y, sample_weight))
 
     def _fit_rows(self, spec, rows, progress):
@@ -128,7 +127,7 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         self._split = solution.split if self.warm_start else None
         self._wide, self._reference = rows.y.ndim == 2, fit.reference
         self._fitted_with = frozen_parameters(self)
-        for name in VARIANCES:
+        for name in (*VARIANCES, "moments_"):
             self.__dict__.pop(name, None)
         self.tasks_ = rows.tasks
         self._set_task_attributes(fit)

@@ -1,7 +1,7 @@
 """Scores of precomputed predictions."""
 
 import inspect
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -60,10 +60,13 @@ class Predicted(RegressorMixin, BaseEstimator):
 
 
 class _OneTask(BaseEstimator):
-    """One task of a fitted model in the wide form, for scorers of a 1-D target."""
+    """Some rows of one task of a fitted model in the wide form, for scorers of a 1-D target.
 
-    def __init__(self, model, task):
-        self.model, self.task = model, task
+    ``respond`` returns the predictions of all rows and tasks by the name of a method of the model.
+    """
+
+    def __init__(self, model, respond, place):
+        self.model, self.respond, self.place = model, respond, place
         self.classes_ = np.array([0, 1])
 
     def __sklearn_is_fitted__(self):
@@ -77,15 +80,15 @@ class _OneTask(BaseEstimator):
 
     def predict(self, X):
         """Return the predictions of the task, (n,)."""
-        return self.model.predict(X)[:, self.task]
+        return self.respond("predict")[self.place]
 
     def decision_function(self, X):
         """Return the log-odds of the task, (n,)."""
-        return self.model.decision_function(X)[:, self.task]
+        return self.respond("decision_function")[self.place]
 
     def predict_proba(self, X):
         """Return the probabilities of 0 and 1, (n, 2)."""
-        p = self.model.predict_proba(X)[:, self.task]
+        p = self.respond("predict_proba")[self.place]
         return np.column_stack([1.0 - p, p])
 
 
@@ -98,12 +101,12 @@ def call_scorer(scorer, model, X, y, weight, by_task=None):
     by_task = not is_complete(y, weight) if by_task is None else by_task
     if not by_task or not hasattr(scorer, "_score_func"):
         return scorer(model, X, y, **_weights(scorer, weight))
-    scores = []
+    scores, respond = [], cache(lambda method: getattr(model, method)(X))
     for t, own in enumerate(observed_targets(y, weight).T):
         if own.any():
             part = weight if np.ndim(weight) < 2 else weight[:, t]
             part = _weights(scorer, take(part, own))
-            given = _OneTask(model, t), take_rows(X, np.flatnonzero(own)), y[own, t]
+            given = _OneTask(model, respond, (own, t)), take_rows(X, np.flatnonzero(own)), y[own, t]
             try:
                 scores.append(recorded(partial(scorer, **part), *given)[0])
             except ValueError:  # undefined, as where all rows are of one class

@@ -246,6 +246,18 @@ def test_bad_batches_change_nothing():
     assert pickle.dumps(model) == before
 
 
+def test_a_fit_that_fails_keeps_the_moments():
+    X, y, _ = make()
+    model = MeanRegularizedRegressor(task_column=0).partial_fit(X, y)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(X, np.where(y > 0, y, np.nan))
+    with pytest.raises(ValueError, match="there is one task"):
+        model.set_params(alpha="auto").fit(X[:20] * [0, 1, 1, 1], y[:20])
+    assert pickle.dumps(model.set_params(alpha=1.0)) == before
+    assert model.partial_fit(X, y).task_counts_.sum() == 800
+
+
 def test_wrong_moments():
     X, y, _ = make()
     moments = TaskMoments.from_data(X, y, task_column=0)
