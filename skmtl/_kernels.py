@@ -159,6 +159,127 @@ def square_norms(X, s, indptr, out, first, last):
                 out[t, j] += s[i] * X[i, j] * X[i, j]
 
 
+@_jit()
+def without_column(values, indices, indptr, column, out):
+    """Remove a column from a CSR matrix, in place; write its values to ``out``, (n,), zeros.
+
+    Return the number of entries that are left, which are the first ones.
+    """
+    kept, start = 0, 0
+    for i in range(out.shape[0]):
+        stop = indptr[i + 1]
+        for k in range(start, stop):
+            j = indices[k]
+            if j == column:
+                out[i] += values[k]
+                continue
+            values[kept] = values[k]
+            indices[kept] = j - (j > column)
+            kept += 1
+        start = stop
+        indptr[i + 1] = kept
+    return kept
+
+
+@_jit()
+def sparse_sums(values, indices, indptr, weight, origin, out, first, last):
+    """Write the weighted sums of ``x_ij - origin_j`` over the entries of each column, (d,)."""
+    for j in range(out.shape[0]):
+        out[j] = 0.0
+    for i in range(first, last):
+        for k in range(indptr[i], indptr[i + 1]):
+            j = indices[k]
+            out[j] += weight[i] * (values[k] - origin[j])
+
+
+@_jit(fastmath=_SUMS)
+def sparse_predict(values, indices, indptr, rows, codes, W, intercept, out, first, last):
+    """Write ``x . w_t + intercept_t`` for ``rows[first:last]`` of a CSR matrix, t their codes."""
+    for p in range(first, last):
+        t, z = codes[p], 0.0
+        for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+            z += values[k] * W[t, indices[k]]
+        out[p] = z + intercept[t]
+
+
+@_jit()
+def sparse_adjoint(values, indices, indptr, rows, g, starts, center, G, total, first, last):
+    """Write ``G_t = sum_p g_p (x - center)`` and ``total_t = sum_p g_p`` over each task's rows.
+
+    Those of task t are ``rows[starts[t]:starts[t + 1]]``.
+    """
+    for t in range(first, last):
+        intercept = 0.0
+        for p in range(starts[t], starts[t + 1]):
+            intercept += g[p]
+        total[t] = intercept
+        for j in range(G.shape[1]):
+            G[t, j] = -intercept * center[j]
+        for p in range(starts[t], starts[t + 1]):
+            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                G[t, indices[k]] += g[p] * values[k]
+
+
+@_jit()
+def sparse_squares(values, indices, indptr, rows, s, starts, center, out, first, last):
+    """Write ``sum_p s_p (x_j - center_j)^2`` over the rows of each task, as above."""
+    for t in range(first, last):
+        total = 0.0
+        for p in range(starts[t], starts[t + 1]):
+            total += s[p]
+        for j in range(out.shape[1]):
+            out[t, j] = total * center[j] ** 2
+        for p in range(starts[t], starts[t + 1]):
+            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                j = indices[k]
+                out[t, j] += s[p] * values[k] * (values[k] - 2.0 * center[j])
+        for j in range(out.shape[1]):
+            out[t, j] = max(out[t, j], 0.0)
+
+
+@_jit()
+def sparse_moments(values, indices, indptr, rows, s, starts, center, H, mean, total, first, last):
+    """Write the moments of blocks of rows: mean minus ``center``, weight, centered Gram.
+
+    Columns without zeros in a block are summed about their mean. For others, whose products with
+    the zeros are left out, the product of the means is subtracted.
+    """
+    d = H.shape[1]
+    origin, count = np.empty(d), np.empty(d, np.int64)
+    for b in range(first, last):
+        low, high = starts[b], starts[b + 1]
+        total[b], count[:], mean[b], H[b] = 0.0, 0, 0.0, 0.0
+        for p in range(low, high):
+            total[b] += s[p]
+            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                j = indices[k]
+                if p == low:
+                    origin[j] = values[k]
+                count[j] += 1
+                if count[j] == p - low + 1:  # no zero so far: relative to the first row
+                    mean[b, j] += s[p] * (values[k] - origin[j])
+        for j in range(d):
+            mean[b, j] /= total[b]
+            if count[j] == high - low:
+                mean[b, j] += origin[j]
+                origin[j] = mean[b, j]
+            else:
+                origin[j], mean[b, j] = 0.0, 0.0
+        for p in range(low, high):
+            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                j, x = indices[k], values[k] - origin[indices[k]]
+                if count[j] < high - low:
+                    mean[b, j] += s[p] * x / total[b]
+                for m in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                    H[b, j, indices[m]] += s[p] * x * (values[m] - origin[indices[m]])
+        for j in range(d):
+            for k in range(d):
+                H[b, j, k] -= total[b] * (mean[b, j] - origin[j]) * (mean[b, k] - origin[k])
+            H[b, j, j] = max(H[b, j, j], 0.0)
+        for j in range(d):
+            mean[b, j] -= center[j]
+
+
 @_jit(fastmath=_SUMS)
 def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
     """Complete the blocks, ``H_b += h_b delta_b'``, and factor ``H_b + alpha_b I = U_b' U_b``.

@@ -76,7 +76,12 @@ def row_space(X):
 
 def row_spectrum(A):
     """Return the nonzero eigenvalues (r,) of AA' and their eigenvectors (m, r)."""
-    values, vectors = linalg.eigh(A @ A.T)
+    return gram_spectrum(A @ A.T)
+
+
+def gram_spectrum(gram):
+    """Return the nonzero eigenvalues (r,) of a Gram matrix (m, m) and their eigenvectors (m, r)."""
+    values, vectors = linalg.eigh(gram)
     keep = values > 8 * len(values) * _EPS * values[-1]
     return values[keep], vectors[:, keep]
 

@@ -9,7 +9,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 *block*; moments are computed per block.
 """
 
-from skmtl.data._arrays import NamedTargets, plain_target, read_X, take_rows
+from skmtl.data._arrays import NamedTargets, plain_target, read_X, row_predictions, take_rows
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import class_mask_of, encode_targets
 from skmtl.data._frames import is_frame, with_features
@@ -62,6 +62,7 @@ __all__ = [
     "read_rows",
     "read_task_labels",
     "read_task_weights",
+    "row_predictions",
     "rows_of_moments",
     "rows_of_parts",
     "split_task_column",

@@ -4,11 +4,15 @@ from decimal import Decimal
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skmtl._threads import in_chunks
 from skmtl.data._labels import is_missing, split_task_column
+from skmtl.data._sparse import canonical, predictions
+
+_STRIP = 2**16  # rows predicted at a time
 
 
 def read_X(estimator, X, *, reset):
@@ -19,7 +23,8 @@ def read_X(estimator, X, *, reset):
     check_in_memory(X, "X")
     column = estimator.task_column
     if column is None:
-        return validate_data(estimator, X, dtype=np.float64, reset=reset), None
+        X = validate_data(estimator, X, accept_sparse="csr", dtype=np.float64, reset=reset)
+        return canonical(X) if issparse(X) else X, None
     if not hasattr(X, "shape"):
         X = check_array(X, dtype=None, ensure_all_finite=False)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -27,16 +32,34 @@ def read_X(estimator, X, *, reset):
     if features.shape[1] == 0:
         features = _no_features(estimator, len(labels))
     # Summing all of X is several times as fast as summing some of its columns.
-    finite = getattr(X, "dtype", None) == np.float64 and _sum_is_finite(X)
+    finite = isinstance(X, np.ndarray) and X.dtype == np.float64 and _sum_is_finite(X)
     features = check_array(
         features,
+        accept_sparse="csr",
         dtype=np.float64,
         ensure_all_finite=not finite,
         ensure_min_features=0,  # a model of intercepts
         estimator=estimator,
         input_name="X",
     )
-    return features, labels
+    return canonical(features) if issparse(features) else features, labels
+
+
+def row_predictions(X, codes, coef, intercept):
+    """Compute x . w + b of rows X (n, d) with each row's own task, (n,) or (n, K).
+
+    ``coef`` is (T, d) or (T, K, d), ``intercept`` (T,) or (T, K), and ``codes`` (n,) holds the
+    tasks, -1 for the last.
+    """
+    if issparse(X):
+        return predictions(X, codes, coef, intercept)
+    z = np.empty((len(X), *intercept.shape[1:]))
+    strip = max(1, _STRIP // intercept[0].size)
+    for first in range(0, len(X), strip):
+        rows = slice(first, first + strip)
+        z[rows] = np.einsum("ij,i...j->i...", X[rows], coef[codes[rows]])
+        z[rows] += intercept[codes[rows]]
+    return z
 
 
 def _no_features(estimator, n):
@@ -157,5 +180,7 @@ class NamedTargets:
 
 
 def take_rows(X, rows):
-    """Return the rows with these indices of a dataframe or an array."""
+    """Return the rows with these indices of a dataframe, an array or a sparse matrix."""
+    if issparse(X):
+        X = X.tocsr()
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]

@@ -8,9 +8,11 @@ from numbers import Integral, Real
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from skmtl._warn import did_you_mean, listed
+from skmtl.data._sparse import split_column
 
 _SELECTORS = (
     "A feature selector or an ensemble that leaves out features, around the estimator, loses or "
@@ -79,8 +81,16 @@ def split_task_column(X, task_column):
         j = _position(task_column, len(frame.columns), frame.columns)
         others = [k for k in range(len(frame.columns)) if k != j]
         return _of_series(frame[:, j], task_column), frame[:, others].to_native()
-    X = check_array(X, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
+    X = check_array(
+        X,
+        accept_sparse=["csr", "csc", "coo"],
+        dtype=None,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+    )
     j = _position(task_column, X.shape[1])
+    if issparse(X):
+        return split_column(X, j)
     labels = np.ascontiguousarray(X[:, j])
     if j == 0:
         return labels, X[:, 1:]

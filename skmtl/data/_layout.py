@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class TaskData(ABC):
 
     Attributes
     ----------
-    X : ndarray of shape (n, d), centered features
+    X : ndarray of shape (n, d) or CenteredRows, the features minus ``center``
     y : ndarray, targets in the data's own layout
     center : ndarray of shape (d,)
     block : ndarray of shape (T,)
@@ -93,16 +93,19 @@ class TaskData(ABC):
         Weighted sums of squares of the centered features per task.
     class_mask : ndarray of shape (K, T) or None
         Added to the intercepts: -inf or inf where it excludes a class, else 0.
+    expensive_blocks : bool
+        Whether products of X and vectors take less time and memory than blocks.
     """
 
-    X: np.ndarray
+    X: Any
     block: np.ndarray
     class_mask: np.ndarray | None
+    expensive_blocks = False
 
     @cached_property
     def n_rows(self):
         """Number of rows n."""
-        return len(self.X)
+        return self.X.shape[0]
 
     @cached_property
     def n_features(self):
@@ -178,10 +181,13 @@ class TaskData(ABC):
     def moments(self, blocks, room=None):
         """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""
         result = self._room(len(blocks), room)
+        self._write_moments(blocks, result)
+        return result
+
+    def _write_moments(self, blocks, result):
         for i, b in enumerate(blocks):
             rows, result.mean[i], result.total[i] = self.block_rows(b)
             np.matmul(rows.T, rows, out=result.H[i])
-        return result
 
     def task_moments(self, tasks):
         """Compute the ``Moments`` of a slice of the tasks, task weights included."""

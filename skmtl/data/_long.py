@@ -38,15 +38,7 @@ class LongData(TaskData):
         self.block, self.scale = np.arange(n_tasks), np.ones(n_tasks)
         place, self.indptr = _kernels.group_rows(codes, n_tasks)
         grouped = (codes[1:] >= codes[:-1]).all()
-        by_column = X.strides[-1] > X.strides[0]  # column-major: indexing rows would be slow
-        if grouped and by_column:
-            self.X = np.subtract(X, center, order="C")
-        else:
-            X = read_only(np.ascontiguousarray(X) if by_column else X)
-            self.X = np.empty(X.shape)
-            scatter = partial(_kernels.scatter_centered, X, place, center, self.X)
-            # memory-bound: each entry costs as much as ten multiplications
-            in_chunks(scatter, len(X), 10 * X.size)
+        self._store(X, place, grouped)
         self.y, self.weight, self.codes = y, weight, codes
         if not grouped:
             self.y, self.codes = np.empty_like(y), np.empty_like(codes)
@@ -54,6 +46,18 @@ class LongData(TaskData):
             if (weight != weight[0]).any():
                 self.weight = np.empty_like(weight)
                 self.weight[place] = weight
+
+    def _store(self, X, place, grouped):
+        """Store X minus the center, each row at its place."""
+        by_column = X.strides[-1] > X.strides[0]  # column-major: indexing rows would be slow
+        if grouped and by_column:
+            self.X = np.subtract(X, self.center, order="C")
+            return
+        X = read_only(np.ascontiguousarray(X) if by_column else X)
+        self.X = np.empty(X.shape)
+        scatter = partial(_kernels.scatter_centered, X, place, self.center, self.X)
+        # memory-bound: each entry costs as much as ten multiplications
+        in_chunks(scatter, len(X), 10 * X.size)
 
     @cached_property
     def block_sizes(self):
@@ -94,7 +98,7 @@ class LongData(TaskData):
 
     def _predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
-        z = np.empty((len(W), len(self.X)))
+        z = np.empty((len(W), self.n_rows))
         if len(z) > 1 and self._in_products:
             for t, rows in self._slices():
                 z[:, rows] = W[:, t] @ self.X[rows].T
@@ -102,7 +106,7 @@ class LongData(TaskData):
             return z
         for parts in zip(W, intercept, z, strict=True):
             predict = partial(_kernels.predict_rows, self.X, self.codes, *parts)
-            in_chunks(predict, len(self.X), 4 * self.X.size)
+            in_chunks(predict, self.n_rows, 4 * self.X.size)
         return z
 
     def _adjoint(self, g):
@@ -122,10 +126,10 @@ class LongData(TaskData):
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
         z = self._predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
-        sums, weighted = np.empty((2, len(self.X))), np.empty(z.shape)
+        sums, weighted = np.empty((2, self.n_rows)), np.empty(z.shape)
         value, squares = sums
         derivative = None if loss.constant_curvature is not None else np.empty(z.shape)
-        strip = max(1, _CACHED * len(self.X) // z.size)
+        strip = max(1, _CACHED * self.n_rows // z.size)
 
         def write(first, last):
             for top in range(first, last, strip):
@@ -137,7 +141,7 @@ class LongData(TaskData):
                 if derivative is not None:
                     derivative[:, rows] = gradient
 
-        in_chunks(write, len(self.X), 40 * z.size)
+        in_chunks(write, self.n_rows, 40 * z.size)
         return LossSums(*self._task_sums(sums), *self._adjoint(weighted), derivative)
 
     def curvature_product(self, loss, derivative, W, intercept):
@@ -149,12 +153,11 @@ class LongData(TaskData):
         rows = slice(self.indptr[b], self.indptr[b + 1])
         return self.X[rows], self.weight[rows]
 
-    def moments(self, blocks, room=None):
-        """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""
+    def _write_moments(self, blocks, result):
         d = self.n_features
         if d > SMALL:
-            return super().moments(blocks, room)
-        result = self._room(len(blocks), room)
+            super()._write_moments(blocks, result)
+            return
         start, stop = self.indptr[blocks], self.indptr[blocks + 1]
 
         def write(first, last):
@@ -162,4 +165,3 @@ class LongData(TaskData):
             _kernels.task_moments(self.X, self.weight, start, stop, *result, columns, first, last)
 
         in_chunks(write, len(blocks), int((stop - start).sum()) * d * d)
-        return result

@@ -1,8 +1,9 @@
 """Read the rows of a fit, drop those of weight zero, and convert them to TaskData."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 
@@ -12,6 +13,7 @@ from skmtl.data._classes import read_labels
 from skmtl.data._labels import column_names, factorize, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
+from skmtl.data._sparse import SparseLongData, SparseWideData, sparse_mean
 from skmtl.data._wide import WideData
 
 
@@ -23,7 +25,7 @@ class Rows(NamedTuple):
     the wide form; it is zero there where nothing is observed.
     """
 
-    X: np.ndarray
+    X: Any  # ndarray or csr_array
     y: np.ndarray
     weight: np.ndarray
     codes: np.ndarray | None
@@ -41,7 +43,7 @@ class Rows(NamedTuple):
     def work(self):
         """Multiplications of the Gram matrices and, in the wide form, of X W'."""
         n, d = self.X.shape
-        return n * d * (min(n, d) + (len(self.tasks) if self.codes is None else 0))
+        return self.X.size * (min(n, d) + (len(self.tasks) if self.codes is None else 0))
 
     @property
     def mean_target(self):
@@ -82,13 +84,16 @@ class Rows(NamedTuple):
             over_tasks = weight if weight.ndim == 1 else weight @ task_weight
             if self.observed is not None and weight.ndim == 1:
                 over_tasks = weight * (self.observed @ task_weight)
-            center = weighted_mean(self.X, over_tasks)
+            mean = sparse_mean if issparse(self.X) else weighted_mean
+            center = mean(self.X, over_tasks)
         y = self.y - offset if offset else self.y
         if self.codes is not None:
-            data = LongData(self.X, y, weight, self.codes, len(self.tasks), center, class_mask)
+            layout = SparseLongData if issparse(self.X) else LongData
+            data = layout(self.X, y, weight, self.codes, len(self.tasks), center, class_mask)
             data.center = center + origin[:-1]
             return data
-        return WideData(self.X, y, weight, task_weight, self.observed, center, class_mask)
+        layout = SparseWideData if issparse(self.X) else WideData
+        return layout(self.X, y, weight, task_weight, self.observed, center, class_mask)
 
 
 def read_rows(estimator, X, y, sample_weight, *, reset):

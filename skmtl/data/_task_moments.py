@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skmtl._typing import Array, TaskColumn
@@ -234,6 +235,11 @@ class TaskMoments:
 
 def moments_of_rows(estimator, rows):
     """Return the ``TaskMoments`` of ``Rows`` that were read for an estimator."""
+    if issparse(rows.X):
+        raise TypeError(
+            f"X is sparse, and the moments of {rows.X.shape[1]} features are dense. Use fit, or "
+            "pass X.toarray() if there are few features."
+        )
     if rows.codes is None:
         origin = np.append(rows.X[0], np.nanmean(rows.y))
         found = [_of_column(rows, t, origin) for t in range(len(rows.tasks))]

@@ -36,11 +36,28 @@ class WideData(TaskData):
             self._block_weight, self.block = weight[None], np.zeros(Y.shape[1], dtype=np.intp)
         else:
             packed, block = np.unique(np.packbits(observed, axis=0).T, axis=0, return_inverse=True)
-            self._block_weight = weight * np.unpackbits(packed, axis=1, count=len(X))
+            self._block_weight = weight * np.unpackbits(packed, axis=1, count=X.shape[0])
             self.block = block.ravel()
         self.center, self.class_mask = center, class_mask
-        self.X = np.subtract(X, self.center, order="C")
+        self._store(X)
         self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
+
+    def _store(self, X):
+        """Store X minus the center."""
+        self.X = np.subtract(X, self.center, order="C")
+
+    def _predict(self, rows, W):
+        """Compute ``x . w`` of a slice of rows for each of t tasks, (m, t)."""
+        return self.X[rows] @ W.T
+
+    def _adjoint(self, rows, g):
+        """Compute the sums of ``g_i x_i`` over a slice of rows, of g (m, t): (t, d)."""
+        return g.T @ self.X[rows]
+
+    @property
+    def _has_small_gram(self):
+        """Whether the Gram of X is smaller than X."""
+        return self.n_rows >= self.n_features
 
     @cached_property
     def block_sizes(self):
@@ -71,15 +88,15 @@ class WideData(TaskData):
 
     def _tiles(self, W, intercept):
         """Yield slices of rows and of tasks and their predictions (1, m, t), by tiles."""
-        n_rows = min(len(self.X), _TILE // 32)
+        n_rows = min(self.n_rows, _TILE // 32)
         n_tasks = _TILE // n_rows
         moving = W.any()
         for task in range(0, self.n_tasks, n_tasks):
             tasks = slice(task, task + n_tasks)
-            for row in range(0, len(self.X), n_rows):
+            for row in range(0, self.n_rows, n_rows):
                 rows = slice(row, row + n_rows)
                 z = np.broadcast_to(intercept[tasks], self.y[rows, tasks].shape)
-                yield rows, tasks, (z + self.X[rows] @ W[tasks].T if moving else z)[None]
+                yield rows, tasks, (z + self._predict(rows, W[tasks]) if moving else z)[None]
 
     def _weigh(self, values, rows, tasks):
         """Return values (m, t) times row weights, zero where unobserved, without ``scale``."""
@@ -94,9 +111,8 @@ class WideData(TaskData):
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
         (W,), (intercept,) = W, intercept
-        few = len(self.X) < self.n_features  # a Gram would be larger than the data
         uneven = self.observed is not None or self.weight.ndim == 2
-        if loss.constant_curvature is None or uneven or few:
+        if loss.constant_curvature is None or uneven or not self._has_small_gram:
             sums = self._summed(loss, W, intercept)
         else:
             sums = self._expanded(loss, W, intercept)
@@ -141,7 +157,7 @@ class WideData(TaskData):
             sums.value[tasks] += self._weigh(value, rows, tasks).sum(axis=0)
             sums.squares[tasks] += np.einsum("it,it->t", weighted, gradient)
             sums.R[tasks] += weighted.sum(axis=0)
-            sums.G[tasks] += weighted.T @ self.X[rows]
+            sums.G[tasks] += self._adjoint(rows, weighted)
         self._scale(*sums[:-1])
         return sums
 
@@ -153,7 +169,7 @@ class WideData(TaskData):
             slope = None if derivative is None else derivative[:, rows, tasks]
             (product,) = loss.curvature_product(self.y[rows, tasks], slope, z)
             weighted = self._weigh(product, rows, tasks)
-            G[tasks] += weighted.T @ self.X[rows]
+            G[tasks] += self._adjoint(rows, weighted)
             R[tasks] += weighted.sum(axis=0)
         self._scale(G, R)
         return G[None], R[None]

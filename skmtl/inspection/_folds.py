@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import is_classifier
 
 from skmtl._jobs import run
@@ -209,16 +210,16 @@ def metric_name(scoring, classifier):
 def _read_rows(X, y, task_column, sample_weight):
     """Return validated ``TaskRows``; y is (n,) with a task column, else (n, T)."""
     names = column_names(y)
-    X = X if hasattr(X, "iloc") or hasattr(X, "columns") else np.asarray(X)
+    X = X if hasattr(X, "iloc") or hasattr(X, "columns") or issparse(X) else np.asarray(X)
     y = plain_target(y)
     if task_column is not None and y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2 and y.dtype.kind in "biu":
         y = y.astype(np.float64)
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if len(X) != len(y) or (weight is not None and weight.shape not in ((len(y),), y.shape)):
+    if X.shape[0] != len(y) or (weight is not None and weight.shape not in ((len(y),), y.shape)):
         raise ValueError(
-            f"X has {len(X)} rows, y {len(y)} and sample_weight "
+            f"X has {X.shape[0]} rows, y {len(y)} and sample_weight "
             f"{'none' if weight is None else weight.shape}. Pass one of each for every row, or "
             "one weight for every target of the wide form."
         )

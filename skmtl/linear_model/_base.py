@@ -24,6 +24,7 @@ from skmtl.data import (
     named_weights,
     read_rows,
     read_X,
+    row_predictions,
     unknown_tasks_message,
 )
 from skmtl.fitting import Spec, pose
@@ -32,8 +33,6 @@ from skmtl.linear_model._parameters import check_parameters, check_unchanged, fr
 from skmtl.linear_model._watch import watcher
 from skmtl.solvers import SOLVERS
 from skmtl.tuning import ADAPTED, ADAPTIVE, VARIANCES, fit
-
-_STRIP = 2**16  # rows predicted at a time
 
 
 class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, ABC):
@@ -192,13 +191,12 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
             # Code -1 indexes the shared model, behind the last task.
             coef = np.concatenate([coef, self.shared_coef_[None]])
             intercept = np.concatenate([intercept, np.asarray(self.shared_intercept_)[None]])
-        z = np.empty((len(X), *intercept.shape[1:]))
-        strip = max(1, _STRIP // intercept[0].size)
-        for first in range(0, len(X), strip):
-            rows = slice(first, first + strip)
-            z[rows] = np.einsum("ij,i...j->i...", X[rows], coef[codes[rows]])
-            z[rows] += intercept[codes[rows]]
-        return z
+        return row_predictions(X, codes, coef, intercept)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _prediction_intercept(self):
         """Return the intercepts at x = 0 that predictions are made with."""

@@ -48,7 +48,9 @@ def alpha_grid(alphas, model, rows):
 
 def _rounding(problem, rows):
     """Return the size of the rounding errors of a gradient from centering X and y."""
-    x, centered = np.abs(rows.X).max(initial=0.0), np.abs(problem.data.X).max(initial=0.0)
+    largest = problem.data.largest
+    centered = largest.max(initial=0.0)
+    x = (largest + np.abs(problem.data.center)).max(initial=0.0)
     y, residual = 1.0, 1.0  # of classes
     if rows.y.dtype.kind == "f" and problem.loss.constant_curvature is not None:
         y, residual = np.nanmax(np.abs(rows.y)), np.abs(problem.data.y).max()

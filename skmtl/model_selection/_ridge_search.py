@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import issparse
 from sklearn.base import clone
 
 from skmtl._linalg import row_space
@@ -54,6 +55,8 @@ class RidgeSearch:
     def of(cls, estimator, candidates, rows):
         """Return the search, or None if it does not support the fits of the candidates."""
         model, weights = clone(estimator), []
+        if issparse(rows.X):
+            return None
         spec, n_tasks, d = spec_of(model), len(rows.tasks), min(rows.X.shape)
         wide, by_target = rows.codes is None, rows.observed is not None or rows.weight.ndim == 2
         uneven = wide and (by_target or spec.task_weight is not None)

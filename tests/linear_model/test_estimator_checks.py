@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.sparse import hstack, issparse
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
     parametrize_with_checks,
@@ -39,7 +40,7 @@ class _LongForm:
     """
 
     def fit(self, X, y, sample_weight=None):
-        X = validate_data(self, X, dtype=np.float64)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64)
         base = type(self).__bases__[1]
         self.long_ = base(**self.get_params() | {"task_column": -1})
         self.long_.fit(self._with_labels(X), y, sample_weight)
@@ -52,13 +53,18 @@ class _LongForm:
 
     def _rows(self, X):
         check_is_fitted(self)
-        X = self._with_labels(validate_data(self, X, dtype=np.float64, reset=False))
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        labels = self._labels(X)
         if self.handle_unknown == "error":  # a model without a center: take any task
-            X[~np.isin(X[:, -1], self.long_.tasks_), -1] = self.long_.tasks_[0]
-        return X
+            labels[~np.isin(labels, self.long_.tasks_)] = self.long_.tasks_[0]
+        return self._with_labels(X, labels)
 
-    def _with_labels(self, X):
-        return np.column_stack([X, np.floor(2 * X[:, 0]) % 3])
+    def _labels(self, X):
+        return np.floor(2 * X.tocsr()[:, [0]].toarray()[:, 0] if issparse(X) else 2 * X[:, 0]) % 3
+
+    def _with_labels(self, X, labels=None):
+        labels = (self._labels(X) if labels is None else labels)[:, None]
+        return hstack([X, labels], format="csr") if issparse(X) else np.hstack([X, labels])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,0 +1,306 @@
+"""Sparse X: products with its rows minus a center, which are never formed, and both layouts."""
+
+from abc import abstractmethod
+from copy import copy
+from functools import cached_property, partial
+
+import numpy as np
+from scipy import sparse
+
+from skmtl import _kernels
+from skmtl._linalg import gram_spectrum
+from skmtl._threads import in_chunks
+from skmtl.data._layout import TaskData, read_only
+from skmtl.data._long import SMALL, LongData
+from skmtl.data._wide import WideData
+
+_ROTATED = 512  # rows up to which eigenvectors of X X' take less time than products
+_FACTORED = 1024  # features up to which factors of blocks take less time than products
+_COST = 2  # time of an entry of a sparse product, in multiplications of a dense one
+
+
+def canonical(X):
+    """Return a CSR array of float64 with sorted rows and no duplicates; X is not written to."""
+    X = sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def split_column(X, j):
+    """Return the values of a column of a sparse matrix, (n,), and the matrix without it, in CSR.
+
+    Only one copy of X is made.
+    """
+    X = X.tocsr(copy=X.format == "csr").astype(np.float64, copy=False)
+    column, indptr = np.zeros(X.shape[0]), X.indptr.copy()
+    kept = _kernels.without_column(X.data, X.indices, indptr, j, column)
+    shape = X.shape[0], X.shape[1] - 1
+    return column, sparse.csr_array((X.data[:kept], X.indices[:kept], indptr), shape=shape)
+
+
+def parts(X):
+    """Return values, column indices and row starts of a CSR array, read-only."""
+    return tuple(read_only(part) for part in (X.data, X.indices, X.indptr))
+
+
+def predictions(X, codes, W, intercept):
+    """Compute ``x . w_t + intercept_t`` of the rows of a CSR array, (n, ...).
+
+    W is (T, ..., d), intercept (T, ...), and ``codes`` (n,) holds t, -1 for the last.
+    """
+    n, T, d = len(codes), len(W), X.shape[1]
+    rows, codes = np.arange(n), np.where(codes < 0, T - 1, codes)
+    z = np.empty((intercept[0].size, n))
+    for k, own in enumerate(z):
+        W_k = np.ascontiguousarray(W.reshape(T, -1, d)[:, k])
+        b_k = np.ascontiguousarray(intercept.reshape(T, -1)[:, k])
+        predict = partial(_kernels.sparse_predict, *parts(X), rows, codes, W_k, b_k, own)
+        in_chunks(predict, n, _COST * X.nnz)
+    return z.T.reshape(n, *intercept.shape[1:])
+
+
+def sparse_mean(X, weight):
+    """Compute the weighted mean of the rows of a CSR array, (d,).
+
+    Sums over columns without zeros are about the first row.
+    """
+    origin = np.where(full_columns(X), X[[0]].toarray()[0], 0.0)
+
+    def part(first, last):
+        sums = np.empty(X.shape[1])
+        _kernels.sparse_sums(*parts(X), weight, origin, sums, first, last)
+        return sums
+
+    return origin + sum(in_chunks(part, X.shape[0], _COST * X.nnz)) / weight.sum()
+
+
+def full_columns(X):
+    """Return which columns of a CSR array have an entry in every row, (d,)."""
+    return np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
+
+
+class CenteredRows:
+    """Rows of a CSR array minus a center.
+
+    The center is subtracted from the values of columns that have an entry in every row, so that a
+    large offset costs no digits. In all other columns it is a correction of products.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n, d)
+    center : ndarray of shape (d,)
+    """
+
+    def __init__(self, X, center):
+        full = full_columns(X) & (center != 0)
+        if full.any():
+            values = X.data - np.where(full, center, 0.0)[X.indices]
+            X = sparse.csr_array((values, X.indices, X.indptr), shape=X.shape)
+        self.csr, self.center = X, np.where(full, 0.0, center)
+        self.shape, self.parts = X.shape, parts(X)
+
+    @property
+    def size(self):
+        """Number of entries, weighted by their cost."""
+        return _COST * self.csr.nnz
+
+    def dense(self, rows):
+        """Return some rows, an ndarray (m, d)."""
+        return self.csr[rows].toarray() - self.center
+
+    def times(self, V, rows=slice(None)):
+        """Return the products of rows and the vectors V (k, d), shape (m, k)."""
+        return self.csr[rows] @ V.T - V @ self.center
+
+    def adjoint(self, g, rows=slice(None)):
+        """Return the sums of rows times the numbers g (m, k), shape (k, d)."""
+        return (self.csr[rows].T @ g).T - np.outer(g.sum(axis=0), self.center)
+
+    def gram(self):
+        """Return the products of all pairs of rows, (n, n)."""
+        cross = self.csr @ self.center
+        inner = (self.csr @ self.csr.T).toarray()
+        return inner - cross - cross[:, None] + self.center @ self.center
+
+    def largest(self):
+        """Return the largest absolute value in each column, (d,)."""
+        values, indices, _ = self.parts
+        largest = np.where(full_columns(self.csr), 0.0, np.abs(self.center))
+        np.maximum.at(largest, indices, np.abs(values - self.center[indices]))
+        return largest
+
+    def weighted_squares(self, weight):
+        """Return ``sum_i weight_bi x_ij^2`` for each row of weights (B, n), shape (B, d)."""
+        X, center = self.csr, self.center
+        squares = sparse.csr_array((X.data**2, X.indices, X.indptr), shape=X.shape)
+        sums = (squares.T @ weight.T).T - 2.0 * center * (X.T @ weight.T).T
+        return np.maximum(sums + np.outer(weight.sum(axis=1), center**2), 0.0)
+
+
+class RowBasis:
+    """An orthonormal basis of the space of n rows, (d, r), for products ``V @ basis``.
+
+    Parameters
+    ----------
+    X : CenteredRows of shape (n, d)
+    transposed : bool
+        Whether it is the transpose, (r, d).
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, r)
+        ``X @ basis``.
+    """
+
+    __array_ufunc__ = None  # an ndarray on the left calls __rmatmul__
+
+    def __init__(self, X):
+        self._X, self._transposed = X, False
+        values, vectors = gram_spectrum(X.gram())
+        root = np.sqrt(values)
+        self.rows, self._weights = vectors * root, vectors / root
+
+    @property
+    def T(self):
+        """The transpose."""
+        other = copy(self)
+        other._transposed = not self._transposed
+        return other
+
+    def __rmatmul__(self, V):
+        flat = V.reshape(-1, V.shape[-1])
+        if self._transposed:
+            result = self._X.adjoint(self._weights @ flat.T)
+        else:
+            result = self._X.times(flat).T @ self._weights
+        return result.reshape(*V.shape[:-1], -1)
+
+
+class SparseLayout(TaskData):
+    """What both layouts of a sparse X have in common."""
+
+    @property
+    def expensive_blocks(self):
+        """Whether products of X and vectors take less time and memory than blocks."""
+        (n, d), T = self.X.shape, self.n_tasks
+        if d <= SMALL:
+            return False
+        if n < d:
+            needed, few = 4 * n**2, n <= _ROTATED
+        else:
+            needed, few = (2 * T + 4) * d**2, d <= _FACTORED
+        return not few or needed > 2 * self.X.csr.nnz + 4 * (T + 1) * d
+
+    @property
+    def largest(self):
+        """Largest absolute value of each centered feature, (d,)."""
+        return self.X.largest()
+
+    @cached_property
+    def row_basis(self):
+        """Orthonormal basis (d, r) of the row space of X where n < d, else None."""
+        return RowBasis(self.X) if self.n_rows < self.n_features else None
+
+    @abstractmethod
+    def _index(self, b):
+        """Return the rows of X of block b, an index array, and their weights."""
+
+    def _block(self, b):
+        rows, weight = self._index(b)
+        return self.X.dense(rows), weight
+
+    def _write_moments(self, blocks, result):
+        rows, weights = zip(*map(self._index, blocks), strict=True)
+        starts = np.concatenate([[0], np.cumsum([len(own) for own in rows])])
+        rows, weight = np.concatenate(rows), np.concatenate(weights)
+        work = len(rows) * (self.X.csr.nnz / self.n_rows) ** 2 + len(blocks) * self.n_features**2
+        write = partial(
+            _kernels.sparse_moments, *self.X.parts, rows, weight, starts, self.X.center, *result
+        )
+        in_chunks(write, len(blocks), _COST * int(work))
+
+
+class SparseLongData(SparseLayout, LongData):
+    """Rows of a CSR array, in their order, and the order that groups them by task."""
+
+    def _store(self, X, place, grouped):
+        self.X, self._rows = CenteredRows(X, self.center), np.empty_like(place)
+        self._rows[place] = np.arange(len(place))
+
+    @cached_property
+    def square_norms(self):
+        """Weighted sums of squares of the centered features per task, (T, d)."""
+        norms = np.empty((self.n_tasks, self.n_features))
+        self._by_task(_kernels.sparse_squares, self.weight, norms)
+        return norms
+
+    def _by_task(self, kernel, values, *out):
+        """Call a kernel of rows with numbers, (n,), on chunks of the tasks."""
+        X = self.X
+        kernel = partial(kernel, *X.parts, self._rows, values, self.indptr, X.center, *out)
+        in_chunks(kernel, self.n_tasks, self.X.size + self.n_tasks * self.n_features)
+
+    def _predict(self, W, intercept):
+        """Compute the predictions, (K, n)."""
+        z = np.empty((len(W), self.n_rows))
+        for W_k, own, z_k in zip(W, intercept - W @ self.X.center, z, strict=True):
+            predict = partial(
+                _kernels.sparse_predict, *self.X.parts, self._rows, self.codes, W_k, own, z_k
+            )
+            in_chunks(predict, self.n_rows, self.X.size)
+        return z
+
+    def _adjoint(self, g):
+        """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
+        G = np.empty((len(g), self.n_tasks, self.n_features))
+        R = np.empty(G.shape[:-1])
+        for g_k, *sums in zip(g, G, R, strict=True):
+            self._by_task(_kernels.sparse_adjoint, g_k, *sums)
+        return G, R
+
+    def _index(self, b):
+        rows = slice(self.indptr[b], self.indptr[b + 1])
+        return self._rows[rows], self.weight[rows]
+
+    @property
+    def _in_row_space(self):
+        rows, center = self.row_basis.rows[self._rows], np.zeros(self.row_basis.rows.shape[1])
+        other = LongData(rows, self.y, self.weight, self.codes, self.n_tasks, center)
+        other.class_mask = self.class_mask
+        return other
+
+
+class SparseWideData(SparseLayout, WideData):
+    """One CSR array for all tasks."""
+
+    def _store(self, X):
+        self.X = CenteredRows(X, self.center)
+
+    def _predict(self, rows, W):
+        return self.X.times(W, rows)
+
+    def _adjoint(self, rows, g):
+        return self.X.adjoint(g, rows)
+
+    @property
+    def _has_small_gram(self):
+        return self.n_features**2 <= self.X.csr.nnz
+
+    @cached_property
+    def square_norms(self):
+        """Weighted sums of squares of the centered features per task, (T, d)."""
+        return self.scale[:, None] * self.X.weighted_squares(self._block_weight)[self.block]
+
+    def _index(self, b):
+        weight = self._block_weight[b]
+        rows = np.flatnonzero(weight)
+        return rows, weight[rows]
+
+    @property
+    def _in_row_space(self):
+        rows, center = self.row_basis.rows, np.zeros(self.row_basis.rows.shape[1])
+        return WideData(
+            rows, self.y, self.weight, self.scale, self.observed, center, self.class_mask
+        )
