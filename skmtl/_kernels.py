@@ -192,47 +192,50 @@ def sparse_sums(values, indices, indptr, weight, origin, out, first, last):
             out[j] += weight[i] * (values[k] - origin[j])
 
 
-@_jit(fastmath=_SUMS)
-def sparse_predict(values, indices, indptr, rows, codes, W, intercept, out, first, last):
-    """Write ``x . w_t + intercept_t`` for ``rows[first:last]`` of a CSR matrix, t their codes."""
-    for p in range(first, last):
-        t, z = codes[p], 0.0
-        for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
-            z += values[k] * W[t, indices[k]]
-        out[p] = z + intercept[t]
+@_jit()
+def sparse_predict(values, indices, indptr, codes, W, intercept, out, first, last):
+    """Write ``x . w_t + intercept_t`` for the rows ``first:last`` of a CSR matrix.
+
+    Sums are not reordered: vector instructions for scattered entries are slow.
+    """
+    for i in range(first, last):
+        w, z = W[codes[i]], 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            z += values[k] * w[indices[k]]
+        out[i] = z + intercept[codes[i]]
 
 
 @_jit()
-def sparse_adjoint(values, indices, indptr, rows, g, starts, center, G, total, first, last):
-    """Write ``G_t = sum_p g_p (x - center)`` and ``total_t = sum_p g_p`` over each task's rows.
+def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, last):
+    """Write ``G_t = sum_i g_i (x_i - center)`` and ``total_t = sum_i g_i`` over each task's rows.
 
-    Those of task t are ``rows[starts[t]:starts[t + 1]]``.
+    Those of task t are ``starts[t]:starts[t + 1]``.
     """
     for t in range(first, last):
-        intercept = 0.0
-        for p in range(starts[t], starts[t + 1]):
-            intercept += g[p]
+        own, intercept = G[t], 0.0
+        for i in range(starts[t], starts[t + 1]):
+            intercept += g[i]
         total[t] = intercept
         for j in range(G.shape[1]):
-            G[t, j] = -intercept * center[j]
-        for p in range(starts[t], starts[t + 1]):
-            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
-                G[t, indices[k]] += g[p] * values[k]
+            own[j] = -intercept * center[j]
+        for i in range(starts[t], starts[t + 1]):
+            for k in range(indptr[i], indptr[i + 1]):
+                own[indices[k]] += g[i] * values[k]
 
 
 @_jit()
-def sparse_squares(values, indices, indptr, rows, s, starts, center, out, first, last):
-    """Write ``sum_p s_p (x_j - center_j)^2`` over the rows of each task, as above."""
+def sparse_squares(values, indices, indptr, s, starts, center, out, first, last):
+    """Write ``sum_i s_i (x_ij - center_j)^2`` over the rows of each task, as above."""
     for t in range(first, last):
         total = 0.0
-        for p in range(starts[t], starts[t + 1]):
-            total += s[p]
+        for i in range(starts[t], starts[t + 1]):
+            total += s[i]
         for j in range(out.shape[1]):
             out[t, j] = total * center[j] ** 2
-        for p in range(starts[t], starts[t + 1]):
-            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+        for i in range(starts[t], starts[t + 1]):
+            for k in range(indptr[i], indptr[i + 1]):
                 j = indices[k]
-                out[t, j] += s[p] * values[k] * (values[k] - 2.0 * center[j])
+                out[t, j] += s[i] * values[k] * (values[k] - 2.0 * center[j])
         for j in range(out.shape[1]):
             out[t, j] = max(out[t, j], 0.0)
 

@@ -16,7 +16,7 @@ from skmtl.data._wide import WideData
 
 _ROTATED = 512  # rows up to which eigenvectors of X X' take less time than products
 _FACTORED = 1024  # features up to which factors of blocks take less time than products
-_COST = 2  # time of an entry of a sparse product, in multiplications of a dense one
+_COST = 10  # time of an entry of a sparse product, in multiplications of a dense one
 
 
 def canonical(X):
@@ -51,12 +51,12 @@ def predictions(X, codes, W, intercept):
     W is (T, ..., d), intercept (T, ...), and ``codes`` (n,) holds t, -1 for the last.
     """
     n, T, d = len(codes), len(W), X.shape[1]
-    rows, codes = np.arange(n), np.where(codes < 0, T - 1, codes)
+    codes = np.where(codes < 0, T - 1, codes)
     z = np.empty((intercept[0].size, n))
     for k, own in enumerate(z):
         W_k = np.ascontiguousarray(W.reshape(T, -1, d)[:, k])
         b_k = np.ascontiguousarray(intercept.reshape(T, -1)[:, k])
-        predict = partial(_kernels.sparse_predict, *parts(X), rows, codes, W_k, b_k, own)
+        predict = partial(_kernels.sparse_predict, *parts(X), codes, W_k, b_k, own)
         in_chunks(predict, n, _COST * X.nnz)
     return z.T.reshape(n, *intercept.shape[1:])
 
@@ -223,11 +223,14 @@ class SparseLayout(TaskData):
 
 
 class SparseLongData(SparseLayout, LongData):
-    """Rows of a CSR array, in their order, and the order that groups them by task."""
+    """Rows of a CSR array grouped by task."""
 
     def _store(self, X, place, grouped):
-        self.X, self._rows = CenteredRows(X, self.center), np.empty_like(place)
-        self._rows[place] = np.arange(len(place))
+        if not grouped:
+            order = np.empty_like(place)
+            order[place] = np.arange(len(place))
+            X = X[order]
+        self.X = CenteredRows(X, self.center)
 
     @cached_property
     def square_norms(self):
@@ -239,16 +242,14 @@ class SparseLongData(SparseLayout, LongData):
     def _by_task(self, kernel, values, *out):
         """Call a kernel of rows with numbers, (n,), on chunks of the tasks."""
         X = self.X
-        kernel = partial(kernel, *X.parts, self._rows, values, self.indptr, X.center, *out)
+        kernel = partial(kernel, *X.parts, values, self.indptr, X.center, *out)
         in_chunks(kernel, self.n_tasks, self.X.size + self.n_tasks * self.n_features)
 
     def _predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
         z = np.empty((len(W), self.n_rows))
         for W_k, own, z_k in zip(W, intercept - W @ self.X.center, z, strict=True):
-            predict = partial(
-                _kernels.sparse_predict, *self.X.parts, self._rows, self.codes, W_k, own, z_k
-            )
+            predict = partial(_kernels.sparse_predict, *self.X.parts, self.codes, W_k, own, z_k)
             in_chunks(predict, self.n_rows, self.X.size)
         return z
 
@@ -261,12 +262,12 @@ class SparseLongData(SparseLayout, LongData):
         return G, R
 
     def _index(self, b):
-        rows = slice(self.indptr[b], self.indptr[b + 1])
-        return self._rows[rows], self.weight[rows]
+        rows = np.arange(self.indptr[b], self.indptr[b + 1])
+        return rows, self.weight[rows]
 
     @property
     def _in_row_space(self):
-        rows, center = self.row_basis.rows[self._rows], np.zeros(self.row_basis.rows.shape[1])
+        rows, center = self.row_basis.rows, np.zeros(self.row_basis.rows.shape[1])
         other = LongData(rows, self.y, self.weight, self.codes, self.n_tasks, center)
         other.class_mask = self.class_mask
         return other
