@@ -96,7 +96,7 @@ class LongData(TaskData):
     def _task_sums(self, values):
         return np.add.reduceat(values, self.indptr[:-1], axis=-1)
 
-    def _predict(self, W, intercept):
+    def predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
         z = np.empty((len(W), self.n_rows))
         if len(z) > 1 and self._in_products:
@@ -109,7 +109,7 @@ class LongData(TaskData):
             in_chunks(predict, self.n_rows, 4 * self.X.size)
         return z
 
-    def _adjoint(self, g):
+    def adjoint(self, g):
         """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
         G = np.empty((len(g), self.n_tasks, self.n_features))
         R = np.empty(G.shape[:-1])
@@ -125,7 +125,7 @@ class LongData(TaskData):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
-        z = self._predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
+        z = self.predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
         sums, weighted = np.empty((2, self.n_rows)), np.empty(z.shape)
         value, squares = sums
         derivative = None if loss.constant_curvature is not None else np.empty(z.shape)
@@ -142,12 +142,12 @@ class LongData(TaskData):
                     derivative[:, rows] = gradient
 
         in_chunks(write, self.n_rows, 40 * z.size)
-        return LossSums(*self._task_sums(sums), *self._adjoint(weighted), derivative)
+        return LossSums(*self._task_sums(sums), *self.adjoint(weighted), derivative)
 
     def curvature_product(self, loss, derivative, W, intercept):
         """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""
-        z = self._predict(W, intercept)
-        return self._adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
+        z = self.predict(W, intercept)
+        return self.adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
 
     def _block(self, b):
         rows = slice(self.indptr[b], self.indptr[b + 1])

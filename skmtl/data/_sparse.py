@@ -245,7 +245,7 @@ class SparseLongData(SparseLayout, LongData):
         kernel = partial(kernel, *X.parts, values, self.indptr, X.center, *out)
         in_chunks(kernel, self.n_tasks, self.X.size + self.n_tasks * self.n_features)
 
-    def _predict(self, W, intercept):
+    def predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
         z = np.empty((len(W), self.n_rows))
         for W_k, own, z_k in zip(W, intercept - W @ self.X.center, z, strict=True):
@@ -253,13 +253,49 @@ class SparseLongData(SparseLayout, LongData):
             in_chunks(predict, self.n_rows, self.X.size)
         return z
 
-    def _adjoint(self, g):
+    def adjoint(self, g):
         """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
         G = np.empty((len(g), self.n_tasks, self.n_features))
         R = np.empty(G.shape[:-1])
         for g_k, *sums in zip(g, G, R, strict=True):
             self._by_task(_kernels.sparse_adjoint, g_k, *sums)
         return G, R
+
+    @cached_property
+    def _cross(self):
+        """Products of the rows, not centered, and the center, (n,)."""
+        return self.X.csr @ self.X.center
+
+    @cached_property
+    def row_norms(self):
+        """Squared norms of the centered rows, (n,)."""
+        squares = self.X.csr.multiply(self.X.csr).sum(axis=1)
+        return squares - 2.0 * self._cross + self.X.center @ self.X.center
+
+    def kernel_product(self, g, own, shared):
+        """Return the products of each row with ``own_t X_t'g_t + shared X'g``, (n,).
+
+        ``own`` (T,) and ``shared`` weigh the sums over the rows of its task and of all tasks.
+        """
+        X, out, square = self.X, np.empty(self.n_rows), self.X.center @ self.X.center
+
+        def part(first, last):
+            total = np.empty(self.n_features)
+            _kernels.sparse_kernel(
+                *X.parts, g, self.indptr, self._cross, square, own, total, out, first, last
+            )
+            return total
+
+        total = sum(in_chunks(part, self.n_tasks, 2 * X.size))
+        if shared:
+            weight, own = g.sum(), np.zeros(self.n_rows, dtype=np.intp)
+            together, intercept = np.empty(self.n_rows), weight * square - g @ self._cross
+            predict = partial(
+                _kernels.sparse_predict, *X.parts, own, total[None], np.array([intercept]), together
+            )
+            in_chunks(predict, self.n_rows, X.size)
+            out += shared * (together - weight * self._cross)
+        return out
 
     def _index(self, b):
         rows = np.arange(self.indptr[b], self.indptr[b + 1])

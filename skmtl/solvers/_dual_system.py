@@ -1,0 +1,136 @@
+"""Newton steps in the space of the rows."""
+
+import numpy as np
+
+from skmtl._optimize import conjugate_gradients
+from skmtl.penalties import Coefficients, MeanCoupling
+
+
+class DualSystem:
+    """Solve for one number per row, from which all coefficients follow.
+
+    Minimizes ``1/2 sum_i h_i (z_i - y_i)^2 + penalty`` over coefficients of predictions z, h the
+    curvatures. In terms of ``beta_i = h_i (y_i - z_i)`` they are, over the rows of each task or of
+    all, ``V_t = sum_i beta_i x_i / alpha_t``, ``w = sum_i beta_i x_i / alpha_shared`` and
+    ``q_t = sum_i beta_i / alpha_intercept``; the beta of an intercept without penalty sum to zero.
+    With gamma = beta / sqrt(h) this is ``(I + sqrt(h) K sqrt(h)) gamma = sqrt(h) y``, K the kernel
+    of the rows, whose eigenvalues are at least 1.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    References
+    ----------
+    T. Evgeniou, C. Micchelli, M. Pontil (2005). Learning multiple tasks with kernel methods.
+    JMLR 6.
+    """
+
+    def __init__(self, problem):
+        self._problem, penalty = problem, problem.penalty
+        self._own, self._shared = 1.0 / penalty.alpha, 1.0 / penalty.alpha_shared
+        self._gamma = None
+        # The rows that share an intercept without penalty: of a task, or all.
+        self._by_task = penalty.alpha_intercept == 0
+        self._has_constraint = self._by_task or not penalty.fixed_intercept
+        self._intercept = 0.0 if self._by_task else 1.0 / penalty.alpha_intercept
+
+    @staticmethod
+    def applies(problem):
+        """Return whether rows are fewer than coefficients, which are all penalized."""
+        penalty, data = problem.penalty, problem.data
+        return (
+            hasattr(data, "kernel_product")
+            and isinstance(penalty, MeanCoupling)
+            and problem.loss.n_outputs == 1
+            and penalty.alpha_shared > 0
+            and (penalty.alpha > 0).all()
+            and data.n_rows < data.n_tasks * data.n_features
+        )
+
+    def set_up(self, derivative):
+        """Store the curvature at these derivatives, those of `LossSums`."""
+        data, loss = self._problem.data, self._problem.loss
+        h, self._derivative = data.weight, None
+        if derivative is not None:
+            h = data.curved(loss.curvature(derivative)[0]).weight
+            self._derivative = data.weight * derivative[0]
+        self._h, self._root = h, np.sqrt(h)
+        kernel = data.row_norms * (self._own + self._shared)[data.codes] + self._intercept
+        self._diagonal = 1.0 + h * kernel
+        self._direction = self._root / self._diagonal  # of the constraint, preconditioned
+        self._lengths = self._sums(self._root * self._root)
+        self._scaled_lengths = self._sums(self._root * self._direction)
+
+    def step(self, point, gradient, rtol, limit):
+        """Return the coefficients after a Newton step, and the number of iterations."""
+        data, penalty, root = self._problem.data, self._problem.penalty, self._root
+        fixed = point.plus(penalty.project(point).times(-1.0))
+        if self._derivative is None:
+            target, start = data.y, self._gamma
+        else:
+            target = data.predict(point.W, point.intercept)[0] - self._derivative / self._h
+            start = self._projected(-self._derivative / root)
+        right = root * (target - data.predict(fixed.W, fixed.intercept)[0])
+        residual, count = self._projected(right), 0
+        if start is not None:
+            residual = residual - self._product(start)
+
+        def iterated(_):
+            nonlocal count
+            count += 1
+
+        gamma, _ = conjugate_gradients(
+            self._product,
+            residual,
+            self._precondition,
+            rtol=rtol,
+            maxiter=limit,
+            callback=iterated,
+        )
+        self._gamma = gamma = gamma if start is None else start + gamma
+        return self._coefficients(gamma, right, fixed), max(1, count)
+
+    def _coefficients(self, gamma, right, fixed):
+        penalty, root = self._problem.penalty, self._root
+        G, R = self._problem.data.adjoint((root * gamma)[None])
+        w = self._shared * G.sum(axis=1)
+        q = self._intercept * R
+        c = np.zeros(1)
+        if self._has_constraint:
+            rest = self._sums(root * (right - self._full_product(gamma))) / self._lengths
+            q, c = (q + rest, c) if self._by_task else (q, c + rest)
+        G *= self._own[:, None]
+        return penalty.project(Coefficients(G, q, w, c)).plus(fixed)
+
+    def _sums(self, values):
+        """Return sums over the rows with an intercept in common: (T,), or a number."""
+        data = self._problem.data
+        return np.add.reduceat(values, data.indptr[:-1]) if self._by_task else values.sum()
+
+    def _each(self, values):
+        return values[self._problem.data.codes] if self._by_task else values
+
+    def _full_product(self, gamma):
+        data, beta = self._problem.data, self._root * gamma
+        product = data.kernel_product(beta, self._own, self._shared)
+        if self._intercept:
+            sums = np.add.reduceat(beta, data.indptr[:-1])
+            product += self._intercept * sums[data.codes]
+        return gamma + self._root * product
+
+    def _product(self, gamma):
+        return self._projected(self._full_product(gamma))
+
+    def _projected(self, values):
+        """Return values orthogonal to the constraints."""
+        if not self._has_constraint:
+            return values
+        return values - self._root * self._each(self._sums(self._root * values) / self._lengths)
+
+    def _precondition(self, residual):
+        values = residual / self._diagonal
+        if not self._has_constraint:
+            return values
+        share = self._sums(self._root * values) / self._scaled_lengths
+        return values - self._direction * self._each(share)

@@ -1,0 +1,98 @@
+"""Newton steps in the space of the coefficients."""
+
+import numpy as np
+
+from skmtl._optimize import conjugate_gradients
+from skmtl.penalties import Coefficients, MeanCoupling
+
+
+class PrimalSystem:
+    """Solve for center and deviations jointly.
+
+    The preconditioner is the inverse for features that are uncorrelated: for each of them the
+    deviations of the tasks are eliminated from the center. It is the same for all features where
+    the center is not penalized: if that is not identified, the iterates converge to the solution of
+    smallest norm.
+
+    Parameters
+    ----------
+    problem : Problem
+        With a quadratic penalty.
+    """
+
+    def __init__(self, problem):
+        self._problem = problem
+        self._shapes = [part.shape for part in problem.origin()]
+
+    def set_up(self, derivative):
+        """Store the curvature at these derivatives, those of `LossSums`."""
+        problem, self._derivative = self._problem, derivative
+        data, penalty = problem.data, problem.penalty.diagonal()
+        if derivative is not None:
+            # One for all classes: what is the same in all of them, the data do not see.
+            data = data.curved(problem.loss.curvature(derivative).mean(axis=0))
+        V, q = data.square_norms, data.totals[:, None]
+        if penalty.w == 0:
+            V = V.sum(axis=1, keepdims=True) / max(1, V.shape[1])
+        coupled = isinstance(problem.penalty, MeanCoupling)
+        self._slopes = _Arrowhead(V, penalty.V, penalty.w, coupled)
+        self._intercepts = _Arrowhead(q, np.reshape(penalty.q, (-1, 1)), penalty.c, coupled)
+
+    def step(self, point, gradient, rtol, limit):
+        """Return the coefficients after a Newton step, and the number of iterations."""
+        count = 0
+
+        def iterated(_):
+            nonlocal count
+            count += 1
+
+        x, _ = conjugate_gradients(
+            self._product,
+            -self._pack(gradient),
+            self._precondition,
+            rtol=rtol,
+            maxiter=limit,
+            callback=iterated,
+        )
+        return point.plus(self._unpack(x)), max(1, count)
+
+    def _pack(self, parts):
+        return np.concatenate([part.ravel() for part in parts])
+
+    def _unpack(self, x):
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        parts = zip(np.split(x, ends[:-1]), self._shapes, strict=True)
+        return Coefficients(*(part.reshape(shape) for part, shape in parts))
+
+    def _product(self, x):
+        problem, parts = self._problem, self._unpack(x)
+        G, R = problem.data.curvature_product(
+            problem.loss, self._derivative, parts.W, parts.intercept
+        )
+        return self._pack(problem.gradient(parts, G, R))
+
+    def _precondition(self, r):
+        V, q, w, c = self._unpack(r)
+        V, w = self._slopes.solve(V, w)
+        q, c = self._intercepts.solve(q[..., None], c[:, None])
+        return self._pack((V, q, w, c))
+
+
+class _Arrowhead:
+    """Systems of deviations v and their center w, one for each feature.
+
+    Of ``data_t (v_t + w) + penalty_t v_t`` for each task and ``sum_t data_t (v_t + w) + center w``,
+    without the coupling of v and w if not ``coupled``. ``data`` and ``penalty`` are (T, d) or
+    (T, 1); parts with an infinite penalty are zero.
+    """
+
+    def __init__(self, data, penalty, center, coupled):
+        self._total = np.where(data + penalty == 0, 1.0, data + penalty)
+        self._share = data / self._total if coupled else np.zeros((1, 1))
+        rest = (data - self._share * data).sum(axis=0) + center
+        self._rest = np.where(rest == 0, 1.0, rest)
+
+    def solve(self, v, w):
+        """Return v (K, T, d) and w (K, d) for a right-hand side."""
+        w = (w - (self._share * v).sum(axis=1)) / self._rest
+        return v / self._total - self._share * w[:, None], w
