@@ -160,6 +160,17 @@ def square_norms(X, s, indptr, out, first, last):
 
 
 @_jit()
+def has_duplicates(indices, indptr, last_row):
+    """Return whether a column stands twice in a row; ``last_row`` (d,) is -1 everywhere."""
+    for i in range(indptr.shape[0] - 1):
+        for k in range(indptr[i], indptr[i + 1]):
+            if last_row[indices[k]] == i:
+                return True
+            last_row[indices[k]] = i
+    return False
+
+
+@_jit()
 def without_column(values, indices, indptr, column, out):
     """Remove a column from a CSR matrix, in place; write its values to ``out``, (n,), zeros.
 

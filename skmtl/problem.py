@@ -10,6 +10,8 @@ from skmtl._optimize import task_mean
 from skmtl.data import LossSums
 from skmtl.penalties import Coefficients
 
+_PART = 2**16  # entries of a gradient that are compared at a time: they fit into the cache
+
 
 class Evaluation(NamedTuple):
     """Objective, relative KKT residual, gradient and loss sums at some coefficients."""
@@ -71,8 +73,10 @@ class Problem:
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
         penalty, free = self.penalty.gradient(coefficients), self.penalty.free
+        V = G + penalty.V
+        V *= free.V
         return Coefficients(
-            free.V * (G + penalty.V),
+            V,
             free.q * (R + penalty.q),
             free.w * (G.sum(axis=1) + penalty.w),
             free.c * R.sum(axis=1),
@@ -95,8 +99,10 @@ class Problem:
             squares = np.maximum(squares, squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
         units = self._units
+        step = max(1, _PART // max(1, gradient.V[:, 0].size))
+        tasks = [slice(t, t + step) for t in range(0, len(residual), step)]
         parts = [
-            _largest(gradient.V, units.V * residual[:, None]),
+            *(_largest(gradient.V[:, t], units.V[t] * residual[t, None]) for t in tasks),
             _largest(gradient.q, units.q * residual),
             # entries of the center without curvature are not identified: any value is optimal
             _largest(np.where(units.w > 0, gradient.w, 0.0), units.w * overall),

@@ -16,13 +16,14 @@ from skmtl.data._wide import WideData
 
 _ROTATED = 512  # rows up to which eigenvectors of X X' take less time than products
 _FACTORED = 1024  # features up to which factors of blocks take less time than products
+_FEW = 8  # rows that are compared before entries are counted
 _COST = 10  # time of an entry of a sparse product, in multiplications of a dense one
 
 
 def canonical(X):
-    """Return a CSR array of float64 with sorted rows and no duplicates; X is not written to."""
+    """Return a CSR array of the same float64 numbers without duplicates; X is not written to."""
     X = sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
-    if not X.has_canonical_format:
+    if _kernels.has_duplicates(*parts(X)[1:], np.full(X.shape[1], -1)):
         X = X.copy()
         X.sum_duplicates()
     return X
@@ -78,6 +79,11 @@ def sparse_mean(X, weight):
 
 def full_columns(X):
     """Return which columns of a CSR array have an entry in every row, (d,)."""
+    common = X.indices[: X.indptr[1]]
+    for i in range(1, min(X.shape[0], _FEW)):
+        common = np.intersect1d(common, X.indices[X.indptr[i] : X.indptr[i + 1]])
+    if not common.size:
+        return np.zeros(X.shape[1], dtype=bool)
     return np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
 
 
@@ -269,7 +275,9 @@ class SparseLongData(SparseLayout, LongData):
     @cached_property
     def row_norms(self):
         """Squared norms of the centered rows, (n,)."""
-        squares = self.X.csr.multiply(self.X.csr).sum(axis=1)
+        values, indices, indptr = self.X.parts
+        squares = sparse.csr_array((values**2, indices, indptr), shape=self.X.shape)
+        squares = squares @ np.ones(self.n_features)
         return squares - 2.0 * self._cross + self.X.center @ self.X.center
 
     def kernel_product(self, g, own, shared):

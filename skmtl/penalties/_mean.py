@@ -54,6 +54,12 @@ class MeanCoupling(Penalty):
         intercept = np.inf if self.fixed_intercept else 0.0
         return Coefficients(self.alpha[:, None], self.alpha_intercept, self.alpha_shared, intercept)
 
+    def value(self, coefficients, split=None):
+        """Return the penalty, a float."""
+        (V, q, w, _), weight = coefficients, self.curvature
+        own = np.einsum("ktj,ktj->t", V, V) @ weight.V[:, 0]
+        return 0.5 * float(own + weight.q * np.vdot(q, q) + weight.w * np.vdot(w, w))
+
     def canonicalize(self, coefficients, present=None):
         """Return the same model with c in canonical form where it is not identified.
 

@@ -71,7 +71,9 @@ class DualSystem:
         else:
             target = data.predict(point.W, point.intercept)[0] - self._derivative / self._h
             start = self._projected(-self._derivative / root)
-        right = root * (target - data.predict(fixed.W, fixed.intercept)[0])
+        if any(part.any() for part in fixed):
+            target = target - data.predict(fixed.W, fixed.intercept)[0]
+        right = root * target
         residual, count = self._projected(right), 0
         if start is not None:
             residual = residual - self._product(start)
@@ -101,7 +103,8 @@ class DualSystem:
             rest = self._sums(root * (right - self._full_product(gamma))) / self._lengths
             q, c = (q + rest, c) if self._by_task else (q, c + rest)
         G *= self._own[:, None]
-        return penalty.project(Coefficients(G, q, w, c)).plus(fixed)
+        found = penalty.project(Coefficients(G, q, w, c))
+        return found.plus(fixed) if any(part.any() for part in fixed) else found
 
     def _sums(self, values):
         """Return sums over the rows with an intercept in common: (T,), or a number."""
