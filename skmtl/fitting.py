@@ -10,7 +10,7 @@ from skmtl.data import class_mask_of, encode_targets, read_task_weights
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
-from skmtl.solvers import SOLVERS, Solution
+from skmtl.solvers import MATRIX_FREE, SOLVERS, Solution
 
 
 @dataclass(frozen=True)
@@ -230,10 +230,12 @@ def with_estimates(posed, names, estimated, found=None):
     return posed.with_penalty(penalty)._replace(estimated=weights, found=found or {})
 
 
-def choose_solver(spec, problem):
-    """Return the solver asked for, a class, or the first that can solve the problem."""
-    reasons = []
-    for name in SOLVERS if spec.solver == "auto" else [spec.solver]:
+def choose_solver(problem, name="auto"):
+    """Return the solver of a name, a class, or the first that can solve the problem."""
+    names, reasons = list(SOLVERS) if name == "auto" else [name], []
+    if problem.data.expensive_blocks:
+        names.sort(key=lambda name: name not in MATRIX_FREE)
+    for name in names:
         reason = SOLVERS[name].objection(problem)
         if reason is None:
             return SOLVERS[name]
@@ -254,7 +256,7 @@ def solve(spec, posed, *, start=None, watch=None):
     watch : callable, optional
         ``watch(posed, solver)`` is called before the solver runs.
     """
-    solver = choose_solver(spec, posed.problem)(posed.problem, spec.max_iter, spec.tol)
+    solver = choose_solver(posed.problem, spec.solver)(posed.problem, spec.max_iter, spec.tol)
     if watch is not None:
         watch(posed, solver)
     at = (posed.problem.origin(), None) if start is None else start(posed, solver)

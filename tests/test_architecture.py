@@ -20,6 +20,7 @@ ORDER = [
     "_doc_link",
     "_jobs",
     "_kernels",
+    "_sparse_kernels",
     "_threads",
     "_linalg",
     "_optimize",

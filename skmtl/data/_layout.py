@@ -142,6 +142,14 @@ class TaskData(ABC):
     def _in_row_space(self):
         return self._like(X=self.X @ self.row_basis, row_basis=None)
 
+    def with_features(self, features):
+        """Return the same data with some of the features, an index array."""
+        center = self.center[features]
+        return self._like(X=self._columns(features), center=center, row_basis=None)
+
+    def _columns(self, features):
+        return np.ascontiguousarray(self.X[:, features])
+
     def _like(self, **parts):
         """Return a copy with other parts, without cached results but ``row_basis``."""
         cls = type(self)

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 import numpy as np
 from scipy import sparse
 
-from skmtl import _kernels
+from skmtl import _sparse_kernels as _kernels
 from skmtl._linalg import gram_spectrum
 from skmtl._threads import in_chunks
 from skmtl.data._layout import TaskData, read_only
@@ -199,6 +199,9 @@ class SparseLayout(TaskData):
             needed, few = (2 * T + 4) * d**2, d <= _FACTORED
         return not few or needed > 2 * self.X.csr.nnz + 4 * (T + 1) * d
 
+    def _columns(self, features):
+        return CenteredRows(self.X.csr[:, features], self.X.center[features])
+
     @property
     def largest(self):
         """Largest absolute value of each centered feature, (d,)."""
@@ -223,7 +226,13 @@ class SparseLayout(TaskData):
         rows, weight = np.concatenate(rows), np.concatenate(weights)
         work = len(rows) * (self.X.csr.nnz / self.n_rows) ** 2 + len(blocks) * self.n_features**2
         write = partial(
-            _kernels.sparse_moments, *self.X.parts, rows, weight, starts, self.X.center, *result
+            _kernels.sparse_moments,
+            *self.X.parts,
+            rows,
+            weight,
+            starts,
+            self.X.center,
+            *result,
         )
         in_chunks(write, len(blocks), _COST * int(work))
 
@@ -299,7 +308,12 @@ class SparseLongData(SparseLayout, LongData):
             weight, own = g.sum(), np.zeros(self.n_rows, dtype=np.intp)
             together, intercept = np.empty(self.n_rows), weight * square - g @ self._cross
             predict = partial(
-                _kernels.sparse_predict, *X.parts, own, total[None], np.array([intercept]), together
+                _kernels.sparse_predict,
+                *X.parts,
+                own,
+                total[None],
+                np.array([intercept]),
+                together,
             )
             in_chunks(predict, self.n_rows, X.size)
             out += shared * (together - weight * self._cross)

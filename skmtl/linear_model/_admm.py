@@ -24,7 +24,7 @@ class StructuredModel(LinearMultiTaskModel):
     """Base of the models whose penalty is a parameter, an object or the name of a class."""
 
     _has_center = False
-    _solvers = ("admm",)
+    _solvers = ("admm", "proximal")
     _coercive_parameter = "alpha, or add a penalty such as Ridge(1e-3)"
 
     def _penalty(self, tasks):
@@ -87,10 +87,11 @@ class ADMMRegressor(StructuredModel, Regressor):
         "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
-    solver : {"auto", "admm"}, default="auto"
-        ADMM in both cases.
+    solver : {"auto", "admm", "proximal"}, default="auto"
+        "admm" takes every penalty; "proximal", accelerated proximal gradient steps on a working
+        set, single norms. "auto": "admm"; "proximal" for a sparse X with many features.
     max_iter : int, default=10000
-        Maximum number of ADMM iterations, and of Newton steps, which take over if ADMM is slow.
+        Maximum number of iterations; of "admm" also of Newton steps, which take over if it is slow.
     tol : float, default=1e-8
         Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False
@@ -194,10 +195,11 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
         "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
-    solver : {"auto", "admm"}, default="auto"
-        ADMM in both cases.
+    solver : {"auto", "admm", "proximal"}, default="auto"
+        "admm" takes every penalty; "proximal", accelerated proximal gradient steps on a working
+        set, single norms. "auto": "admm"; "proximal" for a sparse X with many features.
     max_iter : int, default=10000
-        Maximum number of ADMM iterations, and of Newton steps, which take over if ADMM is slow.
+        Maximum number of iterations; of "admm" also of Newton steps, which take over if it is slow.
     tol : float, default=1e-8
         Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False

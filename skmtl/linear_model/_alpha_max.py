@@ -9,10 +9,9 @@ from sklearn.base import clone
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
 from skmtl.data import read_rows
-from skmtl.fitting import pose
+from skmtl.fitting import choose_solver, pose
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.penalties import MeanCoupling
-from skmtl.solvers import SOLVERS
 
 _TOL = 1e-12
 _MAX_ITER = 10_000
@@ -75,9 +74,8 @@ def alpha_max(
 
 def alpha_max_of(model, problem):
     """Return `alpha_max`, given the problem that the model poses."""
-    solver, penalty = _without(problem.penalty, problem.data.n_tasks)
-    null_problem = problem.with_penalty(penalty)
-    solution = solver(null_problem, _MAX_ITER, _TOL).solve(problem.origin())
+    null_problem = problem.with_penalty(_without(problem.penalty, problem.data.n_tasks))
+    solution = choose_solver(null_problem)(null_problem, _MAX_ITER, _TOL).solve(problem.origin())
     G = null_problem.evaluate(solution.coefficients).sums.G
     result = problem.penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):
@@ -89,10 +87,9 @@ def alpha_max_of(model, problem):
 
 
 def _without(penalty, n_tasks):
-    """Return a solver and a penalty that make what a norm penalizes zero."""
+    """Return a penalty that makes what a norm penalizes zero."""
     kinds = [norm.null_set for norm in penalty.norms()]
     if None in kinds:
-        return SOLVERS["admm"], penalty.hard()
+        return penalty.hard()
     shared, pooled = 0.0 if "pooled" in kinds else np.inf, np.full(n_tasks, np.inf)
-    intercept = penalty.alpha_intercept, penalty.fixed_intercept
-    return SOLVERS["direct"], MeanCoupling(pooled, shared, *intercept)
+    return MeanCoupling(pooled, shared, penalty.alpha_intercept, penalty.fixed_intercept)

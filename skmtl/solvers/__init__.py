@@ -6,19 +6,25 @@ from skmtl.solvers._admm import ADMMSolver
 from skmtl.solvers._base import NewtonSolver, Solution, check_finite, runs_away
 from skmtl.solvers._cg import ConjugateGradientSolver
 from skmtl.solvers._direct import DirectSolver
+from skmtl.solvers._proximal import ProximalSolver
 
 SOLVERS: dict[str, type[Any]] = {
     "direct": DirectSolver,
     "cg": ConjugateGradientSolver,
     "admm": ADMMSolver,
+    "proximal": ProximalSolver,
 }
+# Those that need no blocks come first where blocks are expensive.
+MATRIX_FREE = ("cg", "proximal")
 
 __all__ = [
+    "MATRIX_FREE",
     "SOLVERS",
     "ADMMSolver",
     "ConjugateGradientSolver",
     "DirectSolver",
     "NewtonSolver",
+    "ProximalSolver",
     "Solution",
     "check_finite",
     "runs_away",

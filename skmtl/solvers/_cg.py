@@ -28,9 +28,15 @@ class ConjugateGradientSolver(NewtonSolver):
             return "alpha=0 leaves coefficients unidentified, which requires solver='direct'"
         return None
 
-    def setup(self, evaluation):
+    @classmethod
+    def gains_from_start(cls, problem):
+        """Return whether a good start saves work; it has no center where that is not penalized."""
+        free = problem.penalty.diagonal().w == 0
+        return not free or problem.loss.constant_curvature is None
+
+    def setup(self, coefficients, evaluation):
         """Store the curvature."""
-        self._system.set_up(evaluation.sums.derivative)
+        self._system.set_up(coefficients, evaluation.sums.derivative)
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""

@@ -10,9 +10,10 @@ class PrimalSystem:
     """Solve for center and deviations jointly.
 
     The preconditioner is the inverse for features that are uncorrelated: for each of them the
-    deviations of the tasks are eliminated from the center. It is the same for all features where
-    the center is not penalized: if that is not identified, the iterates converge to the solution of
-    smallest norm.
+    deviations of the tasks are eliminated from the center. Where the center is not penalized, it is
+    the same for all features: if the center is not identified, it stays in the row space of X and
+    converges to the one of smallest norm. A warm start may have deviations outside of that space,
+    from which the center is then kept apart.
 
     Parameters
     ----------
@@ -23,20 +24,29 @@ class PrimalSystem:
     def __init__(self, problem):
         self._problem = problem
         self._shapes = [part.shape for part in problem.origin()]
+        self._around_center = isinstance(problem.penalty, MeanCoupling)
+        self._cold = None  # whether the start had no deviations, if the center is not penalized
 
-    def set_up(self, derivative):
-        """Store the curvature at these derivatives, those of `LossSums`."""
+    def set_up(self, point, derivative):
+        """Store the curvature at a point with these derivatives, those of `LossSums`."""
         problem, self._derivative = self._problem, derivative
         data, penalty = problem.data, problem.penalty.diagonal()
         if derivative is not None:
             # One for all classes: what is the same in all of them, the data do not see.
             data = data.curved(problem.loss.curvature(derivative).mean(axis=0))
         V, q = data.square_norms, data.totals[:, None]
-        if penalty.w == 0:
-            V = V.sum(axis=1, keepdims=True) / max(1, V.shape[1])
-        coupled = isinstance(problem.penalty, MeanCoupling)
-        self._slopes = _Arrowhead(V, penalty.V, penalty.w, coupled)
-        self._intercepts = _Arrowhead(q, np.reshape(penalty.q, (-1, 1)), penalty.c, coupled)
+        mean, coupled = V.sum(axis=1, keepdims=True) / max(1, V.shape[1]), self._around_center
+        if penalty.w > 0:
+            mean = V
+        elif self._cold is None:
+            self._cold = not point.V.any()
+        if self._cold:
+            V = mean
+        q_penalty = np.reshape(penalty.q, (-1, 1))
+        self._slopes = _Arrowhead(
+            V, penalty.V, mean, penalty.w, coupled and self._cold is not False
+        )
+        self._intercepts = _Arrowhead(q, q_penalty, q, penalty.c, coupled)
 
     def step(self, point, gradient, rtol, limit):
         """Return the coefficients after a Newton step, and the number of iterations."""
@@ -81,15 +91,15 @@ class PrimalSystem:
 class _Arrowhead:
     """Systems of deviations v and their center w, one for each feature.
 
-    Of ``data_t (v_t + w) + penalty_t v_t`` for each task and ``sum_t data_t (v_t + w) + center w``,
-    without the coupling of v and w if not ``coupled``. ``data`` and ``penalty`` are (T, d) or
-    (T, 1); parts with an infinite penalty are zero.
+    Of ``data_t (v_t + w) + penalty_t v_t`` for each task and ``sum_t data_t (v_t + w) + center w``;
+    if not ``coupled``, of ``(data_t + penalty_t) v_t`` and ``(sum_t shared_t + center) w``. Arrays
+    are (T, d) or (T, 1); parts with an infinite penalty are zero.
     """
 
-    def __init__(self, data, penalty, center, coupled):
+    def __init__(self, data, penalty, shared, center, coupled):
         self._total = np.where(data + penalty == 0, 1.0, data + penalty)
         self._share = data / self._total if coupled else np.zeros((1, 1))
-        rest = (data - self._share * data).sum(axis=0) + center
+        rest = ((data - self._share * data) if coupled else shared).sum(axis=0) + center
         self._rest = np.where(rest == 0, 1.0, rest)
 
     def solve(self, v, w):

@@ -237,7 +237,7 @@ def _by_evidence(spec, names, problem):
         )
 
     def solve(problem, start):
-        return choose_solver(spec, problem)(problem, spec.max_iter, spec.tol).solve(start)
+        return choose_solver(problem, spec.solver)(problem, spec.max_iter, spec.tol).solve(start)
 
     evidence = LaplaceEvidence(problem, solve, problem.origin())
     reason = evidence.objection(spec.max_iter, spec.tol)

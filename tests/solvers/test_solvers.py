@@ -1,5 +1,7 @@
 """The contract of solvers, and every path through them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -9,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.arrowhead import _elimination
 from skmtl.losses import SquaredLoss
-from skmtl.penalties import Coefficients, Penalty
+from skmtl.penalties import L1, Coefficients, Penalty
 from skmtl.problem import Problem
 from skmtl.solvers import SOLVERS, _direct
 from tests._dense import Dense, penalty_weights
@@ -189,14 +191,15 @@ def test_converged_is_what_the_problem_certifies():
 
 
 class OtherPenalty(Penalty):
-    diagonal = take = terms = coefficients = None
+    diagonal = take = coefficients = None
+    terms = ((SimpleNamespace(penalty=L1()),),)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_objections(name):
     problem, objection = make_problem(), SOLVERS[name].objection
     quadratic, other = None, "it supports quadratic penalties only"
-    if name == "admm":
+    if name in ("admm", "proximal"):
         quadratic, other = "it supports penalties with a prox only", None
     assert objection(problem) == quadratic
     assert objection(Problem(problem.data, SquaredLoss(), OtherPenalty())) == other

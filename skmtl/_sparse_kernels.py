@@ -1,0 +1,177 @@
+"""Compiled loops over the entries of CSR matrices; conventions as in `_kernels`."""
+
+import numpy as np
+
+from skmtl._kernels import jit
+
+
+@jit()
+def has_duplicates(indices, indptr, last_row):
+    """Return whether a column stands twice in a row; ``last_row`` (d,) is -1 everywhere."""
+    for i in range(indptr.shape[0] - 1):
+        for k in range(indptr[i], indptr[i + 1]):
+            if last_row[indices[k]] == i:
+                return True
+            last_row[indices[k]] = i
+    return False
+
+
+@jit()
+def without_column(values, indices, indptr, column, out):
+    """Remove a column from a CSR matrix, in place; write its values to ``out``, (n,), zeros.
+
+    Return the number of entries that are left, which are the first ones.
+    """
+    kept, start = 0, 0
+    for i in range(out.shape[0]):
+        stop = indptr[i + 1]
+        for k in range(start, stop):
+            j = indices[k]
+            if j == column:
+                out[i] += values[k]
+                continue
+            values[kept] = values[k]
+            indices[kept] = j - (j > column)
+            kept += 1
+        start = stop
+        indptr[i + 1] = kept
+    return kept
+
+
+@jit()
+def sparse_sums(values, indices, indptr, weight, origin, out, first, last):
+    """Write the weighted sums of ``x_ij - origin_j`` over the entries of each column, (d,)."""
+    for j in range(out.shape[0]):
+        out[j] = 0.0
+    for i in range(first, last):
+        for k in range(indptr[i], indptr[i + 1]):
+            j = indices[k]
+            out[j] += weight[i] * (values[k] - origin[j])
+
+
+@jit()
+def sparse_predict(values, indices, indptr, codes, W, intercept, out, first, last):
+    """Write ``x . w_t + intercept_t`` for the rows ``first:last`` of a CSR matrix.
+
+    Sums are not reordered: vector instructions for scattered entries are slow.
+    """
+    for i in range(first, last):
+        w, z = W[codes[i]], 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            z += values[k] * w[indices[k]]
+        out[i] = z + intercept[codes[i]]
+
+
+@jit()
+def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, last):
+    """Write ``G_t = sum_i g_i (x_i - center)`` and ``total_t = sum_i g_i`` over each task's rows.
+
+    Those of task t are ``starts[t]:starts[t + 1]``.
+    """
+    for t in range(first, last):
+        own, intercept = G[t], 0.0
+        for i in range(starts[t], starts[t + 1]):
+            intercept += g[i]
+        total[t] = intercept
+        for j in range(G.shape[1]):
+            own[j] = -intercept * center[j]
+        for i in range(starts[t], starts[t + 1]):
+            for k in range(indptr[i], indptr[i + 1]):
+                own[indices[k]] += g[i] * values[k]
+
+
+@jit()
+def sparse_kernel(
+    values, indices, indptr, g, starts, cross, square, share, total, out, first, last
+):
+    """Write ``share_t sum_k g_k (x_i - c)(x_k - c)`` over the rows k of the task t of each row i.
+
+    ``cross`` (n,) are the products of rows and c, ``square`` that of c; ``total`` (d,) gets the sum
+    of ``g_k x_k`` over all tasks.
+    """
+    d = total.shape[0]
+    work = np.zeros(d)
+    total[:] = 0.0
+    for t in range(first, last):
+        low, high = starts[t], starts[t + 1]
+        few = indptr[high] - indptr[low] < d
+        weight, product = 0.0, 0.0
+        for i in range(low, high):
+            weight += g[i]
+            product += g[i] * cross[i]
+            for k in range(indptr[i], indptr[i + 1]):
+                work[indices[k]] += g[i] * values[k]
+                if few:
+                    total[indices[k]] += g[i] * values[k]
+        for i in range(low, high):
+            z = 0.0
+            for k in range(indptr[i], indptr[i + 1]):
+                z += values[k] * work[indices[k]]
+            out[i] = share[t] * (z - weight * cross[i] - product + weight * square)
+        if few:
+            for k in range(indptr[low], indptr[high]):
+                work[indices[k]] = 0.0
+        else:
+            for j in range(d):
+                total[j] += work[j]
+                work[j] = 0.0
+
+
+@jit()
+def sparse_squares(values, indices, indptr, s, starts, center, out, first, last):
+    """Write ``sum_i s_i (x_ij - center_j)^2`` over the rows of each task, as above."""
+    for t in range(first, last):
+        total = 0.0
+        for i in range(starts[t], starts[t + 1]):
+            total += s[i]
+        for j in range(out.shape[1]):
+            out[t, j] = total * center[j] ** 2
+        for i in range(starts[t], starts[t + 1]):
+            for k in range(indptr[i], indptr[i + 1]):
+                j = indices[k]
+                out[t, j] += s[i] * values[k] * (values[k] - 2.0 * center[j])
+        for j in range(out.shape[1]):
+            out[t, j] = max(out[t, j], 0.0)
+
+
+@jit()
+def sparse_moments(values, indices, indptr, rows, s, starts, center, H, mean, total, first, last):
+    """Write the moments of blocks of rows: mean minus ``center``, weight, centered Gram.
+
+    Columns without zeros in a block are summed about their mean. For others, whose products with
+    the zeros are left out, the product of the means is subtracted.
+    """
+    d = H.shape[1]
+    origin, count = np.empty(d), np.empty(d, np.int64)
+    for b in range(first, last):
+        low, high = starts[b], starts[b + 1]
+        total[b], count[:], mean[b], H[b] = 0.0, 0, 0.0, 0.0
+        for p in range(low, high):
+            total[b] += s[p]
+            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                j = indices[k]
+                if p == low:
+                    origin[j] = values[k]
+                count[j] += 1
+                if count[j] == p - low + 1:  # no zero so far: relative to the first row
+                    mean[b, j] += s[p] * (values[k] - origin[j])
+        for j in range(d):
+            mean[b, j] /= total[b]
+            if count[j] == high - low:
+                mean[b, j] += origin[j]
+                origin[j] = mean[b, j]
+            else:
+                origin[j], mean[b, j] = 0.0, 0.0
+        for p in range(low, high):
+            for k in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                j, x = indices[k], values[k] - origin[indices[k]]
+                if count[j] < high - low:
+                    mean[b, j] += s[p] * x / total[b]
+                for m in range(indptr[rows[p]], indptr[rows[p] + 1]):
+                    H[b, j, indices[m]] += s[p] * x * (values[m] - origin[indices[m]])
+        for j in range(d):
+            for k in range(d):
+                H[b, j, k] -= total[b] * (mean[b, j] - origin[j]) * (mean[b, k] - origin[k])
+            H[b, j, j] = max(H[b, j, j], 0.0)
+        for j in range(d):
+            mean[b, j] -= center[j]

@@ -1,0 +1,183 @@
+"""Accelerated proximal gradient steps on a working set of features."""
+
+import numpy as np
+
+from skmtl._optimize import common_axes, floored
+from skmtl.losses import SquaredLoss
+from skmtl.penalties import Split
+from skmtl.problem import Problem
+from skmtl.solvers._base import Solver
+
+_POWER = 30  # iterations for the largest eigenvalue, which they underestimate
+_MARGIN = 1.1
+_LOOK = 10  # steps between evaluations of the problem
+_ROUND = 500  # steps in a round
+_FIRST = 200  # features of the first working set
+_GROWTH = 3  # largest size of a working set, relative to the features that are not zero
+_EXACT = 1e-13  # largest accuracy of a prox without iterations
+_SHARE = 0.1  # accuracy on the working set, relative to that of all features
+
+
+class ProximalSolver(Solver):
+    """Gradient steps on the loss, with momentum, each followed by the prox of the penalty.
+
+    Products of X and vectors are all that it takes of the data. Where the prox treats features
+    separately, each round solves for a working set: the features that are not zero after a step
+    from the last solution. The metric of the steps holds the curvatures of the features, as far as
+    the prox allows.
+
+    Parameters
+    ----------
+    problem : Problem
+    max_iter : int
+    tol : float
+        Relative KKT residual (``Problem.evaluate``) at which to stop.
+
+    References
+    ----------
+    A. Beck, M. Teboulle (2009). A fast iterative shrinkage-thresholding algorithm for linear
+    inverse problems. SIAM Journal on Imaging Sciences 2. https://doi.org/10.1137/080716542
+
+    B. O'Donoghue, E. Candes (2015). Adaptive restart for accelerated gradient schemes. Foundations
+    of Computational Mathematics 15. https://doi.org/10.1007/s10208-013-9150-3
+    """
+
+    advice = "scale the features, raise max_iter or tol, or use a larger alpha"
+
+    def __init__(self, problem, max_iter, tol):
+        super().__init__(problem, max_iter, tol)
+        self._whole = _Steps(problem)
+        self._size = _FIRST
+
+    @classmethod
+    def objection(cls, problem):
+        """Return why this solver does not support the problem, or None."""
+        if problem.penalty.quadratic:
+            return "it supports penalties with a prox only"
+        if sum(map(len, problem.penalty.terms)) > 1:
+            return "it supports a single norm, not sums of several"
+        if problem.penalty.terms[0][0].penalty.accuracy > _EXACT:
+            return "it supports norms whose prox is computed without iterations"
+        return None
+
+    def advance(self, at, history):
+        """Return coefficients and ``Split`` after a round on a working set."""
+        W, intercept = at.coefficients.W, at.coefficients.intercept
+        chosen = self._working_set(at)
+        steps = self._whole
+        if len(chosen) < W.shape[-1]:
+            data = self.problem.data.with_features(chosen)
+            steps = _Steps(Problem(data, self.problem.loss, self.problem.penalty))
+        goal = max(0.5 * self.tol, _SHARE * at.evaluation.optimality)
+        limit = min(_ROUND, self.max_iter - self.n_iter)
+        A = steps.joined(W[..., chosen], intercept)
+        A, U, count = steps.minimize(A, goal, limit)
+        self.n_iter += count
+        W = np.zeros_like(W)
+        W[..., chosen], intercept = steps.parts(A)
+        gradient = None
+        if len(chosen) == W.shape[-1]:
+            gradient = steps.parts(U)[0]
+        return self.problem.penalty.coefficients(W, intercept), Split([W], [[W]], [[gradient]])
+
+    def _working_set(self, at):
+        """Return features, an index array: those that a step from an iterate leaves nonzero."""
+        W, d = at.coefficients.W, at.coefficients.W.shape[-1]
+        if not self._whole.by_feature or d <= _FIRST:
+            return np.arange(d)
+        A = self._whole.joined(W, at.coefficients.intercept)
+        gradient = self._whole.joined(at.evaluation.sums.G, at.evaluation.sums.R)
+        ahead, _ = self._whole.step(A, gradient, 1.0)
+        root = np.sqrt(self._whole.metric[:, :d])
+        change = np.square((ahead[..., :d] - W) * root).sum(axis=(0, 1))
+        change[W.any(axis=(0, 1))] = np.inf
+        candidates = np.flatnonzero(change)
+        active = int(np.isinf(change).sum())
+        self._size = max(self._size, _GROWTH * active)
+        best = np.argsort(-change[candidates], kind="stable")[: self._size]
+        return np.sort(candidates[best])
+
+    def _improves(self, history, best):
+        return history[-1]["optimality"] < best.optimality or (
+            history[-1]["objective"] < best.objective
+        )
+
+    def _patience(self):
+        return 5
+
+    def _slope(self, at, step, point, split):
+        """Return the slope of the loss plus the change of the penalty, which is convex."""
+        sums, penalty = at.evaluation.sums, self.problem.penalty
+        slope = float(np.vdot(sums.G, step.W) + np.vdot(sums.R, step.intercept))
+        return slope + penalty.value(point, split) - penalty.value(at.coefficients, at.split)
+
+
+class _Steps:
+    """Proximal gradient steps for a problem, in augmented coefficients A (K, T, d + 1)."""
+
+    def __init__(self, problem):
+        self.problem, penalty, data = problem, problem.penalty, problem.data
+        self._has_intercept = not penalty.fixed_intercept
+        self._term = penalty.terms[0][0]
+        self.by_feature = self._term.prox_scaling in ("entry", "feature")
+        axes = common_axes([self._term.prox_scaling])
+        # diag(p) - pp' is at most 1/2 the identity
+        self._bound = problem.loss.curvature_bound * (2 if problem.loss.n_outputs > 1 else 1)
+        metric = floored(data.square_norms)
+        if axes and data.n_features:
+            metric = np.broadcast_to(metric.mean(axis=axes, keepdims=True), metric.shape)
+        self.metric = self.joined(metric, floored(data.totals[:, None])[:, 0]) * self._bound
+        self._steps = self._term.steps(self.metric)
+        self._L = None
+
+    def joined(self, W, intercept):
+        """Return W (..., T, d) with the intercepts behind it."""
+        return np.concatenate([W, intercept[..., None]], axis=-1) if self._has_intercept else W
+
+    def parts(self, A):
+        """Return coefficients and intercepts."""
+        if self._has_intercept:
+            return np.ascontiguousarray(A[..., :-1]), A[..., -1]
+        return A, np.zeros(A.shape[:-1])
+
+    def step(self, A, gradient, L):
+        """Return the prox of a gradient step from A of length 1 / L, and its subgradient."""
+        V = A - gradient / (L * self.metric)
+        Z, _ = self._term.augmented_prox(V, [step / L for step in self._steps], None)
+        return Z, L * self.metric * (V - Z)
+
+    def minimize(self, A, goal, limit):
+        """Return A with a KKT residual of at most ``goal``, its subgradient, the step count."""
+        L = self._lipschitz()
+        Y, momentum = A, 1.0
+        for count in range(1, limit + 1):
+            W, intercept = self.parts(Y)
+            sums = self.problem.data.loss_sums(self.problem.loss, W, intercept)
+            Z, U = self.step(Y, self.joined(sums.G, sums.R), L)
+            if (count % _LOOK == 0 or count == 1) and self._residual(Z, U) <= goal:
+                return Z, U, count
+            change = Z - A
+            if np.vdot((Y - Z) * self.metric, change) > 0:
+                momentum = 1.0
+            ahead = 0.5 + np.sqrt(0.25 + momentum**2)
+            Y = Z + ((momentum - 1.0) / ahead) * change
+            A, momentum = Z, ahead
+        return A, U, limit
+
+    def _residual(self, A, U):
+        W, intercept = self.parts(A)
+        split = Split([W], [[W]], [[None]])
+        point = self.problem.penalty.coefficients(W, intercept)
+        return self.problem.evaluate(point, split).optimality
+
+    def _lipschitz(self):
+        """Return a bound of the curvature of the loss in the metric, by power iteration."""
+        if self._L is None:
+            data, loss, root = self.problem.data, SquaredLoss(), np.sqrt(self.metric)
+            x = np.random.default_rng(0).normal(size=(1, *self.metric.shape))
+            for _ in range(_POWER):
+                x /= np.linalg.norm(x)
+                W, intercept = self.parts(x / root)
+                x = self.joined(*data.curvature_product(loss, None, W, intercept)) / root
+            self._L = _MARGIN * self._bound * np.linalg.norm(x)
+        return self._L
