@@ -66,10 +66,12 @@ def find_task_column(estimator, given, cv=None):
     if getattr(cv, "task_column", None) is not None:
         return cv.task_column
     first = inner[0]
+    if hasattr(first, "task_column"):  # as made by make_task_pipeline
+        return first.task_column
     if isinstance(first, ColumnTransformer):
         name, transformer, columns = first.transformers[0]
         if (name, transformer) == ("task", "passthrough") and len(columns) == 1:
-            return columns[0]  # as made by make_task_pipeline
+            return columns[0]
     raise ValueError(
         f"The {type(final).__name__} has task_column={final.task_column!r} after the transformers "
         "of a Pipeline; the corresponding column of X is unknown. Pass task_column=."
