@@ -7,8 +7,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from scipy.sparse import hstack, issparse
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
@@ -22,12 +23,23 @@ from sklearn.feature_extraction.text import (
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
 
-from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
+from skmtl import (
+    ADMMRegressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    SharedL2Classifier,
+)
 from skmtl.data import factorize, split_task_column
 from skmtl.datasets import make_multitask_regression
-from skmtl.inspection import CoefficientShrinkageDisplay
+from skmtl.inspection import CoefficientShrinkageDisplay, sharing_report
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.pipeline import make_task_pipeline
@@ -446,3 +458,120 @@ def test_text_in_several_columns():
     model = make_task_pipeline(TfidfVectorizer(), MeanRegularizedRegressor(task_column=0))
     with pytest.raises(ValueError, match="X has 2 columns"):
         model.fit(X.to_numpy(), np.arange(24.0))
+
+
+# Sparse features in the models ------------------------------------------------------------------
+
+
+@pytest.fixture
+def reviews():
+    """Text of three domains, its features in a dense dataframe, classes and numbers."""
+    rng = np.random.default_rng(0)
+    text = [" ".join(rng.choice([f"w{j:02}" for j in range(60)], 12)) for _ in range(150)]
+    X = pd.DataFrame({"domain": rng.choice(["film", "book", "toy"], 150), "text": text})
+    Z = TfidfVectorizer().fit_transform(text).toarray()
+    dense = pd.DataFrame(Z, columns=[f"w{j:02}" for j in range(60)])
+    dense.insert(0, "domain", X["domain"])
+    score = Z @ rng.normal(size=60) + rng.normal(size=150)
+    return X, dense, (score > np.median(score)).astype(int), score
+
+
+MODELS = {
+    "classifier": MeanRegularizedClassifier(0.3, task_column="domain"),
+    "separate": SharedL2Classifier(0.3, task_column="domain"),
+    "regressor": MeanRegularizedRegressor(0.3, task_column="domain"),
+    "auto": MeanRegularizedRegressor("auto", task_column="domain"),
+    "l21": ADMMRegressor("l21", 0.5, task_column="domain"),
+}
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.from_pandas])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_text_are_those_of_dense_features(reviews, name, container):
+    X, dense, classes, numbers = reviews
+    bare = MODELS[name]
+    y, method = (classes, "predict_proba") if is_classifier(bare) else (numbers, "predict")
+    expected = clone(bare).fit(dense, y)
+    X = container(X)
+    model = make_task_pipeline(TfidfVectorizer(), bare).fit(X, y)
+    assert model[-1].tasks_.tolist() == ["book", "film", "toy"]
+    np.testing.assert_allclose(model[-1].coef_, expected.coef_, rtol=1e-7, atol=1e-9)
+    close = {"rtol": 1e-7, "atol": 1e-9}
+    found = getattr(model, method)(X)
+    np.testing.assert_allclose(found, getattr(expected, method)(dense), **close)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(getattr(copy, method)(X), found)
+
+
+@pytest.mark.parametrize("name", ["classifier", "regressor"])
+def test_searches_over_text(reviews, name):
+    X, dense, classes, numbers = reviews
+    bare, cv = MODELS[name], TaskKFold(3, task_column="domain")
+    y = classes if is_classifier(bare) else numbers
+    scoring = "neg_log_loss" if is_classifier(bare) else "neg_mean_squared_error"
+    path = RegularizationPathCV(bare, [0.1, 1.0, 3.0], cv=cv, scoring=scoring)
+    search = make_task_pipeline(TfidfVectorizer(), path).fit(X, y)
+    expected = clone(path).fit(dense, y)
+    scores = [s.cv_results_["mean_test_score"] for s in (search[-1], expected)]
+    np.testing.assert_allclose(*scores, rtol=1e-7)
+    prefix = "columntransformer__remainder__tfidfvectorizer__"
+    grid = GridSearchCV(
+        make_task_pipeline(TfidfVectorizer(), bare),
+        {f"{prefix}min_df": [1, 20], f"{type(bare).__name__.lower()}__alpha": [0.1, 1.0]},
+        cv=cv,
+        scoring=make_task_scorer("accuracy" if is_classifier(bare) else "r2", task_column="domain"),
+        error_score="raise",
+    ).fit(X, y)
+    assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
+    assert np.shape(grid.predict(X)) == np.shape(y)
+
+
+def test_inspection_of_text(reviews):
+    X, dense, y, _ = reviews
+    bare = MODELS["classifier"]
+    model = make_task_pipeline(TfidfVectorizer(), bare).fit(X, y)
+    words = CountVectorizer().fit(X["text"])
+    counts = pd.DataFrame(words.transform(X["text"]).toarray(), columns=dense.columns[1:])
+    counts.insert(0, "domain", X["domain"])
+    found = sharing_report(X, y, make_task_pipeline(clone(words), bare), cv=3)
+    pd.testing.assert_frame_equal(found, sharing_report(counts, y, bare, cv=3), rtol=1e-6)
+    draw = CoefficientShrinkageDisplay.from_estimator
+    text = draw(model, X, y, features=["w07", "intercept"])
+    same = draw(clone(bare).fit(dense, y), dense, y, features=["w07", "intercept"])
+    assert text.names == same.names
+    np.testing.assert_allclose(text.own, same.own, rtol=1e-6)
+    np.testing.assert_allclose(text.shared, same.shared, rtol=1e-6)
+    np.testing.assert_allclose(text.center, same.center, rtol=1e-6)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("threshold", [0.3, 1.0])
+def test_labels_in_a_sparse_output_of_scikit_learn(reviews, threshold):
+    X, dense, y, _ = reviews
+    encoder, steps = OrdinalEncoder(), [("text", TfidfVectorizer(), "text")]
+    columns = ColumnTransformer([("task", encoder, ["domain"]), *steps], sparse_threshold=threshold)
+    model = Pipeline([("columns", columns), ("model", clone(MODELS["classifier"]))])
+    model.set_params(model__task_column=0).fit(X, y)
+    assert issparse(model[:-1].transform(X))
+    assert model[-1].tasks_.tolist() == [0, 1, 2]  # 0 is implicit
+    expected = clone(MODELS["classifier"]).fit(dense, y)
+    np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(dense), rtol=1e-7)
+    scaled = make_pipeline(encoder, StandardScaler())
+    with pytest.raises(ValueError, match="labels cannot be floats with a fraction"):
+        model.set_params(columns__task=scaled).fit(X, y)
+
+
+def test_sparse_features_in(reviews):
+    """Labels and features in one sparse matrix."""
+    X, _, y, _ = reviews
+    labels = OrdinalEncoder().fit_transform(X[["domain"]]) - 1
+    S = hstack([TfidfVectorizer().fit_transform(X["text"]), labels]).tocsr()
+    bare = MeanRegularizedClassifier(0.3, task_column=-1)
+    model = make_task_pipeline(MaxAbsScaler(), bare).fit(S, y)
+    dense = make_task_pipeline(MaxAbsScaler(), bare).fit(S.toarray(), y)
+    assert model[-1].tasks_.tolist() == [-1, 0, 1]
+    close = {"rtol": 1e-7}
+    np.testing.assert_allclose(model.predict_proba(S), dense.predict_proba(S.toarray()), **close)
+    reduced = make_task_pipeline(TruncatedSVD(4, random_state=0), bare).fit(S, y)
+    assert isinstance(reduced[:-1].transform(S), np.ndarray)
+    assert reduced.predict(S).shape == y.shape

@@ -55,6 +55,26 @@ def fitted_model(estimator, X=None):
     return inner, X
 
 
+def feature_names(estimator, model):
+    """Return the names of the features of a fitted model, without the task column, or None.
+
+    Sparse features have those that the transformers of a Pipeline give.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    inner = getattr(estimator, "best_estimator_", estimator)
+    if names is None and isinstance(inner, Pipeline) and len(inner) > 1:
+        try:
+            names = inner[:-1].get_feature_names_out()
+        except (AttributeError, ValueError):  # a transformer names nothing
+            return None
+    if names is None:
+        return None
+    names, column = list(names), model.task_column
+    if column is not None:
+        names.remove(column) if isinstance(column, str) else names.pop(column)
+    return names
+
+
 def find_task_column(estimator, given, cv=None):
     """Return the task column in the user's X, None in the wide form."""
     final = final_step(estimator)
