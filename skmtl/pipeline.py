@@ -18,6 +18,7 @@ from skmtl.data import (
     LabeledFeatures,
     check_in_memory,
     column_names,
+    columns_of_fit,
     is_frame,
     only_column,
     split_task_column,
@@ -83,10 +84,15 @@ class TaskColumnTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_ke
         return self._joined(X, labels, self.remainder_.transform(features, **routed))
 
     def _split(self, X, *, reset):
-        """Return X, its labels (n,) and its other columns."""
+        """Return X, its labels (n,) and its other columns.
+
+        After fit, a dataframe may have more columns, and in any order, as for ColumnTransformer.
+        """
         check_in_memory(X, "X")
         if not hasattr(X, "shape"):
             X = check_array(X, dtype=object, ensure_all_finite=False)
+        if not reset and hasattr(self, "feature_names_in_"):
+            X = columns_of_fit(X, self.feature_names_in_.tolist())
         labels, features = split_task_column(X, self.task_column)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X, labels, features

@@ -285,13 +285,19 @@ def test_names_that_a_dataframe_cannot_have(data):
     assert model[-1].tasks_.tolist() == order
 
 
-def test_names_are_those_of_fit(data):
-    features, labels, y, _ = data
-    X = frame_of(features, labels, 0, pd.DataFrame)
-    model = make_task_pipeline(StandardScaler(), MeanRegularizedRegressor(task_column="place"))
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("column", ["place", 1])
+def test_columns_are_those_of_fit(data, kind, column):
+    features, labels, y, expected = data
+    X = frame_of(features, labels, 1, kind)
+    model = make_task_pipeline(
+        StandardScaler(), PCA(2), MeanRegularizedRegressor(task_column=column)
+    )
     model.fit(X, y)
-    with pytest.raises(ValueError, match="unseen at fit time:\n- y"):
-        model.predict(X.assign(y=y))
+    more = kind({"y": y, **{name: X[name] for name in ("x2", "x0", "place", "x1")}})
+    np.testing.assert_allclose(model.predict(more), expected)
+    with pytest.raises(ValueError, match="yet now missing:\n- x1"):
+        model.predict(X[["x0", "place", "x2"]])
 
 
 def test_output_of_the_transformers_decides_the_dataframe(data):

@@ -19,7 +19,7 @@ from skmtl.data._arrays import (
 )
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import class_mask_of, encode_targets
-from skmtl.data._frames import is_frame, only_column, with_features
+from skmtl.data._frames import columns_of_fit, is_frame, only_column, with_features
 from skmtl.data._labels import (
     LabeledFeatures,
     column_names,
@@ -56,6 +56,7 @@ __all__ = [
     "check_in_memory",
     "class_mask_of",
     "column_names",
+    "columns_of_fit",
     "encode_targets",
     "encode_tasks",
     "factorize",

@@ -17,6 +17,14 @@ def only_column(X):
     return column.to_list() if column.implementation.is_pyarrow() else column.to_native()
 
 
+def columns_of_fit(X, names):
+    """Return X with the named columns only, in this order, if it is a dataframe that has them."""
+    frame = nw.from_native(X) if is_frame(X) else None
+    if frame is None or not set(names) <= set(frame.columns):
+        return X
+    return frame.select(names).to_native()
+
+
 def with_features(X, column, features, names):
     """Return a dataframe of a column of X, as it is, and features.
 
