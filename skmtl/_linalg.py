@@ -49,7 +49,7 @@ class SymmetricSolver:
         b = b / scale
         if self.null.shape[1]:
             b = b - self._direction @ (self._direction.T @ b)
-        x = linalg.cho_solve((self._factor, True), b, check_finite=False) / scale
+        x = cholesky_solve(self._factor, b) / scale
         if self.null.shape[1]:
             x = x - self.null @ (self.null.T @ x)
         return x
@@ -141,6 +141,12 @@ def cholesky_of(A):
     """Return the lower factor of A, which has a unit diagonal and is definite up to rounding."""
     factor, smallest = _cholesky(A)
     return factor if smallest > 0 else _shifted_cholesky(A)
+
+
+def cholesky_solve(factor, b):
+    """Solve ``A x = b`` by the lower factor of A (d, d); b (d,) or (d, k), which may be empty."""
+    # LAPACK refuses empty arrays, which scipy 1.12 passes on.
+    return linalg.cho_solve((factor, True), b, check_finite=False) if b.size else np.zeros(b.shape)
 
 
 def null_space_of(A):

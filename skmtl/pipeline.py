@@ -5,69 +5,201 @@ from __future__ import annotations
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline, make_pipeline
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.utils import check_array
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl._typing import Estimator
-from skmtl.data import is_frame, split_task_column, with_features
+from skmtl._warn import listed
+from skmtl.data import (
+    LabeledFeatures,
+    check_in_memory,
+    column_names,
+    columns_of_fit,
+    is_frame,
+    only_column,
+    split_task_column,
+    with_features,
+)
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
 __all__ = ["make_task_pipeline"]
 
 
-class TaskColumnTransformer(ColumnTransformer):
-    """ColumnTransformer that makes a dataframe of a dataframe, if the transformers name features.
+class TaskColumnTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Apply transformers to all columns but that of the task labels, which comes first.
 
-    The first column has the task labels in the type that they have in X, such as categories.
+    Of a dataframe it makes a dataframe, with labels in their own type, and of an array an array.
+    Features that are sparse, or have no names that a dataframe can have, come out as
+    ``LabeledFeatures``.
+
+    Parameters
+    ----------
+    task_column : str or int
+        Name or position of the column of labels in X.
+    remainder : Pipeline
+        Transformers of the other columns. One that reads a single column, such as text, gets it
+        as a Series or an array (n,).
+
+    Attributes
+    ----------
+    remainder_ : Pipeline
+        Fitted transformers.
     """
 
+    def __init__(self, task_column, remainder):
+        self.task_column = task_column
+        self.remainder = remainder
+
+    def fit(self, X, y=None, **params):
+        """Fit the transformers."""
+        self.fit_transform(X, y, **params)
+        return self
+
     def fit_transform(self, X, y=None, **params):
-        column = self.transformers[0][2][0]
-        if isinstance(column, str):  # the message of a name that is not found
-            split_task_column(X[:0] if hasattr(X, "shape") else X, column)
-        return self._named(super().fit_transform(X, y, **params), X)
+        """Fit the transformers and transform X."""
+        X, labels, features = self._split(X, reset=True)
+        remainder = clone(self.remainder)
+        reader = _reader_of_one_column(remainder)
+        if reader is not None:
+            _check_one_column(reader, features)
+        elif not features.shape[1]:  # transformers refuse data without columns
+            remainder = Pipeline([("passthrough", "passthrough")])
+        features = features if reader is None else only_column(features)
+        routed = process_routing(self, "fit_transform", **params)["remainder"]["fit_transform"]
+        Z = remainder.fit_transform(features, y, **routed)
+        self.remainder_ = remainder
+        return self._joined(X, labels, Z)
 
     def transform(self, X, **params):
-        return self._named(super().transform(X, **params), X)
+        """Transform X."""
+        check_is_fitted(self, "remainder_")
+        X, labels, features = self._split(X, reset=False)
+        reader = _reader_of_one_column(self.remainder_)
+        features = features if reader is None else only_column(features)
+        routed = process_routing(self, "transform", **params)["remainder"]["transform"]
+        return self._joined(X, labels, self.remainder_.transform(features, **routed))
 
-    def _named(self, Z, X):
-        """Return transformed rows Z as a dataframe of the library of X where names are known."""
-        known = hasattr(self, "feature_names_in_") and is_frame(X)
-        if not known or not isinstance(Z, np.ndarray):
-            return Z
+    def _split(self, X, *, reset):
+        """Return X, its labels (n,) and its other columns.
+
+        After fit, a dataframe may have more columns, and in any order, as for ColumnTransformer.
+        """
+        check_in_memory(X, "X")
+        if not hasattr(X, "shape"):
+            X = check_array(X, dtype=object, ensure_all_finite=False)
+        if not reset and hasattr(self, "feature_names_in_"):
+            X = columns_of_fit(X, self.feature_names_in_.tolist())
+        labels, features = split_task_column(X, self.task_column)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return X, labels, features
+
+    def _joined(self, X, labels, Z):
+        """Return features Z with the labels."""
+        if issparse(Z):
+            return LabeledFeatures(Z.tocsr(), labels)
+        if not is_frame(Z) and Z.dtype.kind not in "biuf":
+            try:
+                Z = Z.astype(np.float64)
+            except (TypeError, ValueError):  # text, of which the estimator says so
+                return LabeledFeatures(Z, labels)
+        if not is_frame(X) and not is_frame(Z):
+            numbers = labels.dtype.kind in "biuf"
+            return np.column_stack([labels if numbers else labels.astype(object), Z])
+        names = column_names(X) or [f"x{j}" for j in range(X.shape[1])]
+        position = self._position(names)
+        names = [names[position], *self._names_of(Z)]
+        if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+            return LabeledFeatures(Z, labels)
+        return with_features(X, position, Z, names)
+
+    def _position(self, names):
+        """Return the position of the task column among the names of all columns."""
+        column = self.task_column
+        return names.index(column) if isinstance(column, str) else column % len(names)
+
+    def _names_of(self, Z):
+        """Return the names of the features Z, numbered if the transformers give none, (d,)."""
+        if is_frame(Z):
+            return column_names(Z)
         try:
-            features = Z[:, 1:].astype(np.float64, copy=False)
-        except (TypeError, ValueError):  # text, of which the estimator says so
-            return Z
-        try:
-            names = self.get_feature_names_out().tolist()
-        except (AttributeError, ValueError):  # a transformer names nothing
-            names = [f"x{j}" for j in range(Z.shape[1])]
-        column = self.transformers[0][2][0]
-        column = column if isinstance(column, str) else self.feature_names_in_[column]
-        return with_features(X, column, features, names[1:])
+            return self.get_feature_names_out().tolist()[1:]
+        except (AttributeError, ValueError):
+            return [f"x{j}" for j in range(1, Z.shape[1] + 1)]
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the task column and of the transformed features, (d + 1,)."""
+        check_is_fitted(self, "remainder_")
+        names = getattr(self, "feature_names_in_", input_features)
+        names = [f"x{j}" for j in range(self.n_features_in_)] if names is None else list(names)
+        labels = names.pop(self._position(names))
+        features = self.remainder_.get_feature_names_out(np.array(names, dtype=object))
+        return np.array([labels, *features], dtype=object)
+
+    def set_output(self, *, transform=None):
+        """Set the output of the transformers, of which the dataframe is one of that library."""
+        for remainder in (self.remainder, getattr(self, "remainder_", None)):
+            if remainder is not None:
+                remainder.set_output(transform=transform)
+        return self
+
+    def get_metadata_routing(self):
+        """Return the routing of metadata to the transformers."""
+        mapping = MethodMapping()
+        for caller in ("fit", "fit_transform"):
+            mapping.add(caller=caller, callee="fit_transform")
+        mapping.add(caller="transform", callee="transform")
+        return MetadataRouter(owner=self).add(remainder=self.remainder, method_mapping=mapping)
+
+
+def _reader_of_one_column(transformer):
+    """Return the transformer that gets X if it reads a single column, such as text, else None."""
+    if isinstance(transformer, Pipeline):
+        steps = [step for _, step in transformer.steps if step not in (None, "passthrough")]
+        return _reader_of_one_column(steps[0]) if steps else None
+    if isinstance(transformer, FeatureUnion):
+        readers = (_reader_of_one_column(part) for _, part in transformer.transformer_list)
+        return next((reader for reader in readers if reader is not None), None)
+    tags = transformer.__sklearn_tags__() if hasattr(transformer, "__sklearn_tags__") else None
+    tables = tags is None or tags.input_tags.two_d_array
+    return None if tables and not hasattr(transformer, "build_analyzer") else transformer
+
+
+def _check_one_column(reader, features):
+    """Raise unless the features are the single column that a transformer reads."""
+    if features.shape[1] != 1:
+        name, names = type(reader).__name__, column_names(features)
+        found = f"{features.shape[1]} columns" if names is None else listed(names) or "none"
+        raise ValueError(
+            f"{name} reads one column, and beside the task column X has {found}. Name its column: "
+            f'make_task_pipeline(ColumnTransformer([("text", {name}(), "name of the column")]), '
+            "estimator)."
+        )
 
 
 def make_task_pipeline(*steps: Estimator) -> Pipeline:
     """Make a pipeline of transformers, applied to the features only, and a multi-task estimator.
 
-    Equivalent to ::
+    The labels are split off X. The transformers get the other columns, and the estimator gets
+    their output, which may be sparse, and the labels in their own type. Of a dataframe and dense
+    features it gets a dataframe, so that it has ``feature_names_in_`` and displays take these
+    names. With numeric labels and dense features this is ::
 
         make_pipeline(
             ColumnTransformer(
                 [("task", "passthrough", [task_column])],
                 remainder=make_pipeline(*transformers),
-                sparse_threshold=0,
-                verbose_feature_names_out=False,
             ),
             clone(estimator).set_params(task_column=0),
         )
 
-    with the ``task_column`` of the estimator, which is the first output of the
-    ColumnTransformer. Of a dataframe the estimator gets a dataframe: labels in their own type,
-    and features with the names that the transformers give them, so that it has
-    ``feature_names_in_`` and displays take these names. Parameters of a transformer are named
+    A first transformer that reads one column, such as ``TfidfVectorizer``, gets the only column
+    beside the labels. If there are more, the first transformer is to be a ColumnTransformer.
+
+    Parameters of a transformer are named
     ``columntransformer__remainder__standardscaler__with_mean`` in a search, those of the
     estimator ``meanregularizedregressor__alpha``.
 
@@ -115,19 +247,9 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
             "of task labels. The wide form has no such column: use "
             "sklearn.pipeline.make_pipeline."
         )
-    for step in transformers:
-        if hasattr(step, "build_analyzer"):
-            raise TypeError(
-                f"{type(step).__name__} reads one column of text, and gives it sparse features, "
-                "which the estimators do not take. Use a ColumnTransformer that passes the task "
-                'column through, with ("text", make_pipeline('
-                f'{type(step).__name__}(), TruncatedSVD(100)), "name of the column of text").'
-            )
     features = TaskColumnTransformer(
-        [("task", "passthrough", [column if isinstance(column, str) else int(column)])],
-        remainder=make_pipeline(*(transformers or ["passthrough"])),
-        sparse_threshold=0,  # string labels cannot be in a sparse matrix
-        verbose_feature_names_out=False,
+        column if isinstance(column, str) else int(column),
+        make_pipeline(*(transformers or ["passthrough"])),
     )
     last = clone(estimator).set_params(**{parameter: 0})
     if isinstance(known.get("cv"), TaskKFold):

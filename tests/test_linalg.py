@@ -44,6 +44,11 @@ def test_symmetric_solver_of_deficient_rank_and_bad_units():
     assert_array_equal(SymmetricSolver(np.zeros((3, 3))).solve(np.zeros(3)), np.zeros(3))
 
 
+def test_systems_of_no_unknowns():
+    assert SymmetricSolver(np.empty((0, 0))).solve(np.empty(0)).shape == (0,)
+    assert SymmetricSolver(np.empty((0, 0))).solve(np.empty((0, 3))).shape == (0, 3)
+
+
 @pytest.mark.parametrize("rank", [1, 4])
 def test_row_space(rank):
     rng = np.random.default_rng(0)

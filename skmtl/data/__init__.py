@@ -9,11 +9,19 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 *block*; moments are computed per block.
 """
 
-from skmtl.data._arrays import NamedTargets, plain_target, read_X, row_predictions, take_rows
+from skmtl.data._arrays import (
+    NamedTargets,
+    check_in_memory,
+    plain_target,
+    read_X,
+    row_predictions,
+    take_rows,
+)
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import class_mask_of, encode_targets
-from skmtl.data._frames import is_frame, with_features
+from skmtl.data._frames import columns_of_fit, is_frame, only_column, with_features
 from skmtl.data._labels import (
+    LabeledFeatures,
     column_names,
     encode_tasks,
     factorize,
@@ -38,14 +46,17 @@ from skmtl.data._task_moments import TaskMoments, moments_of_rows, rows_of_momen
 __all__ = [
     "SMALL",
     "BlockMoments",
+    "LabeledFeatures",
     "LongData",
     "LossSums",
     "Moments",
     "NamedTargets",
     "TaskMoments",
     "check_alpha",
+    "check_in_memory",
     "class_mask_of",
     "column_names",
+    "columns_of_fit",
     "encode_targets",
     "encode_tasks",
     "factorize",
@@ -56,6 +67,7 @@ __all__ = [
     "merge_tasks",
     "moments_of_rows",
     "named_weights",
+    "only_column",
     "plain_target",
     "read_X",
     "read_per_task",

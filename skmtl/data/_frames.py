@@ -8,19 +8,53 @@ def is_frame(X):
     return nw.dependencies.is_into_dataframe(X)
 
 
-def with_features(X, task_column, features, names):
-    """Return a dataframe of the library of X: its column of labels, as it is, and named features.
+def only_column(X):
+    """Return the column of a dataframe or an array that has one: Series, list or array (n,)."""
+    if not is_frame(X):
+        return X[:, 0]
+    column = nw.from_native(X)[:, 0]
+    # Entries of Arrow are no Python objects.
+    return column.to_list() if column.implementation.is_pyarrow() else column.to_native()
+
+
+def columns_of_fit(X, names):
+    """Return X with the named columns only, in this order, if it is a dataframe that has them."""
+    frame = nw.from_native(X) if is_frame(X) else None
+    if frame is None or not set(names) <= set(frame.columns):
+        return X
+    return frame.select(names).to_native()
+
+
+def with_features(X, column, features, names):
+    """Return a dataframe of a column of X, as it is, and features.
 
     Parameters
     ----------
-    X : dataframe
-    task_column : str
-    features : ndarray of shape (n, d)
-    names : list of str, (d,)
+    X : dataframe or ndarray
+    column : int
+    features : dataframe or ndarray of shape (n, d)
+        At least one of X and the features is a dataframe. The result is of the library of the
+        features or, if these are an array, of X.
+    names : list of str, (d + 1,)
+        Different names of all columns.
     """
-    frame = nw.from_native(X, eager_only=True)
-    labels = nw.maybe_reset_index(frame.select(task_column))
-    if not names:
-        return labels.to_native()
-    named = nw.from_numpy(features, names, backend=frame.implementation)
-    return nw.concat([labels, named], how="horizontal").to_native()
+    library = nw.from_native(features if is_frame(features) else X).implementation
+    labels = _column(X, column, names[0], library)
+    if len(names) == 1:
+        return labels
+    if not is_frame(features):
+        features = nw.from_numpy(features, names[1:], backend=library).to_native()
+    if hasattr(labels, "set_axis"):  # pandas, which aligns rows by their index
+        features = features.set_axis(labels.index)
+    parts = [nw.from_native(labels), nw.from_native(features)]
+    return nw.concat(parts, how="horizontal").to_native()
+
+
+def _column(X, column, name, library):
+    """Return a column of X as a dataframe of a library."""
+    if not is_frame(X):
+        return nw.new_series(name, X[:, column].tolist(), backend=library).to_frame().to_native()
+    frame = nw.from_native(X)[:, [column]]
+    if frame.implementation is library:
+        return frame.to_native()
+    return frame.to_pandas() if library.is_pandas() else frame.to_polars()

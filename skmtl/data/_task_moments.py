@@ -151,7 +151,8 @@ class TaskMoments:
         Parameters
         ----------
         frame : lazy frame or dataframe
-            What narwhals reads: a polars LazyFrame, a DuckDB relation, an Ibis table, ...
+            What narwhals reads: a polars LazyFrame (polars 1.25 or later), a DuckDB relation, an
+            Ibis table, ...
         y, task_column : str
             Names of the columns of the target and of the task labels. All other columns are
             features.

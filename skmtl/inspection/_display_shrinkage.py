@@ -7,12 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
 
 from skmtl._typing import Axes, Estimator
 from skmtl._warn import did_you_mean, listed
 from skmtl.data import read_rows
-from skmtl.inspection._models import fitted_model
+from skmtl.inspection._models import feature_names, fitted_model
 from skmtl.inspection._plotting import (
     BLUE,
     GRAY,
@@ -134,9 +135,11 @@ class CoefficientShrinkageDisplay(Display):
             separate.set_params(task_column=model.task_column, fit_intercept=model.fit_intercept)
         separate = clone(separate).fit(X, y, sample_weight=sample_weight)
         rows = read_rows(model, X, y, sample_weight, reset=False)
-        middle = np.average(rows.X, axis=0, weights=rows.weight)
+        middle = rows.weight @ rows.X / rows.weight.sum()
         wanted = [features] if isinstance(features, str | int | np.integer) else list(features)
-        columns, names = map(list, zip(*(_place(model, name) for name in wanted), strict=True))
+        known = feature_names(estimator, model)
+        columns, names = zip(*(_place(model, known, name) for name in wanted), strict=True)
+        columns, names = list(columns), list(names)
         found = np.flatnonzero(model.task_counts_ > 0)  # others are latent
         shared, own = _estimates(model, middle)[found], _estimates(separate, middle)
         center = shared.mean(axis=0)
@@ -202,19 +205,17 @@ def _constant(rows):
     for t in range(len(rows.tasks)):
         own = slice(None) if rows.observed is None else rows.observed[:, t]
         own = own if rows.codes is None else rows.codes == t
-        result[t] = np.ptp(rows.X[own], axis=0) == 0
+        spread = rows.X[own].max(axis=0) - rows.X[own].min(axis=0)
+        result[t] = (spread.toarray().ravel() if issparse(spread) else spread) == 0
     return result
 
 
-def _place(model, feature):
-    """Return the column of a feature in `_estimates`, and its axis label."""
+def _place(model, names, feature):
+    """Return the column of a feature in `_estimates`, and its axis label.
+
+    ``names`` (d,) are those of the features, or None.
+    """
     d = model.coef_.shape[1]
-    names = getattr(model, "feature_names_in_", None)
-    if names is not None:
-        names = list(names)
-        if model.task_column is not None:
-            column = model.task_column
-            names.remove(column) if isinstance(column, str) else names.pop(column)
     if isinstance(feature, str):
         if names is not None and feature in names:
             return names.index(feature), f"coefficient of {feature}"

@@ -55,6 +55,26 @@ def fitted_model(estimator, X=None):
     return inner, X
 
 
+def feature_names(estimator, model):
+    """Return the names of the features of a fitted model, without the task column, or None.
+
+    Sparse features have those that the transformers of a Pipeline give.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    inner = getattr(estimator, "best_estimator_", estimator)
+    if names is None and isinstance(inner, Pipeline) and len(inner) > 1:
+        try:
+            names = inner[:-1].get_feature_names_out()
+        except (AttributeError, ValueError):  # a transformer names nothing
+            return None
+    if names is None:
+        return None
+    names, column = list(names), model.task_column
+    if column is not None:
+        names.remove(column) if isinstance(column, str) else names.pop(column)
+    return names
+
+
 def find_task_column(estimator, given, cv=None):
     """Return the task column in the user's X, None in the wide form."""
     final = final_step(estimator)
@@ -66,10 +86,12 @@ def find_task_column(estimator, given, cv=None):
     if getattr(cv, "task_column", None) is not None:
         return cv.task_column
     first = inner[0]
+    if hasattr(first, "task_column"):  # as made by make_task_pipeline
+        return first.task_column
     if isinstance(first, ColumnTransformer):
         name, transformer, columns = first.transformers[0]
         if (name, transformer) == ("task", "passthrough") and len(columns) == 1:
-            return columns[0]  # as made by make_task_pipeline
+            return columns[0]
     raise ValueError(
         f"The {type(final).__name__} has task_column={final.task_column!r} after the transformers "
         "of a Pipeline; the corresponding column of X is unknown. Pass task_column=."

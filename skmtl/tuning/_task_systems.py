@@ -3,9 +3,8 @@
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg
 
-from skmtl._linalg import cholesky_of
+from skmtl._linalg import cholesky_of, cholesky_solve
 
 
 class TaskMatrix:
@@ -65,5 +64,5 @@ class TaskMatrix:
         scale = 1.0 / np.sqrt(np.diag(self.dense) + diagonal)
         A = self.dense * scale * scale[:, None]
         np.fill_diagonal(A, 1.0)
-        factor = cholesky_of(A), True
-        return lambda b: scale * linalg.cho_solve(factor, scale * b, check_finite=False)
+        factor = cholesky_of(A)
+        return lambda b: scale * cholesky_solve(factor, scale * b)

@@ -67,7 +67,7 @@ def make(shape, *, classes=0, wide=False, seed=0):
     """Return a CSR array with empty rows and columns, a full column, tasks without entries."""
     rng = np.random.default_rng(seed)
     n, d = SHAPES[shape]
-    X = sparse.random_array((n, d), density=0.3, rng=rng, format="lil")
+    X = sparse.random_array((n, d), density=0.3, random_state=rng, format="lil")
     tasks = np.concatenate([np.arange(T), rng.integers(0, T, n - T)])
     X[[3, 7]], X[:, [2]] = 0.0, 0.0
     if not wide:

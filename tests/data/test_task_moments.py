@@ -182,6 +182,20 @@ def test_tables_of_other_engines(kind, weighted, offset):
     assert_allclose(model.predict(X), expected.predict(X), rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tables_of_ibis(tmp_path):
+    table().write_parquet(tmp_path / "rows.parquet")
+    rows = pytest.importorskip("ibis").duckdb.connect().read_parquet(tmp_path / "rows.parquet")
+    named = {"y": "y", "task_column": "task", "sample_weight": "w"}
+    moments = TaskMoments.from_frame(rows, **named)
+    expected = TaskMoments.from_frame(table(), **named)
+    assert_array_equal(moments.tasks, expected.tasks)
+    assert_allclose(moments.mean, expected.mean, rtol=1e-13)
+    assert_allclose(moments.scatter, expected.scatter, rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match="columns 'task' are not numbers"):
+        TaskMoments.from_frame(rows, y="y", task_column="x0")
+
+
 def test_labels_of_tables():
     dates = pd.date_range("2024-01-01", periods=3)
     frame = pl.DataFrame({"task": list(dates) * 10, "x": np.arange(30.0), "y": np.arange(30.0) % 7})
