@@ -81,40 +81,29 @@ def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, 
 
 
 @jit()
-def sparse_kernel(
-    values, indices, indptr, g, starts, cross, square, share, total, out, first, last
-):
+def sparse_kernel(values, indices, indptr, g, starts, cross, square, share, out, work, first, last):
     """Write ``share_t sum_k g_k (x_i - c)(x_k - c)`` over the rows k of the task t of each row i.
 
-    ``cross`` (n,) are the products of rows and c, ``square`` that of c; ``total`` (d,) gets the sum
-    of ``g_k x_k`` over all tasks.
+    ``cross`` (n,) are the products of rows and c, ``square`` that of c, and ``work`` (d,) zeros.
     """
-    d = total.shape[0]
-    work = np.zeros(d)
-    total[:] = 0.0
     for t in range(first, last):
         low, high = starts[t], starts[t + 1]
-        few = indptr[high] - indptr[low] < d
         weight, product = 0.0, 0.0
         for i in range(low, high):
             weight += g[i]
             product += g[i] * cross[i]
             for k in range(indptr[i], indptr[i + 1]):
                 work[indices[k]] += g[i] * values[k]
-                if few:
-                    total[indices[k]] += g[i] * values[k]
         for i in range(low, high):
             z = 0.0
             for k in range(indptr[i], indptr[i + 1]):
                 z += values[k] * work[indices[k]]
             out[i] = share[t] * (z - weight * cross[i] - product + weight * square)
-        if few:
+        if indptr[high] - indptr[low] < work.shape[0]:
             for k in range(indptr[low], indptr[high]):
                 work[indices[k]] = 0.0
         else:
-            for j in range(d):
-                total[j] += work[j]
-                work[j] = 0.0
+            work[:] = 0.0
 
 
 @jit()

@@ -73,7 +73,8 @@ class Problem:
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
         penalty, free = self.penalty.gradient(coefficients), self.penalty.free
-        V = G + penalty.V
+        V = penalty.V  # an array of its own
+        V += G
         V *= free.V
         return Coefficients(
             V,
@@ -122,13 +123,15 @@ class Problem:
         return Coefficients(
             np.sqrt(features + penalty.V),
             np.sqrt(weight + penalty.q),
-            np.sqrt(_following(features, penalty.V, free.V).sum(axis=0) + penalty.w),
-            np.sqrt(_following(weight, penalty.q, free.q).sum()),
+            np.sqrt(_following(features, penalty.V, free.V, free.w).sum(axis=0) + penalty.w),
+            np.sqrt(_following(weight, penalty.q, free.q, free.c).sum()),
         )
 
 
-def _following(data, penalty, free):
+def _following(data, penalty, free, center_is_free):
     """Return the data's curvature in the center, Schur complement where the deviations are free."""
+    if not center_is_free:
+        return np.ones((1, 1))
     total = data + penalty
     follows = np.divide(data * penalty, total, out=np.zeros_like(total), where=total > 0)
     return np.where(free > 0, follows, data)

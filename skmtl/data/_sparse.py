@@ -289,34 +289,17 @@ class SparseLongData(SparseLayout, LongData):
         squares = squares @ np.ones(self.n_features)
         return squares - 2.0 * self._cross + self.X.center @ self.X.center
 
-    def kernel_product(self, g, own, shared):
-        """Return the products of each row with ``own_t X_t'g_t + shared X'g``, (n,).
+    def kernel_product(self, g, share):
+        """Return the products of each row with ``share_t X_t'g_t``, X_t the rows of its task, (n,).
 
-        ``own`` (T,) and ``shared`` weigh the sums over the rows of its task and of all tasks.
+        ``g`` is (n,), ``share`` (T,).
         """
         X, out, square = self.X, np.empty(self.n_rows), self.X.center @ self.X.center
-
-        def part(first, last):
-            total = np.empty(self.n_features)
-            _kernels.sparse_kernel(
-                *X.parts, g, self.indptr, self._cross, square, own, total, out, first, last
-            )
-            return total
-
-        total = sum(in_chunks(part, self.n_tasks, 2 * X.size))
-        if shared:
-            weight, own = g.sum(), np.zeros(self.n_rows, dtype=np.intp)
-            together, intercept = np.empty(self.n_rows), weight * square - g @ self._cross
-            predict = partial(
-                _kernels.sparse_predict,
-                *X.parts,
-                own,
-                total[None],
-                np.array([intercept]),
-                together,
-            )
-            in_chunks(predict, self.n_rows, X.size)
-            out += shared * (together - weight * self._cross)
+        product = partial(
+            _kernels.sparse_kernel, *X.parts, g, self.indptr, self._cross, square, share, out
+        )
+        room = np.zeros(self.n_features)
+        in_chunks(lambda first, last: product(room.copy(), first, last), self.n_tasks, 2 * X.size)
         return out
 
     def _index(self, b):

@@ -49,7 +49,7 @@ class Coefficients(NamedTuple):
     @property
     def W(self):
         """Coefficients of the tasks, (K, T, d)."""
-        return self.w[:, None] + self.V
+        return self.w[:, None] + self.V if self.w.any() else self.V
 
     @property
     def intercept(self):

@@ -10,11 +10,11 @@ class DualSystem:
     """Solve for one number per row, from which all coefficients follow.
 
     Minimizes ``1/2 sum_i h_i (z_i - y_i)^2 + penalty`` over coefficients of predictions z, h the
-    curvatures. In terms of ``beta_i = h_i (y_i - z_i)`` they are, over the rows of each task or of
-    all, ``V_t = sum_i beta_i x_i / alpha_t``, ``w = sum_i beta_i x_i / alpha_shared`` and
-    ``q_t = sum_i beta_i / alpha_intercept``; the beta of an intercept without penalty sum to zero.
-    With gamma = beta / sqrt(h) this is ``(I + sqrt(h) K sqrt(h)) gamma = sqrt(h) y``, K the kernel
-    of the rows, whose eigenvalues are at least 1.
+    curvatures, where the center is fixed. With ``beta_i = h_i (y_i - z_i)`` the deviations are
+    ``V_t = sum_i beta_i x_i / alpha_t`` and ``q_t = sum_i beta_i / alpha_intercept`` over the rows
+    of task t; the beta of an intercept without penalty sum to zero. With gamma = beta / sqrt(h)
+    this is ``(I + sqrt(h) K sqrt(h)) gamma = sqrt(h) y``, K the kernel of the rows of each task,
+    whose eigenvalues are at least 1.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class DualSystem:
 
     def __init__(self, problem):
         self._problem, penalty = problem, problem.penalty
-        self._own, self._shared = 1.0 / penalty.alpha, 1.0 / penalty.alpha_shared
+        self._share = 1.0 / penalty.alpha
         self._gamma = None
         # The rows that share an intercept without penalty: of a task, or all.
         self._by_task = penalty.alpha_intercept == 0
@@ -37,13 +37,13 @@ class DualSystem:
 
     @staticmethod
     def applies(problem):
-        """Return whether rows are fewer than coefficients, which are all penalized."""
+        """Return whether only deviations are free, all penalized, and the rows are fewer."""
         penalty, data = problem.penalty, problem.data
         return (
             hasattr(data, "kernel_product")
             and isinstance(penalty, MeanCoupling)
             and problem.loss.n_outputs == 1
-            and penalty.alpha_shared > 0
+            and penalty.fixed_center
             and (penalty.alpha > 0).all()
             and data.n_rows < data.n_tasks * data.n_features
         )
@@ -56,7 +56,7 @@ class DualSystem:
             h = data.curved(loss.curvature(derivative)[0]).weight
             self._derivative = data.weight * derivative[0]
         self._h, self._root = h, np.sqrt(h)
-        kernel = data.row_norms * (self._own + self._shared)[data.codes] + self._intercept
+        kernel = data.row_norms * self._share[data.codes] + self._intercept
         self._diagonal = 1.0 + h * kernel
         self._direction = self._root / self._diagonal  # of the constraint, preconditioned
         self._lengths = self._sums(self._root * self._root)
@@ -96,14 +96,13 @@ class DualSystem:
     def _coefficients(self, gamma, right, fixed):
         penalty, root = self._problem.penalty, self._root
         G, R = self._problem.data.adjoint((root * gamma)[None])
-        w = self._shared * G.sum(axis=1)
         q = self._intercept * R
         c = np.zeros(1)
         if self._has_constraint:
             rest = self._sums(root * (right - self._full_product(gamma))) / self._lengths
             q, c = (q + rest, c) if self._by_task else (q, c + rest)
-        G *= self._own[:, None]
-        found = penalty.project(Coefficients(G, q, w, c))
+        G *= self._share[:, None]
+        found = penalty.project(Coefficients(G, q, np.zeros((1, G.shape[-1])), c))
         return found.plus(fixed) if any(part.any() for part in fixed) else found
 
     def _sums(self, values):
@@ -116,7 +115,7 @@ class DualSystem:
 
     def _full_product(self, gamma):
         data, beta = self._problem.data, self._root * gamma
-        product = data.kernel_product(beta, self._own, self._shared)
+        product = data.kernel_product(beta, self._share)
         if self._intercept:
             sums = np.add.reduceat(beta, data.indptr[:-1])
             product += self._intercept * sums[data.codes]
