@@ -31,8 +31,8 @@ class Solution:
         Whether ``optimality`` is at most the tolerance.
     history : list of dict
         One entry per step: n_iter, objective, optimality.
-    last_step : Coefficients or None
-        The last step, if there was one.
+    last_step : tuple of Coefficients, or None
+        Those after and before the last step, if there was one.
     exhausted : bool
         Whether the solver stopped because the objective is zero up to rounding.
     split : Split or None
@@ -47,7 +47,7 @@ class Solution:
     n_iter: int
     converged: bool
     history: list[dict]
-    last_step: Coefficients | None = None
+    last_step: tuple[Coefficients, Coefficients] | None = None
     exhausted: bool = False
     split: Split | None = None
     stopped: bool = False
@@ -133,7 +133,7 @@ class Solver(ABC):
             done = self.watch() if self.watch else None
             target, before = self.advance(at, history), at.coefficients
             at = self._evaluated(*target) if self._quadratic else self._search(at, *target)
-            last_step = at.coefficients.plus(before.times(-1.0))
+            last_step = at.coefficients, before
             stopped = done is not None and done(*at)
         coefficients, evaluation, split = self._simplest(best)
         return Solution(
@@ -301,7 +301,8 @@ def runs_away(solution, max_iter, tol):
 
 def _growth(solution):
     """Return the norm of each task's last step relative to its coefficients, (T,)."""
-    W, step = (
-        np.square(part.W).sum(axis=(0, 2)) for part in (solution.coefficients, solution.last_step)
+    after, before = (part.W for part in solution.last_step)
+    step, W = (
+        np.square(part).sum(axis=(0, 2)) for part in (after - before, solution.coefficients.W)
     )
     return np.sqrt(np.divide(step, W, out=np.zeros_like(W), where=W > 0))

@@ -64,15 +64,16 @@ class DualSystem:
 
     def step(self, point, gradient, rtol, limit):
         """Return the coefficients after a Newton step, and the number of iterations."""
-        data, penalty, root = self._problem.data, self._problem.penalty, self._root
-        fixed = point.plus(penalty.project(point).times(-1.0))
+        data, root = self._problem.data, self._root
+        w, c = point.w, point.c * self._problem.penalty.fixed_intercept
         if self._derivative is None:
             target, start = data.y, self._gamma
         else:
             target = data.predict(point.W, point.intercept)[0] - self._derivative / self._h
             start = self._projected(-self._derivative / root)
-        if any(part.any() for part in fixed):
-            target = target - data.predict(fixed.W, fixed.intercept)[0]
+        if w.any() or c.any():
+            W, intercept = np.repeat(w[:, None], data.n_tasks, 1), np.full((1, data.n_tasks), c)
+            target = target - data.predict(W, intercept)[0]
         right = root * target
         residual, count = self._projected(right), 0
         if start is not None:
@@ -91,19 +92,16 @@ class DualSystem:
             callback=iterated,
         )
         self._gamma = gamma = gamma if start is None else start + gamma
-        return self._coefficients(gamma, right, fixed), max(1, count)
+        return self._coefficients(gamma, right, w, c), max(1, count)
 
-    def _coefficients(self, gamma, right, fixed):
-        penalty, root = self._problem.penalty, self._root
-        G, R = self._problem.data.adjoint((root * gamma)[None])
-        q = self._intercept * R
-        c = np.zeros(1)
-        if self._has_constraint:
-            rest = self._sums(root * (right - self._full_product(gamma))) / self._lengths
-            q, c = (q + rest, c) if self._by_task else (q, c + rest)
+    def _coefficients(self, gamma, right, w, c):
+        G, R = self._problem.data.adjoint((self._root * gamma)[None])
         G *= self._share[:, None]
-        found = penalty.project(Coefficients(G, q, np.zeros((1, G.shape[-1])), c))
-        return found.plus(fixed) if any(part.any() for part in fixed) else found
+        q = self._intercept * R
+        if self._has_constraint:
+            rest = self._sums(self._root * (right - self._full_product(gamma))) / self._lengths
+            q, c = (q + rest, c) if self._by_task else (q, c + rest)
+        return Coefficients(G, q, w, c)
 
     def _sums(self, values):
         """Return sums over the rows with an intercept in common: (T,), or a number."""
