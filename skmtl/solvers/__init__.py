@@ -6,6 +6,7 @@ from skmtl.solvers._admm import ADMMSolver
 from skmtl.solvers._base import NewtonSolver, Solution, check_finite, runs_away
 from skmtl.solvers._cg import ConjugateGradientSolver
 from skmtl.solvers._direct import DirectSolver
+from skmtl.solvers._primal_system import PrimalSystem
 from skmtl.solvers._proximal import ProximalSolver
 
 SOLVERS: dict[str, type[Any]] = {
@@ -24,6 +25,7 @@ __all__ = [
     "ConjugateGradientSolver",
     "DirectSolver",
     "NewtonSolver",
+    "PrimalSystem",
     "ProximalSolver",
     "Solution",
     "check_finite",

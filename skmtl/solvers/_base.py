@@ -216,8 +216,8 @@ class NewtonSolver(Solver):
         return None
 
     @abstractmethod
-    def setup(self, coefficients, evaluation):
-        """Prepare the linear system, with the curvature at some coefficients, evaluated."""
+    def setup(self, evaluation):
+        """Prepare the linear system, with the curvature at an evaluation."""
 
     @abstractmethod
     def step(self, coefficients, evaluation):
@@ -227,7 +227,7 @@ class NewtonSolver(Solver):
         """Return the coefficients after a Newton step, in canonical form, and no split."""
         self.rtol = self._forcing(history)
         if len(history) == 1 or not self._quadratic:
-            self.setup(at.coefficients, at.evaluation)
+            self.setup(at.evaluation)
         target = self.step(at.coefficients, at.evaluation)
         return self.problem.penalty.canonicalize(target, self.problem.data.present), None
 

@@ -34,9 +34,9 @@ class ConjugateGradientSolver(NewtonSolver):
         free = problem.penalty.diagonal().w == 0
         return not free or problem.loss.constant_curvature is None
 
-    def setup(self, coefficients, evaluation):
+    def setup(self, evaluation):
         """Store the curvature."""
-        self._system.set_up(coefficients, evaluation.sums.derivative)
+        self._system.set_up(evaluation.sums.derivative)
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""

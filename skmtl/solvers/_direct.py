@@ -47,7 +47,7 @@ class DirectSolver(NewtonSolver):
         """Return whether a good start saves work: factoring the blocks costs the same."""
         return problem.loss.constant_curvature is None
 
-    def setup(self, coefficients, evaluation):
+    def setup(self, evaluation):
         """Factor the blocks of all tasks and the system of the center."""
         problem, derivative = self.problem, evaluation.sums.derivative
         data = problem.data.rotated

@@ -48,8 +48,8 @@ class DualSystem:
             and data.n_rows < data.n_tasks * data.n_features
         )
 
-    def set_up(self, point, derivative):
-        """Store the curvature at a point with these derivatives, those of `LossSums`."""
+    def set_up(self, derivative):
+        """Store the curvature at these derivatives, those of `LossSums`."""
         data, loss = self._problem.data, self._problem.loss
         h, self._derivative = data.weight, None
         if derivative is not None:

@@ -27,14 +27,17 @@ class PrimalSystem:
         self._around_center = isinstance(problem.penalty, MeanCoupling)
         self._cold = None  # whether the start had no deviations, if the center is not penalized
 
-    def set_up(self, point, derivative):
-        """Store the curvature at a point with these derivatives, those of `LossSums`."""
-        problem, self._derivative = self._problem, derivative
-        data, penalty = problem.data, problem.penalty.diagonal()
+    def set_up(self, derivative):
+        """Store the curvature at these derivatives, those of `LossSums`."""
+        data, self._derivative, self._slopes = self._problem.data, derivative, None
         if derivative is not None:
             # One for all classes: what is the same in all of them, the data do not see.
-            data = data.curved(problem.loss.curvature(derivative).mean(axis=0))
-        V, q = data.square_norms, data.totals[:, None]
+            data = data.curved(self._problem.loss.curvature(derivative).mean(axis=0))
+        self._curvature = data.square_norms, data.totals[:, None]
+
+    def _factor(self, point):
+        """Factor the preconditioner."""
+        (V, q), penalty = self._curvature, self._problem.penalty.diagonal()
         mean, coupled = V.sum(axis=1, keepdims=True) / max(1, V.shape[1]), self._around_center
         if penalty.w > 0:
             mean = V
@@ -42,14 +45,15 @@ class PrimalSystem:
             self._cold = not point.V.any()
         if self._cold:
             V = mean
+        apart = not coupled or self._cold is False
+        self._slopes = _Arrowhead(V, penalty.V, mean, penalty.w, not apart)
         q_penalty = np.reshape(penalty.q, (-1, 1))
-        self._slopes = _Arrowhead(
-            V, penalty.V, mean, penalty.w, coupled and self._cold is not False
-        )
         self._intercepts = _Arrowhead(q, q_penalty, q, penalty.c, coupled)
 
     def step(self, point, gradient, rtol, limit):
         """Return the coefficients after a Newton step, and the number of iterations."""
+        if self._slopes is None:
+            self._factor(point)
         count = 0
 
         def iterated(_):

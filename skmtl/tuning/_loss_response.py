@@ -5,7 +5,7 @@ import numpy as np
 from skmtl.arrowhead import ArrowheadSystem
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.problem import Problem
-from skmtl.solvers import ConjugateGradientSolver, DirectSolver
+from skmtl.solvers import DirectSolver, PrimalSystem
 from skmtl.tuning._task_systems import TaskMatrix
 
 MOST = 1000  # largest number of tasks for a dense response (T, T)
@@ -56,7 +56,7 @@ class LossResponse:
         # N times the gradients of the mean losses
         G, R = evaluation.sums.G / share[:, None], evaluation.sums.R / share
         penalty, total = problem.penalty, fit.rows.totals.sum()
-        if penalty.quadratic and _has_center(problem):
+        if penalty.quadratic and _has_center(problem) and not problem.data.expensive_blocks:
             B = _around_center(problem, evaluation, penalty, None, G[0], R[0])
             return B.take(tasks).times(1.0 / total)
         if penalty.quadratic:
@@ -90,10 +90,14 @@ def _around_center(problem, evaluation, penalty, precision, G, R):
 
 def _by_steps(problem, evaluation, G, R, tasks):
     """Return ``u_s' F''^-1 u_t`` for the gradients u of some tasks, by one Newton step each."""
-    kind = DirectSolver if DirectSolver.objection(problem) is None else ConjugateGradientSolver
-    solver = kind(problem, 10**9, _RTOL)
-    solver.rtol = _RTOL
-    solver.setup(evaluation)
+    by_blocks = DirectSolver.objection(problem) is None and not problem.data.expensive_blocks
+    if by_blocks:
+        solver = DirectSolver(problem, 10**9, _RTOL)
+        solver.rtol = _RTOL
+        solver.setup(evaluation)
+    else:
+        system = PrimalSystem(problem)
+        system.set_up(evaluation.sums.derivative)
     origin = Coefficients.zeros(*G.shape[1:], len(G))
     B = np.empty((len(tasks), len(tasks)))
     for row, task in zip(B, tasks, strict=True):
@@ -103,7 +107,10 @@ def _by_steps(problem, evaluation, G, R, tasks):
             gradient=problem.gradient(origin, *own),
             sums=evaluation.sums._replace(G=own[0], R=own[1]),
         )
-        moved = solver.step(origin, asked)
+        if by_blocks:
+            moved = solver.step(origin, asked)
+        else:
+            moved, _ = system.step(origin, asked.gradient, _RTOL, None)
         falls = np.einsum("ktj,ktj->t", G, moved.W) + (R * moved.intercept).sum(axis=0)
         row[:] = -falls[tasks]
     return 0.5 * (B + B.T)
