@@ -39,6 +39,7 @@ ORDER = [
     "model_selection",
     "inspection",
     "pipeline",
+    "dask",
 ]
 
 

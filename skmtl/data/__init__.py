@@ -11,7 +11,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 
 from skmtl.data._arrays import NamedTargets, plain_target, read_X, take_rows
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
-from skmtl.data._classes import class_mask_of, encode_targets
+from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
 from skmtl.data._frames import is_frame, with_features
 from skmtl.data._labels import (
     column_names,
@@ -23,7 +23,7 @@ from skmtl.data._labels import (
     split_task_column,
     unknown_tasks_message,
 )
-from skmtl.data._layout import LossSums, Moments
+from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._parameters import (
     check_alpha,
@@ -42,11 +42,12 @@ __all__ = [
     "LossSums",
     "Moments",
     "NamedTargets",
+    "TaskData",
     "TaskMoments",
     "check_alpha",
+    "check_classes",
     "class_mask_of",
     "column_names",
-    "encode_targets",
     "encode_tasks",
     "factorize",
     "is_auto",
@@ -58,6 +59,7 @@ __all__ = [
     "named_weights",
     "plain_target",
     "read_X",
+    "read_class_weights",
     "read_per_task",
     "read_rows",
     "read_task_labels",
@@ -67,6 +69,7 @@ __all__ = [
     "split_task_column",
     "take_rows",
     "unknown_tasks_message",
+    "weighted_mean",
     "wide_moments",
     "with_features",
 ]
