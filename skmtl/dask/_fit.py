@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl.dask._graph import sends_coefficients
 from skmtl.dask._moments import moments_of_partitions
-from skmtl.dask._partitions import category_order, partitions_of
+from skmtl.dask._partitions import category_order, check_on_dask, partitions_of, rows_of
 from skmtl.dask._rows import read_rows_of
 from skmtl.data import column_names
 from skmtl.linear_model import LinearMultiTaskModel, fit_rows
@@ -95,7 +95,7 @@ def predict(model: Any, X: Any) -> Any:
     """
     _check_model(model)
     check_is_fitted(model)
-    parts = [part for part, _, _ in partitions_of(X, X, None)]
+    parts = rows_of(check_on_dask(X, "X"), "X", X)
     sizes = X.chunks[0] if isinstance(X, da.Array) else [np.nan] * len(parts)
     wide = model.task_column is None and len(model.tasks_) > 1
     dtype = np.dtype(np.float64)

@@ -16,8 +16,8 @@ def moments_of_partitions(partitions, reader, names, order=None):
 
     Parameters
     ----------
-    partitions : list of (X, y, weight)
-        ``Delayed``, as of ``partitions_of``.
+    partitions : list of Delayed
+        As of ``partitions_of``.
     reader : estimator
     names : list of str or None
         Columns of X.
@@ -29,7 +29,7 @@ def moments_of_partitions(partitions, reader, names, order=None):
     for first in range(0, len(partitions), length):
         total = []
         for number, part in enumerate(partitions[first : first + length], first):
-            total = task("moments", _add_partition, total, number, reader, names, *part)
+            total = task("moments", _add_partition, total, number, reader, names, part)
         chains.append(total)
     (total,) = dask.compute(tree("sum", _joined, chains))
     if not total:

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skmtl._warn import listed
+from skmtl.dask._graph import task
 from skmtl.data import column_names, read_rows
 
 _SAME_TABLE = (
@@ -14,32 +15,57 @@ _SAME_TABLE = (
 
 
 def partitions_of(X, y, sample_weight):
-    """Return a list of (X, y, weight) with an entry for each partition, ``Delayed`` or None."""
+    """Return the rows of each partition, a list of ``Delayed`` of (X, y) or (X, y, weight)."""
     given = {"X": X, "y": y, "sample_weight": sample_weight}
     given = {name: data for name, data in given.items() if data is not None}
     for name in ("X", "y"):
         if name not in given:
             raise ValueError(f"{name} is None. Pass a dask DataFrame, Series or Array.")
     for name, data in given.items():
-        if not hasattr(data, "to_delayed") or not dask.is_dask_collection(data):
-            raise TypeError(
-                f"{name} is a {type(data).__name__}. Pass a dask DataFrame, Series or Array with "
-                "the partitions of X, or call model.fit if all rows are in memory."
-            )
+        check_on_dask(data, name)
     if X.ndim != 2:
         raise ValueError(f"X has {X.ndim} dimension, expected 2: rows and columns.")
-    given = {name: _in_rows(data, name, X) for name, data in given.items()}
-    counts = {name: len(parts) for name, parts in given.items()}
+    counts = {name: data.npartitions for name, data in given.items()}
+    arrays = [isinstance(data, da.Array) for data in given.values()]
+    if any(arrays):
+        parts = {name: rows_of(data, name, X) for name, data in given.items()}
+        counts = {name: len(own) for name, own in parts.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"The numbers of partitions differ: {counts}. {_SAME_TABLE}")
-    none = [None] * counts["X"]
-    return list(zip(given["X"], given["y"], given.get("sample_weight", none), strict=True))
+    if not any(arrays):  # read together: Dask may join partitions of few columns
+        return _side_by_side(*given.values())
+    return [task("rows", _together, *own) for own in zip(*parts.values(), strict=True)]
 
 
-def _in_rows(data, name, X):
-    """Return the partitions of some data along the rows, a list of ``Delayed``."""
+def check_on_dask(data, name):
+    """Return data in partitions; raise if they are something else."""
+    if hasattr(data, "to_delayed") and dask.is_dask_collection(data):
+        return data
+    raise TypeError(
+        f"{name} is a {type(data).__name__}. Pass a dask DataFrame, Series or Array with the "
+        "partitions of X, or use the model itself if all rows are in memory."
+    )
+
+
+def _side_by_side(*frames):
+    import dask.dataframe as dd
+    import pandas as pd
+
+    options = {"meta": pd.Series([], dtype=object), "enforce_metadata": False}
+    joined = dd.map_partitions(
+        _together, *frames, align_dataframes=False, token="skmtl-rows", **options
+    )
+    return joined.to_delayed()
+
+
+def _together(*parts):
+    return parts
+
+
+def rows_of(data, name, X):
+    """Return the partitions of some data along the rows, those of X, a list of ``Delayed``."""
     if not isinstance(data, da.Array):
-        return data.to_delayed()
+        return data.to_delayed(optimize_graph=False)
     if data.ndim == 2:
         data = data.rechunk({1: -1})
     lengths = getattr(X, "chunks", ((np.nan,),))[0]
@@ -69,7 +95,7 @@ def in_order(tasks, categories):
     return np.argsort([number[label] for label in tasks.tolist()], kind="stable")
 
 
-def read_partition(number, reader, names, X, y, weight):
+def read_partition(number, reader, names, partition):
     """Return the ``Rows`` of a partition, and the reader that read them; None if there are none.
 
     Parameters
@@ -79,8 +105,10 @@ def read_partition(number, reader, names, X, y, weight):
     reader : estimator
     names : list of str or None
         Columns of X.
-    X, y, weight : dataframe, Series or ndarray
+    partition : tuple
+        X, y and, if given, weights: dataframes, Series or ndarrays.
     """
+    X, y, weight = partition if len(partition) == 3 else (*partition, None)
     try:
         if names is not None and column_names(X) != names:
             raise ValueError(

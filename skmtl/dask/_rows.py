@@ -135,8 +135,8 @@ def read_rows_of(partitions, reader, names, order=None):
 
     Parameters
     ----------
-    partitions : list of (X, y, weight)
-        ``Delayed``, as of ``partitions_of``.
+    partitions : list of Delayed
+        As of ``partitions_of``.
     reader : estimator
     names : list of str or None
         Columns of X.
@@ -146,7 +146,7 @@ def read_rows_of(partitions, reader, names, order=None):
     shared = constant("model", reader)
     read = kept(
         [
-            task("read", _read, number, shared, names, *partition)
+            task("read", _read, number, shared, names, partition)
             for number, partition in enumerate(partitions)
         ]
     )
