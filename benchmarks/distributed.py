@@ -1,12 +1,12 @@
-"""Fits to Parquet larger than the memory of two workers: seconds, memory, and what they are made of.
+"""Fits to Parquet larger than the memory of two workers: seconds and peak memory.
 
 Run it on an idle machine: ``python -m benchmarks.distributed``. 20 million rows of 20 features in
 100,000 tasks (squared loss), 5 million rows (logistic loss), 1 million of both before, for the
 growth. Rows are in random order: every partition has rows of most tasks, the worst case. ``--rows
-5000000 --classified 1000000`` makes it smaller. It needs 4 GB on the disk of the temporary folder.
+5000000 --classified 1000000`` makes it smaller. It needs 4 GB of disk for temporary files.
 
-The yardstick is one process with all rows in memory: its seconds per row, measured on a sample, plus
-those to read the rows by pyarrow.
+The yardstick is one process with all rows in memory: its seconds per row, measured on a sample,
+plus those to read the rows by pyarrow.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from distributed import Client, LocalCluster
 import skmtl.dask
 from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
 
-TASKS, FEATURES, GROUP, SAMPLE = 100_000, 20, 500_000, 1_000_000
+TASKS, FEATURES, GROUP, SAMPLE = 100_000, 20, 250_000, 1_000_000
 NAMES = [f"x{j}" for j in range(FEATURES)]
 X_COLUMNS = ["task", *NAMES]
 MODELS = {
@@ -79,10 +79,9 @@ class Peak:
 
 
 def peak_of_worker():
-    """Return the largest resident memory that this process had, in bytes."""
-    import resource
-
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Return the largest resident memory that this process had, in bytes (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def on_dask(folder, rows, model, target):

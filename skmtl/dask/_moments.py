@@ -1,18 +1,30 @@
 """Moments of the tasks, summed over partitions."""
 
+from functools import reduce
+
 import dask
 from dask.system import CPU_COUNT
 
 from skmtl.dask._graph import client, constant, task, tree
 from skmtl.dask._partitions import check_kinds, in_order, read_partition
-from skmtl.data import TaskMoments, moments_of_rows
+from skmtl.data import (
+    encode_tasks,
+    join_moments,
+    merge_tasks,
+    moments_of_rows,
+    moments_of_tasks,
+    plus_rows,
+)
+
+_STRIP = 2**21  # numbers that are sent at a time
 
 
 def moments_of_partitions(partitions, reader, names, order=None):
     """Return the ``TaskMoments`` of all rows; one pass.
 
     Each thread adds up the moments of neighboring partitions, one partition at a time: T (d + 1)^2
-    numbers are many if every partition has rows of every task.
+    numbers are many if every partition has rows of every task. The sums of the threads are added
+    and sent by strips of the tasks.
 
     Parameters
     ----------
@@ -24,24 +36,25 @@ def moments_of_partitions(partitions, reader, names, order=None):
     order : list, optional
         Labels in the order that tasks have, by default sorted.
     """
-    reader, chains = constant("model", reader), []
+    shared, chains = constant("model", reader), []
     length = -(-len(partitions) // _threads())
     for first in range(0, len(partitions), length):
         total = []
         for number, part in enumerate(partitions[first : first + length], first):
-            total = task("moments", _add_partition, total, number, reader, names, part)
+            total = task("moments", _add_partition, total, number, shared, names, part)
         chains.append(total)
-    (total,) = dask.compute(tree("sum", _joined, chains))
-    if not total:
+    chains = dask.persist(*chains)
+    found = [own for own in dask.compute(*[task("tasks", _tasks, c) for c in chains]) if own]
+    if not found:
         raise ValueError("X has no rows of positive weight in any partition.")
-    found = _sum(total)
-    if order is None:
-        return found
-    place = in_order(found.tasks, order)
-    parts = found.tasks, found.counts, found.weight, found.deviation, found.scatter
-    tasks, counts, weight, deviation, scatter = (part[place] for part in parts)
-    names = {"task_column": found.task_column, "feature_names": found.feature_names}
-    return TaskMoments(tasks, counts, weight, found.origin, deviation, scatter, **names)
+    column, size = reader.task_column, found[0][1]
+    tasks = reduce(lambda a, b: merge_tasks(a, b, column)[0], [own for own, _ in found])
+    step, strips = max(1, _STRIP // size), []
+    for first in range(0, len(tasks), step):
+        own = constant("strip", tasks[first : first + step])
+        strips.append(tree("sum", _sum, [task("strip", _strip, c, own, column) for c in chains]))
+    total = join_moments(dask.compute(*strips))
+    return total if order is None else moments_of_tasks(total, in_order(total.tasks, order))
 
 
 def _threads():
@@ -64,17 +77,34 @@ def _add_partition(parts, number, *partition):
     rows, reader = read
     if parts:
         check_kinds(number, rows.tasks, parts[0].tasks, f"the task column {reader.task_column!r}")
-    parts = [*parts, moments_of_rows(reader, rows)]
+    if parts and not rows.wide and len(parts[-1]) < 2 * len(rows.tasks):
+        parts = [*parts[:-1], plus_rows(parts[-1], rows)]
+    else:
+        parts = [*parts, moments_of_rows(reader, rows)]
     while len(parts) > 1 and len(parts[-2]) < 2 * len(parts[-1]):
         parts = [*parts[:-2], parts[-2] + parts[-1]]
     return parts
 
 
-def _joined(chains):
-    """Return the moments of several lists, a list of one or none."""
-    parts = sorted((part for chain in chains for part in chain), key=len)
-    return [_sum(parts)] if parts else []
+def _tasks(parts):
+    """Return the tasks of some moments and the numbers for each task, None if there are none."""
+    if not parts:
+        return None
+    column = parts[0].task_column
+    tasks = reduce(lambda a, b: merge_tasks(a, b, column)[0], [part.tasks for part in parts])
+    return tasks, parts[0].scatter[0].size
+
+
+def _strip(parts, tasks, column):
+    """Return the moments of some tasks, None if there are none."""
+    found = []
+    for part in parts:
+        places = encode_tasks(tasks, part.tasks, column)
+        if (places >= 0).any():
+            found.append(moments_of_tasks(part, places[places >= 0]))
+    return _sum(found)
 
 
 def _sum(parts):
-    return sum(parts[1:], parts[0])
+    parts = [part for part in parts if part is not None]
+    return sum(parts[1:], parts[0]) if parts else None

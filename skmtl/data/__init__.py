@@ -33,7 +33,15 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
-from skmtl.data._task_moments import TaskMoments, moments_of_rows, rows_of_moments, rows_of_parts
+from skmtl.data._task_moments import (
+    TaskMoments,
+    join_moments,
+    moments_of_rows,
+    moments_of_tasks,
+    plus_rows,
+    rows_of_moments,
+    rows_of_parts,
+)
 
 __all__ = [
     "SMALL",
@@ -52,12 +60,15 @@ __all__ = [
     "factorize",
     "is_auto",
     "is_frame",
+    "join_moments",
     "label_key",
     "long_moments",
     "merge_tasks",
     "moments_of_rows",
+    "moments_of_tasks",
     "named_weights",
     "plain_target",
+    "plus_rows",
     "read_X",
     "read_class_weights",
     "read_per_task",
