@@ -122,6 +122,26 @@ def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
                 H[t, j, k] = H[t, k, j]
 
 
+@_jit()
+def add_moments(H, mean, total, place, more, middle, weight, first, last):
+    """Add the moments of other rows, ``more``, ``middle`` and ``weight``, to those at ``place``.
+
+    The Gram matrices are about the means, as those of ``task_moments``.
+    """
+    d = H.shape[1]
+    for b in range(first, last):
+        t = place[b]
+        share = weight[b] / (total[t] + weight[b])
+        factor = total[t] * share
+        for j in range(d):
+            far = factor * (middle[b, j] - mean[t, j])
+            for k in range(d):
+                H[t, j, k] += more[b, j, k] + far * (middle[b, k] - mean[t, k])
+        for j in range(d):
+            mean[t, j] += share * (middle[b, j] - mean[t, j])
+        total[t] += weight[b]
+
+
 @_jit(fastmath=_SUMS)
 def predict_rows(X, codes, W, intercept, out, first, last):
     """Write ``x . w_t + intercept_t``, t the code of each row, for the rows ``first:last``."""

@@ -1,9 +1,11 @@
 """Tasks of Dask: their names on the dashboard, and sums of results in a tree."""
 
 from contextlib import nullcontext
+from functools import partial
 from uuid import uuid4
 
 import dask
+from dask.optimization import cull
 from dask.sizeof import sizeof
 
 from skmtl.data import LongData, TaskMoments
@@ -38,6 +40,15 @@ class _Held:
 
 def _same(held):
     return held.value
+
+
+def inlined(part):
+    """Return a function that computes a ``Delayed`` where it is needed, None if it has inputs.
+
+    A part of a file is one task without inputs. Read where it is needed, it is never kept.
+    """
+    graph, _ = cull(dict(part.__dask_graph__()), [part.key])
+    return partial(dask.get, graph, part.key) if len(graph) == 1 else None
 
 
 def tree(name, combine, parts):

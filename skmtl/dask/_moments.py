@@ -5,7 +5,7 @@ from functools import reduce
 import dask
 from dask.system import CPU_COUNT
 
-from skmtl.dask._graph import client, constant, task, tree
+from skmtl.dask._graph import client, constant, inlined, task, tree
 from skmtl.dask._partitions import check_kinds, in_order, read_partition
 from skmtl.data import (
     encode_tasks,
@@ -36,13 +36,13 @@ def moments_of_partitions(partitions, reader, names, order=None):
     order : list, optional
         Labels in the order that tasks have, by default sorted.
     """
-    shared, chains = constant("model", reader), []
+    shared = constant("model", reader)
+    numbered = list(enumerate(partitions))
     length = -(-len(partitions) // _threads())
-    for first in range(0, len(partitions), length):
-        total = []
-        for number, part in enumerate(partitions[first : first + length], first):
-            total = task("moments", _add_partition, total, number, shared, names, part)
-        chains.append(total)
+    chains = [
+        _chain(numbered[first : first + length], shared, names)
+        for first in range(0, len(partitions), length)
+    ]
     chains = dask.persist(*chains)
     found = [own for own in dask.compute(*[task("tasks", _tasks, c) for c in chains]) if own]
     if not found:
@@ -57,6 +57,18 @@ def moments_of_partitions(partitions, reader, names, order=None):
     return total if order is None else moments_of_tasks(total, in_order(total.tasks, order))
 
 
+def _chain(partitions, reader, names):
+    """Return the ``Delayed`` list of the ``TaskMoments`` of neighboring partitions."""
+    reads = [inlined(part) for _, part in partitions]
+    total = []
+    if all(reads):  # one task, which adds to its own sums in place
+        numbered = [(number, read) for (number, _), read in zip(partitions, reads, strict=True)]
+        return task("moments", _read_and_add, constant("partitions", numbered), reader, names)
+    for number, part in partitions:
+        total = task("moments", _add_partition, total, number, reader, names, part)
+    return total
+
+
 def _threads():
     """Return the number of threads of the scheduler."""
     found = client()
@@ -65,7 +77,15 @@ def _threads():
     return max(1, sum(found.nthreads().values()))
 
 
-def _add_partition(parts, number, *partition):
+def _read_and_add(partitions, reader, names):
+    """Return the moments of partitions that are read here, one after another."""
+    parts = []
+    for number, read in partitions:
+        parts = _add_partition(parts, number, reader, names, read(), in_place=True)
+    return parts
+
+
+def _add_partition(parts, number, *partition, in_place=False):
     """Return moments with those of the rows of a partition; both are lists of ``TaskMoments``.
 
     Parts are summed when they are of similar size, so that each is copied a few times only where
@@ -78,7 +98,7 @@ def _add_partition(parts, number, *partition):
     if parts:
         check_kinds(number, rows.tasks, parts[0].tasks, f"the task column {reader.task_column!r}")
     if parts and not rows.wide and len(parts[-1]) < 2 * len(rows.tasks):
-        parts = [*parts[:-1], plus_rows(parts[-1], rows)]
+        parts = [*parts[:-1], plus_rows(parts[-1], rows, in_place=in_place)]
     else:
         parts = [*parts, moments_of_rows(reader, rows)]
     while len(parts) > 1 and len(parts[-2]) < 2 * len(parts[-1]):

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._linalg import outer
 from skmtl.data import Moments
 
 
@@ -34,29 +33,14 @@ def add(parts):
 
 
 def merge(parts):
-    """Return the ``TaskSums`` with the ``Moments`` of all rows, given those of parts.
-
-    The products are about the means of parts, so that offsets cost no digits [1]_.
-
-    References
-    ----------
-    .. [1] T. Chan, G. Golub, R. LeVeque (1983). Algorithms for computing the sample variance:
-       analysis and recommendations. The American Statistician 37.
-    """
+    """Return the ``TaskSums`` with the ``Moments`` of all rows, given those of parts."""
     if len(parts) == 1:
         return parts[0]
     index = _union(parts)
-    H, mean, total = [np.zeros((len(index), *array.shape[1:])) for array in parts[0].arrays]
+    total = Moments(*[np.zeros((len(index), *array.shape[1:])) for array in parts[0].arrays])
     for part in parts:
-        place = np.searchsorted(index, part.index)
-        more, middle, weight = part.arrays
-        before = total[place]
-        share, far = weight / (before + weight), middle - mean[place]
-        H[place] += more
-        H[place] += outer(before * share, far, far)
-        mean[place] += share[:, None] * far
-        total[place] += weight
-    return TaskSums(index, Moments(H, mean, total))
+        total.add(np.searchsorted(index, part.index), part.arrays)
+    return TaskSums(index, total)
 
 
 def _union(parts):

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmtl._linalg import outer
 from skmtl._typing import Array, TaskColumn
 from skmtl.data._labels import LabeledFeatures, Labels, encode_tasks, merge_tasks
+from skmtl.data._layout import Moments
 from skmtl.data._long import LongData
 from skmtl.data._queries import moments_of_frame
 from skmtl.data._rows import Rows, read_rows
@@ -200,8 +200,8 @@ class TaskMoments:
         shift = other.origin - self.origin
         for part in _strips(len(other), self.scatter[0].size):
             mean = other.deviation[part] + shift
-            moments = other.counts[part], other.weight[part], mean, other.scatter[part]
-            total._absorb(place[part], *moments)
+            moments = Moments(other.scatter[part], mean, other.weight[part])
+            total._absorb(place[part], other.counts[part], moments)
         return total
 
     def __radd__(self, other: Any) -> TaskMoments:
@@ -232,18 +232,10 @@ class TaskMoments:
         moments = {"deviation": deviation, "scatter": scatter}
         return self._with(tasks=tasks, counts=counts, weight=weight, **moments), theirs
 
-    def _absorb(self, place, counts, weight, deviation, scatter):
+    def _absorb(self, place, counts, moments):
         """Add the moments of other rows of the tasks at some places, in place."""
-        if place[-1] - place[0] == len(place) - 1 and (np.diff(place) == 1).all():
-            place = slice(place[0], place[-1] + 1)  # no copies
-        share = weight / (self.weight[place] + weight)
-        far = deviation - self.deviation[place]
-        change = outer(self.weight[place] * share, far, far)
-        change += scatter
+        Moments(self.scatter, self.deviation, self.weight).add(place, moments)
         self.counts[place] += counts
-        self.weight[place] += weight
-        self.deviation[place] += share[:, None] * far
-        self.scatter[place] += change
 
 
 def moments_of_rows(estimator, rows):
@@ -269,16 +261,20 @@ def moments_of_rows(estimator, rows):
     )
 
 
-def plus_rows(moments, rows):
+def plus_rows(moments, rows, *, in_place=False):
     """Return moments with those of ``Rows`` of the long form, which have the same columns.
 
-    Only the result is of size T (d + 1)^2.
+    Only the result is of size T (d + 1)^2. With ``in_place`` it is the moments given, unless there
+    are new tasks.
     """
-    total, place = moments._with_tasks(rows.tasks)
-    data = _long_data(rows, moments.origin)
-    for part in _strips(len(place), moments.scatter[0].size):
-        scatter, mean, weight = data.moments(np.arange(part.start, part.stop))
-        total._absorb(place[part], rows.counts[part], weight, mean, scatter)
+    total, place = moments, encode_tasks(rows.tasks, moments.tasks, moments.task_column)
+    if not in_place or (place < 0).any():
+        total, place = moments._with_tasks(rows.tasks)
+    data, strips = _long_data(rows, moments.origin), _strips(len(place), moments.scatter[0].size)
+    room = np.empty((strips[0].stop, *moments.scatter[0].shape))
+    for part in strips:
+        own = np.arange(part.start, part.stop)
+        total._absorb(place[part], rows.counts[part], data.moments(own, room[: len(own)]))
     return total
 
 
