@@ -1,5 +1,6 @@
 """Tasks of Dask: their names on the dashboard, and sums of results in a tree."""
 
+import sys
 from contextlib import nullcontext
 from functools import partial
 from uuid import uuid4
@@ -65,6 +66,23 @@ def client():
     """Return the client of the distributed scheduler in use, or None."""
     owner = getattr(dask.base.get_scheduler(), "__self__", None)
     return owner if type(owner).__module__.startswith("distributed") else None
+
+
+def by_worker(parts):
+    """Return the numbers of kept parts that are on the same worker, a list of lists."""
+    if client() is None:
+        return [[number] for number in range(len(parts))]
+    owners, found = client().who_has(parts), {}
+    for number, part in enumerate(parts):
+        found.setdefault(min(owners.get(part.key) or [number], key=str), []).append(number)
+    return list(found.values())
+
+
+def release_unused():
+    """Return the memory that Arrow reserves for its next file: workers count it as their own."""
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
 
 
 def sends_coefficients():

@@ -5,7 +5,7 @@ from functools import reduce
 import dask
 from dask.system import CPU_COUNT
 
-from skmtl.dask._graph import client, constant, inlined, task, tree
+from skmtl.dask._graph import client, constant, inlined, release_unused, task, tree
 from skmtl.dask._partitions import check_kinds, in_order, read_partition
 from skmtl.data import (
     encode_tasks,
@@ -82,6 +82,7 @@ def _read_and_add(partitions, reader, names):
     parts = []
     for number, read in partitions:
         parts = _add_partition(parts, number, reader, names, read(), in_place=True)
+        release_unused()
     return parts
 
 

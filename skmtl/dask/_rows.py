@@ -7,7 +7,7 @@ import dask
 import numpy as np
 
 from skmtl.dask._data import PartitionedData, Piece
-from skmtl.dask._graph import constant, kept, task
+from skmtl.dask._graph import constant, kept, release_unused, task
 from skmtl.dask._partitions import check_kinds, in_order, read_partition
 from skmtl.data import (
     LongData,
@@ -113,21 +113,33 @@ class PartitionedRows(NamedTuple):
         """Return ``PartitionedData`` with ``X - center``, by default the weighted mean."""
         codes = np.searchsorted(self.classes, self.labels)
         weights = constant("weights", (codes, self.class_weight, task_weight, class_mask))
-        pieces, places, sizes = [], [], []
-        for part, place, counts in zip(self.parts, self.places, self.part_counts, strict=True):
-            if (place >= 0).any():
-                pieces.append(task("weights", _weighted, part, place, weights))
-                places.append(place[place >= 0])
-                sizes.append(int(counts[place >= 0].sum()))
+        parts, places, sizes = self._present()
+        found = zip(parts, places, strict=True)
+        pieces = kept([task("weights", _weighted, *own, weights) for own in found])
         if center is None:
-            center = self.center
-            left_out = any((place < 0).any() for place in self.places)
-            if left_out or (task_weight != 1).any() or (self.class_weight != 1).any():
-                means = dask.compute(*[task("mean", _mean, piece) for piece in pieces])
-                center = center + _overall(means)
+            center, weighted = (
+                self.center,
+                (task_weight != 1).any() or (self.class_weight != 1).any(),
+            )
+            if weighted or parts is not self.parts:
+                means = [task("mean", _mean, *own) for own in zip(parts, pieces, strict=True)]
+                center = center + _overall(dask.compute(*means))
         if (shift := center - self.center).any():
-            pieces = kept([task("center", _shifted, piece, shift) for piece in pieces])
-        return PartitionedData(pieces, places, sizes, self.counts, center, class_mask)
+            parts = kept([task("center", _shifted, part, shift) for part in parts])
+        return PartitionedData(parts, pieces, places, sizes, self.counts, center, class_mask)
+
+    def _present(self):
+        """Return the parts with tasks that were not left out, their places and numbers of rows."""
+        if all((place >= 0).all() for place in self.places):
+            return self.parts, self.places, [int(counts.sum()) for counts in self.part_counts]
+        parts, places, sizes = [], [], []
+        for part, place, counts in zip(self.parts, self.places, self.part_counts, strict=True):
+            own = place >= 0
+            if own.any():
+                parts.append(task("tasks", _of_tasks, part, own))
+                places.append(place[own])
+                sizes.append(int(counts[own].sum()))
+        return kept(parts), places, sizes
 
 
 def read_rows_of(partitions, reader, names, order=None):
@@ -205,30 +217,30 @@ def _summary(rows):
 
 def _centered(rows, center, labels):
     """Return the rows of a partition as ``LongData``."""
+    release_unused()
     y = np.searchsorted(labels, rows.y)
     return LongData(rows.X, y, rows.weight, rows.codes, len(rows.tasks), center)
 
 
+def _of_tasks(part, own):
+    """Return the rows of some tasks, a mask."""
+    rows = own[part.codes]
+    codes, nothing = (np.cumsum(own) - 1)[part.codes[rows]], np.zeros(part.n_features)
+    return LongData(part.X[rows], part.y[rows], part.weight[rows], codes, int(own.sum()), nothing)
+
+
 def _weighted(part, place, weights):
-    """Return the ``Piece`` of some tasks of a part, with targets and weights of a fit."""
+    """Return the ``Piece`` of a part in a fit."""
     codes, class_weight, task_weight, class_mask = weights
-    own = place >= 0
-    y, weight, local = codes[part.y], part.weight, part.codes
-    if not own.all():
-        rows = own[local]
-        y, weight, local = y[rows], weight[rows], (np.cumsum(own) - 1)[local[rows]]
-        nothing = np.zeros(part.n_features)
-        part = LongData(part.X[rows], y, weight, local, int(own.sum()), nothing)
-    place = place[own]
-    weight = weight * class_weight[y] * task_weight[place][local]
+    y = codes[part.y]
+    weight = part.weight * class_weight[y] * task_weight[place][part.codes]
     target = 2.0 * y - 1.0 if len(class_weight) == 2 else y
-    mask = None if class_mask is None else class_mask[:, place]
-    return Piece(place, part.with_targets(target, weight, mask))
+    return Piece(place, target, weight, None if class_mask is None else class_mask[:, place])
 
 
-def _mean(piece):
+def _mean(part, piece):
     """Return the weighted mean of the features, and the weight."""
-    return weighted_mean(piece.data.X, piece.data.weight), piece.data.weight.sum()
+    return weighted_mean(part.X, piece.weight), piece.weight.sum()
 
 
 def _overall(found):
@@ -237,9 +249,6 @@ def _overall(found):
     return means[0] + np.average(np.array(means) - means[0], axis=0, weights=weights)
 
 
-def _shifted(piece, shift):
-    """Return a piece whose features have ``shift`` subtracted."""
-    part = piece.data
-    T = len(piece.index)
-    data = LongData(part.X, part.y, part.weight, part.codes, T, shift, part.class_mask)
-    return Piece(piece.index, data)
+def _shifted(part, shift):
+    """Return a part whose features have ``shift`` subtracted."""
+    return LongData(part.X, part.y, part.weight, part.codes, part.n_tasks, shift)

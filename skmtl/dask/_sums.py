@@ -37,8 +37,13 @@ def merge(parts):
     if len(parts) == 1:
         return parts[0]
     index = _union(parts)
-    total = Moments(*[np.zeros((len(index), *array.shape[1:])) for array in parts[0].arrays])
-    for part in parts:
+    first, *rest = parts
+    if np.array_equal(first.index, index):
+        total = Moments(*[array.copy() for array in first.arrays])
+    else:
+        total = Moments(*[np.zeros((len(index), *array.shape[1:])) for array in first.arrays])
+        rest = parts
+    for part in rest:
         total.add(np.searchsorted(index, part.index), part.arrays)
     return TaskSums(index, total)
 
