@@ -215,6 +215,20 @@ def test_partitions_with_tasks_of_their_own(target):
     assert_same(model, table[COLUMNS], table[target], **options)
 
 
+@everywhere
+@pytest.mark.parametrize("target", ["y", "bought"])
+def test_parts_of_parquet(target, where, tmp_path):
+    """Dask joins the parts of few columns: those of y, if it were read apart from X."""
+    pytest.importorskip("pyarrow")
+    for k, part in enumerate(np.array_split(np.arange(len(TABLE)), 8)):
+        TABLE.iloc[part].to_parquet(tmp_path / f"part-{k}.parquet")
+    table = dd.read_parquet(tmp_path)
+    model = (REGRESSORS if target == "y" else CLASSIFIERS)["mean"]
+    model = clone(model).set_params(task_column="shop")
+    options = {"rtol": 1e-7, "target": target, "where": where}
+    assert_same(model, table[COLUMNS], table[target], **options)
+
+
 @pytest.mark.parametrize("target", ["y", "bought"])
 def test_ordered_categories_keep_their_order(target):
     order = [f"shop {k}" for k in (3, 1, 6, 5, 4, 2, 0)]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from skmtl import _kernels
+from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
 from skmtl.data._labels import LabeledFeatures, Labels, encode_tasks, merge_tasks
-from skmtl.data._layout import Moments
+from skmtl.data._layout import Moments, read_only
 from skmtl.data._long import LongData
 from skmtl.data._queries import moments_of_frame
 from skmtl.data._rows import Rows, read_rows
@@ -381,15 +384,8 @@ def _contrasts(D):
 
 
 def _roots(A):
-    """Return lower triangular L (T, D, D) with ``L L' = A`` for semidefinite A.
-
-    Columns whose pivot is a rounding error are zero.
-    """
-    L, D = np.zeros_like(A), A.shape[1]
-    least = 8 * D * _EPS * np.einsum("tjj->tj", A)
-    for j in range(D):
-        rest = A[:, j:, j] - np.matmul(L[:, j:, :j], L[:, j, :j, None])[..., 0]
-        pivot = rest[:, 0]
-        root = np.sqrt(np.where(pivot > least[:, j], pivot, np.inf))
-        L[:, j:, j] = rest / root[:, None]
-    return L
+    """Return F (T, D, D) with ``F F' = A`` for semidefinite A, up to rounding errors."""
+    F, least = np.empty(A.shape), 8 * A.shape[1] * _EPS
+    kernel = partial(_kernels.semidefinite_roots, read_only(A), least, F)
+    in_chunks(kernel, len(A), A.size * A.shape[1])
+    return F
