@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import dask.dataframe as dd
@@ -142,6 +143,7 @@ def main():
     parser.add_argument("--rows", type=int, default=20_000_000, help="rows of the squared loss")
     parser.add_argument("--classified", type=int, default=5_000_000, help="rows of logistic loss")
     given = parser.parse_args()
+    warnings.filterwarnings("ignore", "Only one class was seen")  # in tasks of few rows
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         start = time.perf_counter()

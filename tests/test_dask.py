@@ -36,6 +36,7 @@ distributed = pytest.importorskip("distributed")
 import dask  # noqa: E402
 
 import skmtl.dask  # noqa: E402
+from skmtl.dask._data import PartitionedData  # noqa: E402
 
 TASKS, FEATURES = 7, ["a", "b", "c"]
 FAR = np.array([0.0, 1e8, -20.0])  # offsets of the features
@@ -180,6 +181,7 @@ def test_three_classes(model, where):
     assert_same(model, table[COLUMNS], table["size"], rtol=1e-7, target="size", where=where)
 
 
+@pytest.mark.slow
 def test_evidence_and_minimax_of_classifiers():
     few = make(200)
     table = dd.from_pandas(few, npartitions=2)
@@ -289,35 +291,61 @@ def test_predict_is_lazy_and_equals_predict_in_memory(target, where):
         assert_allclose(found, exact, atol=1e-6)
 
 
-def slow_part(part, seconds=0.1):
-    time.sleep(seconds)
+def slow_part(part):
+    time.sleep(0.2)
     return part
 
 
+def kill_one(client):
+    """Kill a worker process; return its id."""
+    victim = next(iter(client.run(os.getpid).values()))
+    os.kill(victim, signal.SIGKILL)
+    return victim
+
+
 @pytest.mark.parametrize("target", ["y", "bought"])
-def test_a_killed_worker_changes_nothing(client, target):
-    table = dd.from_pandas(TABLE, npartitions=12).map_partitions(slow_part, meta=TABLE[:0])
+def test_a_worker_killed_while_it_reads_changes_nothing(client, target, tmp_path):
+    pytest.importorskip("pyarrow")
+    for k, part in enumerate(np.array_split(np.arange(len(TABLE)), 10)):
+        TABLE.iloc[part].to_parquet(tmp_path / f"part-{k}.parquet")
+    table = dd.read_parquet(tmp_path).map_partitions(slow_part, meta=TABLE[:0])
     model = clone((REGRESSORS if target == "y" else CLASSIFIERS)["mean"])
     model.set_params(task_column="shop")
-    whole = skmtl.dask.fit(clone(model), table[COLUMNS], table[target], client=client)
-    before = {info["id"] for info in client.scheduler_info()["workers"].values()}
-    process = client.run(os.getpid)
-    victim, done = next(iter(process.values())), []
+    whole = clone(model).fit(TABLE[COLUMNS], TABLE[target])
+    killed = []
 
     def kill():
         time.sleep(0.6)
-        os.kill(victim, signal.SIGKILL)
-        done.append(True)
+        killed.append((kill_one(client), time.monotonic()))
 
     killer = threading.Thread(target=kill)
     killer.start()
     skmtl.dask.fit(model, table[COLUMNS], table[target], client=client)
+    finished = time.monotonic()
     killer.join()
-    assert done
+    assert killed[0][1] < finished
     client.wait_for_workers(2, timeout=30)
-    assert victim not in client.run(os.getpid).values(), before
+    assert killed[0][0] not in client.run(os.getpid).values()
     assert_allclose(model.coef_, whole.coef_, rtol=1e-9)
-    assert_allclose(model.intercept_, whole.intercept_, rtol=1e-9)
+
+
+def test_a_worker_killed_between_newton_steps_changes_nothing(client, monkeypatch):
+    table = dd.from_pandas(TABLE, npartitions=6)
+    model = clone(CLASSIFIERS["mean"]).set_params(task_column="shop")
+    whole = clone(model).fit(TABLE[COLUMNS], TABLE["bought"])
+    calls, loss_sums = [], PartitionedData.loss_sums
+
+    def killing(self, *arguments):
+        calls.append(kill_one(client) if len(calls) == 2 else None)
+        return loss_sums(self, *arguments)
+
+    monkeypatch.setattr(PartitionedData, "loss_sums", killing)
+    skmtl.dask.fit(model, table[COLUMNS], table["bought"], client=client)
+    assert len(calls) > 3
+    client.wait_for_workers(2, timeout=30)
+    assert calls[2] not in client.run(os.getpid).values()
+    assert_allclose(model.coef_, whole.coef_, rtol=1e-9)
+    assert_allclose(model.objective_, whole.objective_, rtol=1e-12)
 
 
 def test_tasks_have_names(client):
