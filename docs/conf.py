@@ -69,6 +69,7 @@ MODULES = [
     import_module(name)
     for name in (
         "skmtl",
+        "skmtl.dask",
         "skmtl.datasets",
         "skmtl.inspection",
         "skmtl.losses",

@@ -36,7 +36,7 @@ __all__ = [
     "alpha_max",
 ]
 
-_MODULES = ("datasets", "inspection", "metrics", "model_selection", "penalties", "pipeline")
+_MODULES = ("dask", "datasets", "inspection", "metrics", "model_selection", "penalties", "pipeline")
 
 
 if not TYPE_CHECKING:  # a checker would take any name for an attribute

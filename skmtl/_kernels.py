@@ -122,6 +122,63 @@ def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
                 H[t, j, k] = H[t, k, j]
 
 
+@jit()
+def semidefinite_roots(A, least, F, first, last):
+    """Write F with ``F F' = A`` for semidefinite A (T, d, d), by Cholesky with pivoting.
+
+    Relative to a unit diagonal, what is left out is at most ``least``: pivots by size leave nothing
+    larger, unlike the order of the columns.
+    """
+    d = A.shape[1]
+    R, scale = np.empty((d, d)), np.empty(d)
+    for t in range(first, last):
+        for j in range(d):
+            scale[j] = math.sqrt(max(A[t, j, j], 0.0))
+        for j in range(d):
+            for k in range(d):
+                positive = scale[j] > 0.0 and scale[k] > 0.0
+                R[j, k] = A[t, j, k] / scale[j] / scale[k] if positive else 0.0
+                F[t, j, k] = 0.0
+        for k in range(d):
+            p = 0
+            for j in range(d):
+                if R[j, j] > R[p, p]:
+                    p = j
+            if R[p, p] <= least:
+                break
+            root = math.sqrt(R[p, p])
+            for j in range(d):
+                F[t, j, k] = R[j, p] / root
+            for i in range(d):
+                for j in range(d):
+                    R[i, j] -= F[t, i, k] * F[t, j, k]
+            for j in range(d):
+                R[p, j] = R[j, p] = 0.0
+        for j in range(d):
+            for k in range(d):
+                F[t, j, k] *= scale[j]
+
+
+@jit()
+def add_moments(H, mean, total, place, more, middle, weight, first, last):
+    """Add the moments of other rows, ``more``, ``middle`` and ``weight``, to those at ``place``.
+
+    The Gram matrices are about the means, as those of ``task_moments``.
+    """
+    d = H.shape[1]
+    for b in range(first, last):
+        t = place[b]
+        share = weight[b] / (total[t] + weight[b])
+        factor = total[t] * share
+        for j in range(d):
+            far = factor * (middle[b, j] - mean[t, j])
+            for k in range(d):
+                H[t, j, k] += more[b, j, k] + far * (middle[b, k] - mean[t, k])
+        for j in range(d):
+            mean[t, j] += share * (middle[b, j] - mean[t, j])
+        total[t] += weight[b]
+
+
 @jit(fastmath=_SUMS)
 def predict_rows(X, codes, W, intercept, out, first, last):
     """Write ``x . w_t + intercept_t``, t the code of each row, for the rows ``first:last``."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl.data import class_mask_of, encode_targets, read_task_weights
+from skmtl.data import class_mask_of, read_task_weights
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
@@ -176,14 +176,14 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
         rows, weights, penalty = rows.take(present), weights[present], penalty.take(present)
     if spec.classifier:
         known = (None, None) if reference is None else (reference.classes, reference.class_weight)
-        rows = encode_targets(rows, spec.name, spec.class_weight, *known)
+        rows = rows.encode_targets(spec.name, spec.class_weight, *known)
     if not given and spec.weighting == "balanced":  # N / (T n_t)
         mean_total = rows.totals.mean() if reference is None else reference.mean_total
         weights = mean_total / rows.totals
     rows = rows._replace(task_weight=weights)
     offset = rows.mean_target if spec.fit_intercept and not spec.classifier else 0.0
     if not spec.fit_intercept:
-        center = np.zeros(rows.X.shape[1])
+        center = np.zeros(rows.n_features)
     elif reference is not None:
         center = reference.center
     excluded = spec.classifier and excludes_classes(spec.task_classes, penalty)

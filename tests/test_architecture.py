@@ -40,6 +40,7 @@ ORDER = [
     "model_selection",
     "inspection",
     "pipeline",
+    "dask",
 ]
 
 

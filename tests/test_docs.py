@@ -86,6 +86,7 @@ def test_every_page_is_in_a_table_of_contents():
 def public_names():
     for module in (
         "skmtl",
+        "skmtl.dask",
         "skmtl.datasets",
         "skmtl.inspection",
         "skmtl.metrics",

@@ -18,7 +18,7 @@ from skmtl.data._arrays import (
     take_rows,
 )
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
-from skmtl.data._classes import class_mask_of, encode_targets
+from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
 from skmtl.data._frames import columns_of_fit, is_frame, only_column, with_features
 from skmtl.data._labels import (
     LabeledFeatures,
@@ -31,7 +31,7 @@ from skmtl.data._labels import (
     split_task_column,
     unknown_tasks_message,
 )
-from skmtl.data._layout import LossSums, Moments
+from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._parameters import (
     check_alpha,
@@ -41,7 +41,15 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
-from skmtl.data._task_moments import TaskMoments, moments_of_rows, rows_of_moments, rows_of_parts
+from skmtl.data._task_moments import (
+    TaskMoments,
+    join_moments,
+    moments_of_rows,
+    moments_of_tasks,
+    plus_rows,
+    rows_of_moments,
+    rows_of_parts,
+)
 
 __all__ = [
     "SMALL",
@@ -51,25 +59,30 @@ __all__ = [
     "LossSums",
     "Moments",
     "NamedTargets",
+    "TaskData",
     "TaskMoments",
     "check_alpha",
+    "check_classes",
     "check_in_memory",
     "class_mask_of",
     "column_names",
     "columns_of_fit",
-    "encode_targets",
     "encode_tasks",
     "factorize",
     "is_auto",
     "is_frame",
+    "join_moments",
     "label_key",
     "long_moments",
     "merge_tasks",
     "moments_of_rows",
+    "moments_of_tasks",
     "named_weights",
     "only_column",
     "plain_target",
+    "plus_rows",
     "read_X",
+    "read_class_weights",
     "read_per_task",
     "read_rows",
     "read_task_labels",
@@ -80,6 +93,7 @@ __all__ = [
     "split_task_column",
     "take_rows",
     "unknown_tasks_message",
+    "weighted_mean",
     "wide_moments",
     "with_features",
 ]

@@ -85,11 +85,7 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
     if rows.codes is None:  # an indicator, which is float64 where it has NaN
         labels = labels.astype(np.intp)
     classes, known = _encode_classes(labels, classes)
-    if len(classes) < 2:
-        raise ValueError(
-            f"{name} needs samples of at least 2 classes in the data, but the data contain only "
-            f"one class: {classes.tolist()[0]!r}."
-        )
+    check_classes(classes, name)
     codes, wide = np.zeros(rows.y.shape, dtype=np.intp), rows.codes is None
     codes[observed] = known
     weight, totals = rows.weight, rows.totals
@@ -99,7 +95,7 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
     has_class[np.broadcast_to(task, codes.shape)[observed], known] = True
     if weights is None:
         by_class = np.bincount(known, np.broadcast_to(of_entry, codes.shape)[observed])
-        weights = _read_class_weights(class_weight, classes, by_class)
+        weights = read_class_weights(class_weight, classes, by_class)
     if (weights != 1).any():
         weight = of_entry * weights[codes] * observed if wide else weight * weights[codes]
         totals = weight.sum(axis=0) if wide else np.bincount(task, weight)
@@ -111,6 +107,16 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
         class_weight=weights,
         has_class=has_class,
     )
+
+
+def check_classes(classes, name):
+    """Return the classes of a fit; raise if there is one only."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"{name} needs samples of at least 2 classes in the data, but the data contain only "
+            f"one class: {classes.tolist()[0]!r}."
+        )
+    return classes
 
 
 def _encode_classes(y, classes):
@@ -131,7 +137,7 @@ def _encode_classes(y, classes):
     return classes, np.array([number[label] for label in found], dtype=np.intp)[codes]
 
 
-def _read_class_weights(class_weight, classes, totals):
+def read_class_weights(class_weight, classes, totals):
     """Return the weight of each class, (K,), given the total weight of its rows.
 
     "balanced" is sum(totals) / (K totals), as in scikit-learn.

@@ -1,7 +1,7 @@
 """Interface of both data layouts, ``LongData`` and ``WideData``."""
 
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +45,18 @@ class Moments(NamedTuple):
         if not intercept:
             return about_zero
         return bordered(about_zero, self.total[:, None] * self.mean, self.total)
+
+    def add(self, place, other):
+        """Add the moments of other rows to the blocks at ``place``, distinct, in place [1]_.
+
+        References
+        ----------
+        .. [1] T. Chan, G. Golub, R. LeVeque (1983). Algorithms for computing the sample variance:
+           analysis and recommendations. The American Statistician 37.
+           https://doi.org/10.1080/00031305.1983.10483115
+        """
+        kernel = partial(_kernels.add_moments, *self, place, *map(read_only, other))
+        in_chunks(kernel, len(place), 10 * other.H.size)
 
 
 def weighted_mean(X, weight):

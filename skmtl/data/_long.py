@@ -80,6 +80,10 @@ class LongData(TaskData):
         """Return the same data with weights times curvatures (n,)."""
         return self._like(weight=self.weight * np.maximum(curvature, FLAT))
 
+    def with_targets(self, y, weight, class_mask):
+        """Return the same features with other targets, weights and class mask."""
+        return self._like(y=y, weight=weight, class_mask=class_mask)
+
     def _in_chunks(self, kernel, *arrays):
         """Call a kernel of X on chunks of the tasks."""
         in_chunks(partial(kernel, self.X, *arrays), self.n_tasks, 4 * self.X.size)

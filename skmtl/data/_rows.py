@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length
 
 from skmtl._warn import listed
 from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
-from skmtl.data._classes import read_labels
+from skmtl.data._classes import encode_targets, read_labels
 from skmtl.data._labels import column_names, factorize, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
@@ -38,6 +38,16 @@ class Rows(NamedTuple):
     has_class: np.ndarray | None = None  # (T, K), whether a task has rows of a class
     task_weight: np.ndarray | None = None  # (T,), not included in the weights
     origin: np.ndarray | None = None  # (d + 1,), subtracted from the features and the target
+
+    @property
+    def wide(self):
+        """Whether y has a column for each task."""
+        return self.codes is None
+
+    @property
+    def n_features(self):
+        """Number of features d."""
+        return self.X.shape[1]
 
     @property
     def work(self):
@@ -71,6 +81,10 @@ class Rows(NamedTuple):
             counts=self.counts[tasks],
             totals=self.totals[tasks],
         )
+
+    def encode_targets(self, name, class_weight, classes=None, weights=None):
+        """Return the rows of a classifier with the targets and weights that losses take."""
+        return encode_targets(self, name, class_weight, classes, weights)
 
     def task_data(self, task_weight, offset, center=None, class_mask=None):
         """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,12 +12,16 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from skmtl import _kernels
+from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
 from skmtl.data._labels import LabeledFeatures, Labels, encode_tasks, merge_tasks
+from skmtl.data._layout import Moments, read_only
 from skmtl.data._long import LongData
 from skmtl.data._queries import moments_of_frame
 from skmtl.data._rows import Rows, read_rows
 
+_STRIP = 2**19  # numbers of the moments that are added up at a time
 _EPS = np.finfo(np.float64).eps
 
 
@@ -196,24 +201,13 @@ class TaskMoments:
                     f"Moments of different columns cannot be added: {name} is {mine!r} and "
                     f"{theirs!r}. Pass the same columns, in the same order, to both."
                 )
-        tasks, *places = merge_tasks(self.tasks, other.tasks, self.task_column)
-        parts = zip((self, other._about(self.origin)), places, strict=True)
-        first, second = (part._placed(len(tasks), at) for part, at in parts)
-        counts, weight, _, scatter = (a + b for a, b in zip(first, second, strict=True))
-        share = second[1] / weight  # 0 or 1 where one of them has no rows of a task
-        far = second[2] - first[2]
-        deviation = first[2] + share[:, None] * far
-        scatter += (first[1] * share)[:, None, None] * far[:, :, None] * far[:, None]
-        return TaskMoments(
-            tasks,
-            counts,
-            weight,
-            self.origin,
-            deviation,
-            scatter,
-            task_column=self.task_column,
-            feature_names=self.feature_names,
-        )
+        total, place = self._with_tasks(other.tasks)
+        shift = other.origin - self.origin
+        for part in _strips(len(other), self.scatter[0].size):
+            mean = other.deviation[part] + shift
+            moments = Moments(other.scatter[part], mean, other.weight[part])
+            total._absorb(place[part], other.counts[part], moments)
+        return total
 
     def __radd__(self, other: Any) -> TaskMoments:
         """Return itself for ``sum``, which begins with 0."""
@@ -221,17 +215,32 @@ class TaskMoments:
 
     def _about(self, origin):
         """Return the same moments with another origin."""
-        moved = copy.copy(self)
-        moved.origin, moved.deviation = origin, self.deviation + (self.origin - origin)
-        return moved
+        return self._with(origin=origin, deviation=self.deviation + (self.origin - origin))
 
-    def _placed(self, n_tasks, places):
-        """Return counts, weights, means and products of more tasks, with zeros for the others."""
+    def _with(self, **parts):
+        """Return the same with other attributes."""
+        other = copy.copy(self)
+        other.__dict__.update(parts)
+        return other
+
+    def _with_tasks(self, others):
+        """Return a copy with other tasks too, whose moments are zero, and their places in it."""
+        tasks, mine, theirs = merge_tasks(self.tasks, others, self.task_column)
         parts = self.counts, self.weight, self.deviation, self.scatter
-        result = [np.zeros((n_tasks, *part.shape[1:]), part.dtype) for part in parts]
-        for whole, part in zip(result, parts, strict=True):
-            whole[places] = part
-        return result
+        if np.array_equal(mine, np.arange(len(tasks))):
+            found = [part.copy() for part in parts]
+        else:
+            found = [np.zeros((len(tasks), *part.shape[1:]), part.dtype) for part in parts]
+            for whole, part in zip(found, parts, strict=True):
+                whole[mine] = part
+        counts, weight, deviation, scatter = found
+        moments = {"deviation": deviation, "scatter": scatter}
+        return self._with(tasks=tasks, counts=counts, weight=weight, **moments), theirs
+
+    def _absorb(self, place, counts, moments):
+        """Add the moments of other rows of the tasks at some places, in place."""
+        Moments(self.scatter, self.deviation, self.weight).add(place, moments)
+        self.counts[place] += counts
 
 
 def moments_of_rows(estimator, rows):
@@ -247,8 +256,8 @@ def moments_of_rows(estimator, rows):
         weight, deviation, scatter = map(np.concatenate, zip(*found, strict=True))
     else:
         origin = np.append(rows.X[0], rows.y[0])
-        Z = np.column_stack([rows.X, rows.y]) - origin
-        weight, deviation, scatter = _of_long(Z, rows.weight, rows.codes, len(rows.tasks))
+        data = _long_data(rows, origin)
+        scatter, deviation, weight = data.moments(np.arange(len(rows.tasks)))
     names = getattr(estimator, "feature_names_in_", None)
     return TaskMoments(
         rows.tasks,
@@ -260,6 +269,42 @@ def moments_of_rows(estimator, rows):
         task_column=estimator.task_column,
         feature_names=None if names is None else list(names),
     )
+
+
+def plus_rows(moments, rows, *, in_place=False):
+    """Return moments with those of ``Rows`` of the long form, which have the same columns.
+
+    Only the result is of size T (d + 1)^2. With ``in_place`` it is the moments given, unless there
+    are new tasks.
+    """
+    total, place = moments, encode_tasks(rows.tasks, moments.tasks, moments.task_column)
+    if not in_place or (place < 0).any():
+        total, place = moments._with_tasks(rows.tasks)
+    data, strips = _long_data(rows, moments.origin), _strips(len(place), moments.scatter[0].size)
+    room = np.empty((strips[0].stop, *moments.scatter[0].shape))
+    for part in strips:
+        own = np.arange(part.start, part.stop)
+        total._absorb(place[part], rows.counts[part], data.moments(own, room[: len(own)]))
+    return total
+
+
+def moments_of_tasks(moments, places):
+    """Return the ``TaskMoments`` of the tasks at some places, in this order."""
+    return moments._with(
+        tasks=moments.tasks[places],
+        counts=moments.counts[places],
+        weight=moments.weight[places],
+        deviation=moments.deviation[places],
+        scatter=moments.scatter[places],
+    )
+
+
+def join_moments(parts):
+    """Return the ``TaskMoments`` of parts with different tasks, in the order of the parts."""
+    parts = [part._about(parts[0].origin) for part in parts]
+    names = "tasks", "counts", "weight", "deviation", "scatter"
+    found = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return parts[0]._with(**found)
 
 
 def rows_of_moments(moments, *, centered):
@@ -315,19 +360,27 @@ class _Reader(RegressorMixin, BaseEstimator):
         return "TaskMoments"
 
 
-def _of_long(Z, weight, codes, n_tasks):
-    """Return the weights (T,), means (T, D) and products (T, D, D) of the rows of each task."""
-    data = LongData(Z, Z[:, -1], weight, codes, n_tasks, np.zeros(Z.shape[1]))
-    scatter, mean, total = data.moments(np.arange(n_tasks))
-    return total, mean, scatter
+def _long_data(rows, origin):
+    """Return features and, last, target minus their origin (d + 1,) as ``LongData``."""
+    Z = np.empty((len(rows.X), len(origin)))
+    Z[:, :-1], Z[:, -1] = rows.X, rows.y
+    return LongData(Z, rows.y, rows.weight, rows.codes, len(rows.tasks), origin)
+
+
+def _strips(n_tasks, size):
+    """Return slices of the tasks such that moments of ``size`` numbers for each are a few MB."""
+    step = max(1, _STRIP // size)
+    return [slice(first, min(first + step, n_tasks)) for first in range(0, n_tasks, step)]
 
 
 def _of_column(rows, t, origin):
     """Return the same of one task of the wide form."""
     own = slice(None) if rows.observed is None else rows.observed[:, t]
     weight = rows.weight if rows.weight.ndim == 1 else rows.weight[:, t]
-    Z = np.column_stack([rows.X[own], rows.y[own, t]]) - origin
-    return _of_long(Z, weight[own], np.zeros(len(Z), dtype=np.intp), 1)
+    Z = np.column_stack([rows.X[own], rows.y[own, t]])
+    codes = np.zeros(len(Z), dtype=np.intp)
+    scatter, mean, total = LongData(Z, Z[:, -1], weight[own], codes, 1, origin).moments(codes[:1])
+    return total, mean, scatter
 
 
 def _contrasts(D):
@@ -338,15 +391,8 @@ def _contrasts(D):
 
 
 def _roots(A):
-    """Return lower triangular L (T, D, D) with ``L L' = A`` for semidefinite A.
-
-    Columns whose pivot is a rounding error are zero.
-    """
-    L, D = np.zeros_like(A), A.shape[1]
-    least = 8 * D * _EPS * np.einsum("tjj->tj", A)
-    for j in range(D):
-        rest = A[:, j:, j] - np.matmul(L[:, j:, :j], L[:, j, :j, None])[..., 0]
-        pivot = rest[:, 0]
-        root = np.sqrt(np.where(pivot > least[:, j], pivot, np.inf))
-        L[:, j:, j] = rest / root[:, None]
-    return L
+    """Return F (T, D, D) with ``F F' = A`` for semidefinite A, up to rounding errors."""
+    F, least = np.empty(A.shape), 8 * A.shape[1] * _EPS
+    kernel = partial(_kernels.semidefinite_roots, read_only(A), least, F)
+    in_chunks(kernel, len(A), A.size * A.shape[1])
+    return F

@@ -4,6 +4,7 @@ from skmtl.linear_model._admm import ADMMClassifier, ADMMRegressor
 from skmtl.linear_model._alpha_max import alpha_max, alpha_max_of
 from skmtl.linear_model._base import (
     LinearMultiTaskModel,
+    fit_rows,
     fitted_problem,
     set_fit,
     spec_of,
@@ -41,6 +42,7 @@ __all__ = [
     "SharedL2Regressor",
     "alpha_max",
     "alpha_max_of",
+    "fit_rows",
     "fitted_problem",
     "is_complete",
     "observed_accuracy",

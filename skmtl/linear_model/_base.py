@@ -124,7 +124,7 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         self._warn(fit)  # as an error, it leaves the last fit as it was
         rows, solution = fit.rows, fit.solution
         self._split = solution.split if self.warm_start else None
-        self._wide, self._reference = rows.y.ndim == 2, fit.reference
+        self._wide, self._reference = rows.wide, fit.reference
         self._fitted_with = frozen_parameters(self)
         for name in (*VARIANCES, "moments_"):
             self.__dict__.pop(name, None)
@@ -223,6 +223,22 @@ def spec_of(estimator):
 def set_fit(estimator, fit):
     """Set the fitted attributes of an estimator, as its ``fit`` does."""
     estimator._set_attributes(fit)
+
+
+def fit_rows(estimator, rows, feature_names):
+    """Fit an estimator to ``Rows`` that other modules read; names are those of X or None."""
+    estimator._fit_rows(estimator._spec(), rows, Progress(estimator, None, None, None))
+    set_columns(estimator, rows.n_features, feature_names)
+    return estimator
+
+
+def set_columns(estimator, n_features, names):
+    """Set the number of columns of X, and their names, a list or None."""
+    estimator.n_features_in_ = n_features + (estimator.task_column is not None)
+    if names is None:
+        estimator.__dict__.pop("feature_names_in_", None)
+    else:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def fitted_problem(model, X, y, sample_weight=None):

@@ -133,7 +133,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         super()._set_task_attributes(fit)
         rows, penalty = fit.rows, fit.problem.penalty
         self.classes_, self.task_classes_ = rows.classes, rows.has_class
-        if rows.codes is None:
+        if rows.wide:
             self.classes_ = np.tile(rows.classes, (len(rows.tasks), 1))
         self._excludes = excludes_classes(self.task_classes, penalty)
 

@@ -20,7 +20,7 @@ from skmtl._typing import (
 )
 from skmtl._warn import warn
 from skmtl.data import TaskMoments, moments_of_rows, read_rows, rows_of_moments
-from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._base import LinearMultiTaskModel, set_columns
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._observed import is_complete, observed_r2, scored_targets
 
@@ -74,11 +74,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         self._fit_rows(spec, rows, Progress(self, None, None, None))
         self._wide = self.task_column is None and len(moments) > 1
         self.moments_ = moments
-        self.n_features_in_ = moments.n_features + (self.task_column is not None)
-        if moments.feature_names is None:
-            self.__dict__.pop("feature_names_in_", None)
-        else:
-            self.feature_names_in_ = np.array(moments.feature_names, dtype=object)
+        set_columns(self, moments.n_features, moments.feature_names)
         return self
 
     def partial_fit(

@@ -20,6 +20,7 @@ from skmtl import (
     SharedL2Regressor,
     TaskMoments,
 )
+from skmtl.data import plus_rows, read_rows, rows_of_moments
 from skmtl.model_selection import RegularizationPathCV
 
 CHAIN = [(t, t + 1) for t in range(8)]
@@ -343,3 +344,38 @@ def test_wrong_searches():
         RegularizationPathCV(model).fit_moments([moments])
     with pytest.raises(ValueError, match="scores of moments are 'r2' and"):
         RegularizationPathCV(model, scoring="max_error").fit_moments([moments, moments])
+
+
+def test_rows_added_to_moments():
+    """In place too, unless there are new tasks."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(0, 5, 90), rng.standard_normal((90, 3)) + 1e6])
+    y, weight = rng.standard_normal(90), rng.uniform(0.5, 2.0, 90)
+    reader = MeanRegularizedRegressor(task_column=0)
+    rows = read_rows(reader, X[40:], y[40:], weight[40:], reset=True)
+    for first in (X[:40], np.where(X[:40] == 4.0, 3.0, X[:40])):
+        whole = TaskMoments.from_data(np.vstack([first, X[40:]]), y, weight, task_column=0)
+        half = TaskMoments.from_data(first, y[:40], weight[:40], task_column=0)
+        before, new = half.scatter.copy(), len(half) < len(whole)
+        found = plus_rows(half, rows)
+        assert_array_equal(half.scatter, before)
+        for total in (found, plus_rows(half, rows, in_place=True)):
+            assert_array_equal(total.counts, whole.counts)
+            assert_allclose(total.weight, whole.weight, rtol=1e-12)
+            assert_allclose(total.mean, whole.mean, rtol=1e-12)
+            assert_allclose(total.scatter, whole.scatter, rtol=1e-9, atol=1e-9)
+            assert (total is half) == (total is not found and not new)
+
+
+def test_tasks_with_fewer_rows_than_features_lose_no_digits():
+    rng = np.random.default_rng(0)
+    scale = np.array([*np.ones(15), 1e-6, 1e6, 1e3, 0.0])
+    X = np.column_stack([np.repeat(np.arange(500), 12), rng.standard_normal((6000, 19)) * scale])
+    moments = TaskMoments.from_data(X, rng.standard_normal(6000), task_column=0)
+    rows = rows_of_moments(moments, centered=True)
+    again = TaskMoments.from_data(
+        np.column_stack([rows.codes, rows.X]), rows.y, rows.weight, task_column=0
+    )
+    unit = np.sqrt(np.einsum("tjj->tj", moments.scatter))
+    error = np.abs(again.scatter - moments.scatter)
+    assert (error <= 1e-12 * unit[:, :, None] * unit[:, None]).all()
