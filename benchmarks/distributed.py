@@ -88,7 +88,7 @@ def peak_of_worker():
 def on_dask(folder, rows, model, target):
     """Return seconds, bytes of the workers and of the client, and the fitted model."""
     options = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "2GB"}
-    with LocalCluster(**options, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(**options, dashboard_address=":0") as cluster, Client(cluster) as client:
         warm = dd.read_parquet(files_of(folder, 1)).partitions[0].head(20_000, compute=True)
         warm = dd.from_pandas(warm, npartitions=4)  # kernels are loaded
         skmtl.dask.fit(model, warm[X_COLUMNS], warm[target])
