@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -490,3 +491,11 @@ def test_warm_start():
 def test_import_of_skmtl_does_not_import_dask():
     code = "import sys, skmtl; assert not {'dask', 'distributed'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_sparse_partitions_are_refused():
+    X = np.column_stack([np.arange(40) % 4, np.ones(40)])
+    X = da.from_array(X, chunks=(20, 2)).map_blocks(sparse.csr_array)
+    y = da.from_array(np.arange(40.0), chunks=20)
+    with pytest.raises(TypeError, match="Partition .: X is sparse"):
+        skmtl.dask.fit(MeanRegularizedRegressor(task_column=0), X, y)

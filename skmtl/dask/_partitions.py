@@ -3,6 +3,7 @@
 import dask
 import dask.array as da
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone
 
 from skmtl._warn import listed
@@ -113,6 +114,11 @@ def read_partition(number, reader, names, partition):
         if names is not None and column_names(X) != names:
             raise ValueError(
                 f"X has the columns {listed(column_names(X))} here, expected {listed(names)}."
+            )
+        if issparse(X):
+            raise TypeError(
+                "X is sparse. Partitions are dense: use fit with all rows in memory, or "
+                "X.map_blocks(lambda block: block.toarray()) if there are few features."
             )
         for name, data in (("y", y), ("sample_weight", weight)):
             if data is not None and len(data) != len(X):
