@@ -497,5 +497,5 @@ def test_sparse_partitions_are_refused():
     X = np.column_stack([np.arange(40) % 4, np.ones(40)])
     X = da.from_array(X, chunks=(20, 2)).map_blocks(sparse.csr_array)
     y = da.from_array(np.arange(40.0), chunks=20)
-    with pytest.raises(TypeError, match="Partition .: X is sparse"):
+    with pytest.raises(TypeError, match=r"Partition .: X is sparse"):
         skmtl.dask.fit(MeanRegularizedRegressor(task_column=0), X, y)
