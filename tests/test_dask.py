@@ -488,6 +488,19 @@ def test_warm_start():
     assert again < first
 
 
+@pytest.mark.parametrize("model", MODELS, ids=["moments", "partitions"])
+def test_callbacks_follow_the_fit(model):
+    pytest.importorskip("sklearn.callback")
+    from tests.test_callbacks import Follower
+
+    follower = Follower()
+    own = clone(model).set_params(task_column="shop").set_callbacks(follower)
+    skmtl.dask.fit(own, *given(model, TABLE))
+    assert follower.calls[0] == "setup"
+    assert follower.calls[-1] == "teardown"
+    assert len(follower.calls) > 4
+
+
 def test_import_of_skmtl_does_not_import_dask():
     code = "import sys, skmtl; assert not {'dask', 'distributed'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -225,6 +225,7 @@ def set_fit(estimator, fit):
     estimator._set_attributes(fit)
 
 
+@reporting_fit
 def fit_rows(estimator, rows, feature_names):
     """Fit an estimator to ``Rows`` that other modules read; names are those of X or None."""
     estimator._fit_rows(estimator._spec(), rows, Progress(estimator, None, None, None))
