@@ -9,6 +9,7 @@ from scipy import sparse
 
 from skmtl import _sparse_kernels as _kernels
 from skmtl._linalg import gram_spectrum
+from skmtl._memory import memory_limit
 from skmtl._threads import in_chunks
 from skmtl.data._layout import TaskData, read_only
 from skmtl.data._long import SMALL, LongData
@@ -16,6 +17,7 @@ from skmtl.data._wide import WideData
 
 _ROTATED = 512  # rows up to which eigenvectors of X X' take less time than products
 _FACTORED = 1024  # features up to which factors of blocks take less time than products
+_SYSTEMS = 6  # matrices of a center, and what factoring them takes
 _FEW = 8  # rows that are compared before entries are counted
 _COST = 10  # time of an entry of a sparse product, in multiplications of a dense one
 
@@ -210,13 +212,35 @@ class SparseLayout(TaskData):
     @cached_property
     def row_basis(self):
         """Orthonormal basis (d, r) of the row space of X where n < d, else None."""
-        return RowBasis(self.X) if self.n_rows < self.n_features else None
+        if self.n_rows >= self.n_features:
+            return None
+        self._check_memory()
+        return RowBasis(self.X)
+
+    def _check_memory(self, n_blocks=0):
+        """Raise if these blocks, and the systems of a center, do not fit into memory."""
+        size = min(self.X.shape)
+        needed, limit = 8 * (n_blocks + _SYSTEMS) * size**2, memory_limit()
+        if needed > limit:
+            raise ValueError(
+                f"Matrices of {size} rows and columns are needed, about {needed / 2**30:.1f} GiB "
+                f"of memory, more than the limit of {limit / 2**30:.1f} GiB. Of a sparse X, only "
+                "fits with positive numbers for alpha need no such matrices. Use these, or reduce "
+                "the features first, as by TruncatedSVD."
+            )
+
+    def _room(self, n_blocks, H):
+        if self.n_rows >= self.n_features:
+            self._check_memory(n_blocks)
+        return super()._room(n_blocks, H)
 
     @abstractmethod
     def _index(self, b):
         """Return the rows of X of block b, an index array, and their weights."""
 
     def _block(self, b):
+        if self.n_rows >= self.n_features:
+            self._check_memory()
         rows, weight = self._index(b)
         return self.X.dense(rows), weight
 

@@ -1,12 +1,12 @@
 """Newton steps by block elimination."""
 
+from skmtl._memory import memory_limit
 from skmtl.arrowhead import DualBlocks, Elimination, Groups, PrimalBlocks, block_kinds
 from skmtl.penalties import Coefficients, GraphCoupling
 from skmtl.problem import Problem
 from skmtl.solvers._base import NewtonSolver
 from skmtl.solvers._graph_system import GraphSystem
 from skmtl.solvers._joint import JointSystem
-from skmtl.solvers._memory import memory_limit
 
 _SMALL = 2**28  # bytes that are always there
 

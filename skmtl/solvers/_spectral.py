@@ -6,11 +6,11 @@ import numpy as np
 
 from skmtl import _kernels
 from skmtl._linalg import row_spectrum, stacked_eigh
+from skmtl._memory import memory_limit
 from skmtl._optimize import conjugate_gradients
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
 from skmtl.problem import class_curvature
-from skmtl.solvers._memory import memory_limit
 
 _DENSE = 256
 
