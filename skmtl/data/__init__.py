@@ -12,6 +12,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 from skmtl.data._arrays import (
     NamedTargets,
     check_in_memory,
+    covariance_products,
     plain_target,
     read_X,
     row_predictions,
@@ -66,6 +67,7 @@ __all__ = [
     "check_in_memory",
     "class_mask_of",
     "column_names",
+    "covariance_products",
     "columns_of_fit",
     "encode_tasks",
     "factorize",
