@@ -12,6 +12,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 from skmtl.data._arrays import (
     NamedTargets,
     check_in_memory,
+    covariance_products,
     plain_target,
     read_X,
     row_predictions,
@@ -67,6 +68,7 @@ __all__ = [
     "class_mask_of",
     "column_names",
     "columns_of_fit",
+    "covariance_products",
     "encode_tasks",
     "factorize",
     "is_auto",

@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from skmtl._threads import in_chunks
 from skmtl.data._labels import is_missing, split_task_column
-from skmtl.data._sparse import canonical, predictions
+from skmtl.data._sparse import CenteredRows, canonical, predictions, sparse_mean
 
 _STRIP = 2**16  # rows predicted at a time
 
@@ -60,6 +60,15 @@ def row_predictions(X, codes, coef, intercept):
         z[rows] = np.einsum("ij,i...j->i...", X[rows], coef[codes[rows]])
         z[rows] += intercept[codes[rows]]
     return z
+
+
+def covariance_products(X, W):
+    """Return the products of W (..., d) and the covariance of the columns of X, (n, d)."""
+    if not issparse(X):
+        return W @ np.atleast_2d(np.cov(X, rowvar=False, bias=True))
+    n, d = X.shape
+    X = CenteredRows(X, sparse_mean(X, np.ones(n)))
+    return X.adjoint(X.times(W.reshape(-1, d)) / n).reshape(W.shape)
 
 
 def _no_features(estimator, n):

@@ -56,7 +56,7 @@ class LabeledFeatures:
         self.shape, self.ndim = (features.shape[0], features.shape[1] + 1), 2
 
     def __len__(self):
-        return len(self.features)
+        return self.shape[0]
 
     def __getitem__(self, rows):
         return LabeledFeatures(self.features[rows], self.labels[rows])

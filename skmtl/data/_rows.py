@@ -138,6 +138,9 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         tasks, codes = read_names(names, 1), np.zeros(len(y), dtype=np.intp)
     else:
         tasks, codes = factorize(labels, estimator.task_column)
+    if issparse(X) and (codes[1:] < codes[:-1]).any():  # here, the ungrouped copy is freed
+        order = np.argsort(codes, kind="stable")
+        X, y, weight, codes = X[order], y[order], weight[order], codes[order]
     counts = np.bincount(codes)
     return Rows(X, y, weight, codes, None, tasks, counts, np.bincount(codes, weight))
 

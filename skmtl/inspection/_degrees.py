@@ -17,6 +17,9 @@ from skmtl.inspection._models import fitted_model
 from skmtl.linear_model import fitted_problem
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 from skmtl.problem import class_curvature
+from skmtl.solvers import memory_limit
+
+_MATRICES = 6  # in memory at a time
 
 
 def effective_dof(
@@ -130,17 +133,23 @@ def pooling_factor(
     """
     model, problem, place = _posed(estimator, X, y, sample_weight)
     result = np.ones(len(model.tasks_))
-    penalty, data, d = problem.penalty, problem.data, problem.data.n_features
+    penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
+    data = problem.data.rotated
+    r = data.n_features
+    precision, alpha_intercept = _precision(penalty, T, r)
     if problem.loss.n_outputs == 1:
-        precision, alpha_intercept = _precision(penalty, data.n_tasks, d)
         parts = np.inf, alpha_intercept, penalty.fixed_intercept
-        weight = ArrowheadSystem(_curved(model, problem).task_moments, precision, *parts).pooling()
+        moments = _curved(model, problem).rotated.task_moments
+        weight = ArrowheadSystem(moments, precision, *parts).pooling()
     else:
         H, _ = _class_curvature(model, problem, data)
-        weight = _class_system(H, d, penalty).pooling()[:, :-1]
-    weight = weight.reshape(len(weight), -1, d + 1).mean(axis=1)  # over classes
-    counted, share = _penalized(d, penalty), _coupled_share(penalty, data.n_tasks, d)
-    result[place] = np.clip((share * weight)[:, counted].sum(axis=1) / counted.sum(), 0.0, 1.0)
+        weight = _class_system(H, r, penalty).pooling()[:, :-1]
+    weight = weight.reshape(T, -1, r + 1).mean(axis=1)  # over classes
+    counted, share = _penalized(r, penalty), _coupled_share(penalty, T, r)
+    total = (share * weight)[:, counted].sum(axis=1)
+    if r < d:  # orthogonal to the rows, the center alone counts
+        total += (d - r) * share[:, 0] * (precision[:, 0] > 0)
+    result[place] = np.clip(total / (counted.sum() + d - r), 0.0, 1.0)
     return result
 
 
@@ -152,6 +161,14 @@ def _posed(estimator, X, y, sample_weight):
         raise TypeError(
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "
             "form. Pass a Pooled, SharedL2, MeanRegularized or GraphRegularized model."
+        )
+    n, d = problem.data.n_rows, problem.data.n_features
+    needed = 8 * _MATRICES * (problem.loss.n_outputs * (min(n, d) + 1)) ** 2
+    if needed > memory_limit():
+        raise ValueError(
+            f"X has {n} rows and {d} features: matrices of the smaller number would need about "
+            f"{needed / 2**30:.1f} GiB of memory, more than the limit of "
+            f"{memory_limit() / 2**30:.1f} GiB. Use fewer features or rows."
         )
     return model, problem, place
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from skmtl._jobs import run
 from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
-from skmtl.data import read_X
+from skmtl.data import covariance_products, read_X
 from skmtl.inspection._folds import Folds
 from skmtl.inspection._models import fitted_model
 
@@ -72,7 +72,7 @@ def task_similarity(
         coef = inner = coef - getattr(model, "shared_coef_", coef.mean(axis=0))
     if X is not None:
         features, _ = read_X(model, X, reset=False)
-        inner = coef @ np.atleast_2d(np.cov(features, rowvar=False, bias=True))
+        inner = covariance_products(features, coef)
     elif metric == "correlation":
         coef = inner = coef - coef.mean(axis=tuple(range(1, coef.ndim)), keepdims=True)
     W, inner = (part.reshape(len(part), -1) for part in (coef, inner))

@@ -1,11 +1,9 @@
-"""Forms of a sparse X, what is estimated from it, searches, and X that is too large for blocks."""
+"""Every form of a sparse X, positions of labels, weights, limits of parameters and bad input."""
 
 import numpy as np
 import pytest
-from joblib import dump, load
 from scipy import sparse
-from sklearn.base import clone, is_classifier
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.base import clone
 
 from skmtl import (
     ADMMClassifier,
@@ -14,299 +12,279 @@ from skmtl import (
     MeanRegularizedRegressor,
     SharedL2Regressor,
     TaskMoments,
-    alpha_max,
 )
-from skmtl.data import _sparse
-from skmtl.inspection import effective_dof, pooling_factor, sharing_report
-from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.penalties import L1, L21, TraceNorm
+from tests.data.test_sparse import T, assert_equal_fits, assert_equal_predictions, long, make
 
-REGRESSOR = MeanRegularizedRegressor(1.0, alpha_shared=0.2, task_column=0)
-CLASSIFIER = MeanRegularizedClassifier(1.0, alpha_shared=0.2, task_column=0)
-FORMATS = ("csr", "csc", "coo", "lil", "dok", "bsr")
-
-
-@pytest.fixture(scope="module")
-def rows():
-    """Return a dense X with labels in front, a target and two classes."""
-    rng = np.random.default_rng(0)
-    X = sparse.random_array((200, 12), density=0.3, random_state=rng).toarray()
-    X[:, 0] = rng.integers(0, 4, 200)
-    y = X[:, 1:] @ rng.normal(size=11) * 3 + rng.normal(size=200) + 0.3 * X[:, 0]
-    return X, y, (y > np.median(y)).astype(int)
+X, TASKS, Y = make("tall")
+Z = long(X, TASKS)
+DENSE = Z.toarray()
+LABELS = {k: make("tall", classes=k)[2] for k in (2, 3)}
+WIDE, _, Y_WIDE = make("tall", wide=True)
+COMMON = {"alpha": 0.7, "alpha_shared": 0.3, "alpha_intercept": 0.5, "tol": 1e-10}
+REGRESSOR = MeanRegularizedRegressor(**COMMON, task_column=0)
+CLASSIFIER = MeanRegularizedClassifier(**COMMON, task_column=0)
 
 
-@pytest.fixture
-def large(monkeypatch):
-    """Let X count as too large for blocks."""
-    monkeypatch.setattr(_sparse.SparseLayout, "expensive_blocks", True)
+def target(classes):
+    return LABELS[classes] if classes else Y
 
 
-def assert_same(model, X, dense, y, rtol=1e-7, **fit):
-    """Fit a model to both, and compare coefficients and predictions."""
-    own, other = clone(model).fit(X, y, **fit), clone(model).fit(dense, y, **fit)
-    method = "predict_proba" if is_classifier(model) else "predict"
-    for a, b in (
-        (own.coef_, other.coef_),
-        (getattr(own, method)(X), getattr(other, method)(dense)),
-    ):
-        np.testing.assert_allclose(a, b, rtol, rtol * np.abs(b).max())
-    return own
+def model_for(classes, **parameters):
+    return clone(CLASSIFIER if classes else REGRESSOR).set_params(**parameters)
 
 
-@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
-@pytest.mark.parametrize("form", FORMATS)
-def test_formats(rows, form, kind):
-    X, y, _ = rows
-    assert_same(REGRESSOR, kind(X).asformat(form), X, y)
+def check(model, S, D, y, rtol=1e-7, **fit):
+    a, b = clone(model).fit(S, y, **fit), clone(model).fit(D, y, **fit)
+    assert_equal_fits(a, b, rtol)
+    return a, b
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int8, np.uint8, bool])
-def test_types(rows, dtype):
-    X = np.round(rows[0] * 3).astype(dtype)
-    assert_same(REGRESSOR, sparse.csr_array(X), X.astype(float), rows[1])
+def repeated(order, matrix):
+    """Return Z with three entries, which sum to it, for each of its own, and the rows sorted."""
+    rows, values = np.repeat(np.arange(Z.shape[0]), np.diff(Z.indptr)), Z.data
+    coo = np.tile(rows, 3), np.tile(Z.indices, 3)
+    values = np.concatenate([2 * values, -values, 0 * values])
+    place = np.random.default_rng(0).permutation(len(values))
+    if order == "coo":
+        return matrix((values[place], (coo[0][place], coo[1][place])), shape=Z.shape)
+    major, minor = coo if order == "csr" else coo[::-1]
+    place = place[np.argsort(major[place], kind="stable")]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(major))])
+    return matrix((values[place], minor[place], starts), shape=Z.shape)
 
 
-@pytest.mark.parametrize("solver", ["direct", "cg"])
-@pytest.mark.parametrize("task_column", [0, None])
-def test_indices_duplicates_explicit_zeros(rows, task_column, solver):
-    X = rows[0].copy()
-    given = sparse.csr_array(X)
-    given.data[::7] = 0.0
-    X = given.toarray()
-    given = sparse.csr_array(
-        (
-            np.repeat(given.data / 2, 2),
-            np.repeat(given.indices, 2).astype(np.int64),
-            2 * given.indptr.astype(np.int64),
-        ),
-        shape=X.shape,
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
+def test_forms(form, kind):
+    convert = getattr(sparse, f"{form}_{kind}")
+    S = convert(Z)
+    assert_equal_predictions(*check(REGRESSOR, S, DENSE, Y), Z)
+    assert clone(REGRESSOR).fit(S, Y).score(S, Y) == pytest.approx(
+        clone(REGRESSOR).fit(DENSE, Y).score(DENSE, Y), abs=1e-9
     )
-    before = [part.copy() for part in (given.data, given.indices, given.indptr)]
-    for part in (given.data, given.indices, given.indptr):
-        part.flags.writeable = False
-    model = clone(REGRESSOR).set_params(task_column=task_column, solver=solver, tol=1e-10)
-    assert_same(model, given, X, rows[1])
-    for part, old in zip((given.data, given.indices, given.indptr), before, strict=True):
-        np.testing.assert_array_equal(part, old)
+    wide = clone(REGRESSOR).set_params(task_column=None)
+    check(wide, convert(WIDE), WIDE.toarray(), Y_WIDE)
 
 
-def test_memory_mapped(rows, tmp_path):
-    X, y, _ = rows
-    dump(sparse.csr_array(X), tmp_path / "X")
-    assert_same(REGRESSOR, load(tmp_path / "X", mmap_mode="r"), X, y)
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int64, np.float32, np.longdouble])
+def test_types_of_numbers(dtype):
+    S = Z.copy()
+    S.data = np.round(np.abs(S.data)).astype(dtype)
+    check(REGRESSOR, S, S.toarray().astype(float), Y)
 
 
-@pytest.mark.parametrize("column", [0, 5, 11, -1, -12])
-def test_the_labels_may_be_in_any_column(rows, column):
-    X, y, _ = rows
-    moved = np.insert(X[:, 1:], column % 12, -3 * X[:, 0], axis=1)
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_indices_of_64_bits(form):
+    S = Z.asformat(form, copy=True)
+    S.indices, S.indptr = S.indices.astype(np.int64), S.indptr.astype(np.int64)
+    assert_equal_predictions(*check(CLASSIFIER, S, DENSE, LABELS[2]), S)
+
+
+@pytest.mark.parametrize("column", [0, None])
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_repeated_unsorted_and_explicit_zeros_stay_as_they_are(form, kind, column):
+    S = repeated(form, getattr(sparse, f"{form}_{kind}"))
+    names = ("data", "row", "col") if form == "coo" else ("data", "indices", "indptr")
+    flags = () if form == "coo" else ("has_sorted_indices", "has_canonical_format")
+    before = [getattr(S, name).copy() for name in names], [getattr(S, name) for name in flags]
+    y = Y if column == 0 else np.column_stack([Y, np.abs(Y)])
+    check(clone(REGRESSOR).set_params(task_column=column), S, DENSE, y)
+    for name, expected in zip(names, before[0], strict=True):
+        np.testing.assert_array_equal(getattr(S, name), expected)
+    assert [getattr(S, name) for name in flags] == before[1]
+
+
+@pytest.mark.parametrize("column", [0, None])
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_memory_maps(form, column, tmp_path):
+    S = Z.asformat(form)
+    parts = []
+    for name in ("data", "indices", "indptr"):
+        np.save(tmp_path / f"{name}.npy", getattr(S, name))
+        parts.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    S = getattr(sparse, f"{form}_array")(tuple(parts), shape=Z.shape)
+    y = Y if column == 0 else np.column_stack([Y, np.abs(Y)])
     model = clone(REGRESSOR).set_params(task_column=column)
-    assert_same(model, sparse.csc_array(moved), moved, y)
+    assert_equal_predictions(*check(model, S, DENSE, y), Z)
 
 
-@pytest.mark.parametrize("solver", ["direct", "cg"])
-@pytest.mark.parametrize("everywhere", [True, False])
-def test_offsets(rows, everywhere, solver):
-    X, y = rows[0].copy(), rows[1]
-    X[:, 3] += 1e8 if everywhere else 1e5 * (X[:, 0] == 1)
-    model = clone(REGRESSOR).set_params(solver=solver, tol=1e-10, max_iter=10_000)
-    assert_same(model, sparse.csr_array(X), X, y, rtol=1e-6)
+@pytest.mark.parametrize("offset", [0, -2])  # an implicit zero is label 0; labels below 0
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("position", [0, 3, 9, -1, -4])
+def test_position_of_the_labels(position, grouped, offset):
+    order = np.argsort(TASKS, kind="stable") if grouped else np.arange(len(TASKS))
+    S = long(X[order], TASKS[order] + offset, position % 10)
+    model = clone(REGRESSOR).set_params(task_column=position)
+    a, _ = check(model, S.tocoo(), S.toarray(), Y[order])
+    assert a.tasks_.tolist() == [offset + t for t in range(T)]
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"fit_intercept": False},
-        {"alpha": 1e-3},
-        {"alpha": np.inf},
-        {"alpha_shared": 0.0},
-        {"alpha_shared": np.inf},
-        {"alpha_intercept": 0.0},
-        {"alpha_intercept": np.inf},
-        {"task_weight": "balanced"},
-        {"task_weight": {0: 1.0, 1: 2.0, 2: 0.5, 3: 0.0}},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("solver", ["direct", "cg"])
-@pytest.mark.parametrize("model", [REGRESSOR, CLASSIFIER])
-def test_parameters(rows, model, solver, parameters):
-    X, y, classes = rows
-    y = classes if is_classifier(model) else y
-    model = clone(model).set_params(**{"solver": solver, "tol": 1e-10} | parameters)
-    kept = X[:, 0] < 3 if "task_weight" in parameters else X[:, 0] < 4
-    weight = np.random.default_rng(1).random(len(y)).round(1)
-    assert_same(model, sparse.csr_array(X)[kept], X[kept], y[kept], sample_weight=weight[kept])
+@pytest.mark.parametrize("classes", [0, 2, 3])
+@pytest.mark.parametrize("task_weight", [None, "balanced", "minimax", "uncertainty", [1, 2, 0, 3]])
+def test_weights(task_weight, classes):
+    if classes and task_weight == "uncertainty":
+        pytest.skip("of regressors only")
+    weight = np.random.default_rng(5).uniform(-0.4, 1.0, len(Y)).clip(0.0)
+    rtol = 1e-4 if task_weight == "minimax" else 1e-6  # weights have a tolerance of their own
+    model = model_for(classes, task_weight=task_weight)
+    check(model, Z, DENSE, target(classes), rtol, sample_weight=weight)
 
 
-def test_least_squares(rows):
-    """Of smallest norm: the last feature is there twice."""
-    X, y, _ = rows
-    X = np.column_stack([X, X[:, -1]])
-    assert_same(SharedL2Regressor(0.0, task_column=0), sparse.csr_array(X), X, y)
+def test_class_weight():
+    check(clone(CLASSIFIER).set_params(class_weight="balanced"), Z, DENSE, LABELS[3])
 
 
-@pytest.mark.parametrize("task_weight", ["uncertainty", "minimax"])
-def test_named_weights(rows, task_weight):
-    X, y, _ = rows
-    model = clone(REGRESSOR).set_params(task_weight=task_weight)
-    assert_same(model, sparse.csr_array(X), X, y, rtol=1e-6)
+@pytest.mark.parametrize("classes", [0, 2, 3])
+@pytest.mark.parametrize("alpha_intercept", [0.0, 1.0, np.inf])
+@pytest.mark.parametrize("alpha", [0.5, np.inf])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_limits(fit_intercept, alpha, alpha_intercept, classes):
+    model = model_for(
+        classes, fit_intercept=fit_intercept, alpha=alpha, alpha_intercept=alpha_intercept
+    )
+    check(model, Z, DENSE, target(classes))
 
 
-def test_minimax_without_blocks(rows, large):
-    X, _, y = rows
-    model = clone(CLASSIFIER).set_params(task_weight="minimax", tol=1e-9)
-    assert_same(model, sparse.csr_array(X), X, y, rtol=1e-6)
+@pytest.mark.parametrize("alpha_intercept", [0.0, 1.0, np.inf])
+def test_without_penalty(alpha_intercept):
+    model = model_for(0, alpha=0.0, alpha_shared=0.0, alpha_intercept=alpha_intercept)
+    a, b = clone(model).fit(Z, Y), clone(model).fit(DENSE, Y)
+    assert a.objective_ == pytest.approx(b.objective_, rel=1e-9)  # coefficients are not unique
 
 
-@pytest.mark.parametrize("n", [200, 10])
-def test_estimated_penalty_weights(rows, n):
-    """Also with fewer rows than features, in the space of the rows."""
-    order = np.argsort(np.arange(200) % 20, kind="stable")[:n]
-    X, y, classes = (part[order] for part in rows)
-    if n == 10:
-        X[:, 0], y = np.arange(n) % 2, np.random.default_rng(2).normal(size=n)
-    model = MeanRegularizedRegressor("auto", alpha_shared=1.0, task_column=0)
-    own = assert_same(model, sparse.csr_array(X), X, y, rtol=1e-5)
-    assert own.sigma2_ > 0
-    if n > 10:
-        model = MeanRegularizedClassifier("auto", alpha_shared=1.0, task_column=0)
-        assert_same(model, sparse.csr_array(X), X, classes, rtol=1e-4)
+@pytest.mark.parametrize("classes", [0, 2])
+@pytest.mark.parametrize("solver", ["auto", "cg"])
+def test_a_full_column_with_a_large_offset(solver, classes):
+    D = DENSE.copy()
+    D[:, 7] = 1e8 + np.random.default_rng(0).normal(size=len(D))
+    model, y = model_for(classes, tol=1e-8), target(classes)
+    a = clone(model).set_params(solver=solver, max_iter=10_000).fit(sparse.csr_array(D), y)
+    b = clone(model).fit(D - 1e8 * (np.arange(D.shape[1]) == 7), y)
+    np.testing.assert_allclose(a.coef_, b.coef_, 1e-6, 1e-6 * np.abs(b.coef_).max())
 
 
-@pytest.mark.parametrize("solver", ["direct", "cg"])
-@pytest.mark.parametrize("model", [REGRESSOR, CLASSIFIER])
-def test_adapt(rows, model, solver):
-    X, y, classes = rows
-    y = classes if is_classifier(model) else y
-    new, model = X[:40].copy(), clone(model).set_params(solver=solver, tol=1e-10)
-    new[:, 0] = 9
-    own = model.fit(sparse.csr_array(X), y).adapt(sparse.csr_array(new), y[:40])
-    other = model.fit(X, y).adapt(new, y[:40])
-    np.testing.assert_allclose(own.coef_, other.coef_, 1e-7, 1e-8)
-    np.testing.assert_array_equal(own.tasks_, [0, 1, 2, 3, 9])
-
-
-@pytest.mark.parametrize("form", ["csr", "coo"])
-@pytest.mark.parametrize(
-    "search",
-    [
-        lambda model: RegularizationPathCV(model, alphas=[0.1, 1.0, 10.0], cv=3),
-        lambda model: GridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=TaskKFold(3, task_column=0)),
-    ],
-)
-@pytest.mark.parametrize("model", [REGRESSOR, CLASSIFIER, ADMMRegressor("l21", task_column=0)])
-def test_searches(rows, model, search, form):
-    X, y, classes = rows
-    y = classes if is_classifier(model) else y
-    own = search(model).fit(sparse.csr_array(X).asformat(form), y)
-    assert own.best_score_ == pytest.approx(search(model).fit(X, y).best_score_, rel=1e-6)
-
-
-def test_inspection(rows):
-    X, y, classes = rows
-    given, folds = sparse.coo_array(X), TaskKFold(3, task_column=0)
-    own, other = clone(REGRESSOR).fit(given, y), clone(REGRESSOR).fit(X, y)
-    for function in (effective_dof, pooling_factor):
-        np.testing.assert_allclose(function(own, given, y), function(other, X, y), 1e-7)
-    reports = [sharing_report(given, y, REGRESSOR), sharing_report(X, y, REGRESSOR)]
-    np.testing.assert_allclose(reports[0].gain, reports[1].gain, 1e-6)
-    norm = ADMMClassifier("trace_norm", task_column=0)
-    assert alpha_max(norm, given, classes) == pytest.approx(alpha_max(norm, X, classes), rel=1e-9)
-    np.testing.assert_allclose(
-        cross_val_predict(REGRESSOR, given, y, cv=folds),
-        cross_val_predict(REGRESSOR, X, y, cv=folds),
+@pytest.mark.parametrize("classes", [0, 2])
+def test_wide_with_weights_of_targets(classes):
+    rng = np.random.default_rng(1)
+    weight = rng.uniform(-0.3, 1.0, Y_WIDE.shape).clip(0.0)
+    y = make("tall", wide=True, classes=classes)[2].astype(float)
+    y[rng.random(y.shape) < 0.2] = np.nan
+    model = model_for(classes, task_column=None)
+    assert_equal_predictions(
+        *check(model, WIDE.tocoo(), WIDE.toarray(), y, sample_weight=weight), WIDE
     )
 
 
-@pytest.mark.parametrize(
-    ("classes", "wide"), [(0, False), (2, False), (3, False), (0, True), (2, True)]
-)
-@pytest.mark.parametrize("penalty", [L1(), L21(), TraceNorm()])
-def test_proximal_gradients_end_where_admm_does(rows, classes, penalty, wide):
-    X, y, two = rows
-    if wide:
-        X, y = X[:, 1:], np.column_stack([y, np.roll(y, 3)])
-        two = (y > 0).astype(int)
-    target = {0: y, 2: two, 3: np.digitize(rows[1], [-1.0, 1.0])}[classes]
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_unknown_tasks(classes):
+    model, D = model_for(classes, handle_unknown="shared"), DENSE.copy()
+    D[:3, 0] = 9
+    a, b = clone(model).fit(Z, target(classes)), clone(model).fit(DENSE, target(classes))
+    assert_equal_predictions(a, b, sparse.coo_array(D))
+    with pytest.raises(ValueError, match="predict got task 9"):
+        a.set_params(handle_unknown="error").predict(sparse.coo_array(D))
+
+
+def test_adapt():
+    own = TASKS == 1
+    new = DENSE[own] + 6 * (np.arange(DENSE.shape[1]) == 0)
+    a, b = clone(REGRESSOR).fit(Z, Y), clone(REGRESSOR).fit(DENSE, Y)
+    assert_equal_fits(a.adapt(sparse.coo_array(new), Y[own]), b.adapt(new, Y[own]))
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_warm_start(classes):
+    model, y = model_for(classes, warm_start=True), target(classes)
+    model.fit(Z, y).set_params(alpha=2.0).fit(Z.tocoo(), y)
+    assert_equal_fits(model, model_for(classes, alpha=2.0).fit(DENSE, y))
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+@pytest.mark.parametrize("shape", ["tall", "broad"])
+def test_auto(shape, classes):
+    features, tasks, y = make(shape, classes=classes)
+    S = long(features, tasks)
+    model = model_for(classes, alpha="auto", alpha_intercept="auto")
+    a, b = check(model, S, S.toarray(), y, 1e-5)
+    np.testing.assert_allclose(a.alpha_, b.alpha_, 1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"fit_intercept": False}, {"task_weight": "balanced"}])
+@pytest.mark.parametrize("classes", [0, 2, 3])
+@pytest.mark.parametrize("penalty", [L21(), L1(), TraceNorm()], ids=lambda p: type(p).__name__)
+def test_proximal_gradients_reach_the_objective_of_admm(penalty, classes, options):
     model = (ADMMClassifier if classes else ADMMRegressor)(
-        penalty, 1.5, task_column=None if wide else 0, tol=1e-9
+        penalty, 2.0, alpha_intercept=0.5, task_column=0, tol=1e-9, max_iter=100_000, **options
     )
-    expected = clone(model).fit(X, target)
-    for given in (X, sparse.csr_array(X)):
-        own = clone(model).set_params(solver="proximal").fit(given, target)
-        assert own.optimality_ <= 1e-9
-        assert own.objective_ == pytest.approx(expected.objective_, rel=1e-9)
-        np.testing.assert_allclose(own.coef_, expected.coef_, 1e-6, 1e-6)
+    expected = clone(model).set_params(solver="admm").fit(DENSE, target(classes)).objective_
+    for data in (Z, DENSE):
+        found = clone(model).set_params(solver="proximal").fit(data, target(classes))
+        assert found.objective_ == pytest.approx(expected, rel=1e-7)
 
 
-def test_large_problems_form_no_blocks(large, monkeypatch):
-    """Neither fits nor searches ask for moments or eigenvectors."""
-
-    def refuse(*_):
-        raise AssertionError("blocks")
-
-    monkeypatch.setattr(_sparse.SparseLayout, "_check_memory", refuse)
-    rng = np.random.default_rng(0)
-    X = sparse.random_array((60, 400), density=0.05, random_state=rng, format="csr")
-    tasks, y = np.arange(60) % 3, rng.normal(size=60)
-    X = sparse.hstack([sparse.csr_array(tasks[:, None].astype(float)), X], format="csr")
-    for model, target in (
-        (REGRESSOR, y),
-        (CLASSIFIER, y > 0),
-        (CLASSIFIER, np.digitize(y, [-0.5, 0.5])),
-        (SharedL2Regressor(task_column=0), y),
-        (ADMMRegressor("l21", task_column=0), y),
-        (RegularizationPathCV(REGRESSOR, alphas=[0.1, 1.0], cv=2), y),
-    ):
-        clone(model).fit(X, target).predict(X)
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_proximal_gradients_wide(fit_intercept):
+    y = np.where(np.random.default_rng(1).random(Y_WIDE.shape) < 0.3, np.nan, Y_WIDE)
+    model = ADMMRegressor(L21(), 2.0, tol=1e-9, max_iter=100_000, fit_intercept=fit_intercept)
+    expected = clone(model).set_params(solver="admm").fit(WIDE.toarray(), y).objective_
+    found = model.set_params(solver="proximal").fit(WIDE, y)
+    assert found.objective_ == pytest.approx(expected, rel=1e-7)
 
 
-def test_too_large_for_what_needs_matrices(rows, monkeypatch):
-    X, y, _ = rows
-    X = sparse.csr_array(X)
-    model = clone(REGRESSOR).fit(X, y)
-    monkeypatch.setattr(_sparse, "memory_limit", lambda: 1000.0)
-    message = "Matrices of 11 rows and columns are needed, .* TruncatedSVD"
-    for given in ({"alpha": "auto"}, {"task_weight": "uncertainty"}):
+def with_entry(column, value):
+    D = DENSE.copy()
+    D[3, column] = value
+    return sparse.csr_array(D)
+
+
+BAD = {
+    "fraction": (with_entry(0, 0.5), "cannot be floats with a fraction"),
+    "nan_label": (with_entry(0, np.nan), "missing labels"),
+    "infinite_label": (with_entry(0, np.inf), "missing labels"),
+    "nan": (with_entry(2, np.nan), "contains NaN"),
+    "infinite": (with_entry(2, np.inf), "contains infinity"),
+    "complex": (Z.astype(complex), "Complex data"),
+    "no_rows": (Z[:0], "0 sample"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_leaves_the_last_fit(kind):
+    S, message = BAD[kind]
+    model = clone(REGRESSOR).fit(Z, Y)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=message):
+        model.fit(S, Y[: S.shape[0]])
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+    if S.shape[0]:
         with pytest.raises(ValueError, match=message):
-            clone(REGRESSOR).set_params(**given).fit(X, y)
-    with pytest.raises(ValueError, match=message):
-        effective_dof(model, X, y)
+            model.predict(S)
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(0.5, "floats with a fraction"), (np.nan, "missing labels"), (np.inf, "missing labels")],
-)
-def test_labels_that_are_no_whole_numbers(rows, value, message):
-    X, y, _ = rows
-    model = clone(REGRESSOR).fit(sparse.csr_array(X), y)
-    before, wrong = model.coef_, X.copy()
-    wrong[7, 0] = value
-    with pytest.raises(ValueError, match=message):
-        model.fit(sparse.csr_array(wrong), y)
-    assert model.coef_ is before
+def test_errors():
+    model = clone(REGRESSOR)
+    with pytest.raises(ValueError, match="array without column names"):
+        clone(model).set_params(task_column="domain").fit(Z, Y)
+    with pytest.raises(ValueError, match="out of range: X has 10 columns"):
+        clone(model).set_params(task_column=10).fit(Z, Y)
+    with pytest.raises(TypeError, match="Sparse data was passed for y"):
+        clone(model).fit(Z, sparse.csr_array(Y[:, None]))
+    with pytest.raises(ValueError, match="expecting 10 features"):
+        clone(model).fit(Z, Y).predict(Z[:, :5])
+    with pytest.raises(ValueError, match="there is nothing to fit"):
+        clone(model).set_params(fit_intercept=False).fit(Z[:, [0]], Y)
+    with pytest.raises(TypeError, match=r"X is sparse.*Use fit"):
+        clone(model).partial_fit(Z, Y)
+    with pytest.raises(TypeError, match=r"X is sparse.*Use fit"):
+        TaskMoments.from_data(Z, Y, task_column=0)
 
 
-def test_wrong_input(rows):
-    X, y, _ = rows
-    given = sparse.csr_array(X)
-    model = clone(REGRESSOR).fit(given, y)
-    before, wrong = model.coef_, given.copy()
-    for value in (np.nan, np.inf):
-        wrong.data[3] = value
-        with pytest.raises(ValueError, match="Input X contains"):
-            model.fit(wrong, y)
-    with pytest.raises(ValueError, match="Complex data"):
-        model.fit(given * 1j, y)
-    with pytest.raises(ValueError, match="is a name, and X is an array"):
-        clone(REGRESSOR).set_params(task_column="shop").fit(given, y)
-    with pytest.raises(ValueError, match="expecting 12 features"):
-        model.predict(given[:, :5])
-    with pytest.raises(TypeError, match="X is sparse, and the moments of 11 features are dense"):
-        clone(model).partial_fit(given, y)
-    with pytest.raises(TypeError, match="X is sparse"):
-        TaskMoments.from_data(given, y, task_column=0)
-    assert model.coef_ is before
+def test_labels_only_and_tasks_of_one_row():
+    a, b = clone(REGRESSOR).fit(Z[:, [0]], Y), clone(REGRESSOR).fit(DENSE[:, [0]], Y)
+    np.testing.assert_allclose(a.intercept_, b.intercept_, 1e-9)
+    S = long(X, np.arange(len(Y)))
+    check(REGRESSOR, S, S.toarray(), Y)
+    check(SharedL2Regressor(fit_intercept=False, task_column=0), S, S.toarray(), Y)
