@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skmtl._memory import memory_limit
 from skmtl._typing import Array, Estimator
 from skmtl.arrowhead import (
     ArrowheadSystem,
@@ -17,7 +18,6 @@ from skmtl.inspection._models import fitted_model
 from skmtl.linear_model import fitted_problem
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 from skmtl.problem import class_curvature
-from skmtl.solvers import memory_limit
 
 _MATRICES = 6  # in memory at a time
 

@@ -6,7 +6,6 @@ from skmtl.solvers._admm import ADMMSolver
 from skmtl.solvers._base import NewtonSolver, Solution, check_finite, runs_away
 from skmtl.solvers._cg import ConjugateGradientSolver
 from skmtl.solvers._direct import DirectSolver
-from skmtl.solvers._memory import memory_limit
 from skmtl.solvers._primal_system import PrimalSystem
 from skmtl.solvers._proximal import ProximalSolver
 
@@ -30,6 +29,5 @@ __all__ = [
     "ProximalSolver",
     "Solution",
     "check_finite",
-    "memory_limit",
     "runs_away",
 ]
