@@ -205,12 +205,3 @@ def test_no_matrix_of_all_pairs_of_features(kind, text):
             RegularizationPathCV(model, [0.5, 2.0], cv=2).fit(X, y)
             model.set_params(warm_start=True, alpha=2.0).fit(X, y)
             model.adapt(X.tocsr()[:5], y[:5])
-
-
-@pytest.mark.parametrize("function", [effective_dof, pooling_factor])
-def test_degrees_that_do_not_fit_into_memory(function, text, monkeypatch):
-    X, y = text
-    model = clone(MODELS["mean"]).fit(X, y)
-    monkeypatch.setattr("skmtl.inspection._degrees.memory_limit", lambda: 1e6)
-    with pytest.raises(ValueError, match=r"300 rows and 20000 features.*Use fewer features"):
-        function(model, X, y)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmtl._memory import memory_limit
 from skmtl._typing import Array, Estimator
 from skmtl.arrowhead import (
     ArrowheadSystem,
@@ -18,8 +17,6 @@ from skmtl.inspection._models import fitted_model
 from skmtl.linear_model import fitted_problem
 from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 from skmtl.problem import class_curvature
-
-_MATRICES = 6  # in memory at a time
 
 
 def effective_dof(
@@ -161,14 +158,6 @@ def _posed(estimator, X, y, sample_weight):
         raise TypeError(
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "
             "form. Pass a Pooled, SharedL2, MeanRegularized or GraphRegularized model."
-        )
-    n, d = problem.data.n_rows, problem.data.n_features
-    needed = 8 * _MATRICES * (problem.loss.n_outputs * (min(n, d) + 1)) ** 2
-    if needed > memory_limit():
-        raise ValueError(
-            f"X has {n} rows and {d} features: matrices of the smaller number would need about "
-            f"{needed / 2**30:.1f} GiB of memory, more than the limit of "
-            f"{memory_limit() / 2**30:.1f} GiB. Use fewer features or rows."
         )
     return model, problem, place
 

@@ -12,7 +12,10 @@ class ConjugateGradientSolver(NewtonSolver):
     fewer (``DualSystem``). Memory is a few times that of the coefficients, (T + 1)(d + 1) numbers.
     """
 
-    advice = "use solver='direct' if memory allows, increase max_iter, or scale the features"
+    advice = (
+        "use solver='direct' if memory allows, increase max_iter, scale the features, or penalize "
+        "the center too (alpha_shared)"
+    )
 
     def __init__(self, problem, max_iter, tol):
         super().__init__(problem, max_iter, tol)
