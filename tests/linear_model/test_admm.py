@@ -287,7 +287,7 @@ WRONG = [
     ({"alpha": [1.0] * 4}, ValueError, r"alpha must be a number"),
     ({"alpha_intercept": np.nan}, ValueError, r"alpha_intercept must be .*got nan"),
     ({"handle_unknown": "shared"}, ValueError, r"has no shared model.*handle_unknown='shared'"),
-    ({"solver": "direct"}, ValueError, r"solver must be 'auto' or one of \['admm'\], got 'direct'"),
+    ({"solver": "direct"}, ValueError, r"solver must be .* \['admm', 'proximal'\], got 'direct'"),
     ({"max_iter": 0}, ValueError, r"max_iter must be an integer of at least 1"),
 ]
 
