@@ -29,7 +29,9 @@ from skmtl.model_selection import RegularizationPathCV, TaskKFold
 __all__ = ["make_task_pipeline"]
 
 
-class TaskColumnTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class TaskColumnTransformer(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Apply transformers to all columns but that of the task labels, which comes first.
 
     Of a dataframe it makes a dataframe, with labels in their own type, and of an array an array.

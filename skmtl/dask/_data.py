@@ -18,11 +18,11 @@ _AT_ONCE = 4  # such groups at a time, which bounds the memory of the workers
 class Piece(NamedTuple):
     """What the rows of a partition, ``LongData``, have in a fit, beside their features.
 
-    ``index`` (m,): the numbers of its tasks; ``y`` and ``weight`` (n,); ``class_mask`` (K, m) or
+    ``tasks`` (m,): the numbers of its tasks; ``y`` and ``weight`` (n,); ``class_mask`` (K, m) or
     None.
     """
 
-    index: np.ndarray
+    tasks: np.ndarray
     y: np.ndarray
     weight: np.ndarray
     class_mask: np.ndarray | None
@@ -205,7 +205,7 @@ def _targets(piece):
 
 def _square_norms(rows, piece):
     data = piece.of(rows)
-    return TaskSums(piece.index, (data.totals, data.square_norms))
+    return TaskSums(piece.tasks, (data.totals, data.square_norms))
 
 
 def _largest(rows):
@@ -215,16 +215,16 @@ def _largest(rows):
 def _loss_sums(rows, piece, point):
     """Return the ``TaskSums`` of a piece, and the derivative of each row."""
     loss, *point = point
-    W, intercept = (np.ascontiguousarray(part[:, piece.index]) for part in point)
+    W, intercept = (np.ascontiguousarray(part[:, piece.tasks]) for part in point)
     value, squares, G, R, derivative = piece.of(rows).loss_sums(loss, W, intercept)
-    return TaskSums(piece.index, (value, squares, G.swapaxes(0, 1), R.T)), derivative
+    return TaskSums(piece.tasks, (value, squares, G.swapaxes(0, 1), R.T)), derivative
 
 
 def _curvature_product(rows, piece, derivative, point):
     loss, *point = point
-    W, intercept = (np.ascontiguousarray(part[:, piece.index]) for part in point)
+    W, intercept = (np.ascontiguousarray(part[:, piece.tasks]) for part in point)
     G, R = piece.of(rows).curvature_product(loss, derivative, W, intercept)
-    return TaskSums(piece.index, (G.swapaxes(0, 1), R.T))
+    return TaskSums(piece.tasks, (G.swapaxes(0, 1), R.T))
 
 
 def _curved(rows, piece, curvature):
@@ -232,13 +232,13 @@ def _curved(rows, piece, curvature):
 
 
 def _block(rows, piece, b):
-    own = piece.index[rows.codes] == b
+    own = piece.tasks[rows.codes] == b
     return rows.X[own], piece.weight[own]
 
 
 def _moments(rows, pieces, tasks):
     """Return the ``TaskSums`` with the ``Moments`` of some tasks of each piece."""
-    found = [piece.index[local] for piece, local in zip(pieces, tasks, strict=True)]
+    found = [piece.tasks[local] for piece, local in zip(pieces, tasks, strict=True)]
     index, d = np.unique(np.concatenate(found)), rows[0].n_features
     total = Moments(*[np.zeros((len(index), *shape)) for shape in ((d, d), (d,), ())])
     room = np.empty((max(map(len, tasks)), d, d))

@@ -98,7 +98,7 @@ def predict(model: Any, X: Any) -> Any:
     parts = rows_of(check_on_dask(X, "X"), "X", X)
     sizes = X.chunks[0] if isinstance(X, da.Array) else [np.nan] * len(parts)
     wide = model.task_column is None and len(model.tasks_) > 1
-    dtype = np.dtype(np.float64)
+    dtype: np.dtype[Any] = np.dtype(np.float64)
     if is_classifier(model):
         dtype = np.dtype(np.intp) if wide else model.classes_.dtype
     rest, name = (len(model.tasks_),) if wide else (), f"skmtl-predict-{uuid4().hex}"

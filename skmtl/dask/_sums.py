@@ -10,15 +10,15 @@ from skmtl.data import Moments
 class TaskSums(NamedTuple):
     """Arrays with an entry for each of some tasks.
 
-    ``index`` (m,) has the numbers of the tasks, ``arrays`` have the shape (m, ...).
+    ``tasks`` (m,) has the numbers of the tasks, ``arrays`` have the shape (m, ...).
     """
 
-    index: np.ndarray
+    tasks: np.ndarray
     arrays: tuple
 
     def of_all(self, n_tasks):
         """Return arrays (T, ...), zero for other tasks."""
-        return [_placed(array, self.index, n_tasks) for array in self.arrays]
+        return [_placed(array, self.tasks, n_tasks) for array in self.arrays]
 
 
 def add(parts):
@@ -26,7 +26,7 @@ def add(parts):
     index = _union(parts)
     total = [np.zeros((len(index), *array.shape[1:])) for array in parts[0].arrays]
     for part in parts:
-        place = np.searchsorted(index, part.index)
+        place = np.searchsorted(index, part.tasks)
         for whole, array in zip(total, part.arrays, strict=True):
             whole[place] += array
     return TaskSums(index, tuple(total))
@@ -38,21 +38,21 @@ def merge(parts):
         return parts[0]
     index = _union(parts)
     first, *rest = parts
-    if np.array_equal(first.index, index):
+    if np.array_equal(first.tasks, index):
         total = Moments(*[array.copy() for array in first.arrays])
     else:
         total = Moments(*[np.zeros((len(index), *array.shape[1:])) for array in first.arrays])
         rest = parts
     for part in rest:
-        total.add(np.searchsorted(index, part.index), part.arrays)
+        total.add(np.searchsorted(index, part.tasks), part.arrays)
     return TaskSums(index, total)
 
 
 def _union(parts):
     first = parts[0].index
-    if all(np.array_equal(part.index, first) for part in parts) and (np.diff(first) > 0).all():
+    if all(np.array_equal(part.tasks, first) for part in parts) and (np.diff(first) > 0).all():
         return first
-    return np.unique(np.concatenate([part.index for part in parts]))
+    return np.unique(np.concatenate([part.tasks for part in parts]))
 
 
 def _placed(array, index, n_tasks):

@@ -138,8 +138,8 @@ class CoefficientShrinkageDisplay(Display):
         middle = rows.weight @ rows.X / rows.weight.sum()
         wanted = [features] if isinstance(features, str | int | np.integer) else list(features)
         known = feature_names(estimator, model)
-        columns, names = zip(*(_place(model, known, name) for name in wanted), strict=True)
-        columns, names = list(columns), list(names)
+        places = [_place(model, known, name) for name in wanted]
+        columns, names = [place for place, _ in places], [label for _, label in places]
         found = np.flatnonzero(model.task_counts_ > 0)  # others are latent
         shared, own = _estimates(model, middle)[found], _estimates(separate, middle)
         center = shared.mean(axis=0)
