@@ -24,7 +24,7 @@ from skmtl import (
 )
 
 ROWS, FEATURES, ENTRIES, TASKS = 20_000, 50_000, 100, 20
-TOLERANCES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6)
+TOLERANCES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 GOAL = 1e-4  # relative gap of the norm
 LOOP, SEPARATE, MEAN = "loop over tasks", "SharedL2", "MeanRegularized"
 

@@ -10,7 +10,7 @@ from skmtl.data import class_mask_of, read_task_weights
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
-from skmtl.solvers import MATRIX_FREE, SOLVERS, Solution
+from skmtl.solvers import SOLVERS, Solution
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def choose_solver(problem, name="auto"):
     """Return the solver of a name, a class, or the first that can solve the problem."""
     names, reasons = list(SOLVERS) if name == "auto" else [name], []
     if problem.data.expensive_blocks:
-        names.sort(key=lambda name: name not in MATRIX_FREE)
+        names.sort(key=lambda name: SOLVERS[name].needs_blocks)
     for name in names:
         reason = SOLVERS[name].objection(problem)
         if reason is None:

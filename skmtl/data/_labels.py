@@ -90,7 +90,11 @@ def split_task_column(X, task_column):
     )
     j = _position(task_column, X.shape[1])
     if issparse(X):
-        return split_column(X, j)
+        labels, features = split_column(X, j)
+        large = labels[np.isfinite(labels) & (np.abs(labels) >= 2.0**53)]
+        if large.size:
+            raise ValueError(_too_large(task_column, float(large[0])))
+        return labels, features
     labels = np.ascontiguousarray(X[:, j])
     if j == 0:
         return labels, X[:, 1:]
@@ -188,6 +192,13 @@ def _missing(task_column):
     return (
         f"The task column {task_column!r} has missing labels (None, NaN or infinite). Every row "
         "needs a task: drop these rows, or label them as a separate task."
+    )
+
+
+def _too_large(task_column, label):
+    return (
+        f"The task column {task_column!r} holds {label!r}, a float too large to distinguish "
+        "labels. Use integers or strings."
     )
 
 
@@ -308,10 +319,7 @@ def _whole_numbers(labels, task_column):
     labels = labels.astype(np.result_type(labels, np.float64), copy=False)
     if max(labels.max(), -labels.min()) >= 2.0**63:
         largest = float(labels[np.abs(labels).argmax()])
-        raise ValueError(
-            f"The task column {task_column!r} holds {largest!r}, a float too large to distinguish "
-            "labels. Use integers or strings."
-        )
+        raise ValueError(_too_large(task_column, largest))
     values = labels.astype(np.int64)
     wrong = values != labels
     if wrong.any():

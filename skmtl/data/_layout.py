@@ -107,12 +107,15 @@ class TaskData(ABC):
         Added to the intercepts: -inf or inf where it excludes a class, else 0.
     expensive_blocks : bool
         Whether products of X and vectors take less time and memory than blocks.
+    has_kernel : bool
+        Whether there are products with the kernel of the rows (``kernel_product``).
     """
 
     X: Any
     block: np.ndarray
     class_mask: np.ndarray | None
     expensive_blocks = False
+    has_kernel = False
 
     @cached_property
     def n_rows(self):

@@ -15,8 +15,9 @@ from skmtl.data._layout import TaskData, read_only
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._wide import WideData
 
-_ROTATED = 512  # rows up to which eigenvectors of X X' take less time than products
+_ROTATED = 256  # rows up to which eigenvectors of X X' take less time than products
 _FACTORED = 1024  # features up to which factors of blocks take less time than products
+_ALWAYS = 2**23  # numbers of blocks that always fit
 _SYSTEMS = 6  # matrices of a center, and what factoring them takes
 _FEW = 8  # rows that are compared before entries are counted
 _COST = 10  # time of an entry of a sparse product, in multiplications of a dense one
@@ -32,11 +33,9 @@ def canonical(X):
 
 
 def split_column(X, j):
-    """Return the values of a column of a sparse matrix, (n,), and the matrix without it, in CSR.
-
-    Only one copy of X is made.
-    """
-    X = X.tocsr(copy=X.format == "csr").astype(np.float64, copy=False)
+    """Return the values of a column of a sparse matrix, (n,), and the matrix without it, in CSR."""
+    given, X = X, X.tocsr()
+    X = X.astype(np.float64, copy=X is given)
     column, indptr = np.zeros(X.shape[0]), X.indptr.copy()
     kept = _kernels.without_column(X.data, X.indices, indptr, j, column)
     shape = X.shape[0], X.shape[1] - 1
@@ -110,21 +109,24 @@ class CenteredRows:
         self.shape, self.parts = X.shape, parts(X)
 
     @property
-    def size(self):
-        """Number of entries, weighted by their cost."""
+    def work(self):
+        """Cost of a product, in multiplications."""
         return _COST * self.csr.nnz
 
     def dense(self, rows):
-        """Return some rows, an ndarray (m, d)."""
+        """Return the rows of an index array, an ndarray (m, d)."""
         return self.csr[rows].toarray() - self.center
 
-    def times(self, V, rows=slice(None)):
-        """Return the products of rows and the vectors V (k, d), shape (m, k)."""
-        return self.csr[rows] @ V.T - V @ self.center
+    def times(self, V, rows=None):
+        """Return the products of a slice of rows, all for None, and vectors V (k, d): (m, k)."""
+        return self._csr(rows) @ V.T - V @ self.center
 
-    def adjoint(self, g, rows=slice(None)):
-        """Return the sums of rows times the numbers g (m, k), shape (k, d)."""
-        return (self.csr[rows].T @ g).T - np.outer(g.sum(axis=0), self.center)
+    def adjoint(self, g, rows=None):
+        """Return the sums of a slice of rows, all for None, times numbers g (m, k): (k, d)."""
+        return (self._csr(rows).T @ g).T - np.outer(g.sum(axis=0), self.center)
+
+    def _csr(self, rows):
+        return self.csr if rows is None else self.csr[rows]
 
     def gram(self):
         """Return the products of all pairs of rows, (n, n)."""
@@ -199,7 +201,7 @@ class SparseLayout(TaskData):
             needed, few = 4 * n**2, n <= _ROTATED
         else:
             needed, few = (2 * T + 4) * d**2, d <= _FACTORED
-        return not few or needed > 2 * self.X.csr.nnz + 4 * (T + 1) * d
+        return not few or needed > max(_ALWAYS, 2 * self.X.csr.nnz + 4 * (T + 1) * d)
 
     def _columns(self, features):
         return CenteredRows(self.X.csr[:, features], self.X.center[features])
@@ -264,6 +266,8 @@ class SparseLayout(TaskData):
 class SparseLongData(SparseLayout, LongData):
     """Rows of a CSR array grouped by task."""
 
+    has_kernel = True
+
     def _store(self, X, place, grouped):
         if not grouped:
             order = np.empty_like(place)
@@ -282,14 +286,14 @@ class SparseLongData(SparseLayout, LongData):
         """Call a kernel of rows with numbers, (n,), on chunks of the tasks."""
         X = self.X
         kernel = partial(kernel, *X.parts, values, self.indptr, X.center, *out)
-        in_chunks(kernel, self.n_tasks, self.X.size + self.n_tasks * self.n_features)
+        in_chunks(kernel, self.n_tasks, self.X.work + self.n_tasks * self.n_features)
 
     def predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
         z = np.empty((len(W), self.n_rows))
         for W_k, own, z_k in zip(W, intercept - W @ self.X.center, z, strict=True):
             predict = partial(_kernels.sparse_predict, *self.X.parts, self.codes, W_k, own, z_k)
-            in_chunks(predict, self.n_rows, self.X.size)
+            in_chunks(predict, self.n_rows, self.X.work)
         return z
 
     def adjoint(self, g):
@@ -323,7 +327,7 @@ class SparseLongData(SparseLayout, LongData):
             _kernels.sparse_kernel, *X.parts, g, self.indptr, self._cross, square, share, out
         )
         room = np.zeros(self.n_features)
-        in_chunks(lambda first, last: product(room.copy(), first, last), self.n_tasks, 2 * X.size)
+        in_chunks(lambda first, last: product(room.copy(), first, last), self.n_tasks, 2 * X.work)
         return out
 
     def _index(self, b):

@@ -88,8 +88,9 @@ class ADMMRegressor(StructuredModel, Regressor):
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "admm", "proximal"}, default="auto"
-        "admm" takes every penalty; "proximal", accelerated proximal gradient steps on a working
-        set, single norms. "auto": "admm"; "proximal" for a sparse X with many features.
+        "admm" supports every penalty; "proximal", accelerated proximal gradient steps on a working
+        set, one norm that treats features separately. "auto": "admm"; for a sparse X with many
+        features "proximal" where that applies.
     max_iter : int, default=10000
         Maximum number of iterations; of "admm" also of Newton steps, which take over if it is slow.
     tol : float, default=1e-8
@@ -196,8 +197,9 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "admm", "proximal"}, default="auto"
-        "admm" takes every penalty; "proximal", accelerated proximal gradient steps on a working
-        set, single norms. "auto": "admm"; "proximal" for a sparse X with many features.
+        "admm" supports every penalty; "proximal", accelerated proximal gradient steps on a working
+        set, one norm that treats features separately. "auto": "admm"; for a sparse X with many
+        features "proximal" where that applies.
     max_iter : int, default=10000
         Maximum number of iterations; of "admm" also of Newton steps, which take over if it is slow.
     tol : float, default=1e-8

@@ -15,11 +15,8 @@ SOLVERS: dict[str, type[Any]] = {
     "admm": ADMMSolver,
     "proximal": ProximalSolver,
 }
-# Those that need no blocks come first where blocks are expensive.
-MATRIX_FREE = ("cg", "proximal")
 
 __all__ = [
-    "MATRIX_FREE",
     "SOLVERS",
     "ADMMSolver",
     "ConjugateGradientSolver",

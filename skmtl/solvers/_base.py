@@ -78,11 +78,14 @@ class Solver(ABC):
     ----------
     advice : str
         What to try if the solver did not converge.
+    needs_blocks : bool
+        Whether it forms matrices for each task, which sparse X with many features avoid.
     watch : callable or None
         Called before a step; returns a function called after it, which returns True to stop.
     """
 
     advice: str
+    needs_blocks = True
     watch = None
 
     def __init__(self, problem, max_iter, tol):

@@ -12,6 +12,7 @@ class ConjugateGradientSolver(NewtonSolver):
     fewer (``DualSystem``). Memory is a few times that of the coefficients, (T + 1)(d + 1) numbers.
     """
 
+    needs_blocks = False
     advice = (
         "use solver='direct' if memory allows, increase max_iter, scale the features, or penalize "
         "the center too (alpha_shared)"

@@ -9,12 +9,11 @@ from skmtl.penalties import Coefficients, MeanCoupling
 class DualSystem:
     """Solve for one number per row, from which all coefficients follow.
 
-    Minimizes ``1/2 sum_i h_i (z_i - y_i)^2 + penalty`` over coefficients of predictions z, h the
-    curvatures, where the center is fixed. With ``beta_i = h_i (y_i - z_i)`` the deviations are
-    ``V_t = sum_i beta_i x_i / alpha_t`` and ``q_t = sum_i beta_i / alpha_intercept`` over the rows
-    of task t; the beta of an intercept without penalty sum to zero. With gamma = beta / sqrt(h)
-    this is ``(I + sqrt(h) K sqrt(h)) gamma = sqrt(h) y``, K the kernel of the rows of each task,
-    whose eigenvalues are at least 1.
+    Minimizes a squared loss and a penalty of deviations alone, with a fixed center. With the
+    weighted residuals beta these are ``V_t = sum_i beta_i x_i / alpha_t`` and ``q_t = sum_i beta_i
+    / alpha_intercept`` over the rows of task t; the beta of an intercept without penalty sum to
+    zero. With ``gamma = beta / sqrt(s)``, s the weights, this is ``(I + sqrt(s) K sqrt(s)) gamma =
+    sqrt(s) y``, K the kernel of the rows of each task: its eigenvalues are at least 1.
 
     Parameters
     ----------
@@ -37,44 +36,38 @@ class DualSystem:
 
     @staticmethod
     def applies(problem):
-        """Return whether only deviations are free, all penalized, and the rows are fewer."""
+        """Return whether the loss is squared, and only deviations are free, more than the rows."""
         penalty, data = problem.penalty, problem.data
         return (
-            hasattr(data, "kernel_product")
+            data.has_kernel
             and isinstance(penalty, MeanCoupling)
-            and problem.loss.n_outputs == 1
+            and problem.loss.constant_curvature is not None
             and penalty.fixed_center
             and (penalty.alpha > 0).all()
             and data.n_rows < data.n_tasks * data.n_features
         )
 
     def set_up(self, derivative):
-        """Store the curvature at these derivatives, those of `LossSums`."""
-        data, loss = self._problem.data, self._problem.loss
-        h, self._derivative = data.weight, None
-        if derivative is not None:
-            h = data.curved(loss.curvature(derivative)[0]).weight
-            self._derivative = data.weight * derivative[0]
-        self._h, self._root = h, np.sqrt(h)
+        """Prepare the preconditioner; ``derivative`` is None, as of a squared loss."""
+        data = self._problem.data
+        self._root = np.sqrt(data.weight)
         kernel = data.row_norms * self._share[data.codes] + self._intercept
-        self._diagonal = 1.0 + h * kernel
+        self._diagonal = 1.0 + data.weight * kernel
         self._direction = self._root / self._diagonal  # of the constraint, preconditioned
-        self._lengths = self._sums(self._root * self._root)
+        self._lengths = self._sums(data.weight)
         self._scaled_lengths = self._sums(self._root * self._direction)
 
     def step(self, point, gradient, rtol, limit):
-        """Return the coefficients after a Newton step, and the number of iterations."""
-        data, root = self._problem.data, self._root
+        """Return the coefficients after a Newton step, and the number of iterations.
+
+        Of the point only the fixed parts matter; later steps go on where the last one ended.
+        """
+        data, target, start = self._problem.data, self._problem.data.y, self._gamma
         w, c = point.w, point.c * self._problem.penalty.fixed_intercept
-        if self._derivative is None:
-            target, start = data.y, self._gamma
-        else:
-            target = data.predict(point.W, point.intercept)[0] - self._derivative / self._h
-            start = self._projected(-self._derivative / root)
         if w.any() or c.any():
             W, intercept = np.repeat(w[:, None], data.n_tasks, 1), np.full((1, data.n_tasks), c)
             target = target - data.predict(W, intercept)[0]
-        right = root * target
+        right = self._root * target
         residual, count = self._projected(right), 0
         if start is not None:
             residual = residual - self._product(start)

@@ -10,10 +10,10 @@ class PrimalSystem:
     """Solve for center and deviations jointly.
 
     The preconditioner is the inverse for features that are uncorrelated: for each of them the
-    deviations of the tasks are eliminated from the center. Where the center is not penalized, it is
-    the same for all features: if the center is not identified, it stays in the row space of X and
-    converges to the one of smallest norm. A warm start may have deviations outside of that space,
-    from which the center is then kept apart.
+    deviations of the tasks are eliminated from the center. With fewer rows than features and a
+    center that is not penalized, it is the same for all features: the center stays in the row
+    space of X and converges to the one of smallest norm. A warm start may have deviations outside
+    of that space, from which the center is then kept apart.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class PrimalSystem:
         """Store the curvature at these derivatives, those of `LossSums`."""
         data, self._derivative, self._slopes = self._problem.data, derivative, None
         if derivative is not None:
-            # One for all classes: what is the same in all of them, the data do not see.
+            # One for all classes: what is the same in all of them is not identified.
             data = data.curved(self._problem.loss.curvature(derivative).mean(axis=0))
         self._curvature = data.square_norms, data.totals[:, None]
 
@@ -39,7 +39,7 @@ class PrimalSystem:
         """Factor the preconditioner."""
         (V, q), penalty = self._curvature, self._problem.penalty.diagonal()
         mean, coupled = V.sum(axis=1, keepdims=True) / max(1, V.shape[1]), self._around_center
-        if penalty.w > 0:
+        if penalty.w > 0 or self._problem.data.n_rows >= V.shape[1]:
             mean = V
         elif self._cold is None:
             self._cold = not point.V.any()

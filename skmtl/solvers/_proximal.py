@@ -14,17 +14,15 @@ _LOOK = 10  # steps between evaluations of the problem
 _ROUND = 500  # steps in a round
 _FIRST = 200  # features of the first working set
 _GROWTH = 3  # largest size of a working set, relative to the features that are not zero
-_EXACT = 1e-13  # largest accuracy of a prox without iterations
 _SHARE = 0.1  # accuracy on the working set, relative to that of all features
 
 
 class ProximalSolver(Solver):
     """Gradient steps on the loss, with momentum, each followed by the prox of the penalty.
 
-    Products of X and vectors are all that it takes of the data. Where the prox treats features
-    separately, each round solves for a working set: the features that are not zero after a step
-    from the last solution. The metric of the steps holds the curvatures of the features, as far as
-    the prox allows.
+    Uses only products of X and vectors, and norms whose prox treats features separately. Each round
+    solves for a working set: the features that are not zero after a step from the last solution.
+    The metric of the steps holds the curvatures of the features.
 
     Parameters
     ----------
@@ -42,11 +40,13 @@ class ProximalSolver(Solver):
     of Computational Mathematics 15. https://doi.org/10.1007/s10208-013-9150-3
     """
 
-    advice = "scale the features, raise max_iter or tol, or use a larger alpha"
+    needs_blocks = False
+    advice = "raise max_iter or tol, use a larger alpha, or solver='admm'"
 
     def __init__(self, problem, max_iter, tol):
         super().__init__(problem, max_iter, tol)
-        self._whole = _Steps(problem)
+        self._whole = self._steps = _Steps(problem)
+        self._chosen = np.arange(problem.data.n_features)
         self._size = _FIRST
 
     @classmethod
@@ -56,38 +56,34 @@ class ProximalSolver(Solver):
             return "it supports penalties with a prox only"
         if sum(map(len, problem.penalty.terms)) > 1:
             return "it supports a single norm, not sums of several"
-        if problem.penalty.terms[0][0].penalty.accuracy > _EXACT:
-            return "it supports norms whose prox is computed without iterations"
+        if problem.penalty.terms[0][0].prox_scaling not in ("entry", "feature"):
+            return "it supports norms whose prox treats features separately"
         return None
 
     def advance(self, at, history):
         """Return coefficients and ``Split`` after a round on a working set."""
         W, intercept = at.coefficients.W, at.coefficients.intercept
         chosen = self._working_set(at)
-        steps = self._whole
-        if len(chosen) < W.shape[-1]:
+        if not np.array_equal(chosen, self._chosen):
             data = self.problem.data.with_features(chosen)
-            steps = _Steps(Problem(data, self.problem.loss, self.problem.penalty))
+            self._steps = _Steps(Problem(data, self.problem.loss, self.problem.penalty))
+            self._chosen = chosen
         goal = max(0.5 * self.tol, _SHARE * at.evaluation.optimality)
         limit = min(_ROUND, self.max_iter - self.n_iter)
-        A = steps.joined(W[..., chosen], intercept)
-        A, U, count = steps.minimize(A, goal, limit)
+        A, count = self._steps.minimize(self._steps.joined(W[..., chosen], intercept), goal, limit)
         self.n_iter += count
         W = np.zeros_like(W)
-        W[..., chosen], intercept = steps.parts(A)
-        gradient = None
-        if len(chosen) == W.shape[-1]:
-            gradient = steps.parts(U)[0]
-        return self.problem.penalty.coefficients(W, intercept), Split([W], [[W]], [[gradient]])
+        W[..., chosen], intercept = self._steps.parts(A)
+        return self.problem.penalty.coefficients(W, intercept), _split(W)
 
     def _working_set(self, at):
         """Return features, an index array: those that a step from an iterate leaves nonzero."""
         W, d = at.coefficients.W, at.coefficients.W.shape[-1]
-        if not self._whole.by_feature or d <= _FIRST:
+        if d <= _FIRST:
             return np.arange(d)
         A = self._whole.joined(W, at.coefficients.intercept)
         gradient = self._whole.joined(at.evaluation.sums.G, at.evaluation.sums.R)
-        ahead, _ = self._whole.step(A, gradient, 1.0)
+        ahead = self._whole.step(A, gradient, 1.0)
         root = np.sqrt(self._whole.metric[:, :d])
         change = np.square((ahead[..., :d] - W) * root).sum(axis=(0, 1))
         change[W.any(axis=(0, 1))] = np.inf
@@ -119,12 +115,11 @@ class _Steps:
         self.problem, penalty, data = problem, problem.penalty, problem.data
         self._has_intercept = not penalty.fixed_intercept
         self._term = penalty.terms[0][0]
-        self.by_feature = self._term.prox_scaling in ("entry", "feature")
-        axes = common_axes([self._term.prox_scaling])
         # diag(p) - pp' is at most 1/2 the identity
         self._bound = problem.loss.curvature_bound * (2 if problem.loss.n_outputs > 1 else 1)
         metric = floored(data.square_norms)
-        if axes and data.n_features:
+        axes = common_axes([self._term.prox_scaling])
+        if axes:
             metric = np.broadcast_to(metric.mean(axis=axes, keepdims=True), metric.shape)
         self.metric = self.joined(metric, floored(data.totals[:, None])[:, 0]) * self._bound
         self._steps = self._term.steps(self.metric)
@@ -141,34 +136,32 @@ class _Steps:
         return A, np.zeros(A.shape[:-1])
 
     def step(self, A, gradient, L):
-        """Return the prox of a gradient step from A of length 1 / L, and its subgradient."""
+        """Return the prox of a gradient step from A of length 1 / L."""
         V = A - gradient / (L * self.metric)
-        Z, _ = self._term.augmented_prox(V, [step / L for step in self._steps], None)
-        return Z, L * self.metric * (V - Z)
+        return self._term.augmented_prox(V, [step / L for step in self._steps], None)[0]
 
     def minimize(self, A, goal, limit):
-        """Return A with a KKT residual of at most ``goal``, its subgradient, the step count."""
+        """Return A with a KKT residual of at most ``goal``, and the number of steps."""
         L = self._lipschitz()
         Y, momentum = A, 1.0
         for count in range(1, limit + 1):
             W, intercept = self.parts(Y)
             sums = self.problem.data.loss_sums(self.problem.loss, W, intercept)
-            Z, U = self.step(Y, self.joined(sums.G, sums.R), L)
-            if (count % _LOOK == 0 or count == 1) and self._residual(Z, U) <= goal:
-                return Z, U, count
+            Z = self.step(Y, self.joined(sums.G, sums.R), L)
+            if (count % _LOOK == 0 or count == 1) and self._residual(Z) <= goal:
+                return Z, count
             change = Z - A
             if np.vdot((Y - Z) * self.metric, change) > 0:
                 momentum = 1.0
             ahead = 0.5 + np.sqrt(0.25 + momentum**2)
             Y = Z + ((momentum - 1.0) / ahead) * change
             A, momentum = Z, ahead
-        return A, U, limit
+        return A, limit
 
-    def _residual(self, A, U):
+    def _residual(self, A):
         W, intercept = self.parts(A)
-        split = Split([W], [[W]], [[None]])
         point = self.problem.penalty.coefficients(W, intercept)
-        return self.problem.evaluate(point, split).optimality
+        return self.problem.evaluate(point, _split(W)).optimality
 
     def _lipschitz(self):
         """Return a bound of the curvature of the loss in the metric, by power iteration."""
@@ -181,3 +174,8 @@ class _Steps:
                 x = self.joined(*data.curvature_product(loss, None, W, intercept)) / root
             self._L = _MARGIN * self._bound * np.linalg.norm(x)
         return self._L
+
+
+def _split(W):
+    """Return the ``Split`` of coefficients in one part with one term."""
+    return Split([W], [[W]], [[None]])

@@ -192,7 +192,7 @@ def test_converged_is_what_the_problem_certifies():
 
 class OtherPenalty(Penalty):
     diagonal = take = coefficients = None
-    terms = ((SimpleNamespace(penalty=L1()),),)
+    terms = ((SimpleNamespace(penalty=L1(), prox_scaling="entry"),),)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
