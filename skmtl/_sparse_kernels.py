@@ -81,6 +81,18 @@ def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, 
 
 
 @jit()
+def sparse_row_norms(values, indices, indptr, center, out, first, last):
+    """Write the squared norms of the rows ``first:last`` minus a center, (n,)."""
+    square = 0.0
+    for j in range(center.shape[0]):
+        square += center[j] ** 2
+    for i in range(first, last):
+        out[i] = square
+        for k in range(indptr[i], indptr[i + 1]):
+            out[i] += values[k] * (values[k] - 2.0 * center[indices[k]])
+
+
+@jit()
 def sparse_kernel(values, indices, indptr, g, starts, cross, square, share, out, work, first, last):
     """Write ``share_t sum_k g_k (x_i - c)(x_k - c)`` over the rows k of the task t of each row i.
 

@@ -312,10 +312,10 @@ class SparseLongData(SparseLayout, LongData):
     @cached_property
     def row_norms(self):
         """Squared norms of the centered rows, (n,)."""
-        values, indices, indptr = self.X.parts
-        squares = sparse.csr_array((values**2, indices, indptr), shape=self.X.shape)
-        squares = squares @ np.ones(self.n_features)
-        return squares - 2.0 * self._cross + self.X.center @ self.X.center
+        norms = np.empty(self.n_rows)
+        kernel = partial(_kernels.sparse_row_norms, *self.X.parts, self.X.center, norms)
+        in_chunks(kernel, self.n_rows, self.X.work)
+        return norms
 
     def kernel_product(self, g, share):
         """Return the products of each row with ``share_t X_t'g_t``, X_t the rows of its task, (n,).
