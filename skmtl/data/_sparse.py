@@ -24,8 +24,10 @@ _COST = 10  # time of an entry of a sparse product, in multiplications of a dens
 
 
 def canonical(X):
-    """Return a CSR array of the same float64 numbers without duplicates; X is not written to."""
-    X = sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+    """Return a CSR array of the same numbers, float64, without duplicates; X is not written to."""
+    kind = _index_type(X)
+    indices, indptr = (part.astype(kind, copy=False) for part in (X.indices, X.indptr))
+    X = sparse.csr_array((X.data, indices, indptr), shape=X.shape)
     if _kernels.has_duplicates(*parts(X)[1:], np.full(X.shape[1], -1)):
         X = X.copy()
         X.sum_duplicates()
@@ -35,11 +37,17 @@ def canonical(X):
 def split_column(X, j):
     """Return the values of a column of a sparse matrix, (n,), and the matrix without it, in CSR."""
     given, X = X, X.tocsr()
-    X = X.astype(np.float64, copy=X is given)
-    column, indptr = np.zeros(X.shape[0]), X.indptr.copy()
-    kept = _kernels.without_column(X.data, X.indices, indptr, j, column)
+    values = X.data.astype(np.float64, copy=X is given)
+    indices = X.indices.astype(_index_type(X), copy=X is given)
+    column, indptr = np.zeros(X.shape[0]), X.indptr.astype(indices.dtype)
+    kept = _kernels.without_column(values, indices, indptr, j, column)
     shape = X.shape[0], X.shape[1] - 1
-    return column, sparse.csr_array((X.data[:kept], X.indices[:kept], indptr), shape=shape)
+    return column, sparse.csr_array((values[:kept], indices[:kept], indptr), shape=shape)
+
+
+def _index_type(X):
+    """Return the smallest type of indices, which takes least memory and time."""
+    return np.int32 if max(*X.shape, X.nnz) <= np.iinfo(np.int32).max else np.int64
 
 
 def parts(X):
