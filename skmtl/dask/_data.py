@@ -44,7 +44,7 @@ class PartitionedData(TaskData):
     pieces : list of Delayed
         A ``Piece`` for each of them, which is small: what shared X would be moved on its own.
     places : list of ndarray
-        The index of each piece.
+        The tasks of each piece.
     sizes : list of int
         Rows of each piece.
     counts : ndarray of shape (T,)

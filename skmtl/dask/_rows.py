@@ -117,10 +117,8 @@ class PartitionedRows(NamedTuple):
         found = zip(parts, places, strict=True)
         pieces = kept([task("weights", _weighted, *own, weights) for own in found])
         if center is None:
-            center, weighted = (
-                self.center,
-                (task_weight != 1).any() or (self.class_weight != 1).any(),
-            )
+            center = self.center
+            weighted = (task_weight != 1).any() or (self.class_weight != 1).any()
             if weighted or parts is not self.parts:
                 means = [task("mean", _mean, *own) for own in zip(parts, pieces, strict=True)]
                 center = center + _overall(dask.compute(*means))

@@ -49,7 +49,7 @@ def merge(parts):
 
 
 def _union(parts):
-    first = parts[0].index
+    first = parts[0].tasks
     if all(np.array_equal(part.tasks, first) for part in parts) and (np.diff(first) > 0).all():
         return first
     return np.unique(np.concatenate([part.tasks for part in parts]))
