@@ -52,7 +52,10 @@ def row_predictions(X, codes, coef, intercept):
     tasks, -1 for the last.
     """
     if issparse(X):
-        return predictions(X, codes, coef, intercept)
+        T, d = len(coef), X.shape[1]
+        by_class = coef.reshape(T, -1, d).swapaxes(0, 1), intercept.reshape(T, -1).T
+        z = predictions(X, np.where(codes < 0, T - 1, codes), *by_class)
+        return z.T.reshape(len(codes), *intercept.shape[1:])
     z = np.empty((len(X), *intercept.shape[1:]))
     strip = max(1, _STRIP // intercept[0].size)
     for first in range(0, len(X), strip):

@@ -56,19 +56,16 @@ def parts(X):
 
 
 def predictions(X, codes, W, intercept):
-    """Compute ``x . w_t + intercept_t`` of the rows of a CSR array, (n, ...).
+    """Compute ``x . w_t + intercept_t`` of the rows of a CSR array, (K, n).
 
-    W is (T, ..., d), intercept (T, ...), and ``codes`` (n,) holds t, -1 for the last.
+    W is (K, T, d), intercept (K, T), and ``codes`` (n,) holds t.
     """
-    n, T, d = len(codes), len(W), X.shape[1]
-    codes = np.where(codes < 0, T - 1, codes)
-    z = np.empty((intercept[0].size, n))
-    for k, own in enumerate(z):
-        W_k = np.ascontiguousarray(W.reshape(T, -1, d)[:, k])
-        b_k = np.ascontiguousarray(intercept.reshape(T, -1)[:, k])
-        predict = partial(_kernels.sparse_predict, *parts(X), codes, W_k, b_k, own)
-        in_chunks(predict, n, _COST * X.nnz)
-    return z.T.reshape(n, *intercept.shape[1:])
+    z = np.empty((len(W), X.shape[0]))
+    for W_k, own, z_k in zip(W, intercept, z, strict=True):
+        W_k, own = np.ascontiguousarray(W_k), np.ascontiguousarray(own)
+        predict = partial(_kernels.sparse_predict, *parts(X), codes, W_k, own, z_k)
+        in_chunks(predict, X.shape[0], _COST * X.nnz)
+    return z
 
 
 def sparse_mean(X, weight):
@@ -298,11 +295,7 @@ class SparseLongData(SparseLayout, LongData):
 
     def predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
-        z = np.empty((len(W), self.n_rows))
-        for W_k, own, z_k in zip(W, intercept - W @ self.X.center, z, strict=True):
-            predict = partial(_kernels.sparse_predict, *self.X.parts, self.codes, W_k, own, z_k)
-            in_chunks(predict, self.n_rows, self.X.work)
-        return z
+        return predictions(self.X.csr, self.codes, W, intercept - W @ self.X.center)
 
     def adjoint(self, g):
         """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""

@@ -44,7 +44,17 @@ class ConjugateGradientSolver(NewtonSolver):
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
-        limit = self.max_iter - self.n_iter
-        target, count = self._system.step(coefficients, evaluation.gradient, self.rtol, limit)
-        self.n_iter += count
+        before = self.n_iter
+
+        def count(_):
+            self.n_iter += 1
+
+        target = self._system.step(
+            coefficients,
+            evaluation.gradient,
+            rtol=self.rtol,
+            maxiter=self.max_iter - before,
+            callback=count,
+        )
+        self.n_iter = max(self.n_iter, before + 1)
         return target

@@ -57,8 +57,8 @@ class DualSystem:
         self._lengths = self._sums(data.weight)
         self._scaled_lengths = self._sums(self._root * self._direction)
 
-    def step(self, point, gradient, rtol, limit):
-        """Return the coefficients after a Newton step, and the number of iterations.
+    def step(self, point, gradient, **options):
+        """Return the coefficients after a Newton step; ``options`` of conjugate gradients.
 
         Of the point only the fixed parts matter; later steps go on where the last one ended.
         """
@@ -68,24 +68,18 @@ class DualSystem:
             W, intercept = np.repeat(w[:, None], data.n_tasks, 1), np.full((1, data.n_tasks), c)
             target = target - data.predict(W, intercept)[0]
         right = self._root * target
-        residual, count = self._projected(right), 0
+        residual = self._projected(right)
         if start is not None:
             residual = residual - self._product(start)
-
-        def iterated(_):
-            nonlocal count
-            count += 1
 
         gamma, _ = conjugate_gradients(
             self._product,
             residual,
             self._precondition,
-            rtol=rtol,
-            maxiter=limit,
-            callback=iterated,
+            **options,
         )
         self._gamma = gamma = gamma if start is None else start + gamma
-        return self._coefficients(gamma, right, w, c), max(1, count)
+        return self._coefficients(gamma, right, w, c)
 
     def _coefficients(self, gamma, right, w, c):
         G, R = self._problem.data.adjoint((self._root * gamma)[None])

@@ -50,25 +50,17 @@ class PrimalSystem:
         q_penalty = np.reshape(penalty.q, (-1, 1))
         self._intercepts = _Arrowhead(q, q_penalty, q, penalty.c, coupled)
 
-    def step(self, point, gradient, rtol, limit):
-        """Return the coefficients after a Newton step, and the number of iterations."""
+    def step(self, point, gradient, **options):
+        """Return the coefficients after a Newton step; ``options`` of conjugate gradients."""
         if self._slopes is None:
             self._factor(point)
-        count = 0
-
-        def iterated(_):
-            nonlocal count
-            count += 1
-
         x, _ = conjugate_gradients(
             self._product,
             -self._pack(gradient),
             self._precondition,
-            rtol=rtol,
-            maxiter=limit,
-            callback=iterated,
+            **options,
         )
-        return point.plus(self._unpack(x)), max(1, count)
+        return point.plus(self._unpack(x))
 
     def _pack(self, parts):
         return np.concatenate([part.ravel() for part in parts])

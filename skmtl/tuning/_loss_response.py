@@ -110,7 +110,7 @@ def _by_steps(problem, evaluation, G, R, tasks):
         if by_blocks:
             moved = solver.step(origin, asked)
         else:
-            moved, _ = system.step(origin, asked.gradient, _RTOL, None)
+            moved = system.step(origin, asked.gradient, rtol=_RTOL)
         falls = np.einsum("ktj,ktj->t", G, moved.W) + (R * moved.intercept).sum(axis=0)
         row[:] = -falls[tasks]
     return 0.5 * (B + B.T)
