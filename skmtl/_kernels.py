@@ -398,3 +398,37 @@ def _denoise(Z, j, bound, W):
             high = Z[start, j] + 2 * bound if down else Z[start, j]
             dual_low, dual_high, below, above = bound, -bound, start, start
         k = start
+
+
+@jit()
+def solve_arrowheads(v, w, data, penalty, rest, coupled, first, last):
+    """Solve a system of deviations and their center for each feature of ``first:last``, in place.
+
+    Of ``data_t (v_t + w) + penalty_t v_t`` for each task, and a center whose Schur complement is
+    ``rest`` (d,); if not ``coupled``, of ``(data_t + penalty_t) v_t`` and ``rest w``. Right-hand
+    sides are v (T, d) and w (d,); ``data`` is (T, d) or, the same for all features, (T, 1).
+    """
+    size, one = last - first, data.shape[1] == 1
+    center, own = w[first:last], np.empty(size)
+    for t in range(v.shape[0]):
+        row = v[t, first:last]
+        if one:
+            own[:] = data[t, 0]
+        else:
+            own[:] = data[t, first:last]
+        for j in range(size):
+            row[j] = row[j] / (own[j] + penalty[t])
+        if coupled:
+            for j in range(size):
+                center[j] -= own[j] * row[j]
+    center /= rest[first:last]
+    if not coupled:
+        return
+    for t in range(v.shape[0]):
+        row = v[t, first:last]
+        if one:
+            own[:] = data[t, 0]
+        else:
+            own[:] = data[t, first:last]
+        for j in range(size):
+            row[j] -= center[j] * own[j] / (own[j] + penalty[t])

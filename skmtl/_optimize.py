@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
+from scipy.linalg.blas import daxpy
 
 _TRIALS = 40
 _ENOUGH = 0.5  # tolerance of the slope, relative to the first one
@@ -65,26 +65,57 @@ def stationary_share(slope_at, slope):
     return 0.0
 
 
-def conjugate_gradients(product, right, precondition=None, *, start=None, **options):
-    """Return x with ``product(x) = right``, arrays of any one shape, and whether that failed.
+def conjugate_gradients(
+    product,
+    right,
+    precondition=None,
+    *,
+    start=None,
+    rtol=0.0,
+    atol=0.0,
+    maxiter=None,
+    callback=None,
+):
+    """Return x with ``product(x) = right``, and whether that failed.
 
-    ``precondition`` is a function like ``product``, ``options`` are those of scipy's ``cg``.
+    Other than scipy's ``cg``, for arrays of any shape, in little memory.
+
+    Parameters
+    ----------
+    product : callable
+        The product of a positive definite matrix and an array of the shape of ``right``.
+    right : ndarray
+        Overwritten by residuals.
+    precondition : callable, optional
+        Like ``product``, of a matrix similar to the inverse. It may move residuals, in place, into
+        the subspace in which the system is to be solved.
+    start : ndarray, optional
+        The first x, by default zeros.
+    rtol, atol : float
+        Norm of the residual at which to stop, relative to that of ``right`` and absolute.
+    maxiter : int, optional
+        By default ten times the number of unknowns.
+    callback : callable, optional
+        Called after each iteration.
     """
-    shape, size = right.shape, right.size
-
-    def operator(function):
-        return LinearOperator(
-            (size, size), lambda x: function(x.reshape(shape)).ravel(), dtype=np.float64
-        )
-
-    x, failed = cg(
-        operator(product),
-        right.ravel(),
-        None if start is None else start.ravel(),
-        M=precondition and operator(precondition),
-        **options,
-    )
-    return x.reshape(shape), bool(failed)
+    precondition, maxiter = precondition or np.copy, maxiter or 10 * right.size
+    shape, x, r, p, last = right.shape, np.zeros(right.size), right.ravel(), None, None
+    goal = max(rtol * np.linalg.norm(r), atol)
+    if start is not None:
+        x += start.ravel()
+        r -= product(start).ravel()
+    for _ in range(maxiter):
+        z = precondition(r.reshape(shape)).ravel()
+        if np.linalg.norm(r) <= goal:
+            return x.reshape(shape), False
+        square = r @ z
+        p, z = z if p is None else daxpy(p, z, a=square / last), None
+        q = product(p.reshape(shape)).ravel()
+        share, last = square / (p @ q), square
+        x, r, q = daxpy(p, x, a=share), daxpy(q, r, a=-share), None
+        if callback is not None:
+            callback()
+    return x.reshape(shape), bool(np.linalg.norm(r) > goal)
 
 
 class Lagrangian(NamedTuple):

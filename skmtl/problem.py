@@ -14,12 +14,11 @@ _PART = 2**16  # entries of a gradient that are compared at a time: they fit int
 
 
 class Evaluation(NamedTuple):
-    """Objective, relative KKT residual, gradient and loss sums at some coefficients."""
+    """Objective, relative KKT residual and loss sums at some coefficients."""
 
     objective: float
     optimality: float
-    gradient: Coefficients
-    sums: LossSums
+    sums: LossSums | None
 
 
 class Problem:
@@ -53,29 +52,24 @@ class Problem:
         ``split`` holds the parts, copies and subgradients of a penalty with several terms or
         parts; it is verified.
         """
-        W, intercept = coefficients.W, coefficients.intercept
-        sums = self.data.loss_sums(self.loss, W, intercept)
+        sums = self.data.loss_sums(self.loss, coefficients.W, coefficients.intercept)
         if self._null_squares is None:
-            null = sums
-            if intercept.any() or W.any():
-                null = self.data.loss_sums(self.loss, np.zeros_like(W), np.zeros_like(intercept))
+            null, origin = sums, self.origin()
+            if any(part.any() for part in coefficients):
+                null = self.data.loss_sums(self.loss, origin.V, origin.q)
             self._null_squares = null.squares
         gradient = self.gradient(coefficients, sums.G, sums.R)
-        return Evaluation(
-            float(sums.value.sum()) + self.penalty.value(coefficients, split),
-            self._optimality(
-                self.penalty.residual(coefficients, gradient, self._units, split), sums
-            ),
-            gradient,
-            sums,
-        )
+        residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
+        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
+        return Evaluation(value, self._optimality(residual, sums), sums)
 
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
         penalty, free = self.penalty.gradient(coefficients), self.penalty.free
         V = penalty.V  # an array of its own
         V += G
-        V *= free.V
+        if not free.V.all():
+            V *= free.V
         return Coefficients(
             V,
             free.q * (R + penalty.q),
@@ -99,39 +93,65 @@ class Problem:
             # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
             squares = np.maximum(squares, squares.sum() * share)
         residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
-        units = self._units
-        step = max(1, _PART // max(1, gradient.V[:, 0].size))
-        tasks = [slice(t, t + step) for t in range(0, len(residual), step)]
+        of_w, of_c = self._center_units
         parts = [
-            *(_largest(gradient.V[:, t], units.V[t] * residual[t, None]) for t in tasks),
-            _largest(gradient.q, units.q * residual),
             # entries of the center without curvature are not identified: any value is optimal
-            _largest(np.where(units.w > 0, gradient.w, 0.0), units.w * overall),
-            _largest(np.where(units.c > 0, gradient.c, 0.0), units.c * overall),
+            _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * overall),
+            _largest(np.where(of_c > 0, gradient.c, 0.0), of_c * overall),
         ]
+        for tasks in self._chunks:
+            V, q = self._curvature(tasks)
+            own = residual[tasks]
+            parts.append(_largest(gradient.V[:, tasks], np.sqrt(V) * own[:, None]))
+            parts.append(_largest(gradient.q[:, tasks], np.sqrt(q) * own))
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
 
+    @property
+    def _chunks(self):
+        """Slices of the tasks with as many coefficients as fit into the cache."""
+        T, d = self.data.n_tasks, self.data.n_features
+        step = max(1, _PART // max(1, d * self.loss.n_outputs))
+        return [slice(t, t + step) for t in range(0, T, step)]
+
+    def _loss_curvature(self, tasks):
+        """Return bounds of the curvature of the loss in V of some tasks, a slice: (m, d)."""
+        bound, squares = self.loss.curvature_bound, self.data.square_norms
+        features = bound * squares[tasks]
+        if self.penalty.quadratic:
+            return features
+        # Features without data in a task: the penalty still couples them to other tasks.
+        return np.where(features > 0, features, bound * task_mean(squares))
+
+    def _curvature(self, tasks=slice(None)):
+        """Return bounds of the curvature of the objective in V and q of some tasks, a slice."""
+        penalty, weight = self.penalty.curvature, self.loss.curvature_bound * self.data.totals
+        V = self._loss_curvature(tasks) + _of(tasks, penalty.V)
+        return V, weight[tasks] + _of(tasks, penalty.q)
+
     @cached_property
-    def _units(self):
-        """Square roots of the curvature of each part, as ``Coefficients``."""
-        penalty, free = self.penalty.curvature, self.penalty.free
-        features = self.loss.curvature_bound * self.data.square_norms
-        weight = self.loss.curvature_bound * self.data.totals
-        if not self.penalty.quadratic:
-            # Features without data in a task: the penalty still couples them to other tasks.
-            features = np.where(features > 0, features, task_mean(features))
-        return Coefficients(
-            np.sqrt(features + penalty.V),
-            np.sqrt(weight + penalty.q),
-            np.sqrt(_following(features, penalty.V, free.V, free.w).sum(axis=0) + penalty.w),
-            np.sqrt(_following(weight, penalty.q, free.q, free.c).sum()),
-        )
+    def _center_units(self):
+        """Square roots of the curvature of the center, (d,) and a number; 1 where it is fixed."""
+        penalty, free, of_w, of_c = self.penalty.curvature, self.penalty.free, 1.0, 1.0
+        if free.w:
+            of_w = penalty.w + sum(
+                _following(
+                    self._loss_curvature(tasks), _of(tasks, penalty.V), _of(tasks, free.V)
+                ).sum(axis=0)
+                for tasks in self._chunks
+            )
+        if free.c:
+            weight = self.loss.curvature_bound * self.data.totals
+            of_c = penalty.c + _following(weight, penalty.q, free.q).sum()
+        return np.sqrt(of_w), np.sqrt(of_c)
 
 
-def _following(data, penalty, free, center_is_free):
+def _of(tasks, part):
+    """Return what a part has for some tasks, a slice; a number is that of all."""
+    return part[tasks] if part.ndim else part
+
+
+def _following(data, penalty, free):
     """Return the data's curvature in the center, Schur complement where the deviations are free."""
-    if not center_is_free:
-        return np.ones((1, 1))
     total = data + penalty
     follows = np.divide(data * penalty, total, out=np.zeros_like(total), where=total > 0)
     return np.where(free > 0, follows, data)
@@ -140,6 +160,8 @@ def _following(data, penalty, free, center_is_free):
 def _largest(entries, units):
     """Return the largest ``|entry| / unit``, with 0 / 0 = 0."""
     entries = np.abs(entries)
+    if np.all(units > 0):
+        return np.divide(entries, units, out=entries).max(initial=0.0)
     units = np.broadcast_to(units, entries.shape)
     ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
     return ratio.max(initial=0.0)

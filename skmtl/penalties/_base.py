@@ -60,6 +60,10 @@ class Coefficients(NamedTuple):
         """Return the sum, part by part."""
         return Coefficients(*(a + b for a, b in zip(self, step, strict=True)))
 
+    def step_to(self, point):
+        """Return the difference of a point and these."""
+        return Coefficients(*(b - a for a, b in zip(self, point, strict=True)))
+
     def times(self, factor):
         """Return the product with a number, part by part."""
         return Coefficients(*(factor * part for part in self))
@@ -149,14 +153,15 @@ class Penalty(ABC):
         """Return the same model with parts that are not identified in canonical form."""
         return coefficients
 
-    def residual(self, coefficients, gradient, units, split=None):
+    def residual(self, coefficients, gradient, curvature, split=None):
         """Return the residual of the optimality conditions, as ``Coefficients`` of gradients.
 
         For a smooth penalty this is the gradient; for the center, the gradient at fixed W, after
-        elimination of the deviations. ``units`` are the square roots of each part's curvature.
+        elimination of the deviations. ``curvature`` is a function that returns the curvature of
+        the objective in V and q, (T, d) and (T,).
         """
         free = self.free
         return gradient._replace(
-            w=gradient.w - free.w * gradient.V.sum(axis=-2),
+            w=gradient.w - free.w * (gradient.V.sum(axis=-2) if free.w else 0.0),
             c=gradient.c - free.c * gradient.q.sum(axis=-1),
         )

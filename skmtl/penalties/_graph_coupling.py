@@ -125,7 +125,7 @@ class GraphCoupling(Penalty):
             return Coefficients(of_V, np.inf, ones.sum(), np.inf)
         return Coefficients(of_V, np.diag(k), ones.sum(), 0.0)
 
-    def residual(self, coefficients, gradient, units, split=None):
+    def residual(self, coefficients, gradient, curvature, split=None):
         """Return the gradient; for the center, the largest sum over a connected component.
 
         Large link weights make the units of single tasks large, but do not penalize a shift of a
@@ -135,10 +135,11 @@ class GraphCoupling(Penalty):
             (component == np.unique(component)[:, None]).astype(float)
             for component in self.components()
         )
-        weight = self.curvature
-        w = _of_all(of_W, np.abs(of_W @ gradient.V), units.V**2, weight.V)
-        q, unit = np.abs(gradient.q @ of_intercept.T)[..., None], units.q[:, None] ** 2
-        return gradient._replace(w=w, c=_of_all(of_intercept, q, unit, weight.q[..., None])[..., 0])
+        weight, (of_V, of_q) = self.curvature, curvature()
+        w = _of_all(of_W, np.abs(of_W @ gradient.V), of_V, weight.V)
+        q = np.abs(gradient.q @ of_intercept.T)[..., None]
+        c = _of_all(of_intercept, q, of_q[:, None], weight.q[..., None])[..., 0]
+        return gradient._replace(w=w, c=c)
 
     def star(self):
         """Return a `MeanCoupling` with the same curvature for every task and for a common shift."""

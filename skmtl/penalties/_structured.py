@@ -110,7 +110,7 @@ class StructuredPenalty(Penalty):
         intercept = np.inf if self.fixed_intercept else 0.0
         return Coefficients(0.0, self.alpha_intercept, np.inf, intercept)
 
-    def residual(self, coefficients, gradient, units, split=None):
+    def residual(self, coefficients, gradient, curvature, split=None):
         """Return the gradient, with the residual of the KKT conditions in V.
 
         U is a subgradient of a term at P if ``P = prox(P + s U, s)``, for any s. If the two sides
@@ -119,7 +119,7 @@ class StructuredPenalty(Penalty):
         term of a part is minus the gradient of the loss and of the other terms.
         """
         split = split or self.split(coefficients.W)
-        curvature = floored(units.V**2)
+        metric = floored(curvature()[0])
         largest = np.zeros_like(gradient.V)
         for terms, part, duals in zip(self.terms, split.parts, split.duals, strict=True):
             rest = -gradient.V
@@ -127,12 +127,12 @@ class StructuredPenalty(Penalty):
                 # without given duals, the last term of the part gets the whole gradient
                 U = dual if dual is not None else rest if number == len(terms) - 1 else 0.0 * rest
                 rest = rest - U
-                step = 1.0 / geometric_mean(curvature, term.prox_scaling)
+                step = 1.0 / geometric_mean(metric, term.prox_scaling)
                 target = part + step * U
                 e = np.abs(part - term.prox(target, step)[0])
                 e[e <= term.penalty.accuracy * np.linalg.norm(target)] = 0.0
-                largest = np.maximum(largest, np.maximum(e / step, e * curvature))
-        return super().residual(coefficients, gradient, units)._replace(V=largest)
+                largest = np.maximum(largest, np.maximum(e / step, e * metric))
+        return super().residual(coefficients, gradient, curvature)._replace(V=largest)
 
     def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""

@@ -115,7 +115,7 @@ class Solver(ABC):
         """Return whether the last entry of a history improves on the best ``Evaluation``."""
 
     @abstractmethod
-    def _slope(self, at, step, point, split):
+    def _slope(self, at, point, split):
         """Return the slope of the objective at an iterate, along the step to a point."""
 
     def solve(self, start, split=None):
@@ -126,7 +126,8 @@ class Solver(ABC):
         while True:
             history.append(self._entry(at.evaluation))
             if best is None or self._improves(history, best.evaluation):
-                best, stalled = at, 0
+                # without the sums of the loss, which take as much memory as the coefficients
+                best, stalled = at._replace(evaluation=at.evaluation._replace(sums=None)), 0
             else:
                 stalled += 1
             exhausted = self._exhausted(at.evaluation)
@@ -135,7 +136,11 @@ class Solver(ABC):
                 break
             done = self.watch() if self.watch else None
             target, before = self.advance(at, history), at.coefficients
-            at = self._evaluated(*target) if self._quadratic else self._search(at, *target)
+            if self._quadratic:
+                at = None  # its sums are not needed while those at the target are computed
+                at = self._evaluated(*target)
+            else:
+                at = self._search(at, *target)
             last_step = at.coefficients, before
             stopped = done is not None and done(*at)
         coefficients, evaluation, split = self._simplest(best)
@@ -177,25 +182,25 @@ class Solver(ABC):
 
     def _search(self, at, point, split):
         """Return the next iterate on the line to a point, by backtracking; ``at`` if none."""
-        step, found = point.plus(at.coefficients.times(-1.0)), at
-        parts = split and (at.split or self.problem.penalty.split(at.coefficients.W)).parts
+        start, found = at.coefficients, at
+        parts = split and (at.split or self.problem.penalty.split(start.W)).parts
 
         def objective(share):
             nonlocal found
             ahead, own = point, split
             if share < 1:
-                ahead = at.coefficients.plus(step.times(share))
+                ahead = start.plus(start.step_to(point).times(share))
                 own = split and split.between(parts, share)
             found = self._evaluated(ahead, own)
             return found.evaluation.objective
 
-        slope = self._slope(at, step, point, split)
+        slope = self._slope(at, point, split)
         share = backtrack(objective, at.evaluation.objective, slope)
         if share == 0:
             return at
-        return self._extended(at, step, slope, found) if share == 1 else found
+        return self._extended(at, slope, found) if share == 1 else found
 
-    def _extended(self, at, step, slope, found):
+    def _extended(self, at, slope, found):
         """Return the iterate to continue with after a whole step to ``found``."""
         return found
 
@@ -264,17 +269,25 @@ class NewtonSolver(Solver):
             shrunk = ratio**2 if ratio < 1 else 0.1 * self.rtol
         return min(0.1, max(shrunk, 1e-2 * self.tol / optimality))
 
-    def _slope(self, at, step, point, split):
-        return at.evaluation.gradient.dot(step)
+    def _gradient(self, at):
+        """Return the gradient at an iterate, as ``Coefficients``."""
+        sums = at.evaluation.sums
+        return self.problem.gradient(at.coefficients, sums.G, sums.R)
 
-    def _extended(self, at, step, slope, found):
+    def _slope(self, at, point, split):
+        return self._gradient(at).dot(at.coefficients.step_to(point))
+
+    def _extended(self, at, slope, found):
         """Return ``found``, or a point beyond it where the loss flattens along the step.
 
         Extrapolates to where a linear slope would vanish; not near the solution, where converged
         coefficients would overshoot.
         """
-        left = found.evaluation.gradient.dot(step) / slope if slope < 0 else 0.0
-        if left > _EXTEND and found.evaluation.optimality > _FAR:
+        if found.evaluation.optimality <= _FAR or not slope < 0:
+            return found
+        step = at.coefficients.step_to(found.coefficients)
+        left = self._gradient(found).dot(step) / slope
+        if left > _EXTEND:
             share = min(1 / (1 - left), 2.0)
             beyond = self._evaluated(at.coefficients.plus(step.times(share)))
             if beyond.evaluation.objective < found.evaluation.objective:

@@ -46,13 +46,13 @@ class ConjugateGradientSolver(NewtonSolver):
         """Return the coefficients after a Newton step."""
         before = self.n_iter
 
-        def count(_):
+        def count():
             self.n_iter += 1
 
         target = self._system.step(
             coefficients,
-            evaluation.gradient,
-            rtol=self.rtol,
+            self.problem.gradient(coefficients, evaluation.sums.G, evaluation.sums.R),
+            **self._system.accuracy(self.rtol, evaluation),
             maxiter=self.max_iter - before,
             callback=count,
         )

@@ -3,17 +3,20 @@
 import numpy as np
 
 from skmtl._optimize import conjugate_gradients
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import MeanCoupling
 
 
 class DualSystem:
     """Solve for one number per row, from which all coefficients follow.
 
-    Minimizes a squared loss and a penalty of deviations alone, with a fixed center. With the
-    weighted residuals beta these are ``V_t = sum_i beta_i x_i / alpha_t`` and ``q_t = sum_i beta_i
-    / alpha_intercept`` over the rows of task t; the beta of an intercept without penalty sum to
-    zero. With ``gamma = beta / sqrt(s)``, s the weights, this is ``(I + sqrt(s) K sqrt(s)) gamma =
-    sqrt(s) y``, K the kernel of the rows of each task: its eigenvalues are at least 1.
+    A Newton step of deviations V and intercepts, with a fixed center, minimizes the quadratic model
+    of the objective. Let g be its gradient, D the penalty weights, s the weights of the rows times
+    their curvatures and u the step of intercepts without penalty. Then ``gamma = sqrt(s) (X V +
+    u)``, the weighted change of the predictions, gives ``V = -(g + X' sqrt(s) gamma) / D`` and, by
+    the lemma of Woodbury, is the solution of ``(I + sqrt(s) K sqrt(s)) gamma = sqrt(s) (u - X g /
+    D)``, where K is the kernel ``X X' / D``: the eigenvalues are at least 1. The sums of ``sqrt(s)
+    gamma`` over the rows with an intercept u in common are minus its gradient; u is what remains
+    of the equation.
 
     Parameters
     ----------
@@ -28,7 +31,6 @@ class DualSystem:
     def __init__(self, problem):
         self._problem, penalty = problem, problem.penalty
         self._share = 1.0 / penalty.alpha
-        self._gamma = None
         # The rows that share an intercept without penalty: of a task, or all.
         self._by_task = penalty.alpha_intercept == 0
         self._has_constraint = self._by_task or not penalty.fixed_intercept
@@ -36,59 +38,62 @@ class DualSystem:
 
     @staticmethod
     def applies(problem):
-        """Return whether the loss is squared, and only deviations are free, more than the rows."""
+        """Return whether only deviations are free, more than the rows, which predict one number."""
         penalty, data = problem.penalty, problem.data
         return (
             data.has_kernel
+            and problem.loss.n_outputs == 1
             and isinstance(penalty, MeanCoupling)
-            and problem.loss.constant_curvature is not None
             and penalty.fixed_center
             and (penalty.alpha > 0).all()
             and data.n_rows < data.n_tasks * data.n_features
         )
 
     def set_up(self, derivative):
-        """Prepare the preconditioner; ``derivative`` is None, as of a squared loss."""
-        data = self._problem.data
-        self._root = np.sqrt(data.weight)
+        """Store the curvature at these derivatives, and prepare the preconditioner."""
+        data, weight = self._problem.data, self._problem.data.weight
+        if derivative is not None:
+            weight = data.curved(self._problem.loss.curvature(derivative)[0]).weight
+        self._root = np.sqrt(weight)
         kernel = data.row_norms * self._share[data.codes] + self._intercept
-        self._diagonal = 1.0 + data.weight * kernel
+        self._diagonal = 1.0 + weight * kernel
         self._direction = self._root / self._diagonal  # of the constraint, preconditioned
-        self._lengths = self._sums(data.weight)
+        self._lengths = self._sums(weight)
         self._scaled_lengths = self._sums(self._root * self._direction)
 
-    def step(self, point, gradient, **options):
-        """Return the coefficients after a Newton step; ``options`` of conjugate gradients.
+    def accuracy(self, rtol, evaluation):
+        """Return the residual at which a step reduces the optimality by ``rtol``.
 
-        Of the point only the fixed parts matter; later steps go on where the last one ended.
+        Of a residual r remains the gradient ``X' sqrt(s) r``, an entry of which is at most the norm
+        of r times the square root of its curvature.
         """
-        data, target, start = self._problem.data, self._problem.data.y, self._gamma
-        w, c = point.w, point.c * self._problem.penalty.fixed_intercept
-        if w.any() or c.any():
-            W, intercept = np.repeat(w[:, None], data.n_tasks, 1), np.full((1, data.n_tasks), c)
-            target = target - data.predict(W, intercept)[0]
-        right = self._root * target
-        residual = self._projected(right)
-        if start is not None:
-            residual = residual - self._product(start)
+        residual = np.sqrt(evaluation.sums.squares.sum())
+        return {"atol": rtol * evaluation.optimality * residual}
 
-        gamma, _ = conjugate_gradients(
-            self._product,
-            residual,
-            self._precondition,
-            **options,
-        )
-        self._gamma = gamma = gamma if start is None else start + gamma
-        return self._coefficients(gamma, right, w, c)
+    def step(self, point, gradient, **options):
+        """Return the coefficients after a Newton step; ``options`` of conjugate gradients."""
+        data, share = self._problem.data, self._share[:, None]
+        free = gradient.q if self._by_task else gradient.c
+        right = -self._root * data.predict(share * gradient.V, self._intercept * gradient.q)[0]
+        fixed = 0.0  # the part of gamma that the constraint determines
+        if self._has_constraint and free.any():
+            fixed = -self._root * self._each(free[0] / self._lengths)
+            right -= self._product(fixed)
 
-    def _coefficients(self, gamma, right, w, c):
-        G, R = self._problem.data.adjoint((self._root * gamma)[None])
-        G *= self._share[:, None]
-        q = self._intercept * R
+        self._u = np.zeros(point.V.shape[1] if self._by_task else 1)
+        gamma, _ = conjugate_gradients(self._product, right, self._precondition, **options)
+        G, R = data.adjoint((self._root * (gamma + fixed))[None])
+        for part, slope, weight, start in (
+            (G, gradient.V, share, point.V),
+            (R, gradient.q, self._intercept, point.q),
+        ):
+            part += slope
+            part *= -weight
+            part += start
+        c = point.c
         if self._has_constraint:
-            rest = self._sums(self._root * (right - self._full_product(gamma))) / self._lengths
-            q, c = (q + rest, c) if self._by_task else (q, c + rest)
-        return Coefficients(G, q, w, c)
+            R, c = (R + self._u, c) if self._by_task else (R, c + self._u)
+        return point._replace(V=G, q=R, c=c)
 
     def _sums(self, values):
         """Return sums over the rows with an intercept in common: (T,), or a number."""
@@ -98,26 +103,28 @@ class DualSystem:
     def _each(self, values):
         return values[self._problem.data.codes] if self._by_task else values
 
-    def _full_product(self, gamma):
+    def _product(self, gamma):
         data, beta = self._problem.data, self._root * gamma
         product = data.kernel_product(beta, self._share)
         if self._intercept:
             sums = np.add.reduceat(beta, data.indptr[:-1])
             product += self._intercept * sums[data.codes]
-        return gamma + self._root * product
-
-    def _product(self, gamma):
-        return self._projected(self._full_product(gamma))
-
-    def _projected(self, values):
-        """Return values orthogonal to the constraints."""
-        if not self._has_constraint:
-            return values
-        return values - self._root * self._each(self._sums(self._root * values) / self._lengths)
+        product *= self._root
+        product += gamma
+        return product
 
     def _precondition(self, residual):
-        values = residual / self._diagonal
+        """Return the residual divided by the diagonal, with the sums of the constraint zero.
+
+        First u is set to the best for the rows' changes: the residual, of which u is a part, gets
+        small. With a remainder orthogonal to all directions its products would be inaccurate.
+        """
         if not self._has_constraint:
-            return values
+            return residual / self._diagonal
+        u = self._sums(self._root * residual) / self._lengths
+        self._u -= u
+        residual -= self._root * self._each(u)
+        values = residual / self._diagonal
         share = self._sums(self._root * values) / self._scaled_lengths
-        return values - self._direction * self._each(share)
+        values -= self._direction * self._each(share)
+        return values

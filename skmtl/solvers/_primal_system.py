@@ -1,9 +1,15 @@
 """Newton steps in the space of the coefficients."""
 
+from functools import partial
+
 import numpy as np
 
+from skmtl import _kernels
 from skmtl._optimize import conjugate_gradients
+from skmtl._threads import in_chunks
 from skmtl.penalties import Coefficients, MeanCoupling
+
+_LEAST = 1e-300  # penalty weight, against 0 / 0 where there are no data
 
 
 class PrimalSystem:
@@ -45,43 +51,51 @@ class PrimalSystem:
             self._cold = not point.V.any()
         if self._cold:
             V = mean
-        apart = not coupled or self._cold is False
-        self._slopes = _Arrowhead(V, penalty.V, mean, penalty.w, not apart)
-        q_penalty = np.reshape(penalty.q, (-1, 1))
-        self._intercepts = _Arrowhead(q, q_penalty, q, penalty.c, coupled)
+        coupled_slopes = coupled and self._cold is not False
+        size = self._problem.data.n_features
+        self._slopes = _Arrowhead(V, penalty.V, mean, penalty.w, coupled_slopes, size)
+        self._intercepts = _Arrowhead(q, np.reshape(penalty.q, (-1, 1)), q, penalty.c, coupled, 1)
+
+    def accuracy(self, rtol, evaluation):
+        """Return the residual at which a step reduces the optimality by about ``rtol``."""
+        return {"rtol": rtol}
 
     def step(self, point, gradient, **options):
         """Return the coefficients after a Newton step; ``options`` of conjugate gradients."""
         if self._slopes is None:
             self._factor(point)
-        x, _ = conjugate_gradients(
-            self._product,
-            -self._pack(gradient),
-            self._precondition,
-            **options,
-        )
-        return point.plus(self._unpack(x))
+        right = self._pack(gradient)
+        right *= -1.0
+        x, _ = conjugate_gradients(self._product, right, self._precondition, **options)
+        for part, start in zip(self._unpack(x), point, strict=True):
+            part += start
+        return self._unpack(x)
 
     def _pack(self, parts):
         return np.concatenate([part.ravel() for part in parts])
 
     def _unpack(self, x):
+        """Return the ``Coefficients`` whose parts are views of x."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         parts = zip(np.split(x, ends[:-1]), self._shapes, strict=True)
         return Coefficients(*(part.reshape(shape) for part, shape in parts))
 
     def _product(self, x):
-        problem, parts = self._problem, self._unpack(x)
-        G, R = problem.data.curvature_product(
+        parts = self._unpack(x)
+        return self._pack(self._problem.gradient(parts, *self._loss_product(parts)))
+
+    def _loss_product(self, parts):
+        problem = self._problem
+        return problem.data.curvature_product(
             problem.loss, self._derivative, parts.W, parts.intercept
         )
-        return self._pack(problem.gradient(parts, G, R))
 
     def _precondition(self, r):
-        V, q, w, c = self._unpack(r)
-        V, w = self._slopes.solve(V, w)
-        q, c = self._intercepts.solve(q[..., None], c[:, None])
-        return self._pack((V, q, w, c))
+        z = r.copy()
+        V, q, w, c = self._unpack(z)
+        self._slopes.solve(V, w)
+        self._intercepts.solve(q[..., None], c[:, None])
+        return z
 
 
 class _Arrowhead:
@@ -89,16 +103,27 @@ class _Arrowhead:
 
     Of ``data_t (v_t + w) + penalty_t v_t`` for each task and ``sum_t data_t (v_t + w) + center w``;
     if not ``coupled``, of ``(data_t + penalty_t) v_t`` and ``(sum_t shared_t + center) w``. Arrays
-    are (T, d) or (T, 1); parts with an infinite penalty are zero.
+    are (T, d) or, the same for all features, (T, 1); parts with an infinite penalty are zero.
     """
 
-    def __init__(self, data, penalty, shared, center, coupled):
-        self._total = np.where(data + penalty == 0, 1.0, data + penalty)
-        self._share = data / self._total if coupled else np.zeros((1, 1))
-        rest = ((data - self._share * data) if coupled else shared).sum(axis=0) + center
+    def __init__(self, data, penalty, shared, center, coupled, n_features):
+        self._data, self._coupled = data, coupled
+        self._penalty = np.maximum(np.broadcast_to(np.ravel(penalty), len(data)), _LEAST)
+        rest = np.full(n_features, float(center))
+        for own, weight in zip(shared, self._penalty, strict=True):
+            # the Schur complement, if the center is coupled to the tasks
+            rest += own - own * (own / (own + weight)) if coupled else own
         self._rest = np.where(rest == 0, 1.0, rest)
 
     def solve(self, v, w):
-        """Return v (K, T, d) and w (K, d) for a right-hand side."""
-        w = (w - (self._share * v).sum(axis=1)) / self._rest
-        return v / self._total - self._share * w[:, None], w
+        """Replace right-hand sides v (K, T, d) and w (K, d) by the solutions."""
+        for own in zip(v, w, strict=True):
+            kernel = partial(
+                _kernels.solve_arrowheads,
+                *own,
+                self._data,
+                self._penalty,
+                self._rest,
+                self._coupled,
+            )
+            in_chunks(kernel, w.shape[1], 20 * own[0].size)

@@ -103,14 +103,11 @@ def _by_steps(problem, evaluation, G, R, tasks):
     for row, task in zip(B, tasks, strict=True):
         own = np.zeros_like(G), np.zeros_like(R)
         own[0][:, task], own[1][:, task] = G[:, task], R[:, task]
-        asked = evaluation._replace(
-            gradient=problem.gradient(origin, *own),
-            sums=evaluation.sums._replace(G=own[0], R=own[1]),
-        )
         if by_blocks:
-            moved = solver.step(origin, asked)
+            sums = evaluation.sums._replace(G=own[0], R=own[1])
+            moved = solver.step(origin, evaluation._replace(sums=sums))
         else:
-            moved = system.step(origin, asked.gradient, rtol=_RTOL)
+            moved = system.step(origin, problem.gradient(origin, *own), rtol=_RTOL)
         falls = np.einsum("ktj,ktj->t", G, moved.W) + (R * moved.intercept).sum(axis=0)
         row[:] = -falls[tasks]
     return 0.5 * (B + B.T)
