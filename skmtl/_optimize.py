@@ -73,6 +73,7 @@ def conjugate_gradients(
     start=None,
     rtol=0.0,
     atol=0.0,
+    norm=np.linalg.norm,
     maxiter=None,
     callback=None,
 ):
@@ -93,6 +94,8 @@ def conjugate_gradients(
         The first x, by default zeros.
     rtol, atol : float
         Norm of the residual at which to stop, relative to that of ``right`` and absolute.
+    norm : callable, optional
+        That of a residual in one dimension.
     maxiter : int, optional
         By default ten times the number of unknowns.
     callback : callable, optional
@@ -100,13 +103,13 @@ def conjugate_gradients(
     """
     precondition, maxiter = precondition or np.copy, maxiter or 10 * right.size
     shape, x, r, p, last = right.shape, np.zeros(right.size), right.ravel(), None, None
-    goal = max(rtol * np.linalg.norm(r), atol)
+    goal = max(rtol * norm(r), atol)
     if start is not None:
         x += start.ravel()
         r -= product(start).ravel()
     for _ in range(maxiter):
         z = precondition(r.reshape(shape)).ravel()
-        if np.linalg.norm(r) <= goal:
+        if norm(r) <= goal:
             return x.reshape(shape), False
         square = r @ z
         p, z = z if p is None else daxpy(p, z, a=square / last), None
@@ -115,7 +118,7 @@ def conjugate_gradients(
         x, r, q = daxpy(p, x, a=share), daxpy(q, r, a=-share), None
         if callback is not None:
             callback()
-    return x.reshape(shape), bool(np.linalg.norm(r) > goal)
+    return x.reshape(shape), bool(norm(r) > goal)
 
 
 class Lagrangian(NamedTuple):

@@ -17,24 +17,25 @@ def has_duplicates(indices, indptr, last_row):
 
 
 @jit()
-def without_column(values, indices, indptr, column, out):
-    """Remove a column from a CSR matrix, in place; write its values to ``out``, (n,), zeros.
+def without_column(
+    values, indices, indptr, column, out_values, out_indices, out_indptr, column_values
+):
+    """Write a CSR matrix without a column, and its values to ``column_values``, (n,), zeros.
 
-    Return the number of entries that are left, which are the first ones.
+    The first may be written in place. Return the number of entries that are left.
     """
-    kept, start = 0, 0
-    for i in range(out.shape[0]):
-        stop = indptr[i + 1]
-        for k in range(start, stop):
+    kept = 0
+    out_indptr[0] = 0
+    for i in range(column_values.shape[0]):
+        for k in range(indptr[i], indptr[i + 1]):
             j = indices[k]
             if j == column:
-                out[i] += values[k]
+                column_values[i] += values[k]
                 continue
-            values[kept] = values[k]
-            indices[kept] = j - (j > column)
+            out_values[kept] = values[k]
+            out_indices[kept] = j - (j > column)
             kept += 1
-        start = stop
-        indptr[i + 1] = kept
+        out_indptr[i + 1] = kept
     return kept
 
 

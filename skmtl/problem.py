@@ -77,6 +77,16 @@ class Problem:
             free.c * R.sum(axis=1),
         )
 
+    def residual_norms(self, sums):
+        """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
+        # Residuals far below those of the null model are rounding errors.
+        share = self.data.totals / self.data.totals.sum()
+        squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
+        if not self.penalty.quadratic:
+            # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
+            squares = np.maximum(squares, squares.sum() * share)
+        return np.sqrt(squares)
+
     def _optimality(self, gradient, sums):
         """Return the relative KKT residual: the largest entry of the scaled gradient.
 
@@ -86,13 +96,8 @@ class Problem:
         features and target do not matter. The center's gradient and curvature are those after
         elimination of the deviations: the Schur complement ``data * penalty / (data + penalty)``.
         """
-        # Residuals far below those of the null model are rounding errors.
-        share = self.data.totals / self.data.totals.sum()
-        squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
-        if not self.penalty.quadratic:
-            # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
-            squares = np.maximum(squares, squares.sum() * share)
-        residual, overall = np.sqrt(squares), np.sqrt(squares.sum())
+        residual = self.residual_norms(sums)
+        overall = np.linalg.norm(residual)
         of_w, of_c = self._center_units
         parts = [
             # entries of the center without curvature are not identified: any value is optimal

@@ -67,7 +67,7 @@ class LongData(TaskData):
     @cached_property
     def totals(self):
         """Weight of each task, (T,)."""
-        return self._task_sums(self.weight)
+        return self.task_sums(self.weight)
 
     @cached_property
     def square_norms(self):
@@ -97,7 +97,8 @@ class LongData(TaskData):
         edges = self.indptr.tolist()
         return enumerate(map(slice, edges[:-1], edges[1:]))
 
-    def _task_sums(self, values):
+    def task_sums(self, values):
+        """Return sums over the rows of each task, (..., T)."""
         return np.add.reduceat(values, self.indptr[:-1], axis=-1)
 
     def predict(self, W, intercept):
@@ -120,7 +121,7 @@ class LongData(TaskData):
         if len(g) > 1 and self._in_products:
             for t, rows in self._slices():
                 G[:, t] = g[:, rows] @ self.X[rows]
-            return G, self._task_sums(g)
+            return G, self.task_sums(g)
         for g_k, *sums in zip(g, G, R, strict=True):
             self._in_chunks(_kernels.adjoint_rows, g_k, self.indptr, *sums)
         return G, R
@@ -146,7 +147,7 @@ class LongData(TaskData):
                     derivative[:, rows] = gradient
 
         in_chunks(write, self.n_rows, 40 * z.size)
-        return LossSums(*self._task_sums(sums), *self.adjoint(weighted), derivative)
+        return LossSums(*self.task_sums(sums), *self.adjoint(weighted), derivative)
 
     def curvature_product(self, loss, derivative, W, intercept):
         """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""

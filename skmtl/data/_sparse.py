@@ -37,12 +37,19 @@ def canonical(X):
 def split_column(X, j):
     """Return the values of a column of a sparse matrix, (n,), and the matrix without it, in CSR."""
     given, X = X, X.tocsr()
-    values = X.data.astype(np.float64, copy=X is given)
-    indices = X.indices.astype(_index_type(X), copy=X is given)
-    column, indptr = np.zeros(X.shape[0]), X.indptr.astype(indices.dtype)
-    kept = _kernels.without_column(values, indices, indptr, j, column)
+    values = X.data.astype(np.float64, copy=False)
+    indices = X.indices.astype(_index_type(X), copy=False)
+    labels, indptr = np.zeros(X.shape[0]), np.empty(len(X.indptr), dtype=indices.dtype)
+    # in place, but never in memory of the caller
+    out = [
+        np.empty_like(part) if X is given and part is own else part
+        for part, own in ((values, X.data), (indices, X.indices))
+    ]
+    kept = _kernels.without_column(
+        read_only(values), read_only(indices), read_only(X.indptr), j, *out, indptr, labels
+    )
     shape = X.shape[0], X.shape[1] - 1
-    return column, sparse.csr_array((values[:kept], indices[:kept], indptr), shape=shape)
+    return labels, sparse.csr_array((out[0][:kept], out[1][:kept], indptr), shape=shape)
 
 
 def _index_type(X):

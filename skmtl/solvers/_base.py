@@ -285,11 +285,11 @@ class NewtonSolver(Solver):
         """
         if found.evaluation.optimality <= _FAR or not slope < 0:
             return found
-        step = at.coefficients.step_to(found.coefficients)
-        left = self._gradient(found).dot(step) / slope
+        start, point, gradient = at.coefficients, found.coefficients, self._gradient(found)
+        left = (gradient.dot(point) - gradient.dot(start)) / slope
         if left > _EXTEND:
             share = min(1 / (1 - left), 2.0)
-            beyond = self._evaluated(at.coefficients.plus(step.times(share)))
+            beyond = self._evaluated(start.plus(start.step_to(point).times(share)))
             if beyond.evaluation.objective < found.evaluation.objective:
                 return beyond
         return found

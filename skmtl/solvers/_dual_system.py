@@ -62,13 +62,18 @@ class DualSystem:
         self._scaled_lengths = self._sums(self._root * self._direction)
 
     def accuracy(self, rtol, evaluation):
-        """Return the residual at which a step reduces the optimality by ``rtol``.
+        """Return norm and size of the residual at which a step reduces the optimality by ``rtol``.
 
-        Of a residual r remains the gradient ``X' sqrt(s) r``, an entry of which is at most the norm
-        of r times the square root of its curvature.
+        Of a residual r remains the gradient ``X' sqrt(s) r``. An entry is at most the norm of the
+        task's r times the square root of the curvature, and optimality is relative to that of the
+        task's residuals.
         """
-        residual = np.sqrt(evaluation.sums.squares.sum())
-        return {"atol": rtol * evaluation.optimality * residual}
+        data, norms = self._problem.data, self._problem.residual_norms(evaluation.sums)
+
+        def norm(residual):
+            return (np.sqrt(data.task_sums(residual**2)) / norms).max()
+
+        return {"atol": rtol * evaluation.optimality, "norm": norm}
 
     def step(self, point, gradient, **options):
         """Return the coefficients after a Newton step; ``options`` of conjugate gradients."""
@@ -80,25 +85,18 @@ class DualSystem:
             fixed = -self._root * self._each(free[0] / self._lengths)
             right -= self._product(fixed)
 
-        self._u = np.zeros(point.V.shape[1] if self._by_task else 1)
+        self._u = np.zeros(data.n_tasks if self._by_task else 1)
         gamma, _ = conjugate_gradients(self._product, right, self._precondition, **options)
         G, R = data.adjoint((self._root * (gamma + fixed))[None])
-        for part, slope, weight, start in (
-            (G, gradient.V, share, point.V),
-            (R, gradient.q, self._intercept, point.q),
-        ):
-            part += slope
-            part *= -weight
-            part += start
-        c = point.c
+        V = _moved(point.V, share, gradient.V, G)
+        q, c = _moved(point.q, self._intercept, gradient.q, R), point.c
         if self._has_constraint:
-            R, c = (R + self._u, c) if self._by_task else (R, c + self._u)
-        return point._replace(V=G, q=R, c=c)
+            q, c = (q + self._u, c) if self._by_task else (q, c + self._u)
+        return point._replace(V=V, q=q, c=c)
 
     def _sums(self, values):
         """Return sums over the rows with an intercept in common: (T,), or a number."""
-        data = self._problem.data
-        return np.add.reduceat(values, data.indptr[:-1]) if self._by_task else values.sum()
+        return self._problem.data.task_sums(values) if self._by_task else values.sum()
 
     def _each(self, values):
         return values[self._problem.data.codes] if self._by_task else values
@@ -107,8 +105,7 @@ class DualSystem:
         data, beta = self._problem.data, self._root * gamma
         product = data.kernel_product(beta, self._share)
         if self._intercept:
-            sums = np.add.reduceat(beta, data.indptr[:-1])
-            product += self._intercept * sums[data.codes]
+            product += self._intercept * data.task_sums(beta)[data.codes]
         product *= self._root
         product += gamma
         return product
@@ -116,8 +113,8 @@ class DualSystem:
     def _precondition(self, residual):
         """Return the residual divided by the diagonal, with the sums of the constraint zero.
 
-        First u is set to the best for the rows' changes: the residual, of which u is a part, gets
-        small. With a remainder orthogonal to all directions its products would be inaccurate.
+        Before, u takes up what it can of the residual, in place: a large rest that changes nothing
+        would cost digits.
         """
         if not self._has_constraint:
             return residual / self._diagonal
@@ -128,3 +125,11 @@ class DualSystem:
         share = self._sums(self._root * values) / self._scaled_lengths
         values -= self._direction * self._each(share)
         return values
+
+
+def _moved(start, share, slope, sums):
+    """Return ``start - share (slope + sums)``, in the memory of ``sums``."""
+    sums += slope
+    sums *= -share
+    sums += start
+    return sums
