@@ -1,5 +1,7 @@
 """Every form of a sparse X, positions of labels, weights, limits of parameters and bad input."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -13,6 +15,7 @@ from skmtl import (
     SharedL2Regressor,
     TaskMoments,
 )
+from skmtl.data import split_task_column
 from skmtl.penalties import L1, L21, Ridge
 from tests.data.test_sparse import T, assert_equal_fits, assert_equal_predictions, long, make
 
@@ -290,3 +293,24 @@ def test_labels_only_and_tasks_of_one_row():
     S = long(X, np.arange(len(Y)))
     check(REGRESSOR, S, S.toarray(), Y)
     check(SharedL2Regressor(fit_intercept=False, task_column=0), S, S.toarray(), Y)
+
+
+def test_labels_that_float64_cannot_hold():
+    labels = np.where(np.arange(40) % 2, 2**53, 2**53 + 1)
+    X = sparse.csr_array(np.column_stack([labels, np.arange(80).reshape(40, 2)]))
+    with pytest.raises(ValueError, match="9007199254740992"):
+        MeanRegularizedRegressor(task_column=0).fit(X, np.arange(40.0))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_a_column_is_split_off_in_one_copy(dtype):
+    X = sparse.random_array((2000, 500), density=0.1, rng=np.random.default_rng(0)).tocsr()
+    X.data = np.ceil(9 * X.data)
+    X = X.astype(dtype)
+    copies = X.nnz * (8 + X.indices.itemsize) + 8 * X.shape[0]
+    split_task_column(X, 0)  # compiled
+    tracemalloc.start()
+    split_task_column(X, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * copies + 1e5
