@@ -432,3 +432,22 @@ def solve_arrowheads(v, w, data, penalty, rest, coupled, first, last):
             own[:] = data[t, first:last]
         for j in range(size):
             row[j] -= center[j] * own[j] / (own[j] + penalty[t])
+
+
+@jit()
+def largest_ratios(V, squares, bound, weight, norm, out, first, last):
+    """Write the largest ``|V_tj| / (sqrt(bound squares_tj + weight_t) norm_t)`` of each task.
+
+    With 0 / 0 = 0, and NaN if any of them is.
+    """
+    ratio = np.empty(V.shape[1])
+    for t in range(first, last):
+        row, own = V[t], squares[t]
+        for j in range(V.shape[1]):
+            unit = np.sqrt(bound * own[j] + weight[t]) * norm[t]
+            ratio[j] = abs(row[j]) / max(unit, 1e-300)
+        largest = 0.0
+        for j in range(V.shape[1]):
+            if ratio[j] > largest or ratio[j] != ratio[j]:
+                largest = ratio[j]
+        out[t] = largest

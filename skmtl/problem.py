@@ -1,16 +1,18 @@
 """Problem = TaskData + Loss + Penalty: objective, gradient and relative KKT residual."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from skmtl import _kernels
 from skmtl._optimize import task_mean
+from skmtl._threads import in_chunks
 from skmtl.data import LossSums
 from skmtl.penalties import Coefficients
 
-_PART = 2**16  # entries of a gradient that are compared at a time: they fit into the cache
+_PART = 2**16  # numbers that fit into the cache
 
 
 class Evaluation(NamedTuple):
@@ -97,56 +99,55 @@ class Problem:
         elimination of the deviations: the Schur complement ``data * penalty / (data + penalty)``.
         """
         residual = self.residual_norms(sums)
-        overall = np.linalg.norm(residual)
+        penalty, bound = self.penalty.curvature, self.loss.curvature_bound
+        of_q = np.sqrt(bound * self.data.totals + penalty.q)
         of_w, of_c = self._center_units
         parts = [
+            *self._largest_slopes(gradient.V, residual),
+            _largest(gradient.q, of_q * residual),
             # entries of the center without curvature are not identified: any value is optimal
-            _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * overall),
-            _largest(np.where(of_c > 0, gradient.c, 0.0), of_c * overall),
+            _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * np.linalg.norm(residual)),
+            _largest(np.where(of_c > 0, gradient.c, 0.0), of_c * np.linalg.norm(residual)),
         ]
-        for tasks in self._chunks:
-            V, q = self._curvature(tasks)
-            own = residual[tasks]
-            parts.append(_largest(gradient.V[:, tasks], np.sqrt(V) * own[:, None]))
-            parts.append(_largest(gradient.q[:, tasks], np.sqrt(q) * own))
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
 
+    def _largest_slopes(self, V, residual):
+        """Return the largest scaled entry of each task in the gradient V (K, T, d): (K, T)."""
+        T, largest = self.data.n_tasks, np.empty(V.shape[:-1])
+        weights = np.broadcast_to(self.penalty.curvature.V.ravel(), T).copy()
+        scale = self._squares, self.loss.curvature_bound, weights, residual
+        for V_k, out in zip(V, largest, strict=True):
+            in_chunks(partial(_kernels.largest_ratios, V_k, *scale, out), T, 10 * V_k.size)
+        return largest.ravel()
+
     @property
-    def _chunks(self):
-        """Slices of the tasks with as many coefficients as fit into the cache."""
-        T, d = self.data.n_tasks, self.data.n_features
-        step = max(1, _PART // max(1, d * self.loss.n_outputs))
-        return [slice(t, t + step) for t in range(0, T, step)]
-
-    def _loss_curvature(self, tasks):
-        """Return bounds of the curvature of the loss in V of some tasks, a slice: (m, d)."""
-        bound, squares = self.loss.curvature_bound, self.data.square_norms
-        features = bound * squares[tasks]
+    def _squares(self):
+        """Squared norms of the features in each task, (T, d)."""
+        squares = self.data.square_norms
         if self.penalty.quadratic:
-            return features
+            return squares
         # Features without data in a task: the penalty still couples them to other tasks.
-        return np.where(features > 0, features, bound * task_mean(squares))
+        return np.where(squares > 0, squares, task_mean(squares))
 
-    def _curvature(self, tasks=slice(None)):
-        """Return bounds of the curvature of the objective in V and q of some tasks, a slice."""
-        penalty, weight = self.penalty.curvature, self.loss.curvature_bound * self.data.totals
-        V = self._loss_curvature(tasks) + _of(tasks, penalty.V)
-        return V, weight[tasks] + _of(tasks, penalty.q)
+    def _curvature(self):
+        """Return bounds of the curvature of the objective in V and q, (T, d) and (T,)."""
+        bound, penalty = self.loss.curvature_bound, self.penalty.curvature
+        return bound * self._squares + penalty.V, bound * self.data.totals + penalty.q
 
     @cached_property
     def _center_units(self):
         """Square roots of the curvature of the center, (d,) and a number; 1 where it is fixed."""
-        penalty, free, of_w, of_c = self.penalty.curvature, self.penalty.free, 1.0, 1.0
+        penalty, free, bound = self.penalty.curvature, self.penalty.free, self.loss.curvature_bound
+        of_w, of_c, squares = 1.0, 1.0, self._squares
         if free.w:
+            step = max(1, _PART // max(1, squares.shape[1]))
+            parts = [slice(t, t + step) for t in range(0, len(squares), step)]
             of_w = penalty.w + sum(
-                _following(
-                    self._loss_curvature(tasks), _of(tasks, penalty.V), _of(tasks, free.V)
-                ).sum(axis=0)
-                for tasks in self._chunks
+                _following(bound * squares[own], _of(own, penalty.V), _of(own, free.V)).sum(axis=0)
+                for own in parts
             )
         if free.c:
-            weight = self.loss.curvature_bound * self.data.totals
-            of_c = penalty.c + _following(weight, penalty.q, free.q).sum()
+            of_c = penalty.c + _following(bound * self.data.totals, penalty.q, free.q).sum()
         return np.sqrt(of_w), np.sqrt(of_c)
 
 
@@ -165,8 +166,6 @@ def _following(data, penalty, free):
 def _largest(entries, units):
     """Return the largest ``|entry| / unit``, with 0 / 0 = 0."""
     entries = np.abs(entries)
-    if np.all(units > 0):
-        return np.divide(entries, units, out=entries).max(initial=0.0)
     units = np.broadcast_to(units, entries.shape)
     ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
     return ratio.max(initial=0.0)
