@@ -102,12 +102,13 @@ class Problem:
         penalty, bound = self.penalty.curvature, self.loss.curvature_bound
         of_q = np.sqrt(bound * self.data.totals + penalty.q)
         of_w, of_c = self._center_units
+        overall = np.linalg.norm(residual)
         parts = [
             *self._largest_slopes(gradient.V, residual),
             _largest(gradient.q, of_q * residual),
             # entries of the center without curvature are not identified: any value is optimal
-            _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * np.linalg.norm(residual)),
-            _largest(np.where(of_c > 0, gradient.c, 0.0), of_c * np.linalg.norm(residual)),
+            _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * overall),
+            _largest(np.where(of_c > 0, gradient.c, 0.0), of_c * overall),
         ]
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
 
@@ -166,7 +167,6 @@ def _following(data, penalty, free):
 def _largest(entries, units):
     """Return the largest ``|entry| / unit``, with 0 / 0 = 0."""
     entries = np.abs(entries)
-    units = np.broadcast_to(units, entries.shape)
     ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
     return ratio.max(initial=0.0)
 
