@@ -163,19 +163,26 @@ def semidefinite_roots(A, least, F, first, last):
 def add_moments(H, mean, total, place, more, middle, weight, first, last):
     """Add the moments of other rows, ``more``, ``middle`` and ``weight``, to those at ``place``.
 
-    The Gram matrices are about the means, as those of ``task_moments``.
+    The Gram matrices are about the means, as those of ``task_moments``. A row of H, and
+    then also of ``more``, may have the upper triangle only.
     """
-    d = H.shape[1]
+    d = mean.shape[1]
+    packed, same = H.shape[1] < d * d, H.shape[1] == more.shape[1]
+    far = np.empty(d)
     for b in range(first, last):
         t = place[b]
-        share = weight[b] / (total[t] + weight[b])
-        factor = total[t] * share
+        share, c = weight[b] / (total[t] + weight[b]), 0
         for j in range(d):
-            far = factor * (middle[b, j] - mean[t, j])
-            for k in range(d):
-                H[t, j, k] += more[b, j, k] + far * (middle[b, k] - mean[t, k])
+            far[j] = middle[b, j] - mean[t, j]
         for j in range(d):
-            mean[t, j] += share * (middle[b, j] - mean[t, j])
+            factor, low = total[t] * share * far[j], j if packed else 0
+            m = c if same else j * d + low
+            row, own, rest = H[t, c : c + d - low], more[b, m : m + d - low], far[low:]
+            for k in range(d - low):
+                row[k] += own[k] + factor * rest[k]
+            c += d - low
+        for j in range(d):
+            mean[t, j] += share * far[j]
         total[t] += weight[b]
 
 

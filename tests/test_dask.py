@@ -37,7 +37,10 @@ distributed = pytest.importorskip("distributed")
 import dask  # noqa: E402
 
 import skmtl.dask  # noqa: E402
+from skmtl.dask import _data, _rows  # noqa: E402
 from skmtl.dask._data import PartitionedData  # noqa: E402
+from skmtl.dask._sums import merge  # noqa: E402
+from skmtl.data import LongData, Moments  # noqa: E402
 
 TASKS, FEATURES = 7, ["a", "b", "c"]
 FAR = np.array([0.0, 1e8, -20.0])  # offsets of the features
@@ -205,6 +208,51 @@ def test_many_partitions_are_summed_in_a_tree(client):
         model = clone(model).set_params(task_column="shop")
         options = {"rtol": 1e-7, "target": target, "where": {"client": client}}
         assert_same(model, table[COLUMNS], table[target], **options)
+
+
+@pytest.mark.parametrize("rows", [20, 70, 10**6])
+def test_partitions_of_a_worker_are_joined(client, rows, monkeypatch):
+    """No part has many more rows than it may have; 600 rows are in 20 partitions."""
+    monkeypatch.setattr(_rows, "_JOINED", 3 * rows)
+    sizes, prepare = [], PartitionedData.__init__
+
+    def recording(self, *given):
+        sizes.append(given[3])
+        prepare(self, *given)
+
+    monkeypatch.setattr(PartitionedData, "__init__", recording)
+    ordered = TABLE.sort_values("shop", ignore_index=True)
+    table = dd.from_pandas(ordered, npartitions=20)
+    model = clone(CLASSIFIERS["mean"]).set_params(task_column="shop")
+    options = {"rtol": 1e-9, "target": "bought", "where": {"client": client}, "table": ordered}
+    assert_same(model, table[COLUMNS], table["bought"], **options)
+    assert sum(sizes[0]) == len(TABLE)
+    assert max(sizes[0]) <= max(rows, 30) + 30
+    assert len(sizes[0]) <= {20: 20, 70: 12, 10**6: 6}[rows]
+
+
+def test_moments_of_several_pieces_with_tasks_of_their_own(monkeypatch):
+    monkeypatch.setattr(_data, "_CACHED", 3 * 5**2)
+    rng = np.random.default_rng(0)
+    X, weight, tasks = rng.standard_normal((400, 5)), rng.random(400), rng.integers(0, 30, 400)
+    X += 1e4
+    found = []
+    for first in (0, 150, 170):
+        parts, pieces = [], []
+        for own in np.array_split(np.arange(first, {0: 150, 150: 170, 170: 400}[first]), 3):
+            index, codes = np.unique(tasks[own], return_inverse=True)
+            parts.append(LongData(X[own], own * 1.0, weight[own], codes, len(index), np.zeros(5)))
+            pieces.append(_data.Piece(index, parts[-1].y, parts[-1].weight, None))
+        found.append(_data._moments(parts, pieces, np.arange(4, 26)))
+    index, sums = merge(found)
+    assert_array_equal(index, np.arange(4, 26))
+    room = Moments(np.empty((22, 5, 5)), np.empty((22, 5)), np.empty(22))
+    sums.unpack(room)
+    for t, H, mean, total in zip(index, *room, strict=True):
+        own = tasks == t
+        assert_allclose(H, weight[own].sum() * np.cov(X[own].T, aweights=weight[own], ddof=0))
+        assert_allclose(mean, np.average(X[own], axis=0, weights=weight[own]))
+        assert_allclose(total, weight[own].sum())
 
 
 @pytest.mark.parametrize("target", ["y", "bought"])

@@ -7,11 +7,12 @@ import dask
 import dask.array as da
 import numpy as np
 
-from skmtl.dask._graph import by_worker, client, constant, kept, task, tree
+from skmtl.dask._graph import by_worker, client, computed, constant, kept, task, tree
 from skmtl.dask._sums import TaskSums, add, merge
-from skmtl.data import LossSums, Moments, TaskData
+from skmtl.data import LossSums, Moments, TaskData, encode_tasks
 
 _GROUP = 2**21  # numbers of the moments that one task computes
+_CACHED = 2**17  # of those, numbers that fit into the cache
 _AT_ONCE = 4  # such groups at a time, which bounds the memory of the workers
 
 
@@ -101,7 +102,7 @@ class PartitionedData(TaskData):
     @property
     def largest(self):
         """Largest absolute value of each centered feature, (d,)."""
-        found = dask.compute(*[task("largest", _largest, own) for own in self.rows])
+        found = computed(*[task("largest", _largest, own) for own in self.rows])
         return np.max(found, axis=0)
 
     def _by_task(self, name, function, arguments):
@@ -110,7 +111,7 @@ class PartitionedData(TaskData):
             task(name, function, rows, piece, *own)
             for rows, piece, own in zip(self.rows, self.pieces, arguments, strict=True)
         ]
-        (found,) = dask.compute(self._sum(leaves))
+        (found,) = computed(self._sum(leaves))
         return found.of_all(self.n_tasks)
 
     def _sum(self, leaves):
@@ -127,7 +128,7 @@ class PartitionedData(TaskData):
         slopes = [task("derivative", _second, own) for own in found]
         # A row keeps K numbers for the curvature, also without a cluster.
         sums, *slopes = dask.persist(sums, *slopes)
-        value, squares, G, R = sums.compute().of_all(self.n_tasks)
+        value, squares, G, R = computed(sums)[0].of_all(self.n_tasks)
         derivative = da.concatenate(
             [
                 da.from_delayed(slope, (len(W), size), np.float64)
@@ -158,7 +159,7 @@ class PartitionedData(TaskData):
     def _block(self, b):
         parts = zip(self.rows, self.pieces, self.places, strict=True)
         owners = [(rows, piece) for rows, piece, place in parts if b in place]
-        found = dask.compute(*[task("block", _block, *part, b) for part in owners])
+        found = computed(*[task("block", _block, *part, b) for part in owners])
         X, weight = zip(*found, strict=True)
         return np.concatenate(X), np.concatenate(weight)
 
@@ -170,24 +171,24 @@ class PartitionedData(TaskData):
         at_once = len(starts) if client() is None else _AT_ONCE  # each time rows would be read
         for wave in range(0, len(starts), at_once):
             parts = [slice(first, first + step) for first in starts[wave : wave + at_once]]
-            found = dask.compute(*[self._moments(blocks[part], bunches) for part in parts])
-            for part, (index, arrays) in zip(parts, found, strict=True):
+            found = computed(*[self._moments(blocks[part], bunches) for part in parts])
+            for part, (index, sums) in zip(parts, found, strict=True):
                 place = np.searchsorted(index, blocks[part])
-                for whole, array in zip(result, arrays, strict=True):
-                    whole[part] = array[place]
+                if not np.array_equal(place, np.arange(len(index))):
+                    sums = Moments(*[array[place] for array in sums])
+                sums.unpack(Moments(*[whole[part] for whole in result]))
         return result
 
     def _moments(self, tasks, bunches):
         """Return the ``Delayed`` sums of the moments of some tasks, given the pieces by worker."""
-        wanted = np.zeros(self.n_tasks, dtype=bool)
+        tasks, wanted = np.unique(tasks), np.zeros(self.n_tasks, dtype=bool)
         wanted[tasks] = True
-        local = [np.flatnonzero(wanted[place]) for place in self.places]
         sums = []
         for bunch in bunches:
-            own = [k for k in bunch if len(local[k])]
+            own = [k for k in bunch if wanted[self.places[k]].any()]
             if own:
-                parts = ([part[k] for k in own] for part in (self.rows, self.pieces, local))
-                sums.append(task("moments", _moments, *parts))
+                parts = [self.rows[k] for k in own], [self.pieces[k] for k in own]
+                sums.append(task("moments", _moments, *parts, tasks))
         return tree("sum", merge, sums)
 
 
@@ -237,12 +238,18 @@ def _block(rows, piece, b):
 
 
 def _moments(rows, pieces, tasks):
-    """Return the ``TaskSums`` with the ``Moments`` of some tasks of each piece."""
-    found = [piece.tasks[local] for piece, local in zip(pieces, tasks, strict=True)]
-    index, d = np.unique(np.concatenate(found)), rows[0].n_features
-    total = Moments(*[np.zeros((len(index), *shape)) for shape in ((d, d), (d,), ())])
-    room = np.empty((max(map(len, tasks)), d, d))
-    for own, piece, local, numbers in zip(rows, pieces, tasks, found, strict=True):
-        more = piece.of(own).moments(local, room[: len(local)])
-        total.add(np.searchsorted(index, numbers), more)
-    return TaskSums(index, total)
+    """Return the ``TaskSums`` with the packed ``Moments`` of some tasks, sorted, of all pieces."""
+    local = np.array([encode_tasks(tasks, piece.tasks, None) for piece in pieces])
+    here = (local >= 0).any(axis=0)
+    tasks, local, d = tasks[here], local[:, here], rows[0].n_features
+    shapes = (d * (d + 1) // 2,), (d,), ()
+    total = Moments(*[np.zeros((len(tasks), *shape)) for shape in shapes])
+    step = max(1, _CACHED // max(1, d**2))
+    room = np.empty((step, d, d))
+    for first in range(0, len(tasks), step):
+        some = slice(first, first + step)
+        part = Moments(*[array[some] for array in total])
+        for own, piece, number in zip(rows, pieces, local[:, some], strict=True):
+            place = np.flatnonzero(number >= 0)
+            part.add(place, piece.of(own).moments(number[place], room[: len(place)]))
+    return TaskSums(tasks, total)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import dask
 from dask.optimization import cull
 from dask.sizeof import sizeof
+from dask.system import CPU_COUNT
 
 from skmtl.data import LongData, TaskMoments
 
@@ -68,6 +69,14 @@ def client():
     return owner if type(owner).__module__.startswith("distributed") else None
 
 
+def threads():
+    """Return the number of threads of the scheduler."""
+    found = client()
+    if found is None:
+        return dask.config.get("num_workers", None) or CPU_COUNT
+    return max(1, sum(found.nthreads().values()))
+
+
 def by_worker(parts):
     """Return the numbers of kept parts that are on the same worker, a list of lists."""
     if client() is None:
@@ -95,3 +104,17 @@ def sends_coefficients():
 def kept(parts):
     """Return parts that stay on the workers; without these, they are computed when needed."""
     return list(dask.persist(*parts)) if client() is not None else parts
+
+
+def computed(*parts):
+    """Return the results of parts; those of a ``LocalCluster`` do not pass through its scheduler.
+
+    Workers on other machines may be out of reach, unless the client has ``direct_to_workers``.
+    """
+    found = client()
+    if found is None:
+        return dask.compute(*parts)
+    direct = found.direct_to_workers
+    if direct is None:
+        direct = type(found.cluster).__name__ == "LocalCluster"
+    return dask.compute(*parts, direct=direct)

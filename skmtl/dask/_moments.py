@@ -3,9 +3,16 @@
 from functools import reduce
 
 import dask
-from dask.system import CPU_COUNT
 
-from skmtl.dask._graph import client, constant, inlined, release_unused, task, tree
+from skmtl.dask._graph import (
+    computed,
+    constant,
+    inlined,
+    release_unused,
+    task,
+    threads,
+    tree,
+)
 from skmtl.dask._partitions import check_kinds, in_order, read_partition
 from skmtl.data import (
     encode_tasks,
@@ -38,13 +45,13 @@ def moments_of_partitions(partitions, reader, names, order=None):
     """
     shared = constant("model", reader)
     numbered = list(enumerate(partitions))
-    length = -(-len(partitions) // _threads())
+    length = -(-len(partitions) // threads())
     chains = [
         _chain(numbered[first : first + length], shared, names)
         for first in range(0, len(partitions), length)
     ]
     chains = dask.persist(*chains)
-    found = [own for own in dask.compute(*[task("tasks", _tasks, c) for c in chains]) if own]
+    found = [own for own in computed(*[task("tasks", _tasks, c) for c in chains]) if own]
     if not found:
         raise ValueError("X has no rows of positive weight in any partition.")
     column, size = reader.task_column, found[0][1]
@@ -53,7 +60,7 @@ def moments_of_partitions(partitions, reader, names, order=None):
     for first in range(0, len(tasks), step):
         own = constant("strip", tasks[first : first + step])
         strips.append(tree("sum", _sum, [task("strip", _strip, c, own, column) for c in chains]))
-    total = join_moments(dask.compute(*strips))
+    total = join_moments(computed(*strips))
     return total if order is None else moments_of_tasks(total, in_order(total.tasks, order))
 
 
@@ -67,14 +74,6 @@ def _chain(partitions, reader, names):
     for number, part in partitions:
         total = task("moments", _add_partition, total, number, reader, names, part)
     return total
-
-
-def _threads():
-    """Return the number of threads of the scheduler."""
-    found = client()
-    if found is None:
-        return dask.config.get("num_workers", None) or CPU_COUNT
-    return max(1, sum(found.nthreads().values()))
 
 
 def _read_and_add(partitions, reader, names):

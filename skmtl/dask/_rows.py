@@ -3,11 +3,18 @@
 from functools import reduce
 from typing import NamedTuple
 
-import dask
 import numpy as np
 
 from skmtl.dask._data import PartitionedData, Piece
-from skmtl.dask._graph import constant, kept, release_unused, task
+from skmtl.dask._graph import (
+    by_worker,
+    computed,
+    constant,
+    kept,
+    release_unused,
+    task,
+    threads,
+)
 from skmtl.dask._partitions import check_kinds, in_order, read_partition
 from skmtl.data import (
     LongData,
@@ -17,6 +24,8 @@ from skmtl.data import (
     read_class_weights,
     weighted_mean,
 )
+
+_JOINED = 2**24  # numbers of partitions that are joined: few of these fill the memory of a worker
 
 
 class Summary(NamedTuple):
@@ -121,7 +130,7 @@ class PartitionedRows(NamedTuple):
             weighted = (task_weight != 1).any() or (self.class_weight != 1).any()
             if weighted or parts is not self.parts:
                 means = [task("mean", _mean, *own) for own in zip(parts, pieces, strict=True)]
-                center = center + _overall(dask.compute(*means))
+                center = center + _overall(computed(*means))
         if (shift := center - self.center).any():
             parts = kept([task("center", _shifted, part, shift) for part in parts])
         return PartitionedData(parts, pieces, places, sizes, self.counts, center, class_mask)
@@ -160,7 +169,7 @@ def read_rows_of(partitions, reader, names, order=None):
             for number, partition in enumerate(partitions)
         ]
     )
-    found = dask.compute(*[task("summary", _summary, part) for part in read])
+    found = computed(*[task("summary", _summary, part) for part in read])
     numbers = [number for number, summary in enumerate(found) if summary is not None]
     if not numbers:
         raise ValueError("X has no rows of positive weight in any partition.")
@@ -184,10 +193,13 @@ def read_rows_of(partitions, reader, names, order=None):
     center = np.zeros(len(found[0].mean))
     if reader.fit_intercept:
         center = _overall([(summary.mean, summary.weights.sum()) for summary in found])
+    parts, places, part_counts = _joined(
+        [read[number] for number in numbers], places, [s.counts for s in found], center, labels
+    )
     return PartitionedRows(
-        kept([task("center", _centered, read[number], center, labels) for number in numbers]),
+        kept(parts),
         places,
-        [summary.counts for summary in found],
+        part_counts,
         center,
         labels,
         by_label,
@@ -195,6 +207,25 @@ def read_rows_of(partitions, reader, names, order=None):
         counts,
         by_label.sum(axis=1),
     )
+
+
+def _joined(read, places, counts, center, labels):
+    """Join the partitions of a worker, whose sums over tasks in common would be added.
+
+    Returns parts of ``LongData``, their tasks, and the numbers of rows of these.
+    """
+    rows = np.array([own.sum() for own in counts])
+    size = min(_JOINED // max(1, len(center)), -(-rows.sum() // threads()))
+    found = []
+    for worker in by_worker(read):
+        n_parts = min(len(worker), -(-rows[worker].sum() // size))
+        for bunch in np.array_split(worker, n_parts):
+            own = [places[k] for k in bunch]
+            part = task("center", _centered, [read[k] for k in bunch], own, center, labels)
+            tasks, place = np.unique(np.concatenate(own), return_inverse=True)
+            weights = np.concatenate([counts[k] for k in bunch])
+            found.append((part, tasks, np.bincount(place, weights).astype(np.intp)))
+    return zip(*found, strict=True)
 
 
 def _read(*partition):
@@ -213,11 +244,16 @@ def _summary(rows):
     return Summary(rows.tasks, classes, rows.counts, weights.reshape(shape), mean)
 
 
-def _centered(rows, center, labels):
-    """Return the rows of a partition as ``LongData``."""
+def _centered(parts, places, center, labels):
+    """Return the rows of some partitions as ``LongData``, given the numbers of their tasks."""
     release_unused()
-    y = np.searchsorted(labels, rows.y)
-    return LongData(rows.X, y, rows.weight, rows.codes, len(rows.tasks), center)
+    index = np.unique(np.concatenate(places))
+    codes = [
+        np.searchsorted(index, own)[part.codes] for own, part in zip(places, parts, strict=True)
+    ]
+    X, y, weight = ([getattr(part, name) for part in parts] for name in ("X", "y", "weight"))
+    y, weight, codes = (np.concatenate(own) for own in (y, weight, codes))
+    return LongData(X, np.searchsorted(labels, y), weight, codes, len(index), center)
 
 
 def _of_tasks(part, own):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property, partial
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ class Moments(NamedTuple):
     """Weighted second-order moments of B blocks.
 
     ``H`` (B, d, d): Gram matrix about the block's mean; ``mean`` (B, d); ``total`` (B,): weight.
+    Packed to be sent, ``H`` (B, d (d + 1) / 2) has the upper triangles.
     """
 
     H: np.ndarray
@@ -46,8 +48,20 @@ class Moments(NamedTuple):
             return about_zero
         return bordered(about_zero, self.total[:, None] * self.mean, self.total)
 
+    def unpack(self, room):
+        """Write packed moments to ``room``, where H is (B, d, d)."""
+        n_blocks, d = self.mean.shape
+        place = np.empty((d, d), dtype=np.intp)
+        j, k = np.triu_indices(d)
+        place[j, k] = place[k, j] = np.arange(len(j))
+        whole = room.H.reshape(n_blocks, d * d)  # a view
+        self.H.take(place.ravel(), axis=1, out=whole, mode="clip")  # other modes copy
+        room.mean[:], room.total[:] = self.mean, self.total
+
     def add(self, place, other):
         """Add the moments of other rows to the blocks at ``place``, distinct, in place [1]_.
+
+        Both may be packed, or only those here.
 
         References
         ----------
@@ -55,8 +69,10 @@ class Moments(NamedTuple):
            analysis and recommendations. The American Statistician 37.
            https://doi.org/10.1080/00031305.1983.10483115
         """
-        kernel = partial(_kernels.add_moments, *self, place, *map(read_only, other))
-        in_chunks(kernel, len(place), 10 * other.H.size)
+        H, more = (m.H.reshape(len(m.H), prod(m.H.shape[1:])) for m in (self, other))  # views
+        other = map(read_only, (more, other.mean, other.total))
+        kernel = partial(_kernels.add_moments, H, self.mean, self.total, place, *other)
+        in_chunks(kernel, len(place), 10 * more.size)
 
 
 def weighted_mean(X, weight):

@@ -20,7 +20,7 @@ class LongData(TaskData):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    X : ndarray of shape (n, d), or list of ndarray with these rows
     y : ndarray of shape (n,)
     weight : ndarray of shape (n,), positive
         Sample weight times task weight.
@@ -49,15 +49,19 @@ class LongData(TaskData):
 
     def _store(self, X, place, grouped):
         """Store X minus the center, each row at its place."""
-        by_column = X.strides[-1] > X.strides[0]  # column-major: indexing rows would be slow
-        if grouped and by_column:
-            self.X = np.subtract(X, self.center, order="C")
+        parts = X if isinstance(X, list) else [X]
+        by_column = parts[0].strides[-1] > parts[0].strides[0]  # indexing rows would be slow
+        if grouped and by_column and len(parts) == 1:
+            self.X = np.subtract(parts[0], self.center, order="C")
             return
-        X = read_only(np.ascontiguousarray(X) if by_column else X)
-        self.X = np.empty(X.shape)
-        scatter = partial(_kernels.scatter_centered, X, place, self.center, self.X)
-        # memory-bound: each entry costs as much as ten multiplications
-        in_chunks(scatter, len(X), 10 * X.size)
+        self.X, first = np.empty((len(place), len(self.center))), 0
+        for part in parts:
+            part = read_only(np.ascontiguousarray(part) if by_column else part)
+            own = place[first : first + len(part)]
+            scatter = partial(_kernels.scatter_centered, part, own, self.center, self.X)
+            # memory-bound: each entry costs as much as ten multiplications
+            in_chunks(scatter, len(part), 10 * part.size)
+            first += len(part)
 
     @cached_property
     def block_sizes(self):
