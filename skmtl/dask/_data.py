@@ -17,7 +17,7 @@ _AT_ONCE = 4  # such groups at a time, which bounds the memory of the workers
 
 
 class Piece(NamedTuple):
-    """What the rows of a partition, ``LongData``, have in a fit, beside their features.
+    """What the rows of partitions, ``LongData``, have in a fit, beside their features.
 
     ``tasks`` (m,): the numbers of its tasks; ``y`` and ``weight`` (n,); ``class_mask`` (K, m) or
     None.
@@ -41,7 +41,7 @@ class PartitionedData(TaskData):
     Parameters
     ----------
     rows : list of Delayed
-        ``LongData`` of each partition with rows; kept on the workers.
+        ``LongData`` of one or more partitions each; kept on the workers.
     pieces : list of Delayed
         A ``Piece`` for each of them, which is small: what shared X would be moved on its own.
     places : list of ndarray

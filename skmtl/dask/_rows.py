@@ -48,8 +48,8 @@ class PartitionedRows(NamedTuple):
     Attributes
     ----------
     parts : list of Delayed
-        For each partition with rows ``LongData`` of its own tasks. Targets are indices of
-        ``labels``, weights are sample weights.
+        Joined partitions: ``LongData`` of their own tasks. Targets are indices of ``labels``,
+        weights are sample weights.
     places : list of ndarray
         For each part the numbers of its tasks, -1 for those that were left out.
     part_counts : list of ndarray
