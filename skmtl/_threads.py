@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 from skmtl._kernels import thread_count
 
-_WORTH_A_THREAD = 20_000_000  # multiplications: some milliseconds; starting a thread takes one
+_WORTH_A_THREAD = 20_000_000  # multiplications: some milliseconds
 _WORTH_BLAS = 2**31  # multiplications: a tenth of a second
 _here = threading.local()  # busy: whether this thread works on a chunk
 
@@ -30,13 +30,19 @@ def in_chunks(function, size, work):
         return [function(0, size)]
 
     def chunk(first, last):
-        _here.busy = True  # never reset: the pool's threads end with it
+        _here.busy = True  # never reset: the pool's threads do nothing else
         return function(first, last)
 
     n_chunks = min(4 * threads, size)  # more chunks than threads: tasks differ in size
     edges = [size * i // n_chunks for i in range(n_chunks + 1)]
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(chunk, edges[:-1], edges[1:]))
+    with one_blas_thread():
+        return list(_pool().map(chunk, edges[:-1], edges[1:]))
+
+
+@cache
+def _pool():
+    """Return the threads of this process: starting them takes longer than many a computation."""
+    return ThreadPoolExecutor(thread_count(), "skmtl")
 
 
 def one_blas_thread():
@@ -104,3 +110,4 @@ def _blas():
 _held = _HeldAtOne()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_held.forget)
+    os.register_at_fork(after_in_child=_pool.cache_clear)

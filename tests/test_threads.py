@@ -1,5 +1,7 @@
 """Limits on the threads of BLAS, and that they are lifted."""
 
+import multiprocessing
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -96,3 +98,29 @@ def test_fits_in_many_threads_leave_blas_as_it_was(blas):
         found = list(pool.map(coefficients, range(300)))
     assert threads(blas) == {2}
     assert all(np.array_equal(coef, expected) for coef in found)
+
+
+def _sums(first, last):
+    return sum(range(first, last))
+
+
+def _in_chunks(results):
+    results.put(_threads.in_chunks(_sums, 1000, 10**10))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_threads_after_a_fork(monkeypatch):
+    """A forked process has none of the threads that its parent keeps."""
+    monkeypatch.setattr(_threads, "thread_count", lambda: 2)
+    _threads._pool.cache_clear()
+    assert len(_threads.in_chunks(_sums, 1000, 10**10)) == 8
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    process = context.Process(target=_in_chunks, args=(results,))
+    process.start()
+    try:
+        assert sum(results.get(timeout=30)) == 499500
+    finally:
+        process.kill()
+        _threads._pool.cache_clear()
