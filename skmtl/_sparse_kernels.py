@@ -82,15 +82,17 @@ def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, 
 
 
 @jit()
-def sparse_row_norms(values, indices, indptr, center, out, first, last):
-    """Write the squared norms of the rows ``first:last`` minus a center, (n,)."""
+def sparse_row_products(values, indices, indptr, center, cross, norms, first, last):
+    """Write the products of the rows ``first:last`` and a center, and their squared distances."""
     square = 0.0
     for j in range(center.shape[0]):
         square += center[j] ** 2
     for i in range(first, last):
-        out[i] = square
+        product, norm = 0.0, 0.0
         for k in range(indptr[i], indptr[i + 1]):
-            out[i] += values[k] * (values[k] - 2.0 * center[indices[k]])
+            product += values[k] * center[indices[k]]
+            norm += values[k] ** 2
+        cross[i], norms[i] = product, max(norm - 2.0 * product + square, 0.0)
 
 
 @jit()

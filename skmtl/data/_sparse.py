@@ -317,27 +317,26 @@ class SparseLongData(SparseLayout, LongData):
         return G, R
 
     @cached_property
-    def _cross(self):
-        """Products of the rows, not centered, and the center, (n,)."""
-        return self.X.csr @ self.X.center
+    def _row_products(self):
+        """Products of the rows, not centered, and the center, and squared distances, two (n,)."""
+        products = np.empty((2, self.n_rows))
+        kernel = partial(_kernels.sparse_row_products, *self.X.parts, self.X.center, *products)
+        in_chunks(kernel, self.n_rows, self.X.work)
+        return products
 
-    @cached_property
+    @property
     def row_norms(self):
         """Squared norms of the centered rows, (n,)."""
-        norms = np.empty(self.n_rows)
-        kernel = partial(_kernels.sparse_row_norms, *self.X.parts, self.X.center, norms)
-        in_chunks(kernel, self.n_rows, self.X.work)
-        return norms
+        return self._row_products[1]
 
     def kernel_product(self, g, share):
         """Return the products of each row with ``share_t X_t'g_t``, X_t the rows of its task, (n,).
 
         ``g`` is (n,), ``share`` (T,).
         """
-        X, out, square = self.X, np.empty(self.n_rows), self.X.center @ self.X.center
-        product = partial(
-            _kernels.sparse_kernel, *X.parts, g, self.indptr, self._cross, square, share, out
-        )
+        X, out, (cross, _) = self.X, np.empty(self.n_rows), self._row_products
+        rows, square = (*X.parts, g, self.indptr), X.center @ X.center
+        product = partial(_kernels.sparse_kernel, *rows, cross, square, share, out)
         room = np.zeros(self.n_features)
         in_chunks(lambda first, last: product(room.copy(), first, last), self.n_tasks, 2 * X.work)
         return out

@@ -76,10 +76,15 @@ class DualSystem:
         return {"atol": rtol * evaluation.optimality, "norm": norm}
 
     def step(self, point, gradient, **options):
-        """Return the coefficients after a Newton step; ``options`` of conjugate gradients."""
+        """Return the coefficients after a Newton step, in the memory of the gradient.
+
+        ``options`` are those of conjugate gradients.
+        """
         data, share = self._problem.data, self._share[:, None]
-        free = gradient.q if self._by_task else gradient.c
-        right = -self._root * data.predict(share * gradient.V, self._intercept * gradient.q)[0]
+        (V, q, _, _), free = gradient, (gradient.q if self._by_task else gradient.c).copy()
+        V *= share
+        q *= self._intercept
+        right = -self._root * data.predict(V, q)[0]
         fixed = 0.0  # the part of gamma that the constraint determines
         if self._has_constraint and free.any():
             fixed = -self._root * self._each(free[0] / self._lengths)
@@ -88,11 +93,14 @@ class DualSystem:
         self._u = np.zeros(data.n_tasks if self._by_task else 1)
         gamma, _ = conjugate_gradients(self._product, right, self._precondition, **options)
         G, R = data.adjoint((self._root * (gamma + fixed))[None])
-        V = _moved(point.V, share, gradient.V, G)
-        q, c = _moved(point.q, self._intercept, gradient.q, R), point.c
-        if self._has_constraint:
-            q, c = (q + self._u, c) if self._by_task else (q, c + self._u)
-        return point._replace(V=V, q=q, c=c)
+        G *= share
+        R *= self._intercept
+        for part, sums, start in ((V, G, point.V), (q, R, point.q)):
+            part += sums
+            np.subtract(start, part, out=part)
+        if self._by_task:
+            q += self._u
+        return point._replace(V=V, q=q, c=point.c if self._by_task else point.c + self._u)
 
     def _sums(self, values):
         """Return sums over the rows with an intercept in common: (T,), or a number."""
@@ -125,11 +133,3 @@ class DualSystem:
         share = self._sums(self._root * values) / self._scaled_lengths
         values -= self._direction * self._each(share)
         return values
-
-
-def _moved(start, share, slope, sums):
-    """Return ``start - share (slope + sums)``, in the memory of ``sums``."""
-    sums += slope
-    sums *= -share
-    sums += start
-    return sums
