@@ -84,7 +84,10 @@ def sparse_mean(X, weight):
 
     Sums over columns without zeros are about the first row.
     """
-    origin = np.where(full_columns(X), X[[0]].toarray()[0], 0.0)
+    full = full_columns(X)
+    if not full.any():
+        return (X.T @ weight) / weight.sum()
+    origin = np.where(full, X[[0]].toarray()[0], 0.0)
 
     def part(first, last):
         sums = np.empty(X.shape[1])
