@@ -409,11 +409,12 @@ def _denoise(Z, j, bound, W):
 
 @jit()
 def solve_arrowheads(v, w, data, penalty, rest, coupled, first, last):
-    """Solve a system of deviations and their center for each feature of ``first:last``, in place.
+    """Solve a system of deviations v and their center w for each feature of ``first:last``.
 
-    Of ``data_t (v_t + w) + penalty_t v_t`` for each task, and a center whose Schur complement is
-    ``rest`` (d,); if not ``coupled``, of ``(data_t + penalty_t) v_t`` and ``rest w``. Right-hand
-    sides are v (T, d) and w (d,); ``data`` is (T, d) or, the same for all features, (T, 1).
+    Its equations are ``data_t (v_t + w) + penalty_t v_t = right_t`` for each task, and their sum
+    with that of the center, of which ``rest`` (d,) is the Schur complement; if not ``coupled``,
+    ``(data_t + penalty_t) v_t = right_t`` and ``rest w = right``. The solution replaces the
+    right-hand sides in v (T, d) and w (d,); ``data`` is (T, d) or, for all features, (T, 1).
     """
     size, one = last - first, data.shape[1] == 1
     center, own = w[first:last], np.empty(size)

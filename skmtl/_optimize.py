@@ -88,8 +88,8 @@ def conjugate_gradients(
     right : ndarray
         Overwritten by residuals.
     precondition : callable, optional
-        Like ``product``, of a matrix similar to the inverse. It may move residuals, in place, into
-        the subspace in which the system is to be solved.
+        Like ``product``, of a matrix similar to the inverse; returns a new array. It may move
+        residuals, in place, into the subspace in which the system is to be solved.
     start : ndarray, optional
         The first x, by default zeros.
     rtol, atol : float
@@ -101,7 +101,8 @@ def conjugate_gradients(
     callback : callable, optional
         Called after each iteration.
     """
-    precondition, maxiter = precondition or np.copy, maxiter or 10 * right.size
+    precondition = precondition or np.copy
+    maxiter = 10 * right.size if maxiter is None else maxiter
     shape, x, r, p, last = right.shape, np.zeros(right.size), right.ravel(), None, None
     goal = max(rtol * norm(r), atol)
     if start is not None:
@@ -109,8 +110,9 @@ def conjugate_gradients(
         r -= product(start).ravel()
     for _ in range(maxiter):
         z = precondition(r.reshape(shape)).ravel()
-        if norm(r) <= goal:
-            return x.reshape(shape), False
+        size = norm(r)
+        if size <= goal or not np.isfinite(size):
+            break
         square = r @ z
         p, z = z if p is None else daxpy(p, z, a=square / last), None
         q = product(p.reshape(shape)).ravel()
@@ -118,7 +120,7 @@ def conjugate_gradients(
         x, r, q = daxpy(p, x, a=share), daxpy(q, r, a=-share), None
         if callback is not None:
             callback()
-    return x.reshape(shape), bool(norm(r) > goal)
+    return x.reshape(shape), not norm(r) <= goal
 
 
 class Lagrangian(NamedTuple):

@@ -16,7 +16,7 @@ _PART = 2**16  # numbers that fit into the cache
 
 
 class Evaluation(NamedTuple):
-    """Objective, relative KKT residual and loss sums at some coefficients."""
+    """Objective, relative KKT residual and loss sums (None if not kept) at some coefficients."""
 
     objective: float
     optimality: float
@@ -121,7 +121,7 @@ class Problem:
             in_chunks(partial(_kernels.largest_ratios, V_k, *scale, out), T, 10 * V_k.size)
         return largest.ravel()
 
-    @property
+    @cached_property
     def _squares(self):
         """Squared norms of the features in each task, (T, d)."""
         squares = self.data.square_norms

@@ -62,8 +62,8 @@ def parts(X):
 
     As unsigned integers, indices are not tested for counting from the end: a third of the time.
     """
-    kind = f"u{X.indices.itemsize}"
-    return read_only(X.data), *(read_only(part.view(kind)) for part in (X.indices, X.indptr))
+    indices = (part.view(f"u{part.itemsize}") for part in (X.indices, X.indptr))
+    return read_only(X.data), *map(read_only, indices)
 
 
 def predictions(X, codes, W, intercept):

@@ -61,7 +61,7 @@ class Coefficients(NamedTuple):
         return Coefficients(*(a + b for a, b in zip(self, step, strict=True)))
 
     def step_to(self, point):
-        """Return the difference of a point and these."""
+        """Return the point minus these, part by part."""
         return Coefficients(*(b - a for a, b in zip(self, point, strict=True)))
 
     def times(self, factor):
@@ -119,7 +119,10 @@ class Penalty(ABC):
 
     @abstractmethod
     def diagonal(self):
-        """Return the second derivative in each part, inf where it is fixed; broadcastable to it."""
+        """Return the second derivative in each part, inf where it is fixed.
+
+        For V a number or (T, 1), for q a number or (T,), for w and c numbers.
+        """
 
     @abstractmethod
     def take(self, tasks):
