@@ -72,12 +72,8 @@ class Problem:
         V += G
         if not free.V.all():
             V *= free.V
-        return Coefficients(
-            V,
-            free.q * (R + penalty.q),
-            free.w * (G.sum(axis=1) + penalty.w),
-            free.c * R.sum(axis=1),
-        )
+        w = G.sum(axis=1) + penalty.w if free.w else np.zeros_like(penalty.w)
+        return Coefficients(V, free.q * (R + penalty.q), w, free.c * R.sum(axis=1))
 
     def residual_norms(self, sums):
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
