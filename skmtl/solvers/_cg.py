@@ -51,7 +51,8 @@ class ConjugateGradientSolver(NewtonSolver):
 
         target = self._system.step(
             coefficients,
-            self.problem.gradient(coefficients, evaluation.sums.G, evaluation.sums.R),
+            evaluation.sums.G,
+            evaluation.sums.R,
             **self._system.accuracy(self.rtol, evaluation),
             maxiter=self.max_iter - before,
             callback=count,

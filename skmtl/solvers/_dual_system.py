@@ -75,12 +75,13 @@ class DualSystem:
 
         return {"atol": rtol * evaluation.optimality, "norm": norm}
 
-    def step(self, point, gradient, **options):
-        """Return the coefficients after a Newton step, in the memory of the gradient.
+    def step(self, point, G, R, **options):
+        """Return the coefficients after a step, given the loss gradient at them.
 
         ``options`` are those of conjugate gradients.
         """
         data, share = self._problem.data, self._share[:, None]
+        gradient = self._problem.gradient(point, G, R)
         (V, q, _, _), free = gradient, (gradient.q if self._by_task else gradient.c).copy()
         V *= share
         q *= self._intercept

@@ -60,11 +60,14 @@ class PrimalSystem:
         """Return the residual at which a step reduces the optimality by about ``rtol``."""
         return {"rtol": rtol}
 
-    def step(self, point, gradient, **options):
-        """Return the coefficients after a Newton step; ``options`` of conjugate gradients."""
+    def step(self, point, G, R, **options):
+        """Return the coefficients after a step, given the loss gradient at them.
+
+        ``options`` are those of conjugate gradients.
+        """
         if self._slopes is None:
             self._factor(point)
-        right = self._pack(gradient)
+        right = self._pack(self._problem.gradient(point, G, R))
         right *= -1.0
         x, _ = conjugate_gradients(self._product, right, self._precondition, **options)
         for part, start in zip(self._unpack(x), point, strict=True):

@@ -107,7 +107,7 @@ def _by_steps(problem, evaluation, G, R, tasks):
             sums = evaluation.sums._replace(G=own[0], R=own[1])
             moved = solver.step(origin, evaluation._replace(sums=sums))
         else:
-            moved = system.step(origin, problem.gradient(origin, *own), rtol=_RTOL)
+            moved = system.step(origin, *own, rtol=_RTOL)
         falls = np.einsum("ktj,ktj->t", G, moved.W) + (R * moved.intercept).sum(axis=0)
         row[:] = -falls[tasks]
     return 0.5 * (B + B.T)
