@@ -62,7 +62,7 @@ def _hint(value):
     if not isinstance(value, str):
         return ""
     return (
-        " 'auto' is for alpha and alpha_intercept of MeanRegularizedRegressor and "
+        " 'auto' is for alpha, alpha_shared and alpha_intercept of MeanRegularizedRegressor and "
         "MeanRegularizedClassifier."
     )
 

@@ -71,7 +71,7 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
     def _spec(self):
         """Return the ``Spec`` of a fit with the parameters of now, which are checked."""
         check_parameters(self)
-        weights = "alpha", "alpha_intercept"
+        weights = "alpha", "alpha_intercept", "alpha_shared"
         return Spec(
             type(self).__name__,
             isinstance(self, ClassifierMixin),

@@ -41,12 +41,12 @@ class MeanRegularizedModel(LinearMultiTaskModel):
     """Deviations from a center that is found with them; penalty weights may be "auto"."""
 
     def _penalty(self, tasks):
-        weights = self.alpha, self.alpha_intercept
-        alpha, alpha_intercept = [1.0 if is_auto(weight) else weight for weight in weights]
+        weights = self.alpha, self.alpha_shared, self.alpha_intercept
+        alpha, shared, intercept = [1.0 if is_auto(weight) else weight for weight in weights]
         return MeanCoupling(
             read_per_task(alpha, "alpha", tasks),
-            check_alpha(self.alpha_shared, "alpha_shared"),
-            *self._intercept_penalty(alpha_intercept),
+            check_alpha(shared, "alpha_shared"),
+            *self._intercept_penalty(intercept),
         )
 
     def _set_solution_attributes(self, fit):
@@ -58,6 +58,8 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         elif np.ndim(self.alpha) == 0:
             alpha = float(alpha[0])
         self.alpha_, self.alpha_intercept_ = alpha, float(penalty.alpha_intercept)
+        # after adapt the center of the fit is fixed
+        self.alpha_shared_ = float(fit.posed.estimated.get("alpha_shared", self.alpha_shared))
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.

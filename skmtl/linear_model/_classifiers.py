@@ -307,7 +307,7 @@ feature_names_in_
         self,
         alpha: PenaltyWeights = 1.0,
         *,
-        alpha_shared: float = 1e-3,
+        alpha_shared: PenaltyWeight = 1e-3,
         alpha_intercept: PenaltyWeight = 1.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,

@@ -405,7 +405,7 @@ feature_names_in_
         self,
         alpha: PenaltyWeights = 1.0,
         *,
-        alpha_shared: float = 0.0,
+        alpha_shared: PenaltyWeight = 0.0,
         alpha_intercept: PenaltyWeight = 1.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,

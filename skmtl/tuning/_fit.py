@@ -13,7 +13,10 @@ from skmtl.tuning._penalty_weights import with_penalty_weights
 ADAPTIVE = ("uncertainty", "minimax")  # task weights that depend on the fit
 ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
 ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
-VARIANCES = "sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_", "log_evidence_"
+VARIANCES = (
+    *("sigma2_", "tau2_", "tau2_intercept_", "tau2_shared_"),
+    *("restricted_log_likelihood_", "log_evidence_"),
+)
 
 
 def fit(spec, rows, *, start=None, watch=None):

@@ -75,10 +75,11 @@ class LaplaceEvidence:
             )
         return None
 
-    def evaluate(self, alpha, alpha_intercept):
+    def evaluate(self, alpha, alpha_intercept, alpha_shared):
         """Return minus twice the log evidence."""
         data, loss = self._problem.data, self._problem.loss
-        penalty = replace(self._problem.penalty, alpha=alpha, alpha_intercept=alpha_intercept)
+        weights = {"alpha": alpha, "alpha_intercept": alpha_intercept, "alpha_shared": alpha_shared}
+        penalty = replace(self._problem.penalty, **weights)
         problem = Problem(data, loss, penalty)
         solution = self._solve(problem, penalty.project(self._start))
         self._start = solution.coefficients

@@ -15,8 +15,10 @@ class Fixed(NamedTuple):
     Attributes
     ----------
     white : list of Whitened
+    columns : ndarray of int
+        Fixed columns of (w, c): where they depend on each other, later ones are left out.
     system : ndarray
-        ``X' V^-1 X`` of the fixed columns, with the penalty on the center.
+        ``X' V^-1 X`` of these, with the penalty on the center.
     log_det : float
         ``log|V| + log|X' V^-1 X|``.
     flat : int
@@ -24,6 +26,7 @@ class Fixed(NamedTuple):
     """
 
     white: list[Whitened]
+    columns: np.ndarray
     system: np.ndarray
     log_det: float
     flat: int
@@ -49,8 +52,6 @@ class MarginalModel:
     groups : Groups
     stacks : list of (Spectrum, ndarray)
         Spectra of groups, and the numbers of these.
-    columns : ndarray of int
-        Fixed columns of (w, c): where they depend on each other, later ones are left out.
 
     References
     ----------
@@ -63,16 +64,14 @@ class MarginalModel:
         self.groups, self.stacks = spectra(self.data, penalty.alpha)
         self._alpha_shared = penalty.alpha_shared
         theta = np.where(self.groups.alpha == 0, np.inf, 0.0)
-        white = self._whitened(theta, np.inf if penalty.alpha_intercept == 0 else 0.0)
-        self.columns = self._fixed_columns(self._gram(white), penalty)
+        gram = self.marginal(theta, np.inf if penalty.alpha_intercept == 0 else 0.0)[1]
+        self._columns = self._fixed_columns(gram, penalty)
 
-    def _whitened(self, theta, phi):
+    def marginal(self, theta, phi):
+        """Return ``Whitened`` of each stack, a list, and ``X' V^-1 X``, (d + 1, d + 1)."""
         theta = np.broadcast_to(np.asarray(theta, dtype=np.float64), self.groups.alpha.shape)
-        return [stack.whitened(theta[own, None], phi) for stack, own in self.stacks]
-
-    def _gram(self, white):
-        """Return ``X' V^-1 X``, (d + 1, d + 1)."""
-        return sum(s.gram(w)[0] for (s, _), w in zip(self.stacks, white, strict=True))
+        white = [stack.whitened(theta[own, None], phi) for stack, own in self.stacks]
+        return white, sum(s.gram(w)[0] for (s, _), w in zip(self.stacks, white, strict=True))
 
     def _fixed_columns(self, gram, penalty):
         d, columns = len(gram) - 1, []
@@ -110,17 +109,25 @@ class MarginalModel:
             total += np.einsum("iat,abt,jbt,t->ij", mix, np.array(parts), mix, stack.count)
         return total
 
-    def fixed(self, theta, phi):
-        """Return ``Fixed`` at theta, a number or one for each group, and phi, both in [0, inf]."""
-        white = self._whitened(theta, phi)
-        gram = self._gram(white)
-        system, log_det = gram[np.ix_(self.columns, self.columns)], 0.0
-        if 0 < self._alpha_shared < np.inf:
-            slopes = self.columns < len(gram) - 1
-            system[slopes, slopes] += self._alpha_shared
-            log_det -= slopes.sum() * np.log(self._alpha_shared)
+    def fixed(self, theta, phi, alpha_shared=None):
+        """Return ``Fixed`` at theta, a number or one for each group, and phi, both in [0, inf].
+
+        ``alpha_shared``, above 0, replaces that of the penalty, also above 0.
+        """
+        return self.fixed_given(*self.marginal(theta, phi), phi, alpha_shared)
+
+    def fixed_given(self, white, gram, phi, alpha_shared=None):
+        """Return ``Fixed``, given ``marginal``."""
+        columns, log_det = self._columns, 0.0
+        alpha_shared = self._alpha_shared if alpha_shared is None else alpha_shared
+        if np.isinf(alpha_shared):
+            columns = columns[columns == len(gram) - 1]
+        system = gram[np.ix_(columns, columns)]
+        if 0 < alpha_shared < np.inf:
+            slopes = columns < len(gram) - 1
+            system[slopes, slopes] += alpha_shared
+            log_det -= slopes.sum() * np.log(alpha_shared)
         log_det += 2 * np.log(np.diag(np.linalg.cholesky(system))).sum()
-        flat = self._n_flat
         for (stack, _), (omega, _, share, _) in zip(self.stacks, white, strict=True):
             # An infinite variance is that of a fixed effect: log|V| + log|X'V^-1 X| stays finite.
             free, intercept = omega[:, 0] == 0, share[:, 0] == 0
@@ -131,8 +138,14 @@ class MarginalModel:
                 intercept, stack.n * spread, 1.0 / np.where(intercept, 1.0, share[:, 0])
             )
             log_det += stack.count @ (thin + np.log(means))
-            flat += stack.count @ (free.sum(axis=1) + intercept)
-        return Fixed(white, system, log_det, int(flat))
+        return Fixed(white, columns, system, log_det, self.flat(white))
+
+    def flat(self, white):
+        """Return the number of coefficients under a flat prior, those of the tasks included."""
+        flat = self._n_flat
+        for (stack, _), (omega, _, share, _) in zip(self.stacks, white, strict=True):
+            flat += stack.count @ ((omega[:, 0] == 0).sum(axis=1) + (share[:, 0] == 0))
+        return int(flat)
 
     def traces(self, fixed):
         """Return the derivatives of ``log_det`` in theta (the same for all groups) and phi."""
@@ -151,7 +164,8 @@ class MarginalModel:
             grams[0] += thin.T @ thin + (A * (count * stack.perp_square)[:, None]).T @ A
             grams[1] += (A * count[:, None]).T @ A
         return [
-            own - np.trace(np.linalg.solve(fixed.system, gram[np.ix_(self.columns, self.columns)]))
+            own
+            - np.trace(np.linalg.solve(fixed.system, gram[np.ix_(fixed.columns, fixed.columns)]))
             for own, gram in zip((by_theta, by_phi), grams, strict=True)
         ]
 

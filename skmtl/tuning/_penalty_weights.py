@@ -11,10 +11,14 @@ from skmtl.tuning._optimum import minimize
 from skmtl.tuning._restricted import RestrictedLikelihood
 
 _NAMES = ("alpha", "alpha_intercept")
-_VARIANCES = {"alpha": "tau2_", "alpha_intercept": "tau2_intercept_"}
+_VARIANCES = {
+    "alpha": "tau2_",
+    "alpha_intercept": "tau2_intercept_",
+    "alpha_shared": "tau2_shared_",
+}
 # Range of the search, as multiples of the curvature of the loss; beyond, the limits are equal.
 _LEAST, _LEAST_LOGISTIC, _MOST = 1e-10, 1e-6, 1e6
-_STEPS = {1: 0.5, 2: 1.5}  # of the grid, in powers of ten, for one weight and for two
+_STEPS = {1: 0.5, 2: 1.5, 3: 2.0}  # of the grid, in powers of ten, by the number of weights
 _UNITS = 30.0  # ratio of standard deviations of features at which to warn
 _CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a covariance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
@@ -50,8 +54,10 @@ def _which(names):
 
 def _check_identified(names, rows, penalty):
     """Raise where differences between tasks are not identified."""
+    if names == ("alpha_shared",):
+        return
     T, advice = len(rows.tasks), f"Set {' and '.join(names)} to a number"
-    if T == 1 and ("alpha_intercept" in names or penalty.alpha_shared == 0):
+    if T == 1 and (names != ("alpha",) or penalty.alpha_shared == 0):
         raise ValueError(
             f"{_which(names)} estimates how tasks differ, and there is one task. {advice}, or set "
             "task_column to the column of task labels."
@@ -102,8 +108,9 @@ def _search(names, criterion, data, penalty, *, curvature, least, polish):
     ----------
     names : tuple of str
     criterion : callable
-        ``criterion(names, weights, gradient=False)`` returns its value at a dict of alpha and
-        alpha_intercept, with ``gradient`` also the derivatives in the logarithms of ``names``.
+        ``criterion(names, weights, gradient=False)`` returns its value at a dict of alpha,
+        alpha_intercept and alpha_shared, with ``gradient`` also the derivatives in the logarithms
+        of ``names``.
     data : TaskData
     penalty : MeanCoupling
     curvature : float
@@ -115,13 +122,14 @@ def _search(names, criterion, data, penalty, *, curvature, least, polish):
 
     Returns
     -------
-    weights : dict of alpha and alpha_intercept
+    weights : dict of alpha, alpha_intercept and alpha_shared
     at_least : list of str
         Names of those at the lower end of the search.
     """
     squares = data.square_norms.sum(axis=1) * curvature / max(1, data.n_features)
     size = {"alpha": squares, "alpha_intercept": data.totals * curvature}
-    known = {"alpha": penalty.alpha, "alpha_intercept": penalty.alpha_intercept}
+    size["alpha_shared"] = squares.sum(keepdims=True)
+    known = {name: getattr(penalty, name) for name in size}
     # If all features are zero, there are no slopes that could differ.
     known |= {name: np.inf for name in names if not size[name].any()}
     names = [name for name in names if size[name].any()]
@@ -129,8 +137,7 @@ def _search(names, criterion, data, penalty, *, curvature, least, polish):
         return known, []
     typical = np.log([np.median(size[name][size[name] > 0]) for name in names])
     upper = np.log([_MOST * size[name].sum() for name in names])
-    if "alpha" in names:
-        upper[0] += np.log(data.n_features)
+    upper += np.log([data.n_features if name != "alpha_intercept" else 1 for name in names])
     lower = typical + np.log(least)
 
     def weights(x):
@@ -162,10 +169,11 @@ def _warn_of_units(data):
 def _by_restricted_likelihood(spec, names, problem):
     """Return the maximizers of the restricted likelihood, a dict, and attributes."""
     _warn_of_free_center(names, problem)
-    likelihood = RestrictedLikelihood(problem)
+    likelihood = RestrictedLikelihood(problem, estimates_center="alpha_shared" in names)
+    others = tuple([name for name in names if name != "alpha_shared"])
     given = {"alpha": problem.penalty.alpha, "alpha_intercept": problem.penalty.alpha_intercept}
-    pooled = given | dict.fromkeys(names, np.inf)
-    _check_confounded(names, likelihood.model.covariance_products(*likelihood.ratios(pooled)))
+    pooled = given | dict.fromkeys(others, np.inf)
+    _check_confounded(others, likelihood.model.covariance_products(*likelihood.ratios(pooled)))
     _check_freedom(names, likelihood.degrees_of_freedom(*likelihood.ratios(pooled)))
     if likelihood.exact(*likelihood.ratios(pooled)):
         joined = " and ".join(names)
@@ -175,6 +183,7 @@ def _by_restricted_likelihood(spec, names, problem):
             f"{joined} is set to inf, at which tasks do not differ."
         )
         unknown = {_VARIANCES[name]: np.nan for name in names}
+        pooled["alpha_shared"] = likelihood.alpha_shared(*likelihood.ratios(pooled))
         return pooled, {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
 
     def criterion(names, weights, gradient):
@@ -187,8 +196,9 @@ def _by_restricted_likelihood(spec, names, problem):
         return result[0], np.array([-slope[name] * by[name] for name in names])
 
     options = {"curvature": 1.0, "least": _LEAST, "polish": True}
-    best, at_least = _search(names, criterion, likelihood.model.data, problem.penalty, **options)
+    best, at_least = _search(others, criterion, likelihood.model.data, problem.penalty, **options)
     value, sigma2 = likelihood.evaluate(*likelihood.ratios(best))[:2]
+    best["alpha_shared"] = likelihood.alpha_shared(*likelihood.ratios(best))
     found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
     for name in names:
         found[_VARIANCES[name]] = float(sigma2 / best[name])
@@ -196,7 +206,11 @@ def _by_restricted_likelihood(spec, names, problem):
     if near and likelihood.evaluate(*likelihood.ratios(best | near))[0] > value + _GROWS:
         found["restricted_log_likelihood_"] = np.inf
     for name in at_least:  # no noise: in the limit only the ratio of variances is identified
-        best[name], found["sigma2_"], found[_VARIANCES[name]] = 0.0, 0.0, np.nan
+        found["sigma2_"], found[_VARIANCES[name]] = 0.0, np.nan
+        if "alpha_shared" in names:  # it is small too
+            found["tau2_shared_"] = np.nan
+        else:
+            best[name] = 0.0
     return best, found
 
 
@@ -206,8 +220,8 @@ def _warn_of_free_center(names, problem):
     if problem.penalty.alpha_shared == 0 and n <= d:
         warn(
             f"{_which(names)} estimates how tasks differ, and alpha_shared=0 leaves the center "
-            f"unpenalized: {d} features fit {n} rows exactly. Set alpha_shared, or search for it "
-            "with RegularizationPathCV(..., param_grid={'alpha_shared': ...})."
+            f"unpenalized: {d} features fit {n} rows exactly. Set alpha_shared='auto', which "
+            "estimates it too, or a number."
         )
 
 
@@ -217,14 +231,15 @@ def _check_freedom(names, left):
         raise ValueError(
             f"{_which(names)}: unpenalized coefficients fit the rows exactly, which leaves nothing "
             f"to estimate variances from (weights count rows, and {left:.3g} degrees of freedom "
-            "remain). Set alpha_shared to a positive number, use more rows, or weights that are "
-            "not far below 1."
+            "remain). Set alpha_shared to 'auto' or a positive number, use more rows, or weights "
+            "that are not far below 1."
         )
 
 
 _CAUSES = {
     "alpha": "features separate the classes of each task in another way",
     "alpha_intercept": "most tasks have one class only, and not the same one",
+    "alpha_shared": "one model of all tasks separates the classes",
 }
 
 
@@ -245,9 +260,9 @@ def _by_evidence(spec, names, problem):
         raise ValueError(f"{_which(names)} has no evidence to go by: {reason}.")
     T = problem.data.n_tasks
 
-    def value(alpha, alpha_intercept):
+    def value(alpha, alpha_intercept, alpha_shared):
         alpha = np.broadcast_to(alpha, (T,)).astype(np.float64)
-        return evidence.evaluate(alpha, float(alpha_intercept))
+        return evidence.evaluate(alpha, float(alpha_intercept), float(alpha_shared))
 
     def criterion(names, weights, gradient):
         if not gradient:
@@ -267,7 +282,7 @@ def _by_evidence(spec, names, problem):
     for name in at_least:
         found[_VARIANCES[name]] = np.inf
         warn(
-            f"{name}='auto': the evidence grows without bound with the variance between tasks, as "
+            f"{name}='auto': the evidence grows without bound with the variance, as "
             f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
             f"search, is no estimate. Set {name} to a number, by cross-validation."
         )

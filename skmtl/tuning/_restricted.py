@@ -3,12 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 
 from skmtl.tuning._marginal import MarginalModel
 
 _FLOOR = 1e-30  # least share of the squares of y in sigma2
 _ROUNDING = 1e-26  # share of the squares of y that is rounding error
 _TINY = np.finfo(np.float64).tiny
+_SHARED = np.logspace(-10, 8, 73)  # values of alpha_shared, relative to the data's curvature
+_TIE = 1e-8  # inf is chosen unless a finite alpha_shared is better by more
 
 
 class RestrictedLikelihood:
@@ -16,9 +19,10 @@ class RestrictedLikelihood:
 
     The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centered features, with
     v_t ~ N(0, sigma2 / alpha_t I), q_t ~ N(0, sigma2 / alpha_intercept), e_i ~ N(0, sigma2),
-    and w ~ N(0, sigma2 / alpha_shared I), or flat if that is 0; c is flat. Weights count rows: N is
-    their sum, and weight 2 repeats a row. With ``sigma2 V`` the covariance of y and p the rank of
-    the design X of the flat coefficients::
+    and w ~ N(0, sigma2 / alpha_shared I), or flat if that is 0; c is flat. If alpha_shared is to be
+    estimated, it is the best for the other ratios. Weights count rows: N is their sum, and weight 2
+    repeats a row. With ``sigma2 V`` the covariance of y and p the rank of the design X of the flat
+    coefficients::
 
         -2 l_R = (N - p) (1 + log(2 pi sigma2)) + log|V| + log|X' V^-1 X|,
         sigma2 = (y - X beta)' V^-1 (y - X beta) / (N - p)
@@ -30,6 +34,8 @@ class RestrictedLikelihood:
     ----------
     problem : Problem
         Of the squared loss and a ``MeanCoupling``.
+    estimates_center : bool
+        Whether alpha_shared is to be estimated.
 
     References
     ----------
@@ -37,11 +43,12 @@ class RestrictedLikelihood:
     are unequal. Biometrika 58. https://doi.org/10.1093/biomet/58.3.545
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem, *, estimates_center=False):
+        self._estimates_center = estimates_center
         self._model = model = MarginalModel(problem.data, problem.penalty)
         data, loss, groups = model.data, problem.loss, model.groups
         penalty = problem.penalty
-        self._alpha_shared = 0.0 if penalty.fixed_center else penalty.alpha_shared
+        self._alpha_shared, self._fixed_intercept = penalty.alpha_shared, penalty.fixed_intercept
         T, W = data.n_tasks, np.zeros((data.n_tasks, data.n_features))
         null = data.loss_sums(loss, W[None], np.zeros((1, T)))
         if null.squares.sum() <= 1e4 * _TINY and data.y.any():
@@ -100,17 +107,12 @@ class RestrictedLikelihood:
         ``1 / alpha_intercept``.
         """
         model = self._model
-        fixed = model.fixed(theta, phi)
-        stacks = list(zip((s for s, _ in model.stacks), fixed.white, self._responses, strict=True))
-        right, means = 0.0, []
-        for stack, white, responses in stacks:
-            mean, part = responses.given(stack, white)
-            means.append(mean)
-            right = right + part
+        stacks, means, right, fixed, alpha_shared = self._fixed(theta, phi)
         beta = np.zeros(len(right))
-        beta[model.columns] = np.linalg.solve(fixed.system, right[model.columns])
-        squares = self._within + self._alpha_shared * (beta[:-1] @ beta[:-1])
-        slope, by_phi = 0.0, 0.0
+        beta[fixed.columns] = np.linalg.solve(fixed.system, right[fixed.columns])
+        squares, slope, by_phi = self._within, 0.0, 0.0
+        if np.isfinite(alpha_shared):
+            squares += alpha_shared * (beta[:-1] @ beta[:-1])
         for (stack, white, responses), mean in zip(stacks, means, strict=True):
             group, omega, share = responses.group, white.omega[:, 0], white.share[:, 0]
             root = np.sqrt(stack.l)
@@ -131,6 +133,67 @@ class RestrictedLikelihood:
             return value, sigma2
         traces = model.traces(fixed)
         return value, sigma2, np.array([traces[0] - slope / sigma2, traces[1] - by_phi / sigma2])
+
+    def alpha_shared(self, theta, phi):
+        """Return that of the problem, or the estimate for these ratios."""
+        return self._fixed(theta, phi)[-1]
+
+    def _fixed(self, theta, phi):
+        """Return stacks, means given the thin rows, ``X' V^-1 y``, ``Fixed`` and alpha_shared."""
+        white, gram = self._model.marginal(theta, phi)
+        spectra = [stack for stack, _ in self._model.stacks]
+        stacks = list(zip(spectra, white, self._responses, strict=True))
+        given = [responses.given(stack, own) for stack, own, responses in stacks]
+        means, right = [mean for mean, _ in given], sum(part for _, part in given)
+        alpha_shared = self._alpha_shared
+        if self._estimates_center:
+            total = self._within
+            for (_, own, responses), mean in zip(stacks, means, strict=True):
+                omega, share = own.omega[:, 0], own.share[:, 0]
+                total += np.vdot(omega[responses.group] * responses.z, responses.z)
+                total += (share[responses.group] * mean) @ mean
+            freedom = self._total - self._model.flat(white)
+            alpha_shared = self._best_shared(gram, right, total, freedom)
+        fixed = self._model.fixed_given(white, gram, phi, alpha_shared)
+        return stacks, means, right, fixed, alpha_shared
+
+    def _best_shared(self, gram, right, total, freedom):
+        """Return the alpha_shared in (0, inf] with the largest likelihood.
+
+        In eigenvectors of the system of the center, c eliminated, minus twice the log-likelihood is
+        ``freedom log Q + sum_j log(1 + e_j / alpha_shared)`` and a constant, where Q is
+        ``total - sum_j r_j^2 / (e_j + alpha_shared)``.
+        """
+        S, r, c = gram[:-1, :-1], right[:-1], gram[-1, -1]
+        if not self._fixed_intercept and c > 0:
+            S, r = S - np.outer(gram[-1, :-1], gram[-1, :-1] / c), r - gram[-1, :-1] * right[-1] / c
+            total = total - right[-1] ** 2 / c
+        e, vectors = np.linalg.eigh(S)
+        e, r = np.maximum(e, 0.0), (vectors.T @ r) ** 2
+        if not e.any():
+            return np.inf
+        least = _FLOOR * self._null + _TINY
+
+        def value(x):
+            alpha = np.exp(x)[..., None]
+            rest = np.maximum(total - (r / (e + alpha)).sum(axis=-1), least)
+            return freedom * np.log(rest) + np.log1p(e / alpha).sum(axis=-1)
+
+        def slope(x):
+            alpha = np.exp(x)
+            rest = total - (r / (e + alpha)).sum()
+            return freedom * alpha * (r / (e + alpha) ** 2).sum() / rest - (e / (e + alpha)).sum()
+
+        grid = np.log(e.mean()) + np.log(_SHARED)
+        values = value(grid)
+        best = values.argmin()
+        if freedom * np.log(max(total, least)) <= values[best] + _TIE:
+            return np.inf
+        low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+        x = grid[best]
+        if 0 < best < len(grid) - 1 and slope(low) < 0 < slope(high):
+            x = brentq(slope, low, high, xtol=1e-12)
+        return float(np.exp(x))
 
 
 class _Responses(NamedTuple):

@@ -96,7 +96,7 @@ def test_what_the_data_cannot_tell():
     with pytest.raises(ValueError, match="leaves nothing to estimate variances from"):
         fit(Rows(rows.X[:4], rows.y[:4], np.array([0, 0, 1, 1])), **AUTO)
     for model in (SharedL2Regressor, SharedL2Classifier, GraphRegularizedRegressor):
-        with pytest.raises(ValueError, match="'auto' is for alpha and alpha_intercept of MeanReg"):
+        with pytest.raises(ValueError, match="'auto' is for alpha, alpha_shared and alpha_inter"):
             model("auto", task_column=0).fit(rows.long, rows.y > 0)
 
 
