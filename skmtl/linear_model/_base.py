@@ -63,6 +63,10 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
     def _penalty(self, tasks):
         """Return the ``Penalty`` of tasks with these labels (T,); weights that are "auto" are 1."""
 
+    def _penalty_weights(self):
+        """Return the penalty weights that may be "auto", a dict."""
+        return {}
+
     def _intercept_penalty(self, alpha_intercept):
         """Return the penalty weight of the intercepts, and whether they are fixed at zero."""
         fixed = not self.fit_intercept
@@ -71,12 +75,12 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
     def _spec(self):
         """Return the ``Spec`` of a fit with the parameters of now, which are checked."""
         check_parameters(self)
-        weights = "alpha", "alpha_intercept", "alpha_shared"
+        weights = self._penalty_weights()
         return Spec(
             type(self).__name__,
             isinstance(self, ClassifierMixin),
             copy.copy(self)._penalty,  # attributes may be set again while the spec is used
-            auto=tuple([name for name in weights if is_auto(getattr(self, name, None))]),
+            auto=tuple([name for name, weight in weights.items() if is_auto(weight)]),
             fit_intercept=self.fit_intercept,
             task_weight=self.task_weight,
             weighting=named_weights(self.task_weight),

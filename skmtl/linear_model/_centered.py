@@ -40,13 +40,25 @@ class SharedL2Model(LinearMultiTaskModel):
 class MeanRegularizedModel(LinearMultiTaskModel):
     """Deviations from a center that is found with them; penalty weights may be "auto"."""
 
+    _free_center = 0.0  # alpha_shared where it is None and alpha a number
+
+    def _penalty_weights(self):
+        shared = self.alpha_shared
+        if shared is None:
+            shared = "auto" if is_auto(self.alpha) else self._free_center
+        return {
+            "alpha": self.alpha,
+            "alpha_intercept": self.alpha_intercept,
+            "alpha_shared": shared,
+        }
+
     def _penalty(self, tasks):
-        weights = self.alpha, self.alpha_shared, self.alpha_intercept
-        alpha, shared, intercept = [1.0 if is_auto(weight) else weight for weight in weights]
+        weights = self._penalty_weights().items()
+        weight = {name: 1.0 if is_auto(given) else given for name, given in weights}
         return MeanCoupling(
-            read_per_task(alpha, "alpha", tasks),
-            check_alpha(shared, "alpha_shared"),
-            *self._intercept_penalty(intercept),
+            read_per_task(weight["alpha"], "alpha", tasks),
+            check_alpha(weight["alpha_shared"], "alpha_shared"),
+            *self._intercept_penalty(weight["alpha_intercept"]),
         )
 
     def _set_solution_attributes(self, fit):
@@ -59,7 +71,8 @@ class MeanRegularizedModel(LinearMultiTaskModel):
             alpha = float(alpha[0])
         self.alpha_, self.alpha_intercept_ = alpha, float(penalty.alpha_intercept)
         # after adapt the center of the fit is fixed
-        self.alpha_shared_ = float(fit.posed.estimated.get("alpha_shared", self.alpha_shared))
+        shared = self._penalty_weights()["alpha_shared"]
+        self.alpha_shared_ = float(fit.posed.estimated.get("alpha_shared", shared))
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.

@@ -237,8 +237,9 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
         sorted by label). 0 fits separate models, inf equal slopes. "auto", for two classes, is one
         estimate for all by the Laplace approximation of the evidence, which underestimates
         differences between tasks with few rows.
-    alpha_shared : float, default=1e-3
+    alpha_shared : float or "auto", default=1e-3
         Penalty weight of the center. If positive, the center is finite for separable classes too.
+        "auto" as for alpha.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
@@ -270,11 +271,12 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     shared_coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
         The center w.
-    alpha_, alpha_intercept_ : float
+    alpha_, alpha_shared_, alpha_intercept_ : float
         The values used; ``alpha_`` has one per task if ``alpha`` has.
-    tau2_, tau2_intercept_ : float
-        With "auto", the variances between tasks, 1 / alpha and 1 / alpha_intercept. inf, with a
-        warning, if the evidence has no maximum: ``alpha_`` is then the smallest value tried.
+    tau2_, tau2_shared_, tau2_intercept_ : float
+        With "auto", the variances between tasks, 1 / alpha and 1 / alpha_intercept, and of the
+        center, 1 / alpha_shared. inf, with a warning, if the evidence has no maximum: ``alpha_`` is
+        then the smallest value tried.
     log_evidence_ : float
         With "auto", its maximum.
     classes_, task_classes_, tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, \

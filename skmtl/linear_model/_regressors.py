@@ -335,9 +335,11 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
         sorted by label). 0 fits separate models, inf equal slopes. "auto" estimates one for all by
-        restricted maximum likelihood, for features of similar scales.
-    alpha_shared : float, default=0.0
+        maximum likelihood, for features of similar scales.
+    alpha_shared : float, "auto" or None, default=None
         Penalty weight of the center. 0 gives the center of minimum norm if it is not identified.
+        "auto" estimates it; None is "auto" where alpha is "auto", else 0. ``alpha="auto"`` with
+        ``alpha_shared=0`` is restricted maximum likelihood (REML), as of lme4 and nlme.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
@@ -366,13 +368,14 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
         Coefficients w_t in the order of ``tasks_``. The task column has none.
     shared_coef_ : ndarray of shape (n_features,)
         The center w.
-    alpha_, alpha_intercept_ : float
+    alpha_, alpha_shared_, alpha_intercept_ : float
         The values used; ``alpha_`` has one per task if ``alpha`` has.
-    sigma2_, tau2_, tau2_intercept_ : float
-        With "auto", the variances of the noise, of the coefficients between tasks (sigma2 / alpha)
-        and of the centered intercepts (sigma2 / alpha_intercept). Weights count rows: weight 2 is
-        the row twice. Without noise, alpha and ``sigma2_`` are 0 and the other variance nan; if
-        the tasks are also equal, as with a constant y, alpha is inf.
+    sigma2_, tau2_, tau2_shared_, tau2_intercept_ : float
+        With "auto", the variances of the noise, of the coefficients between tasks (sigma2 / alpha),
+        of the center (sigma2 / alpha_shared) and of the centered intercepts (sigma2 /
+        alpha_intercept). Weights count rows: weight 2 is the row twice. Without noise ``sigma2_``
+        is 0, other variances are nan, and alpha is 0 or, with an estimated center, small; if the
+        tasks are also equal, as with a constant y, alpha is inf.
     restricted_log_likelihood_ : float
         With "auto", its maximum, with the constants of R's lme4 and nlme; inf without noise.
     tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, noise_variance_, \
@@ -398,14 +401,14 @@ feature_names_in_
     array([0.327, 0.89 ])
     >>> model = MeanRegularizedRegressor(alpha="auto", task_column=0).fit(X, y)
     >>> round(model.alpha_, 3), round(model.sigma2_, 3), round(model.tau2_, 3)
-    (4.791, 0.479, 0.1)
+    (4.778, 0.479, 0.1)
     """
 
     def __init__(
         self,
         alpha: PenaltyWeights = 1.0,
         *,
-        alpha_shared: PenaltyWeight = 0.0,
+        alpha_shared: PenaltyWeight | None = None,
         alpha_intercept: PenaltyWeight = 1.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,

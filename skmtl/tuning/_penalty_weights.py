@@ -54,17 +54,19 @@ def _which(names):
 
 def _check_identified(names, rows, penalty):
     """Raise where differences between tasks are not identified."""
-    if names == ("alpha_shared",):
+    own = [name for name in names if name != "alpha_shared"]
+    if not own:
         return
-    T, advice = len(rows.tasks), f"Set {' and '.join(names)} to a number"
-    if T == 1 and (names != ("alpha",) or penalty.alpha_shared == 0):
+    T, advice = len(rows.tasks), f"Set {' and '.join(own)} to a number"
+    free_center = penalty.alpha_shared == 0 or "alpha_shared" in names
+    if T == 1 and ("alpha_intercept" in names or free_center):
         raise ValueError(
-            f"{_which(names)} estimates how tasks differ, and there is one task. {advice}, or set "
+            f"{_which(own)} estimates how tasks differ, and there is one task. {advice}, or set "
             "task_column to the column of task labels."
         )
     if rows.counts.max() == 1:
         raise ValueError(
-            f"{_which(names)} estimates how tasks differ, and each of the {T} tasks has one row: "
+            f"{_which(own)} estimates how tasks differ, and each of the {T} tasks has one row: "
             f"differences between tasks cannot be distinguished from noise. {advice}."
         )
 

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from skmtl.tuning._marginal import MarginalModel
 
@@ -12,6 +11,7 @@ _ROUNDING = 1e-26  # share of the squares of y that is rounding error
 _TINY = np.finfo(np.float64).tiny
 _SHARED = np.logspace(-10, 8, 73)  # values of alpha_shared, relative to the data's curvature
 _TIE = 1e-8  # inf is chosen unless a finite alpha_shared is better by more
+_NARROW = 1e-9  # accuracy of log alpha_shared
 
 
 class RestrictedLikelihood:
@@ -179,21 +179,34 @@ class RestrictedLikelihood:
             rest = np.maximum(total - (r / (e + alpha)).sum(axis=-1), least)
             return freedom * np.log(rest) + np.log1p(e / alpha).sum(axis=-1)
 
-        def slope(x):
-            alpha = np.exp(x)
-            rest = total - (r / (e + alpha)).sum()
-            return freedom * alpha * (r / (e + alpha) ** 2).sum() / rest - (e / (e + alpha)).sum()
-
         grid = np.log(e.mean()) + np.log(_SHARED)
         values = value(grid)
         best = values.argmin()
         if freedom * np.log(max(total, least)) <= values[best] + _TIE:
             return np.inf
-        low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
         x = grid[best]
-        if 0 < best < len(grid) - 1 and slope(low) < 0 < slope(high):
-            x = brentq(slope, low, high, xtol=1e-12)
+        if 0 < best < len(grid) - 1:
+            x = _minimum(x, grid[best - 1], grid[best + 1], e, r, total, freedom)
         return float(np.exp(x))
+
+
+def _minimum(x, low, high, e, r, total, freedom):
+    """Return the log alpha_shared in a bracket where the likelihood of ``_best_shared`` is flat.
+
+    By Newton's method, and bisection where that leaves the bracket.
+    """
+    last = np.inf
+    while abs(x - last) > _NARROW and high - low > _NARROW:
+        alpha = np.exp(x)
+        share, fit = alpha / (e + alpha), r / (e + alpha)
+        rest, gain = total - fit.sum(), share @ fit
+        slope = freedom * gain / rest - (1.0 - share).sum()
+        bend = freedom * (gain / rest * (1.0 - gain / rest) - 2.0 * (share**2) @ fit / rest)
+        bend += share @ (1.0 - share)
+        low, high = (x, high) if slope < 0 else (low, x)
+        last, x = x, x - slope / bend if bend > 0 else low
+        x = x if low < x < high else 0.5 * (low + high)
+    return x
 
 
 class _Responses(NamedTuple):

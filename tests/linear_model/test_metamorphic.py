@@ -257,7 +257,7 @@ def test_units_of_all_features(name, K, factor, solver):
         alpha = factor**2 * np.asarray(alpha)
     scaled = {"alpha": alpha if np.ndim(alpha) or isinstance(alpha, dict) else float(alpha)}
     if hasattr(model, "alpha_shared"):
-        scaled["alpha_shared"] = factor**2 * model.alpha_shared
+        scaled["alpha_shared"] = factor**2 * (model.alpha_shared or 0.0)
     rows.X *= factor
     after = fit_long(model, rows, weight, solver=solver, **scaled)
     atol = accuracy(K, 1e-11, 1e-8)

@@ -23,7 +23,7 @@ def simulate(T=15, d=3, seed=0, low=2, high=12, tau=0.7, tau_intercept=1.5, sigm
 
 
 def fit(rows, sample_weight=None, **params):
-    model = MeanRegularizedRegressor(task_column=0, **params)
+    model = MeanRegularizedRegressor(task_column=0, **{"alpha_shared": 0.0} | params)
     return model.fit(rows.long, rows.y, sample_weight)
 
 
@@ -95,7 +95,8 @@ def fit_classes(rows, sample_weight=None, **params):
 
 def dense_evidence(model, rows, weight=None):
     """Return the log evidence at the mode that a fitted model has found, from the whole Hessian."""
-    alphas = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    names = "alpha", "alpha_shared", "alpha_intercept"
+    alphas = {name: getattr(model, f"{name}_") for name in names}
     dense = Dense(copy(model).set_params(**alphas), rows, weight)
     H, P = dense.hessian(dense.theta(model)), np.diag(dense.P)
     n_flat = np.count_nonzero(P == 0)

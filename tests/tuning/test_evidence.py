@@ -24,7 +24,7 @@ from tests.tuning._evidence import (
 
 def test_ratios_of_variances_of_nlme(mixed_model):
     data = mixed_model
-    model = MeanRegularizedRegressor("auto", task_column=0, fit_intercept=False)
+    model = MeanRegularizedRegressor("auto", alpha_shared=0, task_column=0, fit_intercept=False)
     model.fit(data.X, data.y)
     # nlme stopped at about 1e-6.
     assert_allclose(model.alpha_, data.alpha, rtol=2e-6)
@@ -36,7 +36,8 @@ def test_ratios_of_variances_of_nlme(mixed_model):
 def test_radon_of_the_package():
     X, y = load_radon(return_X_y=True)
     X = np.column_stack([X[:, 0], np.ones(len(y)), X[:, 1]])
-    model = MeanRegularizedRegressor("auto", task_column=0, fit_intercept=False).fit(X, y)
+    model = MeanRegularizedRegressor("auto", alpha_shared=0, task_column=0, fit_intercept=False)
+    model.fit(X, y)
     assert_allclose(model.alpha_, 5.200463726, rtol=1e-4)
     assert_allclose(model.coef_[0], [1.21913984157608, -0.602163482721055], atol=1e-4)
 
@@ -255,10 +256,9 @@ def test_wide_form(missing, shape, task_weight):
 def test_wide_form_with_more_features_than_rows_and_a_free_center():
     X, Y = make_wide(6, 9, T=5, missing=0.0)
     with pytest.warns(UserWarning, match="center unpenalized: 9 features fit 6 rows exactly. Set"):
-        model = MeanRegularizedRegressor("auto").fit(X, Y)
-    MeanRegularizedRegressor("auto", alpha_shared=1.0).fit(
-        X, Y
-    )  # one that is penalized: no warning
+        model = MeanRegularizedRegressor("auto", alpha_shared=0).fit(X, Y)
+    for penalized in (1.0, "auto"):  # no warning
+        MeanRegularizedRegressor("auto", alpha_shared=penalized).fit(X, Y)
     Z = X - X.mean(axis=0)
     basis = np.linalg.svd(Z)[2][:5].T  # the constant depends on the basis: orthonormal
     F = np.tile(np.column_stack([np.ones(6), Z @ basis]), (5, 1))

@@ -125,7 +125,7 @@ def test_attributes_of_a_refit():
 
 def test_clone_pickle_and_search():
     rows = simulate()
-    model = fit(rows, alpha="auto", handle_unknown="shared")
+    model = fit(rows, alpha="auto", alpha_shared=None, handle_unknown="shared")
     assert (
         repr(clone(model)) == "MeanRegularizedRegressor(alpha='auto', handle_unknown='shared', "
         "task_column=0)"
@@ -138,7 +138,8 @@ def test_clone_pickle_and_search():
     )
     search.fit(rows.long, rows.y)
     best = search.best_estimator_
-    assert best.alpha_ == fit(rows, **search.best_params_, alpha="auto").alpha_
+    again = fit(rows, **search.best_params_, alpha="auto", alpha_shared=None)
+    assert best.alpha_ == again.alpha_
 
 
 @pytest.mark.parametrize("solver", ["direct", "cg"])

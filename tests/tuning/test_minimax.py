@@ -52,7 +52,7 @@ def stack(model, rows, weight):
         penalty = 0.5 * model.alpha * square(W)
     elif "Mean" in type(model).__name__:
         penalty = 0.5 * model.alpha * sum(square(W[t] - w) for t in range(T))
-        penalty += 0.5 * model.alpha_shared * square(w)
+        penalty += 0.5 * (model.alpha_shared or 0.0) * square(w)
     elif "Graph" in type(model).__name__:
         links = [(s, t, *(a or [1.0])) for s, t, *a in CHAIN]
         penalty = 0.5 * model.alpha * sum(a * square(W[s] - W[t]) for s, t, a in links)
