@@ -65,7 +65,9 @@ def norms(problem, tol):
 
 def evidence(problem, tol):
     """Return the variances by restricted maximum likelihood, over the noise variance."""
-    model = MeanRegularizedRegressor("auto", alpha_intercept="auto", task_column=0, tol=tol)
+    model = MeanRegularizedRegressor(
+        "auto", alpha_shared=0, alpha_intercept="auto", task_column=0, tol=tol
+    )
     model.fit(problem.long, problem.y)
     return ((1 / model.alpha_intercept_, 1 / model.alpha_),)
 
