@@ -237,9 +237,9 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
         sorted by label). 0 fits separate models, inf equal slopes. "auto", for two classes, is one
         estimate for all by the Laplace approximation of the evidence, which underestimates
         differences between tasks with few rows.
-    alpha_shared : float or "auto", default=1e-3
+    alpha_shared : float, "auto" or None, default=1e-3
         Penalty weight of the center. If positive, the center is finite for separable classes too.
-        "auto" as for alpha.
+        "auto" as for alpha; None is "auto" where alpha is "auto", else 1e-3.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
     task_column : str or int, default=None
@@ -304,12 +304,13 @@ feature_names_in_
     """
 
     _coercive_parameter = "alpha or alpha_shared"
+    _free_center = 1e-3
 
     def __init__(
         self,
         alpha: PenaltyWeights = 1.0,
         *,
-        alpha_shared: PenaltyWeight = 1e-3,
+        alpha_shared: PenaltyWeight | None = 1e-3,
         alpha_intercept: PenaltyWeight = 1.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,

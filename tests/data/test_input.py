@@ -134,6 +134,10 @@ def test_alpha_per_task(K, kind, alpha, message):
 )
 @pytest.mark.parametrize("value", [-1.0, np.nan, "big", None, [1.0, 2.0]])
 def test_penalty_weights(K, kind, name, value):
+    if value is None and name == "alpha_shared":
+        model = kinds(K)[kind](task_column=0, alpha_shared=None).fit(X, TARGET[K])
+        assert model.alpha_shared_ == (0 if K is None else 1e-3)
+        return
     with pytest.raises(ValueError, match=rf"{name} must be a number in \[0, inf\], got"):
         kinds(K)[kind](task_column=0, **{name: value}).fit(X, TARGET[K])
 
@@ -372,5 +376,5 @@ def test_labels_are_no_argument_of_fit(K, estimator):
 @pytest.mark.parametrize("name", ["alpha", "alpha_intercept"])
 def test_auto_with_a_slip(K, estimator, name):
     if name in estimator().get_params():
-        with pytest.raises(ValueError, match=r"got 'autos'\. 'auto' is for alpha and"):
+        with pytest.raises(ValueError, match=r"got 'autos'\. 'auto' is for alpha, alpha_shared"):
             estimator(task_column=0, **{name: "autos"}).fit(X, TARGET[K])
