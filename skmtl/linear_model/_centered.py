@@ -70,7 +70,6 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         elif np.ndim(self.alpha) == 0:
             alpha = float(alpha[0])
         self.alpha_, self.alpha_intercept_ = alpha, float(penalty.alpha_intercept)
-        # after adapt the center of the fit is fixed
         shared = self._penalty_weights()["alpha_shared"]
         self.alpha_shared_ = float(fit.posed.estimated.get("alpha_shared", shared))
 
@@ -126,4 +125,5 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                 both = np.concatenate([getattr(self, name)[kept], getattr(new, name)])
                 setattr(new, name, both[order])
         new._set_solution_attributes(fit)
+        new.alpha_shared_ = self.alpha_shared_  # the center is that of fit
         return new

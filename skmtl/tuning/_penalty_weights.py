@@ -55,6 +55,11 @@ def _which(names):
 def _check_identified(names, rows, penalty):
     """Raise where differences between tasks are not identified."""
     own = [name for name in names if name != "alpha_shared"]
+    if "alpha_shared" in names and "alpha" not in names and not penalty.alpha.any():
+        raise ValueError(
+            "alpha_shared='auto' estimates the variance of the center of the tasks, and with "
+            "alpha=0 they have nothing in common. Set alpha to a positive number or 'auto'."
+        )
     if not own:
         return
     T, advice = len(rows.tasks), f"Set {' and '.join(own)} to a number"
@@ -178,14 +183,14 @@ def _by_restricted_likelihood(spec, names, problem):
     _check_confounded(others, likelihood.model.covariance_products(*likelihood.ratios(pooled)))
     _check_freedom(names, likelihood.degrees_of_freedom(*likelihood.ratios(pooled)))
     if likelihood.exact(*likelihood.ratios(pooled)):
-        joined = " and ".join(names)
+        joined = f" {' and '.join(others)} is set to inf, at which tasks do not differ."
         warn(
             f"{_which(names)} finds neither noise nor differences between tasks: the shared model "
-            "fits all rows exactly (a constant y, say), and variances cannot be estimated. "
-            f"{joined} is set to inf, at which tasks do not differ."
+            "fits all rows exactly (a constant y, say), and variances cannot be estimated."
+            f"{joined if others else ''}"
         )
         unknown = {_VARIANCES[name]: np.nan for name in names}
-        pooled["alpha_shared"] = likelihood.alpha_shared(*likelihood.ratios(pooled))
+        pooled["alpha_shared"] = 0.0
         return pooled, {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
 
     def criterion(names, weights, gradient):
@@ -207,9 +212,10 @@ def _by_restricted_likelihood(spec, names, problem):
     near = {name: np.e * best[name] for name in at_least}
     if near and likelihood.evaluate(*likelihood.ratios(best | near))[0] > value + _GROWS:
         found["restricted_log_likelihood_"] = np.inf
+    has_center = "alpha_shared" in names and best["alpha_shared"] < np.inf
     for name in at_least:  # no noise: in the limit only the ratio of variances is identified
         found["sigma2_"], found[_VARIANCES[name]] = 0.0, np.nan
-        if "alpha_shared" in names:  # it is small too
+        if has_center:  # both are small
             found["tau2_shared_"] = np.nan
         else:
             best[name] = 0.0
@@ -230,11 +236,12 @@ def _warn_of_free_center(names, problem):
 def _check_freedom(names, left):
     """Raise where no degrees of freedom are left beside the coefficients without penalty."""
     if left < 1:
+        estimated = "alpha_shared" in names
+        advice = "U" if estimated else "Set alpha_shared to 'auto' or a positive number, u"
         raise ValueError(
             f"{_which(names)}: unpenalized coefficients fit the rows exactly, which leaves nothing "
             f"to estimate variances from (weights count rows, and {left:.3g} degrees of freedom "
-            "remain). Set alpha_shared to 'auto' or a positive number, use more rows, or weights "
-            "that are not far below 1."
+            f"remain). {advice}se more rows, or weights that are not far below 1."
         )
 
 

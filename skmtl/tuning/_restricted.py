@@ -9,7 +9,8 @@ from skmtl.tuning._marginal import MarginalModel
 _FLOOR = 1e-30  # least share of the squares of y in sigma2
 _ROUNDING = 1e-26  # share of the squares of y that is rounding error
 _TINY = np.finfo(np.float64).tiny
-_SHARED = np.logspace(-10, 8, 73)  # values of alpha_shared, relative to the data's curvature
+_SHARED = np.logspace(-30, 8, 153)  # values of alpha_shared, relative to the data's curvature
+_EPS = np.finfo(np.float64).eps
 _TIE = 1e-8  # inf is chosen unless a finite alpha_shared is better by more
 _NARROW = 1e-9  # accuracy of log alpha_shared
 
@@ -77,6 +78,8 @@ class RestrictedLikelihood:
         # what no thin row explains
         self._within = data.loss_sums(loss, W[None], intercept[None]).squares.sum()
         self._null = null.squares.sum()
+        squares = data.square_norms
+        self._curvature = squares.sum() / max(1, squares.shape[1]) or 1.0
         self._total = data.totals.sum()
 
     @property
@@ -96,9 +99,17 @@ class RestrictedLikelihood:
             return 1.0 / alpha, 1.0 / np.float64(weights["alpha_intercept"])
 
     def exact(self, theta, phi):
-        """Return whether sigma2 is zero up to rounding errors."""
-        freedom, sigma2 = self.degrees_of_freedom(theta, phi), self.evaluate(theta, phi)[1]
-        return sigma2 * freedom <= _ROUNDING * self._null + 2 * _TINY
+        """Return whether sigma2 is zero up to rounding errors, though degrees of freedom are left.
+
+        If the center is to be estimated, without a penalty on it.
+        """
+        state = self._state(theta, phi)
+        squares, freedom = state.squares, self._total - state.flat
+        if self._estimates_center:
+            freedom -= np.count_nonzero(state.e)
+        else:
+            squares = freedom * self.evaluate(theta, phi)[1]
+        return freedom >= 1 and squares <= _ROUNDING * self._null + 2 * _TINY
 
     def evaluate(self, theta, phi, *, gradient=False):
         """Return -2 l_R and sigma2, with ``gradient`` also the derivatives in theta and phi.
@@ -106,14 +117,33 @@ class RestrictedLikelihood:
         ``theta`` is ``1 / alpha``, a number or one for each group, and ``phi`` is
         ``1 / alpha_intercept``.
         """
-        model = self._model
-        stacks, means, right, fixed, alpha_shared = self._fixed(theta, phi)
-        beta = np.zeros(len(right))
-        beta[fixed.columns] = np.linalg.solve(fixed.system, right[fixed.columns])
-        squares, slope, by_phi = self._within, 0.0, 0.0
+        model, state = self._model, self._state(theta, phi)
+        alpha_shared = self._best_shared(state) if self._estimates_center else self._alpha_shared
+        fixed = model.fixed_given(state.white, state.gram, phi, alpha_shared)
+        beta = np.zeros(len(state.right))
+        beta[fixed.columns] = np.linalg.solve(fixed.system, state.right[fixed.columns])
+        squares, slopes = self._squares(state, beta, gradient=gradient)
         if np.isfinite(alpha_shared):
             squares += alpha_shared * (beta[:-1] @ beta[:-1])
-        for (stack, white, responses), mean in zip(stacks, means, strict=True):
+        freedom = self._total - fixed.flat
+        sigma2 = max(squares, _FLOOR * self._null + _TINY) / freedom
+        value = freedom * (1 + np.log(2 * np.pi * sigma2)) + fixed.log_det
+        if not gradient:
+            return value, sigma2
+        return value, sigma2, np.array(model.traces(fixed)) - slopes / sigma2
+
+    def alpha_shared(self, theta, phi):
+        """Return that of the problem, or the estimate for these ratios."""
+        if not self._estimates_center:
+            return self._alpha_shared
+        return self._best_shared(self._state(theta, phi))
+
+    def _squares(self, state, beta, *, gradient=False):
+        """Return the squares of the residuals at beta, (w, c), and their slopes in the ratios."""
+        squares, slope, by_phi = self._within, 0.0, 0.0
+        spectra = [stack for stack, _ in self._model.stacks]
+        parts = zip(spectra, state.white, self._responses, state.means, strict=True)
+        for stack, white, responses, mean in parts:
             group, omega, share = responses.group, white.omega[:, 0], white.share[:, 0]
             root = np.sqrt(stack.l)
             r = responses.z - (root * (stack.U @ beta[:-1]))[group]
@@ -126,83 +156,92 @@ class RestrictedLikelihood:
                 square = (stack.n[group] * mu) @ mu
                 slope += np.vdot(v, v) + (stack.n * stack.perp_square)[group] * mu @ mu
                 by_phi += square
-        freedom = self._total - fixed.flat
-        sigma2 = max(squares, _FLOOR * self._null + _TINY) / freedom
-        value = freedom * (1 + np.log(2 * np.pi * sigma2)) + fixed.log_det
-        if not gradient:
-            return value, sigma2
-        traces = model.traces(fixed)
-        return value, sigma2, np.array([traces[0] - slope / sigma2, traces[1] - by_phi / sigma2])
+        return squares, np.array([slope, by_phi])
 
-    def alpha_shared(self, theta, phi):
-        """Return that of the problem, or the estimate for these ratios."""
-        return self._fixed(theta, phi)[-1]
-
-    def _fixed(self, theta, phi):
-        """Return stacks, means given the thin rows, ``X' V^-1 y``, ``Fixed`` and alpha_shared."""
+    def _state(self, theta, phi):
+        """Return the ``_State`` at these ratios."""
         white, gram = self._model.marginal(theta, phi)
         spectra = [stack for stack, _ in self._model.stacks]
-        stacks = list(zip(spectra, white, self._responses, strict=True))
-        given = [responses.given(stack, own) for stack, own, responses in stacks]
+        given = [
+            responses.given(stack, own)
+            for stack, own, responses in zip(spectra, white, self._responses, strict=True)
+        ]
         means, right = [mean for mean, _ in given], sum(part for _, part in given)
-        alpha_shared = self._alpha_shared
-        if self._estimates_center:
-            total = self._within
-            for (_, own, responses), mean in zip(stacks, means, strict=True):
-                omega, share = own.omega[:, 0], own.share[:, 0]
-                total += np.vdot(omega[responses.group] * responses.z, responses.z)
-                total += (share[responses.group] * mean) @ mean
-            freedom = self._total - self._model.flat(white)
-            alpha_shared = self._best_shared(gram, right, total, freedom)
-        fixed = self._model.fixed_given(white, gram, phi, alpha_shared)
-        return stacks, means, right, fixed, alpha_shared
+        state = _State(white, gram, means, right, self._model.flat(white))
+        if not self._estimates_center:
+            return state
+        S, r, c = gram[:-1, :-1], right[:-1], gram[-1, -1]
+        has_intercept = not self._fixed_intercept and c > 0
+        if has_intercept:
+            S, r = S - np.outer(gram[-1, :-1], gram[-1, :-1] / c), r - gram[-1, :-1] * right[-1] / c
+        e, vectors = np.linalg.eigh(S)
+        e = np.where(e > 8 * len(e) * _EPS * e.max(initial=0.0), e, 0.0)
+        r = np.where(e > 0, vectors.T @ r, 0.0)
+        beta = np.zeros(len(right))
+        beta[:-1] = vectors @ np.divide(r, e, out=np.zeros_like(r), where=e > 0)
+        if has_intercept:
+            beta[-1] = (right[-1] - gram[-1, :-1] @ beta[:-1]) / c
+        return state._replace(e=e, r=r**2, squares=self._squares(state, beta)[0])
 
-    def _best_shared(self, gram, right, total, freedom):
+    def _best_shared(self, state):
         """Return the alpha_shared in (0, inf] with the largest likelihood.
 
         In eigenvectors of the system of the center, c eliminated, minus twice the log-likelihood is
-        ``freedom log Q + sum_j log(1 + e_j / alpha_shared)`` and a constant, where Q is
-        ``total - sum_j r_j^2 / (e_j + alpha_shared)``.
+        ``freedom log Q + sum_j log(1 + e_j / alpha_shared)`` and a constant, where Q is the
+        residual with a flat center plus ``sum_j r_j^2 / e_j alpha_shared / (e_j + alpha_shared)``.
         """
-        S, r, c = gram[:-1, :-1], right[:-1], gram[-1, -1]
-        if not self._fixed_intercept and c > 0:
-            S, r = S - np.outer(gram[-1, :-1], gram[-1, :-1] / c), r - gram[-1, :-1] * right[-1] / c
-            total = total - right[-1] ** 2 / c
-        e, vectors = np.linalg.eigh(S)
-        e, r = np.maximum(e, 0.0), (vectors.T @ r) ** 2
-        if not e.any():
+        kept, d = state.e > 0, len(state.e)
+        if not kept.any():
             return np.inf
-        least = _FLOOR * self._null + _TINY
-
-        def value(x):
-            alpha = np.exp(x)[..., None]
-            rest = np.maximum(total - (r / (e + alpha)).sum(axis=-1), least)
-            return freedom * np.log(rest) + np.log1p(e / alpha).sum(axis=-1)
-
-        grid = np.log(e.mean()) + np.log(_SHARED)
-        values = value(grid)
+        e, freedom = state.e[kept], self._total - state.flat
+        fit = state.r[kept] / e
+        squares = max(state.squares, _FLOOR * self._null + _TINY)
+        grid = np.log(self._curvature) + np.log(_SHARED)
+        if len(e) < d:  # else the system of the center is singular
+            grid = np.maximum(grid, np.log(1e3 * d * _EPS * e.max()))
+        share = np.exp(grid)[:, None] / (e + np.exp(grid)[:, None])
+        values = freedom * np.log(squares + share @ fit) - np.log(share).sum(axis=1)
         best = values.argmin()
-        if freedom * np.log(max(total, least)) <= values[best] + _TIE:
+        if freedom * np.log(squares + fit.sum()) <= values[best] + _TIE:
             return np.inf
         x = grid[best]
         if 0 < best < len(grid) - 1:
-            x = _minimum(x, grid[best - 1], grid[best + 1], e, r, total, freedom)
+            x = _minimum(x, grid[best - 1], grid[best + 1], e, fit, squares, freedom)
         return float(np.exp(x))
 
 
-def _minimum(x, low, high, e, r, total, freedom):
+class _State(NamedTuple):
+    """What the likelihood depends on at some ratios.
+
+    ``white``: ``Whitened`` of each stack; ``gram`` and ``right``: ``X' V^-1 X`` and ``X' V^-1 y``;
+    ``means``: of the targets, given the thin rows; ``flat``: coefficients under a flat prior. If
+    the center is to be estimated: ``e`` and ``r`` (d,), eigenvalues of its system and the squares
+    of its right-hand side, and ``squares``, those of the residuals with a flat center.
+    """
+
+    white: list
+    gram: np.ndarray
+    means: list
+    right: np.ndarray
+    flat: int
+    e: np.ndarray | None = None
+    r: np.ndarray | None = None
+    squares: float = 0.0
+
+
+def _minimum(x, low, high, e, fit, squares, freedom):
     """Return the log alpha_shared in a bracket where the likelihood of ``_best_shared`` is flat.
 
     By Newton's method, and bisection where that leaves the bracket.
     """
     last = np.inf
     while abs(x - last) > _NARROW and high - low > _NARROW:
-        alpha = np.exp(x)
-        share, fit = alpha / (e + alpha), r / (e + alpha)
-        rest, gain = total - fit.sum(), share @ fit
+        share = np.exp(x) / (e + np.exp(x))
+        change = share * (1.0 - share)  # derivative of share in x
+        rest, gain = squares + share @ fit, change @ fit
         slope = freedom * gain / rest - (1.0 - share).sum()
-        bend = freedom * (gain / rest * (1.0 - gain / rest) - 2.0 * (share**2) @ fit / rest)
-        bend += share @ (1.0 - share)
+        bend = (change * (1.0 - 2.0 * share)) @ fit / rest - (gain / rest) ** 2
+        bend = freedom * bend + change.sum()
         low, high = (x, high) if slope < 0 else (low, x)
         last, x = x, x - slope / bend if bend > 0 else low
         x = x if low < x < high else 0.5 * (low + high)

@@ -138,3 +138,51 @@ def test_classifier():
             moved = fit_classes(rows, **given | {name: factor * given[name]})
             assert dense_evidence(moved, rows) < model.log_evidence_
     assert MeanRegularizedClassifier().alpha_shared == 1e-3
+
+
+@pytest.mark.parametrize("sigma", [1e-2, 1e-5, 1e-8, 1e-10])
+@pytest.mark.parametrize("alpha", ["auto", np.inf])
+def test_little_noise(sigma, alpha):
+    """The estimates are those of a flat center, and the variance of the center is that of w."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(300, 3))
+    rows = Rows(X, X @ [1.0, 2, 3] + sigma * rng.normal(size=300), np.repeat(np.arange(10), 30))
+    model = fit(rows, alpha=alpha, alpha_shared="auto")
+    assert_allclose(model.tau2_shared_, 14 / 3, rtol=1e-2)
+    assert_allclose(model.sigma2_, sigma**2, rtol=0.1)
+    assert model.alpha_ > 100
+    assert_allclose(model.coef_, np.tile([1, 2, 3], (10, 1)), atol=sigma)
+
+
+def test_many_rows_of_little_noise():
+    rng = np.random.default_rng(0)
+    codes, X = np.repeat(np.arange(20), 2000), rng.normal(size=(40_000, 2))
+    W = np.array([1, 2]) + 1e-5 * rng.normal(size=(20, 2))
+    rows = Rows(X, np.einsum("ij,ij->i", X, W[codes]) + 1e-3 * rng.normal(size=40_000), codes)
+    flat, model = (fit(rows, alpha="auto", alpha_shared=a) for a in (0.0, None))
+    assert_allclose(model.alpha_, flat.alpha_, rtol=1e-4)
+    assert_allclose(model.tau2_shared_, 2.5, rtol=1e-3)
+
+
+def test_no_noise():
+    rows = simulate(low=6)
+    rows = Rows(rows.X, rows.X @ [1.0, 2, 3], rows.codes)
+    with pytest.warns(UserWarning, match="fits all rows exactly"):
+        model = fit(rows, alpha="auto", alpha_shared=None)
+    assert model.alpha_ == np.inf
+    assert model.restricted_log_likelihood_ == np.inf
+    assert_allclose(model.coef_, np.tile([1, 2, 3], (15, 1)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("given", [{}, {"alpha_intercept": 0.0}, {"fit_intercept": False}], ids=str)
+def test_separate_models_have_no_center(given):
+    with pytest.raises(ValueError, match="with alpha=0 they have nothing in common"):
+        fit(simulate(), alpha=0.0, alpha_shared="auto", **given)
+
+
+def test_the_center_of_fit_stays():
+    rows = simulate()
+    model, own = fit(rows, alpha="auto", alpha_shared=None), rows.codes == 0
+    found = model.alpha_shared_
+    adapted = model.set_params(alpha=2.0).adapt(rows.long[own], rows.y[own])
+    assert adapted.alpha_shared_ == found
