@@ -418,28 +418,24 @@ def solve_arrowheads(v, w, data, penalty, rest, coupled, first, last):
     """
     size, one = last - first, data.shape[1] == 1
     center, own = w[first:last], np.empty(size)
-    for t in range(v.shape[0]):
-        row = v[t, first:last]
-        if one:
-            own[:] = data[t, 0]
-        else:
-            own[:] = data[t, first:last]
-        for j in range(size):
-            row[j] = row[j] / (own[j] + penalty[t])
-        if coupled:
+    for back in range(1 + coupled):  # eliminate the deviations, then insert the center
+        for t in range(v.shape[0]):
+            row = v[t, first:last]
+            if one:
+                own[:] = data[t, 0]
+            else:
+                own[:] = data[t, first:last]
+            if back:
+                for j in range(size):
+                    row[j] -= center[j] * own[j] / (own[j] + penalty[t])
+                continue
             for j in range(size):
-                center[j] -= own[j] * row[j]
-    center /= rest[first:last]
-    if not coupled:
-        return
-    for t in range(v.shape[0]):
-        row = v[t, first:last]
-        if one:
-            own[:] = data[t, 0]
-        else:
-            own[:] = data[t, first:last]
-        for j in range(size):
-            row[j] -= center[j] * own[j] / (own[j] + penalty[t])
+                row[j] = row[j] / (own[j] + penalty[t])
+            if coupled:
+                for j in range(size):
+                    center[j] -= own[j] * row[j]
+        if not back:
+            center /= rest[first:last]
 
 
 @jit()
