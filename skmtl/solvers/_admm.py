@@ -187,13 +187,6 @@ class ADMMSolver(Solver):
         point = penalty.coefficients(np.ascontiguousarray(W), intercept)
         return point, Split(parts, own, duals)
 
-    def _slope(self, at, point, split):
-        """Return the slope of the loss plus the change of the penalty, which is convex."""
-        sums, penalty = at.evaluation.sums, self.problem.penalty
-        step = at.coefficients.step_to(point)
-        slope = float(np.vdot(sums.G, step.W) + np.vdot(sums.R, step.intercept))
-        return slope + penalty.value(point, split) - penalty.value(at.coefficients, at.split)
-
 
 def _halves(history):
     """Return whether the last step halved the optimality."""

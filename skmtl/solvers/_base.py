@@ -114,10 +114,6 @@ class Solver(ABC):
     def _improves(self, history, best):
         """Return whether the last entry of a history improves on the best ``Evaluation``."""
 
-    @abstractmethod
-    def _slope(self, at, point, split):
-        """Return the slope of the objective at an iterate, along the step to a point."""
-
     def solve(self, start, split=None):
         """Return the ``Solution`` reached from ``start`` and, if given, its ``Split``."""
         at, history, best, stalled = self._evaluated(start, split), [], None, 0
@@ -200,6 +196,16 @@ class Solver(ABC):
             return at
         return self._extended(at, slope, found) if share == 1 else found
 
+    def _slope(self, at, point, split):
+        """Return the slope of the loss along the step to a point, plus the change of the penalty.
+
+        The penalty is convex: its slope is at most that.
+        """
+        sums, penalty = at.evaluation.sums, self.problem.penalty
+        step = at.coefficients.step_to(point)
+        slope = float(np.vdot(sums.G, step.W) + np.vdot(sums.R, step.intercept))
+        return slope + penalty.value(point, split) - penalty.value(at.coefficients, at.split)
+
     def _extended(self, at, slope, found):
         """Return the iterate to continue with after a whole step to ``found``."""
         return found
@@ -275,6 +281,7 @@ class NewtonSolver(Solver):
         return self.problem.gradient(at.coefficients, sums.G, sums.R)
 
     def _slope(self, at, point, split):
+        """Return the slope of the objective at an iterate, along the step to a point."""
         return self._gradient(at).dot(at.coefficients.step_to(point))
 
     def _extended(self, at, slope, found):

@@ -105,7 +105,7 @@ class JointSystem:
             elimination.step(point.of_output(k), G[k], R[k])
             for k, elimination in enumerate(eliminations)
         ]
-        return self._balanced(Coefficients.stack(steps).plus(point.times(-1.0)))
+        return self._balanced(point.step_to(Coefficients.stack(steps)))
 
     def _balanced(self, step):
         """Return the step minus its mean over the classes of a task, or of the center."""

@@ -70,9 +70,10 @@ class PrimalSystem:
         right = self._pack(self._problem.gradient(point, G, R))
         right *= -1.0
         x, _ = conjugate_gradients(self._product, right, self._precondition, **options)
-        for part, start in zip(self._unpack(x), point, strict=True):
+        target = self._unpack(x)
+        for part, start in zip(target, point, strict=True):
             part += start
-        return self._unpack(x)
+        return target
 
     def _pack(self, parts):
         return np.concatenate([part.ravel() for part in parts])
@@ -84,14 +85,9 @@ class PrimalSystem:
         return Coefficients(*(part.reshape(shape) for part, shape in parts))
 
     def _product(self, x):
-        parts = self._unpack(x)
-        return self._pack(self._problem.gradient(parts, *self._loss_product(parts)))
-
-    def _loss_product(self, parts):
-        problem = self._problem
-        return problem.data.curvature_product(
-            problem.loss, self._derivative, parts.W, parts.intercept
-        )
+        problem, parts = self._problem, self._unpack(x)
+        arguments = problem.loss, self._derivative, parts.W, parts.intercept
+        return self._pack(problem.gradient(parts, *problem.data.curvature_product(*arguments)))
 
     def _precondition(self, r):
         z = r.copy()

@@ -101,13 +101,6 @@ class ProximalSolver(Solver):
     def _patience(self):
         return 5
 
-    def _slope(self, at, point, split):
-        """Return the slope of the loss plus the change of the penalty, which is convex."""
-        sums, penalty = at.evaluation.sums, self.problem.penalty
-        step = at.coefficients.step_to(point)
-        slope = float(np.vdot(sums.G, step.W) + np.vdot(sums.R, step.intercept))
-        return slope + penalty.value(point, split) - penalty.value(at.coefficients, at.split)
-
 
 class _Steps:
     """Proximal gradient steps for a problem, in augmented coefficients A (K, T, d + 1)."""

@@ -87,8 +87,9 @@ class LaplaceEvidence:
         model = MarginalModel(data.curved(loss.curvature(derivative)[0]), penalty)
         with np.errstate(divide="ignore", over="ignore"):
             theta, phi = 1.0 / model.groups.alpha, 1.0 / np.float64(alpha_intercept)
-        fixed = model.fixed(theta, phi)
-        value = 2 * solution.objective + fixed.log_det - fixed.flat * np.log(2 * np.pi)
+        white, gram = model.marginal(theta, phi)
+        log_det = model.fixed(white, gram, phi, alpha_shared).log_det
+        value = 2 * solution.objective + log_det - model.flat(white) * np.log(2 * np.pi)
         if np.isinf(phi) and data.class_mask is not None:
             value -= np.log(model.data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
         return value

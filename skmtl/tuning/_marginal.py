@@ -21,15 +21,12 @@ class Fixed(NamedTuple):
         ``X' V^-1 X`` of these, with the penalty on the center.
     log_det : float
         ``log|V| + log|X' V^-1 X|``.
-    flat : int
-        Coefficients under a flat prior, p.
     """
 
     white: list[Whitened]
     columns: np.ndarray
     system: np.ndarray
     log_det: float
-    flat: int
 
 
 class MarginalModel:
@@ -62,13 +59,15 @@ class MarginalModel:
     def __init__(self, data, penalty):
         self.data = data.rotated
         self.groups, self.stacks = spectra(self.data, penalty.alpha)
-        self._alpha_shared = penalty.alpha_shared
         theta = np.where(self.groups.alpha == 0, np.inf, 0.0)
         gram = self.marginal(theta, np.inf if penalty.alpha_intercept == 0 else 0.0)[1]
         self._columns = self._fixed_columns(gram, penalty)
 
     def marginal(self, theta, phi):
-        """Return ``Whitened`` of each stack, a list, and ``X' V^-1 X``, (d + 1, d + 1)."""
+        """Return ``Whitened`` of each stack, a list, and ``X' V^-1 X``, (d + 1, d + 1).
+
+        ``theta`` is a number or one for each group, ``phi`` a number, both in [0, inf].
+        """
         theta = np.broadcast_to(np.asarray(theta, dtype=np.float64), self.groups.alpha.shape)
         white = [stack.whitened(theta[own, None], phi) for stack, own in self.stacks]
         return white, sum(s.gram(w)[0] for (s, _), w in zip(self.stacks, white, strict=True))
@@ -109,17 +108,12 @@ class MarginalModel:
             total += np.einsum("iat,abt,jbt,t->ij", mix, np.array(parts), mix, stack.count)
         return total
 
-    def fixed(self, theta, phi, alpha_shared=None):
-        """Return ``Fixed`` at theta, a number or one for each group, and phi, both in [0, inf].
+    def fixed(self, white, gram, phi, alpha_shared):
+        """Return ``Fixed``, given ``marginal`` and phi.
 
-        ``alpha_shared``, above 0, replaces that of the penalty, also above 0.
+        ``alpha_shared`` is that of the penalty or, if both are above 0, another one.
         """
-        return self.fixed_given(*self.marginal(theta, phi), phi, alpha_shared)
-
-    def fixed_given(self, white, gram, phi, alpha_shared=None):
-        """Return ``Fixed``, given ``marginal``."""
         columns, log_det = self._columns, 0.0
-        alpha_shared = self._alpha_shared if alpha_shared is None else alpha_shared
         if np.isinf(alpha_shared):
             columns = columns[columns == len(gram) - 1]
         system = gram[np.ix_(columns, columns)]
@@ -138,10 +132,10 @@ class MarginalModel:
                 intercept, stack.n * spread, 1.0 / np.where(intercept, 1.0, share[:, 0])
             )
             log_det += stack.count @ (thin + np.log(means))
-        return Fixed(white, columns, system, log_det, self.flat(white))
+        return Fixed(white, columns, system, log_det)
 
     def flat(self, white):
-        """Return the number of coefficients under a flat prior, those of the tasks included."""
+        """Return the number of coefficients under a flat prior, p, those of the tasks included."""
         flat = self._n_flat
         for (stack, _), (omega, _, share, _) in zip(self.stacks, white, strict=True):
             flat += stack.count @ ((omega[:, 0] == 0).sum(axis=1) + (share[:, 0] == 0))

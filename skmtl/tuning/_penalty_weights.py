@@ -236,12 +236,13 @@ def _warn_of_free_center(names, problem):
 def _check_freedom(names, left):
     """Raise where no degrees of freedom are left beside the coefficients without penalty."""
     if left < 1:
-        estimated = "alpha_shared" in names
-        advice = "U" if estimated else "Set alpha_shared to 'auto' or a positive number, u"
+        advice = "Use more rows"
+        if "alpha_shared" not in names:
+            advice = "Set alpha_shared to 'auto' or a positive number, use more rows"
         raise ValueError(
             f"{_which(names)}: unpenalized coefficients fit the rows exactly, which leaves nothing "
             f"to estimate variances from (weights count rows, and {left:.3g} degrees of freedom "
-            f"remain). {advice}se more rows, or weights that are not far below 1."
+            f"remain). {advice}, or weights that are not far below 1."
         )
 
 

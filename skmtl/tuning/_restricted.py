@@ -89,7 +89,7 @@ class RestrictedLikelihood:
 
     def degrees_of_freedom(self, theta, phi):
         """Return N - p."""
-        return self._total - self._model.fixed(theta, phi).flat
+        return self._total - self._model.flat(self._model.marginal(theta, phi)[0])
 
     def ratios(self, weights):
         """Return theta and phi of a dict of alpha, a number or (T,), and alpha_intercept."""
@@ -103,10 +103,10 @@ class RestrictedLikelihood:
 
         If the center is to be estimated, without a penalty on it.
         """
-        state = self._state(theta, phi)
-        squares, freedom = state.squares, self._total - state.flat
+        freedom = self.degrees_of_freedom(theta, phi)
         if self._estimates_center:
-            freedom -= np.count_nonzero(state.e)
+            state = self._state(theta, phi)
+            squares, freedom = state.squares, freedom - np.count_nonzero(state.e)
         else:
             squares = freedom * self.evaluate(theta, phi)[1]
         return freedom >= 1 and squares <= _ROUNDING * self._null + 2 * _TINY
@@ -119,13 +119,13 @@ class RestrictedLikelihood:
         """
         model, state = self._model, self._state(theta, phi)
         alpha_shared = self._best_shared(state) if self._estimates_center else self._alpha_shared
-        fixed = model.fixed_given(state.white, state.gram, phi, alpha_shared)
+        fixed = model.fixed(state.white, state.gram, phi, alpha_shared)
         beta = np.zeros(len(state.right))
         beta[fixed.columns] = np.linalg.solve(fixed.system, state.right[fixed.columns])
         squares, slopes = self._squares(state, beta, gradient=gradient)
         if np.isfinite(alpha_shared):
             squares += alpha_shared * (beta[:-1] @ beta[:-1])
-        freedom = self._total - fixed.flat
+        freedom = self._total - state.flat
         sigma2 = max(squares, _FLOOR * self._null + _TINY) / freedom
         value = freedom * (1 + np.log(2 * np.pi * sigma2)) + fixed.log_det
         if not gradient:
