@@ -13,7 +13,7 @@ import numpy as np
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # For sums of products only: they may be reordered, but NaN must not be ruled out.
-_SUMS = {"reassoc", "contract"}
+SUMS = {"reassoc", "contract"}
 
 
 def jit(**options):
@@ -52,7 +52,7 @@ def _place_rows(codes, free, place):
         free[codes[i]] += 1
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def column_sums(X, weight, out, first, last):
     """Write the weighted sums of ``X[i] - X[0]`` over the rows ``first:last``, (d,)."""
     for j in range(X.shape[1]):
@@ -74,7 +74,7 @@ def scatter_centered(X, place, center, out, first, last):
             out[target, j] = X[i, j] - center[j]
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
     """Write the two-pass moments of the rows ``start[t]:stop[t]``: mean, weight, centered Gram.
 
@@ -186,7 +186,7 @@ def add_moments(H, mean, total, place, more, middle, weight, first, last):
         total[t] += weight[b]
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def predict_rows(X, codes, W, intercept, out, first, last):
     """Write ``x . w_t + intercept_t``, t the code of each row, for the rows ``first:last``."""
     for i in range(first, last):
@@ -197,7 +197,7 @@ def predict_rows(X, codes, W, intercept, out, first, last):
         out[i] = z + intercept[t]
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def adjoint_rows(X, g, indptr, G, total, first, last):
     """Write ``G_t = sum_i g_i x_i`` and ``total_t = sum_i g_i`` over the rows of each task."""
     d = X.shape[1]
@@ -212,7 +212,7 @@ def adjoint_rows(X, g, indptr, G, total, first, last):
         total[t] = intercept
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def square_norms(X, s, indptr, out, first, last):
     """Write ``sum_i s_i x_ij^2`` over the rows of each task."""
     for t in range(first, last):
@@ -223,7 +223,7 @@ def square_norms(X, s, indptr, out, first, last):
                 out[t, j] += s[i] * X[i, j] * X[i, j]
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
     """Complete the blocks, ``H_b += h_b delta_b'``, and factor ``H_b + alpha_b I = U_b' U_b``.
 
@@ -259,7 +259,7 @@ def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
                 U[b, k, j] *= inverse
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
     """Sum the factored blocks' contributions to the system of the center.
 
@@ -313,7 +313,7 @@ def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
         S[d, d] += count[b] * corner
 
 
-@jit(fastmath=_SUMS)
+@jit(fastmath=SUMS)
 def solve_blocks(U, block, P, first, last):
     """Overwrite each row ``P_t`` by the solution of ``U_b' U_b v = P_t``, b the task's block."""
     d = P.shape[1]

@@ -21,6 +21,7 @@ ORDER = [
     "_jobs",
     "_kernels",
     "_sparse_kernels",
+    "_likelihood_kernels",
     "_memory",
     "_threads",
     "_linalg",

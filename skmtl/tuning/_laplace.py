@@ -6,7 +6,8 @@ import numpy as np
 
 from skmtl.problem import Problem
 from skmtl.solvers import runs_away
-from skmtl.tuning._marginal import MarginalModel
+from skmtl.tuning._center import Center
+from skmtl.tuning._compressed import CompressedRows
 
 _STEP = 1e-3  # of central differences, in log alpha
 
@@ -22,7 +23,7 @@ class LaplaceEvidence:
         log evidence = -f + 1/2 log|P| - 1/2 log|H| + p/2 log(2 pi)
 
     The determinants are ``log|H| - log|P| = log|V| + log|X' V^-1 X|`` of the linear model whose
-    weights are the curvatures at the mode (``MarginalModel``).
+    weights are the curvatures at the mode (``CompressedRows``).
 
     Parameters
     ----------
@@ -84,14 +85,16 @@ class LaplaceEvidence:
         solution = self._solve(problem, penalty.project(self._start))
         self._start = solution.coefficients
         derivative = problem.evaluate(solution.coefficients).sums.derivative
-        model = MarginalModel(data.curved(loss.curvature(derivative)[0]), penalty)
-        with np.errstate(divide="ignore", over="ignore"):
-            theta, phi = 1.0 / model.groups.alpha, 1.0 / np.float64(alpha_intercept)
-        white, gram = model.marginal(theta, phi)
-        log_det = model.fixed(white, gram, phi, alpha_shared).log_det
-        value = 2 * solution.objective + log_det - model.flat(white) * np.log(2 * np.pi)
-        if np.isinf(phi) and data.class_mask is not None:
-            value -= np.log(model.data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
+        data = data.curved(loss.curvature(derivative)[0]).rotated
+        rows = CompressedRows(data, penalty)
+        phi = 0.0 if alpha_intercept == 0 else 1.0 / alpha_intercept
+        marginal = rows.at(np.diag(np.append(np.ones(data.n_features), np.sqrt(phi))))
+        center = Center(marginal.gram, penalty)
+        log_det = marginal.log_det + center.solve(marginal, alpha_shared).log_det
+        n_flat = rows.n_flat + center.n_flat
+        value = 2 * solution.objective + log_det - n_flat * np.log(2 * np.pi)
+        if alpha_intercept == 0 and data.class_mask is not None:
+            value -= np.log(data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
         return value
 
 

@@ -1,5 +1,7 @@
 """Penalty weights estimated from the data: what ``alpha="auto"`` does in a fit."""
 
+from functools import partial
+
 import numpy as np
 
 from skmtl._threads import one_blas_thread
@@ -11,6 +13,8 @@ from skmtl.tuning._optimum import minimize
 from skmtl.tuning._restricted import RestrictedLikelihood
 
 _NAMES = ("alpha", "alpha_intercept")
+_COLUMNS = {"alpha": slice(1, -1), "alpha_intercept": slice(-1, None)}
+_PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
 _VARIANCES = {
     "alpha": "tau2_",
     "alpha_intercept": "tau2_intercept_",
@@ -76,22 +80,27 @@ def _check_identified(names, rows, penalty):
         )
 
 
-def _check_confounded(names, products):
+def _check_confounded(names, parts, products):
     """Raise where a combination of variances does not change the likelihood.
 
-    ``products`` are those of the parts of the covariance: noise, coefficients and intercepts.
+    Parameters
+    ----------
+    names : tuple of str
+        Penalty weights to estimate.
+    parts : list of str
+        Names of the parts of the covariance.
+    products : ndarray
+        Their inner products.
     """
-    kept = np.array([True, *(name in names for name in _NAMES)]) & (np.diag(products) > 0)
-    products = products[np.ix_(kept, kept)]
-    if not np.isfinite(products).all():  # alpha = 0 leaves noise only
-        return
     scale = np.sqrt(np.diag(products))
+    kept = scale > 0
+    scale, products = scale[kept], products[np.ix_(kept, kept)]
     values, vectors = np.linalg.eigh(products / np.outer(scale, scale))
     if values[0] > _CONFOUNDED:
         return
-    variances = np.array(["of the noise", "of coefficients", "of intercepts between tasks"])[kept]
+    variances = np.array(parts)[kept][np.abs(vectors[:, 0]) > 1e-3]
     raise ValueError(
-        f"{_which(names)}: the variances {', '.join(variances[np.abs(vectors[:, 0]) > 1e-3])} "
+        f"{_which(names)}: the variances {', '.join(variances)} "
         "cannot be told apart. The rows of every task have the same covariance for many values of "
         "them, as with two rows per task and a feature of two values, or with a feature that is "
         f"constant within tasks. Set {' or '.join(names)} to a number, or leave the feature out."
@@ -176,13 +185,23 @@ def _warn_of_units(data):
 def _by_restricted_likelihood(spec, names, problem):
     """Return the maximizers of the restricted likelihood, a dict, and attributes."""
     _warn_of_free_center(names, problem)
-    likelihood = RestrictedLikelihood(problem, estimates_center="alpha_shared" in names)
+    data, penalty = problem.data.rotated, problem.penalty
+    estimates_center = "alpha_shared" in names
+    likelihood = RestrictedLikelihood(
+        data, problem.loss, penalty, estimates_center=estimates_center
+    )
     others = tuple([name for name in names if name != "alpha_shared"])
-    given = {"alpha": problem.penalty.alpha, "alpha_intercept": problem.penalty.alpha_intercept}
+    given = {name: getattr(penalty, name) for name in _NAMES}
     pooled = given | dict.fromkeys(others, np.inf)
-    _check_confounded(others, likelihood.model.covariance_products(*likelihood.ratios(pooled)))
-    _check_freedom(names, likelihood.degrees_of_freedom(*likelihood.ratios(pooled)))
-    if likelihood.exact(*likelihood.ratios(pooled)):
+    factor = partial(_factor, others, data.n_features)
+    mix = np.zeros((1 + len(others), data.n_features + 2))
+    mix[0] = np.append(1.0, np.diag(factor(pooled)) ** 2)
+    for row, name in zip(mix[1:], others, strict=True):
+        row[_COLUMNS[name]] = 1.0
+    parts = ["of the noise", *(_PARTS[name] for name in others)]
+    _check_confounded(others, parts, mix @ likelihood.rows.products() @ mix.T)
+    _check_freedom(names, likelihood.freedom)
+    if likelihood.is_exact(factor(pooled)):
         joined = f" {' and '.join(others)} is set to inf, at which tasks do not differ."
         warn(
             f"{_which(names)} finds neither noise nor differences between tasks: the shared model "
@@ -194,23 +213,22 @@ def _by_restricted_likelihood(spec, names, problem):
         return pooled, {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
 
     def criterion(names, weights, gradient):
-        theta, phi = likelihood.ratios(weights)
-        result = likelihood.evaluate(theta, phi, gradient=gradient)
+        F = factor(weights)
         if not gradient:
-            return result[0]
-        by = dict(zip(_NAMES, result[2], strict=True))
-        slope = {"alpha": theta, "alpha_intercept": phi}
-        return result[0], np.array([-slope[name] * by[name] for name in names])
+            return likelihood.evaluate(F)[0]
+        value, _, G = likelihood.evaluate(F, slopes="diagonal")
+        by = -np.append(0.0, np.diag(F) ** 2 * np.diag(G))
+        return value, np.array([by[_COLUMNS[name]].sum() for name in names])
 
     options = {"curvature": 1.0, "least": _LEAST, "polish": True}
-    best, at_least = _search(others, criterion, likelihood.model.data, problem.penalty, **options)
-    value, sigma2 = likelihood.evaluate(*likelihood.ratios(best))[:2]
-    best["alpha_shared"] = likelihood.alpha_shared(*likelihood.ratios(best))
+    best, at_least = _search(others, criterion, data, penalty, **options)
+    value, sigma2 = likelihood.evaluate(factor(best))
+    best["alpha_shared"] = likelihood.alpha_shared(factor(best))
     found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
     for name in names:
         found[_VARIANCES[name]] = float(sigma2 / best[name])
     near = {name: np.e * best[name] for name in at_least}
-    if near and likelihood.evaluate(*likelihood.ratios(best | near))[0] > value + _GROWS:
+    if near and likelihood.evaluate(factor(best | near))[0] > value + _GROWS:
         found["restricted_log_likelihood_"] = np.inf
     has_center = "alpha_shared" in names and best["alpha_shared"] < np.inf
     for name in at_least:  # no noise: in the limit only the ratio of variances is identified
@@ -220,6 +238,17 @@ def _by_restricted_likelihood(spec, names, problem):
         else:
             best[name] = 0.0
     return best, found
+
+
+def _factor(names, d, weights):
+    """Return the diagonal factor (d + 1, d + 1) of the covariance of (v_t, q_t).
+
+    Where alpha is not among the ``names`` to estimate, the rows are scaled by it.
+    """
+    with np.errstate(divide="ignore", over="ignore"):
+        theta = 1.0 / weights["alpha"] if "alpha" in names else 1.0
+        phi = 1.0 / np.float64(weights["alpha_intercept"])
+    return np.diag(np.sqrt(np.append(np.full(d, theta), phi if np.isfinite(phi) else 0.0)))
 
 
 def _warn_of_free_center(names, problem):

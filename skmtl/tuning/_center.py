@@ -1,0 +1,154 @@
+"""The center of the tasks in the marginal likelihood: generalized least squares."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl import _likelihood_kernels as kernels
+
+_EPS = np.finfo(np.float64).eps
+_SHARED = np.log(10) * np.linspace(-30, 8, 153)  # log alpha_shared, relative to the data's curvature
+_TIE = 1e-8  # inf is chosen unless a finite alpha_shared is better by more
+_NARROW = 1e-9  # accuracy of log alpha_shared
+
+
+class Center:
+    """Coefficients (w, c) with ``w ~ N(0, I / alpha_shared)``, flat if that is 0; c is flat.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (d + 1, d + 1)
+        ``X' V^-1 X`` at some V: it has the same null space at all.
+    penalty : MeanCoupling
+
+    Attributes
+    ----------
+    columns : ndarray of int
+        Those of (w, c) that are not fixed; with a flat prior, what depends on earlier ones is left
+        out, as lme4 does.
+    n_flat : int
+        Number of coefficients under a flat prior.
+    """
+
+    def __init__(self, gram, penalty):
+        d, columns = len(gram) - 1, []
+        self._has_intercept = not penalty.fixed_intercept and gram[-1, -1] > 0
+        if self._has_intercept:
+            columns.append(d)
+            gram = gram - np.outer(gram[-1], gram[-1] / gram[-1, -1])
+        self.n_flat = len(columns)
+        if 0 < penalty.alpha_shared < np.inf:
+            columns += range(d)
+        elif penalty.alpha_shared == 0:
+            columns += _independent(gram[:-1, :-1])
+            self.n_flat = len(columns)
+        self.columns = np.array(columns, dtype=np.intp)
+
+    def solve(self, marginal, alpha_shared):
+        """Return the ``CenterSolution`` at a ``Marginal`` and an alpha_shared in [0, inf].
+
+        It is that of the penalty or, if that is positive, another positive one.
+        """
+        columns, d = self.columns, len(marginal.gram) - 1
+        if np.isinf(alpha_shared):
+            columns = columns[columns == d]
+        slopes = columns[columns < d]
+        system = marginal.gram.copy()
+        if 0 < alpha_shared < np.inf:
+            system[slopes, slopes] += alpha_shared
+        system = system[columns[:, None], columns]
+        factor = np.linalg.cholesky(system)
+        root, beta = np.zeros((d + 1, len(columns))), np.zeros(d + 1)
+        root[columns] = np.linalg.inv(factor).T
+        beta[columns] = np.linalg.solve(system, marginal.right[columns])
+        log_det = 2 * np.log(factor.diagonal()).sum()
+        if 0 < alpha_shared < np.inf:
+            log_det -= len(slopes) * np.log(alpha_shared)
+        return CenterSolution(beta, root, log_det)
+
+    def spectrum(self, marginal):
+        """Return the ``CenterSpectrum`` at a ``Marginal``, and the flat (w, c) of minimum norm."""
+        S, r, beta = marginal.gram[:-1, :-1], marginal.right[:-1], np.zeros(len(marginal.gram))
+        border, c = marginal.gram[-1, :-1], marginal.gram[-1, -1]
+        if self._has_intercept:
+            S, r = S - border[:, None] * (border / c), r - border * (marginal.right[-1] / c)
+        e, vectors = np.linalg.eigh(S)
+        kept = e > 8 * len(e) * _EPS * e.max(initial=0.0)
+        e, r = e[kept], (r @ vectors)[kept]
+        beta[:-1] = vectors[:, kept] @ (r / e)
+        if self._has_intercept:
+            beta[-1] = (marginal.right[-1] - border @ beta[:-1]) / c
+        log_det = np.log(c) if self._has_intercept else 0.0
+        return CenterSpectrum(e, r**2 / e, len(kept), log_det), beta
+
+
+class CenterSolution(NamedTuple):
+    """Center (d + 1,), a factor (d + 1, p) of its covariance, and a log-determinant.
+
+    ``log_det`` is ``log|X' V^-1 X + alpha_shared| - log|alpha_shared|`` in the columns used.
+    """
+
+    beta: np.ndarray
+    root: np.ndarray
+    log_det: float
+
+
+class CenterSpectrum(NamedTuple):
+    """The center's system, c eliminated, in eigenvectors.
+
+    With ``squares`` those of the residuals at a flat center, minus twice the log-likelihood is, but
+    for a constant, ``freedom log Q + sum_j log(1 + e_j / alpha_shared)`` where Q is
+    ``squares + sum_j fit_j alpha_shared / (e_j + alpha_shared)``.
+
+    Attributes
+    ----------
+    e, fit : ndarray of shape (r,)
+        Nonzero eigenvalues, and what each eigenvector explains of the squares.
+    size : int
+        Number of all eigenvalues, d.
+    log_det : float
+        That of the system of c.
+    """
+
+    e: np.ndarray
+    fit: np.ndarray
+    size: int
+    log_det: float
+
+    def best_shared(self, squares, freedom, curvature):
+        """Return the alpha_shared in (0, inf] with the largest likelihood.
+
+        ``curvature`` is that of the data, for the range of the search.
+        """
+        e, fit = self.e, self.fit
+        if not len(e):
+            return np.inf
+        grid = np.log(curvature) + _SHARED
+        if len(e) < self.size:  # else the system of the center is singular
+            grid = np.maximum(grid, np.log(1e3 * self.size * _EPS * e.max()))
+        best, least = kernels.best_shared(e, fit, squares, freedom, grid)
+        if freedom * np.log(squares + fit.sum()) <= least + _TIE:
+            return np.inf
+        x = grid[best]
+        if 0 < best < len(grid) - 1:
+            bracket = grid[best - 1], grid[best + 1]
+            x = kernels.refine_shared(x, *bracket, _NARROW, e, fit, squares, freedom)
+        return float(np.exp(x))
+
+    def at(self, alpha_shared, squares):
+        """Return the penalized squares Q and the log-determinant of the whole system."""
+        if np.isinf(alpha_shared):
+            return squares + self.fit.sum(), self.log_det
+        share = alpha_shared / (self.e + alpha_shared)
+        return squares + share @ self.fit, self.log_det - np.log(share).sum()
+
+
+def _independent(gram):
+    """Return the columns that are not combinations of those before."""
+    kept, rest = [], gram.copy()
+    threshold = 8 * len(gram) * _EPS * np.diag(gram).max(initial=0.0)
+    for j in range(len(gram)):
+        if rest[j, j] > threshold:
+            kept.append(j)
+            rest = rest - np.outer(rest[j], rest[j] / rest[j, j])
+    return kept

@@ -1,0 +1,238 @@
+"""Random coefficients integrated out: the marginal likelihood of the rows of all tasks."""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl import _likelihood_kernels as kernels
+from skmtl._linalg import row_spectrum
+from skmtl._threads import in_chunks
+from skmtl.arrowhead import Groups
+from skmtl.data import SMALL
+
+_EPS = np.finfo(np.float64).eps
+_CHUNK = 2**21  # numbers in the Gram matrices that are in memory at a time
+
+
+class Marginal(NamedTuple):
+    """Rows with independent noise: those of ``CompressedRows`` times ``V^-1/2``.
+
+    Attributes
+    ----------
+    A, a : ndarray, as ``R`` and ``z``
+    gram, right : ndarray of shape (d + 1, d + 1) and (d + 1,)
+        ``X' V^-1 X`` and ``X' V^-1 y``.
+    log_det : float
+        ``log|V|``.
+    """
+
+    A: np.ndarray
+    a: np.ndarray
+    gram: np.ndarray
+    right: np.ndarray
+    log_det: float
+
+
+class CompressedRows:
+    """Weighted rows of each task, rotated to at most d + 1, where rows have independent noise.
+
+    About their own mean, the rows of a task are rotated to a Cholesky factor of their Gram matrix
+    (few rows of many features to eigenvectors), and beside them there is the mean row
+    ``sqrt(n) (delta, 1)``. Tasks with equal features and penalty weights form a block.
+
+    With ``F F'`` the covariance of (v_t, q_t) in units of the noise, they have the covariance
+    ``V = I + R F F' R'``; where alpha is a number, v_t is multiplied by ``1 / sqrt(alpha_t)``. What
+    is a fixed effect of its task has no rows: intercepts with alpha_intercept = 0, slopes with
+    alpha = 0.
+
+    Parameters
+    ----------
+    data : TaskData
+    penalty : MeanCoupling
+    loss : Loss, optional
+        The squared loss; without it, there are no targets.
+
+    Attributes
+    ----------
+    data : TaskData
+    R : ndarray of shape (rows, d + 1)
+        Features, and the constant, which is zero but in mean rows.
+    z : ndarray
+        Targets, task by task.
+    log_det : float
+        ``log|V| + log|X' V^-1 X|`` of the fixed effects of tasks.
+    n_flat : int
+        Number of these.
+    total : float
+        Number of rows N, the sum of the weights.
+    within, null : float
+        Squares of the targets that no row explains, and of all targets.
+
+    References
+    ----------
+    D. Bates, M. Maechler, B. Bolker, S. Walker (2015). Fitting linear mixed-effects models using
+    lme4. Journal of Statistical Software 67. https://doi.org/10.18637/jss.v067.i01
+    """
+
+    def __init__(self, data, penalty, loss=None):
+        self.data, d = data, data.n_features
+        self._groups = groups = Groups.of(data, penalty.alpha)
+        self._flat = groups.alpha == 0
+        self._scale = 1.0 / np.sqrt(np.where(self._flat, np.inf, groups.alpha))
+        self._has_mean = has_mean = penalty.alpha_intercept > 0
+        self.total = data.totals.sum()
+        size = np.where(self._flat, 0, np.minimum(data.block_sizes[groups.block] - 1, d)) + has_mean
+        count = groups.size.astype(np.intp)
+        self._rows, self._targets, self._tasks = map(_edges, (size, size * count, count))
+        self.R, self.z = np.zeros((self._rows[-1], d + 1)), np.zeros(self._targets[-1])
+        self.log_det, self.n_flat = 0.0, 0
+        if has_mean:
+            self.R[self._rows[1:] - 1, d] = 1.0
+        moments = self._moments(loss)
+        order = np.argsort(groups.of_task, kind="stable")
+        W, mean = self._fill(moments[order])
+        if not has_mean:
+            self.n_flat += data.n_tasks
+            self.log_det += np.log(data.totals).sum()
+        if loss is not None:
+            W[order] = W.copy()
+            intercept = moments[:, d] - np.einsum("tj,tj->t", W, mean[groups.of_task])
+            self.within = data.loss_sums(loss, W[None], intercept[None]).squares.sum()
+
+    def _moments(self, loss):
+        """Return covariances of features and target, and last the mean target, (T, d + 1)."""
+        data, moments = self.data, np.zeros((self.data.n_tasks, self.data.n_features + 1))
+        if loss is not None:
+            W = np.zeros((1, data.n_tasks, data.n_features))
+            null = data.loss_sums(loss, W, np.zeros(W.shape[:2]))
+            self.null = null.squares.sum()
+            moments[:, -1] = -null.R[0] / data.totals
+            moments[:, :-1] = -data.loss_sums(loss, W, moments[None, :, -1]).G[0]
+        return moments
+
+    def _fill(self, moments):
+        """Write the rows; return the coefficients of the targets (T, d) and the means (B, d)."""
+        data, groups, d = self.data, self._groups, self.data.n_features
+        few = (data.block_sizes[groups.block] <= d) & (d > SMALL)
+        W, mean = np.zeros((data.n_tasks, d)), np.empty((len(groups.block), d))
+        many, step = np.flatnonzero(~few & ~self._flat), max(1, _CHUNK // (d * d + 1))
+        for own in (many[first : first + step] for first in range(0, len(many), step)):
+            H, mean[own], total = data.moments(groups.block[own])
+            if (groups.scale[own] != 1).any():
+                H, total = H * groups.scale[own, None, None], total * groups.scale[own]
+            edges = self._tasks, self.R, self._rows, self.z, self._targets
+            given = H, mean[own], total, own, 8 * d * _EPS, moments
+            in_chunks(partial(kernels.compress, *given, *edges, W), len(own), H.size * d)
+        for b in np.flatnonzero(few | self._flat):
+            tasks = slice(self._tasks[b], self._tasks[b + 1])
+            l, U, mean[b], total = _spectrum(data, groups.block[b])  # noqa: E741
+            l, total = groups.scale[b] * l, groups.scale[b] * total  # noqa: E741
+            z = moments[tasks, :d] @ U.T / np.sqrt(l)
+            W[tasks] = z / np.sqrt(l) @ U
+            if self._flat[b]:
+                thin, target = self._fix_slopes(b, l, U, mean[b], total), W[tasks] @ mean[b]
+                mean_row, target = np.append(np.zeros(d), thin), thin * (moments[tasks, d] - target)
+            else:
+                rows = slice(self._rows[b], self._rows[b] + len(l))
+                self.R[rows, :d] = np.sqrt(l)[:, None] * U
+                mean_row = np.sqrt(total) * np.append(mean[b], 1.0)
+                target = np.sqrt(total) * moments[tasks, d]
+            of_tasks = self.z[self._targets[b] : self._targets[b + 1]].reshape(len(z), -1)
+            if not self._flat[b]:
+                of_tasks[:, : len(l)] = z
+            if self._has_mean:
+                self.R[self._rows[b + 1] - 1], of_tasks[:, -1] = mean_row, target
+        return W, mean
+
+    def _fix_slopes(self, b, l, U, mean, total):  # noqa: E741
+        """Count the slopes of a block as fixed; return the constant of the mean row given them."""
+        count = self._groups.size[b]
+        self.n_flat += count * len(l)
+        self.log_det += count * np.log(l).sum()
+        g = U @ mean
+        rest = mean - g @ U
+        if not self._has_mean:
+            return 0.0
+        if np.linalg.norm(rest) > 64 * len(mean) * _EPS * np.linalg.norm(mean):
+            # the slopes fit the mean too
+            self.n_flat += count
+            self.log_det += count * np.log(total * (rest @ rest))
+            return 0.0
+        variance = 1.0 + total * (g**2 / l).sum()
+        self.log_det += count * np.log(variance)
+        return np.sqrt(total / variance)
+
+    def products(self):
+        """Return ``tr(A_i A_j)`` summed over tasks, of parts A_i of the covariance of the rows.
+
+        Shape (d + 2, d + 2): the noise, the slopes of each feature and the intercepts. Where the
+        matrix is singular, variances are not identified: the same combination of parts vanishes in
+        every task.
+        """
+        D = self.R.shape[1]
+        products, edges = np.zeros((D + 1, D + 1)), (self._rows, self._tasks, self._scale)
+        kernels.gram_squares(self.R, *edges, products[0, 1:], products[1:, 1:])
+        products[0, 0] = self.total - (len(self.data.totals) if not self._has_mean else 0)
+        return products + np.triu(products, 1).T
+
+    def at(self, F):
+        """Return the ``Marginal`` with the covariance ``F F'``, F (d + 1, m)."""
+        D, (A, a) = self.R.shape[1], (np.empty_like(self.R), np.empty_like(self.z))
+        diagonal = F.shape[1] == D and not np.count_nonzero(F - np.diag(np.diag(F)))
+        given = self.R, self._rows, self.z, self._targets, self._tasks, self._scale, F, diagonal
+
+        def part(first, last):
+            S, right = np.zeros((D, D)), np.zeros(D)
+            log_det = kernels.whiten(*given, A, a, S, right, first, last)
+            return S, right, log_det
+
+        parts = in_chunks(part, len(self._scale), self._work)
+        S, right, log_det = map(sum, zip(*parts, strict=True))
+        S = S + np.triu(S, 1).T
+        return Marginal(A, a, S, right, log_det + self.log_det)
+
+    @property
+    def _work(self):
+        return self.R.size * self.R.shape[1]
+
+    def residuals(self, marginal, beta):
+        """Return ``a - A beta`` and the sum of squares, that of ``within`` included."""
+        e = np.empty_like(marginal.a)
+        given = marginal.A, self._rows, marginal.a, self._targets, beta, e
+        parts = in_chunks(partial(kernels.residual_squares, *given), len(self._scale), self.R.size)
+        return e, self.within + sum(parts)
+
+    def slopes(self, marginal, e, root, precision, *, diagonal):
+        """Return G (D, D): a change dL of the covariance changes -2 l by tr(G dL).
+
+        ``root`` (D, p) is a factor of the covariance of the center, ``precision`` 1 / sigma2. With
+        ``diagonal``, only the diagonal is computed.
+        """
+        D = len(marginal.gram)
+        given = marginal.A, self._rows, e, self._targets, self._tasks, root, precision, diagonal
+
+        def part(first, last):
+            G = np.zeros((D, D))
+            kernels.covariance_slopes(*given, G, first, last)
+            return G
+
+        G = sum(in_chunks(part, len(self._scale), 3 * self._work))
+        return marginal.gram + G + np.triu(G, 1).T
+
+
+def _edges(sizes):
+    """Return where parts of these sizes begin, and the end of the last."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+
+
+def _spectrum(data, block):
+    """Return nonzero eigenvalues (r,) and eigenvectors (r, d) of a block, its mean and weight."""
+    rows, mean, total = data.block_rows(block)
+    if len(rows) <= rows.shape[1]:
+        values, vectors = row_spectrum(rows)
+        kept = values > 0  # rows that are all zero
+        return values[kept], vectors[:, kept].T @ rows / np.sqrt(values[kept])[:, None], mean, total
+    values, vectors = np.linalg.eigh(rows.T @ rows)
+    kept = values > 8 * len(values) * _EPS * values[-1]
+    return values[kept], vectors[:, kept].T, mean, total
