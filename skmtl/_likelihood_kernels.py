@@ -196,13 +196,13 @@ def covariance_slopes(A, rows, e, targets, tasks, W, precision, diagonal, G, fir
 
 
 @jit(fastmath=SUMS)
-def gram_squares(R, rows, tasks, scale, norms, squares):
+def gram_squares(R, rows, tasks, scale, norms, squares, first, last):
     """Add the diagonal of ``R'R`` of all tasks to ``norms`` (D,), and its squares to (D, D).
 
     Of the latter, the upper triangle. Columns but the last are multiplied by ``scale``.
     """
     D = R.shape[1]
-    for b in range(rows.shape[0] - 1):
+    for b in range(first, last):
         count = tasks[b + 1] - tasks[b]
         for j in range(D):
             for k in range(j, D):

@@ -170,11 +170,26 @@ class CompressedRows:
         matrix is singular, variances are not identified: the same combination of parts vanishes in
         every task.
         """
-        D = self.R.shape[1]
-        products, edges = np.zeros((D + 1, D + 1)), (self._rows, self._tasks, self._scale)
-        kernels.gram_squares(self.R, *edges, products[0, 1:], products[1:, 1:])
-        products[0, 0] = self.total - (len(self.data.totals) if not self._has_mean else 0)
-        return products + np.triu(products, 1).T
+        norms, squares = self._gram_squares(self.R, self._scale)
+        noise = self.total - (0 if self._has_mean else self.data.n_tasks)
+        return np.block([[noise, norms[None]], [norms[:, None], squares]])
+
+    def information(self, marginal):
+        """Return ``sum_t S_t o S_t`` (d + 1, d + 1), with ``S_t = X_t' V_t^-1 X_t``."""
+        return self._gram_squares(marginal.A, np.ones_like(self._scale))[1]
+
+    def _gram_squares(self, R, scale):
+        """Return the sum over tasks of the diagonals of R'R, (d + 1,), and of its squares."""
+        D = R.shape[1]
+
+        def part(first, last):
+            norms, squares = np.zeros(D), np.zeros((D, D))
+            given = R, self._rows, self._tasks, scale, norms, squares
+            kernels.gram_squares(*given, first, last)
+            return norms, squares
+
+        norms, squares = map(sum, zip(*in_chunks(part, len(scale), self._work), strict=True))
+        return norms, squares + np.triu(squares, 1).T
 
     def at(self, F):
         """Return the ``Marginal`` with the covariance ``F F'``, F (d + 1, m)."""

@@ -77,8 +77,9 @@ class LaplaceEvidence:
         return None
 
     def evaluate(self, alpha, alpha_intercept, alpha_shared):
-        """Return minus twice the log evidence."""
+        """Return minus twice the log evidence; ``alpha`` is a number or (T,)."""
         data, loss = self._problem.data, self._problem.loss
+        alpha = np.broadcast_to(np.asarray(alpha, dtype=float), data.n_tasks)
         weights = {"alpha": alpha, "alpha_intercept": alpha_intercept, "alpha_shared": alpha_shared}
         penalty = replace(self._problem.penalty, **weights)
         problem = Problem(data, loss, penalty)
@@ -98,10 +99,34 @@ class LaplaceEvidence:
         return value
 
 
-def central_differences(value, x):
-    """Return central differences of a function of x (k,), zero for infinite entries."""
-    gradient = np.zeros(len(x))
-    for j in np.flatnonzero(np.isfinite(x)):
-        step = _STEP * np.eye(len(x))[j]
-        gradient[j] = (value(x + step) - value(x - step)) / (2 * _STEP)
-    return gradient
+class EvidenceOfWeights:
+    """Minus twice the log evidence in logarithms x (k,) of penalty weights.
+
+    Parameters
+    ----------
+    evidence : LaplaceEvidence
+    names : list of str
+        Of the penalty weights.
+    known : dict
+        All penalty weights; entries of ``names`` are replaced.
+    """
+
+    def __init__(self, evidence, names, known):
+        self._evidence, self._names, self._known = evidence, names, known
+
+    def __call__(self, x, gradient=False):
+        """Return the value at x, with ``gradient`` also central differences, zero for inf."""
+        if not gradient:
+            with np.errstate(over="ignore"):
+                return self._evidence.evaluate(
+                    **self._known | dict(zip(self._names, np.exp(x), strict=True))
+                )
+        slope = np.zeros(len(x))
+        for j in np.flatnonzero(np.isfinite(x)):
+            step = _STEP * np.eye(len(x))[j]
+            slope[j] = (self(x + step) - self(x - step)) / (2 * _STEP)
+        return self(x), slope
+
+    def metric(self, x):
+        """Return zeros: second derivatives are not known."""
+        return np.zeros((len(x), len(x)))

@@ -3,31 +3,31 @@
 from itertools import product
 
 import numpy as np
-from scipy import optimize
+from scipy import linalg, optimize
 
 _SCAN = 0.5  # spacing of scans along an axis, in powers of ten
-_REACH = 4.0  # powers of ten of the grid on either side of a typical value
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
 _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may be the global one
-_ROUGH, _FINE = 1e-3, 1e-6  # norms of the gradient
+_ROUGH, _FINE = 1e-2, 1e-6  # norms of the gradient
 
 
-def minimize(criterion, typical, lower, upper, *, step, polish):
+def minimize(criterion, typical, lower, upper, *, reach, step, polish):
     """Return the logarithms (k,) that minimize the criterion, inf included.
 
     Criteria of few rows have several local minima, and plateaus towards inf. Each local minimum of
-    a grid, on each face of infinite entries, is refined. From the best, each axis is scanned in
-    turn, the other entries kept, until nothing better is found.
+    a grid with an entry inf in each axis is refined. Then, if the grid was coarse, each axis is
+    scanned from the best, the other entries kept, until nothing better is found.
 
     Parameters
     ----------
     criterion : callable
         ``criterion(x, gradient=False)`` is the value at x (k,), whose entries may be inf; with
         ``gradient`` it is the value and its derivatives, where those of inf entries are unused.
+        ``criterion.metric(x)`` is about its second derivative there, (k, k).
     typical, lower, upper : ndarray of shape (k,)
         Center of the grid, and bounds of the finite entries.
-    step : float
-        Spacing of the grid, in powers of ten.
+    reach, step : float
+        Extent of the grid on either side, and its spacing, in powers of ten.
     polish : bool
         Whether derivatives are exact enough to refine the minimum by their root.
 
@@ -36,27 +36,23 @@ def minimize(criterion, typical, lower, upper, *, step, polish):
     ValueError
         If the criterion is finite nowhere.
     """
-    k, found = len(typical), []
-    bounds = list(zip(typical, lower, upper, strict=True))
-    axes = [_spaced(*own, step) for own in bounds]
+    found, bounds = [], list(zip(typical, lower, upper, strict=True))
 
     def descend(x):
-        descent = _Descent(criterion, np.isfinite(x), lower, upper)
+        descent = Descent(criterion, np.isfinite(x), lower, upper)
         found.append((*descent.to(_ROUGH if polish else 1e-5, x), descent))
 
-    for face in product((False, True), repeat=k):
-        grid = [axis if free else [np.inf] for axis, free in zip(axes, face, strict=True)]
-        shape = [len(axis) for axis in grid]
-        values = np.array([criterion(np.array(x)) for x in product(*grid)]).reshape(shape)
-        for at in np.argwhere(_local_minima(values)):
-            descend(np.array([axis[i] for axis, i in zip(grid, at, strict=True)]))
+    axes = [np.append(_spaced(*own, reach, step), np.inf) for own in bounds]
+    values = np.array([criterion(np.array(x)) for x in product(*axes)])
+    for at in np.argwhere(_local_minima(values.reshape([len(axis) for axis in axes]))):
+        descend(np.array([axis[i] for axis, i in zip(axes, at, strict=True)]))
     if not found:
         raise ValueError(
             "The criterion of 'auto' is finite at no penalty weight. Scale the features and the "
             "target, or set the penalty weights to numbers."
         )
-    if step > _SCAN:
-        fine = [np.append(_spaced(*own, _SCAN), np.inf) for own in bounds]
+    if _SCAN < step < reach:
+        fine = [np.append(_spaced(*own, reach, _SCAN), np.inf) for own in bounds]
         while (better := _scanned(criterion, fine, *min(found, key=_value)[:2])) is not None:
             descend(better)
     if polish:
@@ -70,9 +66,9 @@ def _value(found):
     return found[0]
 
 
-def _spaced(center, low, high, step):
+def _spaced(center, low, high, reach, step):
     """Return logarithms about a center, spaced by a step in powers of ten, within bounds."""
-    offsets = np.log(10.0) * np.arange(-_REACH, _REACH + step, step)
+    offsets = np.log(10.0) * np.arange(-reach, reach + step / 2, step)
     return np.unique(np.clip(center + offsets, low, high))
 
 
@@ -96,7 +92,7 @@ def _local_minima(values):
     return np.isfinite(values) & (values <= least)
 
 
-class _Descent:
+class Descent:
     """Descents of the criterion on a face, whose other entries are inf.
 
     Parameters are those of `minimize`; ``free`` (k,) is the mask of the finite entries.
@@ -105,15 +101,29 @@ class _Descent:
     def __init__(self, criterion, free, lower, upper):
         self._criterion, self._free = criterion, free
         self._low, self._high = lower[free], upper[free]
+        self._inverse = None  # of the second derivatives, of the last descent
 
     def to(self, gtol, start):
-        """Return the value at the local minimum near a point, and its place, (k,)."""
+        """Return the value at the local minimum near a point, and its place, (k,).
+
+        ``gtol`` bounds the gradient in the metric of the criterion.
+        """
         x = start[self._free]
         if len(x):
             # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with
             # numpy's.
-            options = {"gtol": gtol}
-            x = optimize.minimize(self._slope, x, jac=True, method="BFGS", options=options).x
+            scale = self._scale(start)
+            options = {"gtol": gtol, "norm": 2}
+
+            def scaled(u):
+                value, gradient = self._slope(x + scale @ u)
+                return value, gradient @ scale
+
+            result = optimize.minimize(
+                scaled, np.zeros(len(x)), jac=True, method="BFGS", options=options
+            )
+            x = x + scale @ result.x
+            self._inverse = scale @ result.hess_inv @ scale.T
         return self._at(x)
 
     def polished(self, value, start):
@@ -121,10 +131,19 @@ class _Descent:
         x = start[self._free]
         if len(x) and ((self._low < x) & (x < self._high)).all():
             # The value is flat at the minimum: a root of the derivatives has more digits.
-            root = self._at(optimize.root(lambda x: self._slope(x)[1], x, tol=1e-8).x)
+            jacobian = linalg.pinvh(self._inverse)
+            result = optimize.root(lambda x: self._slope(x)[1], x, jac=lambda x: jacobian, tol=1e-8)
+            root = self._at(result.x)
             if root[0] <= value + _TIE:
                 return root
         return self.to(_FINE, start)
+
+    def _scale(self, start):
+        """Return a matrix in whose coordinates the second derivative is about 1."""
+        metric = self._criterion.metric(start)[np.ix_(self._free, self._free)]
+        # where the criterion is flat, steps are of the order of 1
+        factor = np.linalg.cholesky(metric + np.eye(len(metric)))
+        return np.linalg.inv(factor).T
 
     def _slope(self, x):
         value, gradient = self._criterion(self._whole(x), gradient=True)

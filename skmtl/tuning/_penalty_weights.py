@@ -1,19 +1,17 @@
 """Penalty weights estimated from the data: what ``alpha="auto"`` does in a fit."""
 
-from functools import partial
-
 import numpy as np
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
 from skmtl.fitting import choose_solver, with_estimates
 from skmtl.solvers import check_finite
-from skmtl.tuning._laplace import LaplaceEvidence, central_differences
+from skmtl.tuning._covariance import DiagonalCovariance
+from skmtl.tuning._laplace import EvidenceOfWeights, LaplaceEvidence
 from skmtl.tuning._optimum import minimize
 from skmtl.tuning._restricted import RestrictedLikelihood
 
 _NAMES = ("alpha", "alpha_intercept")
-_COLUMNS = {"alpha": slice(1, -1), "alpha_intercept": slice(-1, None)}
 _PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
 _VARIANCES = {
     "alpha": "tau2_",
@@ -22,7 +20,10 @@ _VARIANCES = {
 }
 # Range of the search, as multiples of the curvature of the loss; beyond, the limits are equal.
 _LEAST, _LEAST_LOGISTIC, _MOST = 1e-10, 1e-6, 1e6
-_STEPS = {1: 0.5, 2: 1.5, 3: 2.0}  # of the grid, in powers of ten, by the number of weights
+_MANY = 300  # tasks that leave one maximum
+_COARSE = {"reach": 2.0, "step": 2.0}  # grid of the search then, in powers of ten
+# Grids by the number of weights.
+_GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 2.0))}
 _UNITS = 30.0  # ratio of standard deviations of features at which to warn
 _CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a covariance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
@@ -80,18 +81,22 @@ def _check_identified(names, rows, penalty):
         )
 
 
-def _check_confounded(names, parts, products):
+def _check_confounded(names, known, products):
     """Raise where a combination of variances does not change the likelihood.
 
     Parameters
     ----------
     names : tuple of str
         Penalty weights to estimate.
-    parts : list of str
-        Names of the parts of the covariance.
-    products : ndarray
-        Their inner products.
+    known : ndarray of shape (d + 1,)
+        Variances of slopes and intercepts that are known.
+    products : ndarray of shape (d + 2, d + 2)
+        Inner products of the parts of the covariance: noise, slopes and intercepts.
     """
+    own = [np.append(False, _of_part(name, len(known))) for name in names]
+    mix = np.array([np.append(1.0, known), *own])
+    products = mix @ products @ mix.T
+    parts = ["of the noise", *(_PARTS[name] for name in names)]
     scale = np.sqrt(np.diag(products))
     kept = scale > 0
     scale, products = scale[kept], products[np.ix_(kept, kept)]
@@ -117,57 +122,32 @@ def _check_scale(problem):
             )
 
 
-def _search(names, criterion, data, penalty, *, curvature, least, polish):
-    """Minimize a criterion over the penalty weights.
+def _search_range(names, data, curvature, least):
+    """Return which weights are to be searched, and center and bounds of their logarithms.
 
     Parameters
     ----------
     names : tuple of str
-    criterion : callable
-        ``criterion(names, weights, gradient=False)`` returns its value at a dict of alpha,
-        alpha_intercept and alpha_shared, with ``gradient`` also the derivatives in the logarithms
-        of ``names``.
     data : TaskData
-    penalty : MeanCoupling
     curvature : float
         Bound of the second derivative of the loss.
     least : float
         Smallest weight, as a multiple of the curvature of the data.
-    polish : bool
-        As of ``minimize``.
 
     Returns
     -------
-    weights : dict of alpha, alpha_intercept and alpha_shared
-    at_least : list of str
-        Names of those at the lower end of the search.
+    names : list of str
+        Those of parts that the data have: if all features are zero, no slopes could differ.
+    typical, lower, upper : ndarray
     """
     squares = data.square_norms.sum(axis=1) * curvature / max(1, data.n_features)
     size = {"alpha": squares, "alpha_intercept": data.totals * curvature}
     size["alpha_shared"] = squares.sum(keepdims=True)
-    known = {name: getattr(penalty, name) for name in size}
-    # If all features are zero, there are no slopes that could differ.
-    known |= {name: np.inf for name in names if not size[name].any()}
     names = [name for name in names if size[name].any()]
-    if not names:
-        return known, []
     typical = np.log([np.median(size[name][size[name] > 0]) for name in names])
     upper = np.log([_MOST * size[name].sum() for name in names])
     upper += np.log([data.n_features if name != "alpha_intercept" else 1 for name in names])
-    lower = typical + np.log(least)
-
-    def weights(x):
-        with np.errstate(over="ignore"):
-            return known | dict(zip(names, np.exp(x), strict=True))
-
-    def on_logarithms(x, gradient=False):
-        return criterion(names, weights(x), gradient=gradient)
-
-    # Products are small: several BLAS threads would wait for each other.
-    with one_blas_thread():
-        step = _STEPS[len(names)]
-        x = minimize(on_logarithms, typical, lower, upper, step=step, polish=polish)
-    return weights(x), [n for n, none in zip(names, x <= lower + 1e-6, strict=True) if none]
+    return names, typical, typical + np.log(least), upper
 
 
 def _warn_of_units(data):
@@ -191,17 +171,12 @@ def _by_restricted_likelihood(spec, names, problem):
         data, problem.loss, penalty, estimates_center=estimates_center
     )
     others = tuple([name for name in names if name != "alpha_shared"])
-    given = {name: getattr(penalty, name) for name in _NAMES}
-    pooled = given | dict.fromkeys(others, np.inf)
-    factor = partial(_factor, others, data.n_features)
-    mix = np.zeros((1 + len(others), data.n_features + 2))
-    mix[0] = np.append(1.0, np.diag(factor(pooled)) ** 2)
-    for row, name in zip(mix[1:], others, strict=True):
-        row[_COLUMNS[name]] = 1.0
-    parts = ["of the noise", *(_PARTS[name] for name in others)]
-    _check_confounded(others, parts, mix @ likelihood.rows.products() @ mix.T)
+    known = _known_variances(others, penalty, data.n_features)
+    _check_confounded(others, known, likelihood.rows.products())
     _check_freedom(names, likelihood.freedom)
-    if likelihood.is_exact(factor(pooled)):
+    given = {name: getattr(penalty, name) for name in _NAMES}
+    best = given | dict.fromkeys(others, np.inf)
+    if likelihood.is_exact(np.diag(np.sqrt(known))):
         joined = f" {' and '.join(others)} is set to inf, at which tasks do not differ."
         warn(
             f"{_which(names)} finds neither noise nor differences between tasks: the shared model "
@@ -209,26 +184,25 @@ def _by_restricted_likelihood(spec, names, problem):
             f"{joined if others else ''}"
         )
         unknown = {_VARIANCES[name]: np.nan for name in names}
-        pooled["alpha_shared"] = 0.0
-        return pooled, {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
-
-    def criterion(names, weights, gradient):
-        F = factor(weights)
-        if not gradient:
-            return likelihood.evaluate(F)[0]
-        value, _, G = likelihood.evaluate(F, slopes="diagonal")
-        by = -np.append(0.0, np.diag(F) ** 2 * np.diag(G))
-        return value, np.array([by[_COLUMNS[name]].sum() for name in names])
-
-    options = {"curvature": 1.0, "least": _LEAST, "polish": True}
-    best, at_least = _search(others, criterion, data, penalty, **options)
-    value, sigma2 = likelihood.evaluate(factor(best))
-    best["alpha_shared"] = likelihood.alpha_shared(factor(best))
+        best["alpha_shared"] = 0.0
+        return best, {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
+    searched, *bounds = _search_range(others, data, 1.0, _LEAST)
+    M = [_of_part(name, len(known)) for name in searched]
+    criterion = DiagonalCovariance(likelihood, np.reshape(M, (-1, len(known))).T, known)
+    grid = _COARSE if data.n_tasks >= _MANY else _GRIDS[len(searched)]
+    # Products are small: several BLAS threads would wait for each other.
+    with one_blas_thread():
+        x = minimize(criterion, *bounds, **grid, polish=True)
+    best |= _weights(searched, x)
+    F = criterion.factor(x)
+    value, sigma2 = likelihood.evaluate(F)
+    at_least = _at_least(searched, x, bounds[1])
+    best["alpha_shared"] = likelihood.alpha_shared(F)
     found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
     for name in names:
         found[_VARIANCES[name]] = float(sigma2 / best[name])
-    near = {name: np.e * best[name] for name in at_least}
-    if near and likelihood.evaluate(factor(best | near))[0] > value + _GROWS:
+    near = np.array([name in at_least for name in searched])
+    if near.any() and criterion(x + near) > value + _GROWS:
         found["restricted_log_likelihood_"] = np.inf
     has_center = "alpha_shared" in names and best["alpha_shared"] < np.inf
     for name in at_least:  # no noise: in the limit only the ratio of variances is identified
@@ -240,15 +214,30 @@ def _by_restricted_likelihood(spec, names, problem):
     return best, found
 
 
-def _factor(names, d, weights):
-    """Return the diagonal factor (d + 1, d + 1) of the covariance of (v_t, q_t).
+def _known_variances(names, penalty, n_features):
+    """Return the variances of (v_t, q_t) that are not to be estimated, (d + 1,), in units of noise.
 
-    Where alpha is not among the ``names`` to estimate, the rows are scaled by it.
+    Where alpha is a number the rows are scaled by it.
     """
-    with np.errstate(divide="ignore", over="ignore"):
-        theta = 1.0 / weights["alpha"] if "alpha" in names else 1.0
-        phi = 1.0 / np.float64(weights["alpha_intercept"])
-    return np.diag(np.sqrt(np.append(np.full(d, theta), phi if np.isfinite(phi) else 0.0)))
+    slope, intercept = float("alpha" not in names), 0.0
+    if "alpha_intercept" not in names and penalty.alpha_intercept > 0:
+        intercept = 1.0 / penalty.alpha_intercept
+    return np.append(np.full(n_features, slope), intercept)
+
+
+def _of_part(name, size):
+    """Return which of the variances (d + 1,) a penalty weight determines, ones and zeros."""
+    return (np.arange(size) < size - 1) == (name == "alpha")
+
+
+def _weights(names, x):
+    with np.errstate(over="ignore"):
+        return dict(zip(names, np.exp(x), strict=True))
+
+
+def _at_least(names, x, lower):
+    """Return the names of the weights at the lower end of the search."""
+    return [name for name, none in zip(names, x <= lower + 1e-6, strict=True) if none]
 
 
 def _warn_of_free_center(names, problem):
@@ -297,25 +286,14 @@ def _by_evidence(spec, names, problem):
     reason = evidence.objection(spec.max_iter, spec.tol)
     if reason is not None:
         raise ValueError(f"{_which(names)} has no evidence to go by: {reason}.")
-    T = problem.data.n_tasks
-
-    def value(alpha, alpha_intercept, alpha_shared):
-        alpha = np.broadcast_to(alpha, (T,)).astype(np.float64)
-        return evidence.evaluate(alpha, float(alpha_intercept), float(alpha_shared))
-
-    def criterion(names, weights, gradient):
-        if not gradient:
-            return value(**weights)
-
-        def moved(x):
-            return value(**weights | dict(zip(names, np.exp(x), strict=True)))
-
-        x = np.log([weights[name] for name in names])
-        return value(**weights), central_differences(moved, x)
-
-    options = {"curvature": 0.25, "least": _LEAST_LOGISTIC, "polish": False}
-    best, at_least = _search(names, criterion, problem.data, problem.penalty, **options)
-    found = {"log_evidence_": float(-0.5 * value(**best))}
+    known = {name: getattr(problem.penalty, name) for name in _VARIANCES}
+    searched, *bounds = _search_range(names, problem.data, 0.25, _LEAST_LOGISTIC)
+    known |= dict.fromkeys(names, np.inf)
+    criterion = EvidenceOfWeights(evidence, searched, known)
+    with one_blas_thread():
+        x = minimize(criterion, *bounds, **_GRIDS[len(searched)], polish=False)
+    best, at_least = known | _weights(searched, x), _at_least(searched, x, bounds[1])
+    found = {"log_evidence_": float(-0.5 * criterion(x))}
     for name in names:
         found[_VARIANCES[name]] = float(1.0 / best[name])
     for name in at_least:

@@ -89,6 +89,17 @@ class RestrictedLikelihood:
         options = {"diagonal": slopes == "diagonal"}
         return value, sigma2, self.rows.slopes(marginal, e, solution.root, 1.0 / sigma2, **options)
 
+    def information(self, F):
+        """Return expected second derivatives of -2 l_R in the diagonal of the covariance.
+
+        With a known center, shape (d + 1, d + 1).
+        """
+        return self.rows.information(self.rows.at(F))
+
+    def mean_gram(self, F):
+        """Return the mean of ``X_t' V_t^-1 X_t`` over the tasks, (d + 1, d + 1)."""
+        return self.rows.at(F).gram / self.rows.data.n_tasks
+
     def alpha_shared(self, F):
         """Return that of the problem, or the estimate at a covariance."""
         if not self._estimates_center:
