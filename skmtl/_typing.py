@@ -23,6 +23,7 @@ TaskWeight: TypeAlias = (
 )
 ClassWeight: TypeAlias = Literal["balanced"] | Mapping[Hashable, float] | None
 TaskGraph: TypeAlias = ArrayLike | Sequence[tuple[Any, ...]] | None
+CovarianceType: TypeAlias = Literal["spherical", "diag", "full"] | None
 HandleUnknown: TypeAlias = Literal["error", "shared", "warn"]
 Solver: TypeAlias = Literal["auto", "direct", "cg"]
 ADMMSolver: TypeAlias = Literal["auto", "admm", "proximal"]

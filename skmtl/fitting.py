@@ -28,6 +28,8 @@ class Spec:
         in ``auto`` are 1.0 there.
     auto : tuple of str
         Penalty weights to estimate from the data: "alpha", "alpha_intercept".
+    covariance_type, covariance_prior
+        Parameters of the estimator, for alpha="auto".
     fit_intercept, task_weight, class_weight, task_classes, solver, max_iter, tol
         Parameters of the estimator.
     weighting : "balanced", "uncertainty", "minimax" or None
@@ -38,6 +40,8 @@ class Spec:
     classifier: bool
     penalty: Callable[[Any], Penalty]
     auto: tuple[str, ...] = ()
+    covariance_type: str | None = None
+    covariance_prior: float = 1.0
     fit_intercept: bool = True
     task_weight: Any = None
     weighting: str | None = None

@@ -81,6 +81,8 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
             isinstance(self, ClassifierMixin),
             copy.copy(self)._penalty,  # attributes may be set again while the spec is used
             auto=tuple([name for name, weight in weights.items() if is_auto(weight)]),
+            covariance_type=getattr(self, "covariance_type", "spherical"),
+            covariance_prior=getattr(self, "covariance_prior", 0.0),
             fit_intercept=self.fit_intercept,
             task_weight=self.task_weight,
             weighting=named_weights(self.task_weight),

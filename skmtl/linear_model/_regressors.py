@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin, clone
 from skmtl._callbacks import Progress, reporting_fit
 from skmtl._typing import (
     Array,
+    CovarianceType,
     HandleUnknown,
     PenaltyWeight,
     PenaltyWeights,
@@ -342,6 +343,14 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
         ``alpha_shared=0`` is restricted maximum likelihood (REML), as of lme4 and nlme.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
+    covariance_type : {"spherical", "diag", "full"} or None, default=None
+        Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
+        for each feature (lme4's ``||``), or any covariance of the slopes and, with
+        ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag".
+    covariance_prior : float, default=1.0
+        Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
+        log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the
+        eigenvalues of their covariance). 0 is maximum likelihood.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -410,6 +419,8 @@ feature_names_in_
         *,
         alpha_shared: PenaltyWeight | None = None,
         alpha_intercept: PenaltyWeight = 1.0,
+        covariance_type: CovarianceType = None,
+        covariance_prior: float = 1.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -422,6 +433,8 @@ feature_names_in_
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.covariance_type = covariance_type
+        self.covariance_prior = covariance_prior
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight

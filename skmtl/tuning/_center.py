@@ -7,7 +7,9 @@ import numpy as np
 from skmtl import _likelihood_kernels as kernels
 
 _EPS = np.finfo(np.float64).eps
-_SHARED = np.log(10) * np.linspace(-30, 8, 153)  # log alpha_shared, relative to the data's curvature
+_SHARED = np.log(10) * np.linspace(
+    -30, 8, 153
+)  # log alpha_shared, relative to the data's curvature
 _TIE = 1e-8  # inf is chosen unless a finite alpha_shared is better by more
 _NARROW = 1e-9  # accuracy of log alpha_shared
 

@@ -1,6 +1,11 @@
 """Forms of the covariance of the tasks' deviations, and the likelihood in their parameters."""
 
+from typing import NamedTuple
+
 import numpy as np
+
+_ROUNDING = 1e-8  # relative standard deviation that is zero but for rounding
+_SMALL = 1e-8  # scale of coordinates without deviations, relative to that of their rows
 
 
 class DiagonalCovariance:
@@ -21,7 +26,7 @@ class DiagonalCovariance:
     """
 
     def __init__(self, likelihood, M, known, prior=0.0):
-        self._likelihood, self._M, self._known, self._prior = likelihood, M, known, prior
+        self.likelihood, self._M, self._known, self._prior = likelihood, M, known, prior
         self._n_slopes = len(known) - 1 if prior else 0
 
     def factor(self, x):
@@ -34,8 +39,8 @@ class DiagonalCovariance:
         spread = self._spread(x)
         value = self._prior * (spread @ spread)
         if not gradient:
-            return self._likelihood.evaluate(self.factor(x))[0] + value
-        own, _, G = self._likelihood.evaluate(self.factor(x), slopes="diagonal")
+            return self.likelihood.evaluate(self.factor(x))[0] + value
+        own, _, G = self.likelihood.evaluate(self.factor(x), slopes="diagonal")
         slope = -np.exp(-x) * (np.diag(G) @ self._M)
         slope[: self._n_slopes] -= self._prior * spread
         return own + value, slope
@@ -43,7 +48,7 @@ class DiagonalCovariance:
     def metric(self, x):
         """Return about the second derivatives at x: expected ones, for a known center."""
         change = self._M * np.exp(-x)
-        metric = change.T @ self._likelihood.information(self.factor(x)) @ change
+        metric = change.T @ self.likelihood.information(self.factor(x)) @ change
         own = np.arange(self._n_slopes)
         metric[own, own] += 0.5 * self._prior
         return metric
@@ -57,67 +62,127 @@ class DiagonalCovariance:
 
 
 class FullCovariance:
-    """The same in a log-Cholesky factor: logarithms of its diagonal, and what is below it.
+    """The same in a Cholesky factor: minus logarithms of its diagonal, and what is below it.
 
     Parameters
     ----------
     likelihood : RestrictedLikelihood
-    unit : ndarray of shape (m,)
-        Typical standard deviations of the first m entries of (v_t, q_t), by which rows of the
-        factor are divided.
-    known : ndarray of shape (d + 1 - m,)
-        Variances of the others, which are independent.
+    entries : ndarray of int of shape (m,)
+        Those of (v_t, q_t) that are correlated.
+    typical : ndarray of shape (m,)
+        Logarithms of typical penalty weights, the units of the factor.
+    known : ndarray of shape (d + 1,)
+        Variances of the other entries, which are independent.
     prior : float
         Weight of the prior ``sum_j (log tau_j - mean)^2``, with tau_j^2 the eigenvalues of the
         covariance of the slopes.
     """
 
-    def __init__(self, likelihood, unit, known, prior=0.0):
-        self._likelihood, self._unit, self._known, self._prior = likelihood, unit, known, prior
-        self._lower = np.tril_indices(len(unit))
-        self._on_diagonal = self._lower[0] == self._lower[1]
-        self._n_slopes = len(unit) + len(known) - 1
+    def __init__(self, likelihood, entries, typical, known, prior=0.0):
+        self.likelihood, self._known, self._prior = likelihood, known, prior
+        self._entries, self._unit = entries, np.exp(-0.5 * typical)
+        self._row, self._column = np.tril_indices(len(entries))
+        self._on_diagonal = self._row == self._column
+        self._slopes = entries[entries < len(known) - 1]
 
-    def parameters(self, variance):
-        """Return x of a diagonal covariance (m,), positive."""
-        return np.where(self._on_diagonal, np.log(np.sqrt(variance) / self._unit)[self._lower[0]], 0)
+    @property
+    def diagonal(self):
+        """Places of the parameters of the factor's diagonal, each an array."""
+        return np.flatnonzero(self._on_diagonal)[:, None]
+
+    def parameters(self, x):
+        """Return the parameters of independent entries, given logarithms of their weights (m,)."""
+        own = 0.5 * x + np.log(self._unit)
+        return np.where(self._on_diagonal, own[self._row], 0.0)
 
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, lower triangular."""
-        m, F = len(self._unit), np.diag(np.sqrt(np.append(self._unit * 0, self._known)))
-        F[self._lower] = np.where(self._on_diagonal, np.exp(x), x)
-        F[:m] *= self._unit[:, None]
+        F = np.diag(np.sqrt(self._known))
+        entries = np.where(self._on_diagonal, np.exp(-x), x)
+        F[self._entries[self._row], self._entries[self._column]] = entries * self._unit[self._row]
         return F
 
     def __call__(self, x, gradient=False):
         """Return the value at x, with ``gradient`` also the derivatives."""
         F = self.factor(x)
-        value, by_covariance = self._log_spread(F)
+        prior, by_covariance = self._log_spread(F)
         if not gradient:
-            return self._likelihood.evaluate(F)[0] + value
-        own, _, G = self._likelihood.evaluate(F, slopes="all")
-        d = self._n_slopes
-        G[:d, :d] += by_covariance
-        m = len(self._unit)
-        slope = (2 * self._unit[:, None] * (G @ F)[:m, :m])[self._lower]
-        return own + value, np.where(self._on_diagonal, np.exp(x), 1.0) * slope
+            return self.likelihood.evaluate(F)[0] + prior
+        own, _, G = self.likelihood.evaluate(F, slopes="all")
+        G[np.ix_(self._slopes, self._slopes)] += by_covariance
+        by_factor = 2 * (G @ F)[self._entries[self._row], self._entries[self._column]]
+        return own + prior, self._change(x) * by_factor
 
     def metric(self, x):
         """Return about the second derivatives at x, a diagonal matrix."""
-        F, m = self.factor(x), len(self._unit)
-        mean = self._likelihood.mean_gram(F)
-        inner = np.diag(F.T @ mean @ F)[:m]
-        own = (self._unit**2 * np.diag(mean)[:m])[self._lower[0]] * inner[self._lower[1]]
-        own = 2 * own * np.where(self._on_diagonal, 2 * np.exp(2 * x), 1.0)
-        return np.diag(self._likelihood.rows.data.n_tasks * own)
+        F = self.factor(x)
+        mean = self.likelihood.mean_gram(F)
+        inner = np.diag(F.T @ mean @ F)[self._entries[self._column]]
+        own = np.diag(mean)[self._entries[self._row]] * inner * self._change(x) ** 2
+        return np.diag(2 * (1 + self._on_diagonal) * self.likelihood.rows.data.n_tasks * own)
+
+    def _change(self, x):
+        """Return the derivatives of the entries of F in x."""
+        return self._unit[self._row] * np.where(self._on_diagonal, -np.exp(-x), 1.0)
 
     def _log_spread(self, F):
-        """Return the prior and its derivative in the covariance of the slopes (d, d)."""
-        d = self._n_slopes
+        """Return the prior, and its derivative in the covariance of the slopes."""
         if not self._prior:
             return 0.0, 0.0
-        values, vectors = np.linalg.eigh(F[:d] @ F[:d].T)
-        log_tau = 0.5 * np.log(np.maximum(values, np.finfo(float).tiny))
-        spread = log_tau - log_tau.mean()
+        values, vectors = np.linalg.eigh((F @ F.T)[np.ix_(self._slopes, self._slopes)])
+        values = np.maximum(values, np.finfo(float).tiny)
+        spread = 0.5 * np.log(values)
+        spread -= spread.mean()
         inner = self._prior * spread / values
         return self._prior * (spread @ spread), (vectors * inner) @ vectors.T
+
+
+class Axes(NamedTuple):
+    """Coordinates of the features in which deviations have independent and equal variances.
+
+    Attributes
+    ----------
+    B : ndarray of shape (d,) or (d, d)
+        The coordinates are ``(x - center + shift) @ B``. A vector scales the features.
+    shift : ndarray of shape (d,) or None
+        Makes deviations of intercepts independent of those of slopes.
+    fixed : bool ndarray of shape (d,)
+        Coordinates in which tasks do not deviate; their columns of B are small.
+    squares : ndarray of shape (d,)
+        Squared norms of the columns of B, which are orthogonal.
+    intercept : float
+        Variance of the deviations of intercepts, in units of the noise.
+    """
+
+    B: np.ndarray
+    shift: np.ndarray | None
+    fixed: np.ndarray
+    squares: np.ndarray
+    intercept: float
+
+    @classmethod
+    def of(cls, F, curvature):
+        """Return the axes of a covariance ``F F'``, F (d + 1, d + 1).
+
+        ``curvature`` (d,) are the sums of squares of the features.
+        """
+        slopes, intercept, shift = F[:-1], F[-1], None
+        if not np.count_nonzero(F - np.diag(np.diag(F))):
+            U, s, rest = np.ones(len(slopes)), np.diag(slopes).copy(), intercept[-1] ** 2
+            directions = curvature
+            fixed = s == 0
+        else:
+            U, s, right = np.linalg.svd(slopes, full_matrices=False)
+            directions = curvature @ U**2
+            fixed = s * np.sqrt(directions) <= _ROUNDING * (s * np.sqrt(directions)).max()
+            along = np.where(fixed, 0.0, right @ intercept)
+            shift = U @ (along / np.where(fixed, 1.0, s))
+            rest = intercept @ intercept - along @ along
+            rest = rest if rest > _ROUNDING * (intercept @ intercept) else 0.0
+        s = np.where(fixed, _SMALL / np.sqrt(np.where(directions > 0, directions, 1.0)), s)
+        return cls(U * s, shift, fixed, s**2, float(rest))
+
+
+def of_part(name, size):
+    """Return which of the variances (d + 1,) a penalty weight determines, ones and zeros."""
+    return (np.arange(size) < size - 1) == (name == "alpha")

@@ -8,6 +8,9 @@ from scipy import linalg, optimize
 _SCAN = 0.5  # spacing of scans along an axis, in powers of ten
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
 _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may be the global one
+# Grids by the number of parameters: reach and spacing, in powers of ten.
+GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 2.0))}
+_NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
 _ROUGH, _FINE = 1e-2, 1e-6  # norms of the gradient
 
 
@@ -60,6 +63,33 @@ def minimize(criterion, typical, lower, upper, *, reach, step, polish):
         close = [one for one in found if one[0] < least + _CLOSE]
         found = [(*descent.polished(value, x), descent) for value, x, descent in close]
     return min(found, key=lambda one: one[0] + _TIE * np.isfinite(one[1]).sum())[1]
+
+
+def minimize_from(criterion, starts, lower, upper, limits):
+    """Return the minimum of a criterion of more parameters, by descents from some points.
+
+    Parameters
+    ----------
+    criterion, lower, upper
+        As of ``minimize``.
+    starts : list of ndarray of shape (k,)
+    limits : list of ndarray of int
+        Parameters that go to inf together, as is tried from the best minimum.
+    """
+    found = []
+    for start in starts:
+        descent = Descent(criterion, np.isfinite(start), lower, upper)
+        value, x = descent.to(_ROUGH, start)
+        found.append((*descent.polished(value, x), descent))
+    value, x, _ = min(found, key=_value)
+    known = np.diag(criterion.metric(x))
+    for limit in limits:
+        end = x.copy()
+        end[limit] = np.inf
+        if known[limit].sum() < _NEAR and criterion(end) <= value + _TIE:
+            descent = Descent(criterion, np.isfinite(end), lower, upper)
+            value, x = descent.polished(*descent.to(_ROUGH, end))
+    return x
 
 
 def _value(found):

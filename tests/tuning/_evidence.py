@@ -23,7 +23,8 @@ def simulate(T=15, d=3, seed=0, low=2, high=12, tau=0.7, tau_intercept=1.5, sigm
 
 
 def fit(rows, sample_weight=None, **params):
-    model = MeanRegularizedRegressor(task_column=0, **{"alpha_shared": 0.0} | params)
+    given = {"alpha_shared": 0.0, "covariance_type": "spherical"} | params
+    model = MeanRegularizedRegressor(task_column=0, **given)
     return model.fit(rows.long, rows.y, sample_weight)
 
 

@@ -1,0 +1,54 @@
+"""Variances of the logistic model with random coefficients, by its Laplace evidence."""
+
+import numpy as np
+
+from skmtl._threads import one_blas_thread
+from skmtl._warn import warn
+from skmtl.fitting import choose_solver
+from skmtl.tuning._identified import which
+from skmtl.tuning._laplace import EvidenceOfWeights, LaplaceEvidence
+from skmtl.tuning._optimum import GRIDS, minimize
+from skmtl.tuning._random_coefficients import VARIANCES, Estimate
+from skmtl.tuning._weight_range import WeightRange
+
+_LEAST = 1e-6  # multiple of the curvature of the loss at which the search ends
+_CAUSES = {
+    "alpha": "features separate the classes of each task in another way",
+    "alpha_intercept": "most tasks have one class only, and not the same one",
+    "alpha_shared": "one model of all tasks separates the classes",
+}
+
+
+def by_evidence(spec, names, problem):
+    """Return the ``Estimate`` of the maximum of the Laplace evidence."""
+    if problem.loss.n_outputs > 1:
+        raise ValueError(
+            f"{which(names)} requires two classes, and the data have {problem.loss.n_outputs}. "
+            "Set it to a number, by cross-validation."
+        )
+
+    def solve(problem, start):
+        return choose_solver(problem, spec.solver)(problem, spec.max_iter, spec.tol).solve(start)
+
+    evidence = LaplaceEvidence(problem, solve, problem.origin())
+    reason = evidence.objection(spec.max_iter, spec.tol)
+    if reason is not None:
+        raise ValueError(f"{which(names)} has no evidence to go by: {reason}.")
+    known = {name: getattr(problem.penalty, name) for name in VARIANCES}
+    known |= dict.fromkeys(names, np.inf)
+    span = WeightRange.of(names, problem.data, curvature=0.25, least=_LEAST)
+    criterion = EvidenceOfWeights(evidence, span.names, known)
+    with one_blas_thread():
+        x = minimize(criterion, *span.bounds, **GRIDS[len(span.names)], polish=False)
+    best = known | span.weights(x)
+    found = {"log_evidence_": float(-0.5 * criterion(x))}
+    for name in names:
+        found[VARIANCES[name]] = float(1.0 / best[name])
+    for name in span.at_least(x):
+        found[VARIANCES[name]] = np.inf
+        warn(
+            f"{name}='auto': the evidence grows without bound with the variance, as "
+            f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
+            f"search, is no estimate. Set {name} to a number, by cross-validation."
+        )
+    return Estimate(best, found)

@@ -1,0 +1,131 @@
+"""Whether variances are identified: what is said before they are estimated, by name."""
+
+import numpy as np
+
+from skmtl._warn import warn
+from skmtl.solvers import check_finite
+
+_UNITS = 30.0  # ratio of standard deviations of features at which to warn
+_CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a covariance
+
+
+def which(names):
+    return " and ".join(f"{name}='auto'" for name in names)
+
+
+def check_identified(names, rows, penalty):
+    """Raise where differences between tasks are not identified."""
+    own = [name for name in names if name != "alpha_shared"]
+    if "alpha_shared" in names and "alpha" not in names and not penalty.alpha.any():
+        raise ValueError(
+            "alpha_shared='auto' estimates the variance of the center of the tasks, and with "
+            "alpha=0 they have nothing in common. Set alpha to a positive number or 'auto'."
+        )
+    if not own:
+        return
+    T, advice = len(rows.tasks), f"Set {' and '.join(own)} to a number"
+    free_center = penalty.alpha_shared == 0 or "alpha_shared" in names
+    if T == 1 and ("alpha_intercept" in names or free_center):
+        raise ValueError(
+            f"{which(own)} estimates how tasks differ, and there is one task. {advice}, or set "
+            "task_column to the column of task labels."
+        )
+    if rows.counts.max() == 1:
+        raise ValueError(
+            f"{which(own)} estimates how tasks differ, and each of the {T} tasks has one row: "
+            f"differences between tasks cannot be distinguished from noise. {advice}."
+        )
+
+
+def check_confounded(names, known, parts, products):
+    """Raise where a combination of variances does not change the likelihood.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Penalty weights to estimate.
+    known : ndarray of shape (d + 1,)
+        Variances of slopes and intercepts that are known.
+    parts : dict
+        For each variance to estimate, a mask of slopes and intercepts (d + 1,).
+    products : ndarray of shape (d + 2, d + 2)
+        Inner products of the parts of the covariance: noise, slopes and intercepts.
+    """
+    mix = np.array([np.append(1.0, known), *(np.append(0.0, own) for own in parts.values())])
+    products, parts = mix @ products @ mix.T, ["of the noise", *parts]
+    scale = np.sqrt(np.diag(products))
+    kept = scale > 0
+    scale, products = scale[kept], products[np.ix_(kept, kept)]
+    values, vectors = np.linalg.eigh(products / np.outer(scale, scale))
+    if values[0] > _CONFOUNDED:
+        return
+    variances = np.array(parts)[kept][np.abs(vectors[:, 0]) > 1e-3]
+    raise ValueError(
+        f"{which(names)}: the variances {', '.join(variances)} "
+        "cannot be told apart. The rows of every task have the same covariance for many values of "
+        "them, as with two rows per task and a feature of two values, or with a feature that is "
+        f"constant within tasks. Set {' or '.join(names)} to a number, or leave the feature out."
+    )
+
+
+def check_scale(problem):
+    """Raise where squares overflow, before a search that would only see inf and nan."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        check_finite(problem.evaluate(problem.origin()))
+        if not np.isfinite(problem.data.square_norms).all():
+            raise ValueError(
+                "The squares of X are not finite: its values are too large. Scale them."
+            )
+
+
+def warn_of_units(data):
+    """Warn where features have so different units that one variance fits none of them."""
+    scale = np.sqrt(data.square_norms.sum(axis=0))
+    scale = scale[scale > 0]
+    if scale.size and scale.max() > _UNITS * scale.min():
+        warn(
+            "alpha='auto' estimates one variance for the coefficients of all features, and their "
+            f"standard deviations differ by a factor of {scale.max() / scale.min():.0f}. Scale "
+            "them, as with make_task_pipeline(StandardScaler(), model)."
+        )
+
+
+def warn_of_free_center(names, problem):
+    """Warn where the center fits all rows for any penalty weights."""
+    n, d = problem.data.n_rows, problem.data.n_features
+    if problem.penalty.alpha_shared == 0 and n <= d:
+        warn(
+            f"{which(names)} estimates how tasks differ, and alpha_shared=0 leaves the center "
+            f"unpenalized: {d} features fit {n} rows exactly. Set alpha_shared='auto', which "
+            "estimates it too, or a number."
+        )
+
+
+def check_freedom(names, left):
+    """Raise where no degrees of freedom are left beside the coefficients without penalty."""
+    if left < 1:
+        advice = "Use more rows"
+        if "alpha_shared" not in names:
+            advice = "Set alpha_shared to 'auto' or a positive number, use more rows"
+        raise ValueError(
+            f"{which(names)}: unpenalized coefficients fit the rows exactly, which leaves nothing "
+            f"to estimate variances from (weights count rows, and {left:.3g} degrees of freedom "
+            f"remain). {advice}, or weights that are not far below 1."
+        )
+
+
+def check_form(form, names, data):
+    """Raise where a form of the covariance cannot be estimated."""
+    if form == "spherical":
+        return
+    if "alpha" not in names:
+        raise ValueError(
+            f"covariance_type={form!r} is estimated, and alpha is a number. Set alpha to 'auto', "
+            "or covariance_type to None."
+        )
+    n, d = data.n_rows, data.n_features
+    if form == "full" and n <= d:
+        raise ValueError(
+            f"covariance_type='full' estimates a covariance of {d} coefficients, and there are "
+            f"{n} rows. Set it to 'diag' or 'spherical'."
+        )

@@ -1,0 +1,205 @@
+"""Variances of the random-coefficient model of a regression, by restricted maximum likelihood."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmtl._threads import one_blas_thread
+from skmtl._warn import warn
+from skmtl.tuning._covariance import Axes, DiagonalCovariance, FullCovariance, of_part
+from skmtl.tuning._identified import (
+    check_confounded,
+    check_form,
+    check_freedom,
+    warn_of_free_center,
+    which,
+)
+from skmtl.tuning._optimum import GRIDS, minimize, minimize_from
+from skmtl.tuning._restricted import RestrictedLikelihood
+from skmtl.tuning._weight_range import WeightRange
+
+VARIANCES = {
+    "alpha": "tau2_",
+    "alpha_intercept": "tau2_intercept_",
+    "alpha_shared": "tau2_shared_",
+}
+PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
+_LEAST = 1e-10  # multiple of the curvature of the loss below which there is no noise
+_MANY = 300  # tasks that leave one maximum
+_COARSE = {"reach": 2.0, "step": 2.0}  # grid of the search then, in powers of ten
+_GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
+
+
+class Estimate(NamedTuple):
+    """Estimated penalty weights.
+
+    Attributes
+    ----------
+    weights : dict
+        alpha, alpha_intercept and alpha_shared of the penalty.
+    found : dict
+        Attributes of the estimator.
+    axes : Axes or None
+        Of the features, in which deviations have independent and equal variances.
+    """
+
+    weights: dict
+    found: dict
+    axes: Any = None
+
+
+class RandomCoefficients:
+    """Maximize the restricted likelihood over the penalty weights that are "auto".
+
+    Parameters
+    ----------
+    spec : Spec
+    names : tuple of str
+        Of the penalty weights to estimate.
+    problem : Problem
+    """
+
+    def __init__(self, spec, names, problem):
+        warn_of_free_center(names, problem)
+        self._names, self._problem, self._prior = names, problem, spec.covariance_prior
+        self._form = spec.covariance_type or ("diag" if "alpha" in names else "spherical")
+        check_form(self._form, names, problem.data)
+        self._own = tuple([name for name in names if name != "alpha_shared"])
+        self._known = self._known_variances(problem.data.rotated)
+
+    def estimate(self):
+        """Return the ``Estimate``."""
+        data, penalty, names = self._problem.data.rotated, self._problem.penalty, self._names
+        likelihood = self._likelihood(data)
+        parts = {PARTS[name]: of_part(name, len(self._known)) for name in self._own}
+        check_confounded(self._own, self._known, parts, likelihood.rows.products())
+        check_freedom(names, likelihood.freedom)
+        given = {name: getattr(penalty, name) for name in VARIANCES if name != "alpha_shared"}
+        if likelihood.is_exact(np.diag(np.sqrt(self._known))):
+            return self._exact(given)
+        span = WeightRange.of(self._own, data, curvature=1.0, least=_LEAST)
+        parts = [of_part(name, len(self._known)) for name in span.names]
+        M = np.reshape(parts, (-1, len(self._known))).T
+        criterion = DiagonalCovariance(likelihood, M, self._known)
+        grid = _COARSE if data.n_tasks >= _MANY else GRIDS[len(span.names)]
+        one_variance = self._form == "spherical" or "alpha" not in span.names
+        # Products are small: several BLAS threads would wait for each other.
+        with one_blas_thread():
+            x = minimize(criterion, *span.bounds, **grid, polish=one_variance)
+            if not (one_variance or span.at_least(x)):
+                return self._of_form(dict(zip(span.names, x, strict=True)))
+        weights = given | dict.fromkeys(self._own, np.inf) | span.weights(x)
+        return self._without_noise(self._of_weights(criterion, x, weights), criterion, x, span)
+
+    def _likelihood(self, data):
+        problem, estimates_center = self._problem, "alpha_shared" in self._names
+        return RestrictedLikelihood(
+            data, problem.loss, problem.penalty, estimates_center=estimates_center
+        )
+
+    def _known_variances(self, data):
+        """Return the variances of (v_t, q_t) that are known, (d + 1,), in units of the noise.
+
+        Those to be estimated are zero. Where alpha is a number the rows are scaled by it.
+        """
+        slope, intercept = float("alpha" not in self._names), 0.0
+        if "alpha_intercept" not in self._names and self._problem.penalty.alpha_intercept > 0:
+            intercept = 1.0 / self._problem.penalty.alpha_intercept
+        return np.append(np.full(data.n_features, slope), intercept)
+
+    def _exact(self, given):
+        """Return the limits where the shared model fits all rows."""
+        joined = f" {' and '.join(self._own)} is set to inf, at which tasks do not differ."
+        warn(
+            f"{which(self._names)} finds neither noise nor differences between tasks: the shared "
+            "model fits all rows exactly (a constant y, say), and variances cannot be estimated."
+            f"{joined if self._own else ''}"
+        )
+        unknown = {VARIANCES[name]: np.nan for name in self._names}
+        found = {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
+        return Estimate(given | dict.fromkeys(self._own, np.inf) | {"alpha_shared": 0.0}, found)
+
+    def _of_weights(self, criterion, x, weights):
+        """Return the ``Estimate`` of one variance of all slopes."""
+        F = criterion.factor(x)
+        likelihood = criterion.likelihood
+        value, sigma2 = likelihood.evaluate(F)
+        weights["alpha_shared"] = likelihood.alpha_shared(F)
+        found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
+        for name in self._names:
+            found[VARIANCES[name]] = float(sigma2 / weights[name])
+        return Estimate(weights, found)
+
+    def _without_noise(self, estimate, criterion, x, span):
+        """Return the limit without noise, where weights are at the lower end of their range."""
+        weights, found, at_least = estimate.weights, estimate.found, span.at_least(x)
+        near = np.array([name in at_least for name in span.names])
+        if near.any() and criterion(x + near) > criterion(x) + _GROWS:
+            found["restricted_log_likelihood_"] = np.inf
+        has_center = "alpha_shared" in self._names and weights["alpha_shared"] < np.inf
+        for name in at_least:  # in the limit only the ratio of variances is identified
+            found["sigma2_"], found[VARIANCES[name]] = 0.0, np.nan
+            if has_center:  # both are small
+                found["tau2_shared_"] = np.nan
+            else:
+                weights[name] = 0.0
+        return estimate
+
+    def _of_form(self, start):
+        """Return the ``Estimate`` of a covariance.
+
+        ``start`` are logarithms of the weights of one variance.
+        """
+        data = self._problem.data
+        likelihood, known = self._likelihood(data), self._known_variances(data)
+        size = np.vstack([data.square_norms.T, data.totals])  # (d + 1, T)
+        with_data = np.flatnonzero(size.any(axis=1) & (known == 0))
+        if "alpha_intercept" not in start:
+            with_data = with_data[with_data < data.n_features]
+        if not self._prior:
+            labels = [f"of coefficients of feature {j}" for j in range(data.n_features)]
+            labels.append(PARTS["alpha_intercept"])
+            parts = {labels[j]: np.eye(len(known))[j] for j in with_data}
+            check_confounded(self._own, known, parts, likelihood.rows.products())
+        typical = np.log([np.median(own[own > 0]) for own in size[with_data]])
+        is_slope = with_data < data.n_features
+        x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
+        x = np.where(np.isfinite(x), x, typical)
+        starts = [x] if data.n_tasks >= _MANY else [x, typical]
+        if self._form == "diag":
+            M = np.eye(len(known))[:, with_data]
+            criterion = DiagonalCovariance(likelihood, M, known, self._prior)
+            bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + 14
+            each = [np.array([j]) for j in range(len(x))]
+            together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
+            limits = together if self._prior else each
+        else:
+            criterion = FullCovariance(likelihood, with_data, typical, known, self._prior)
+            starts = [criterion.parameters(one) for one in starts]
+            bounds = np.full(len(starts[0]), -np.inf), np.full(len(starts[0]), np.inf)
+            limits = [] if self._prior else criterion.diagonal
+        x = minimize_from(criterion, starts, *bounds, limits)
+        return self._of_covariance(likelihood, criterion.factor(x))
+
+    def _of_covariance(self, likelihood, F):
+        """Return the ``Estimate`` of a covariance ``F F'``, in its ``Axes``."""
+        value, sigma2 = likelihood.evaluate(F)
+        alpha_shared = likelihood.alpha_shared(F)
+        axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0))
+        covariance = sigma2 * F @ F.T
+        tau2 = np.diag(covariance)
+        with np.errstate(divide="ignore"):
+            found = {
+                "sigma2_": float(sigma2),
+                "restricted_log_likelihood_": float(-value / 2),
+                "covariance_": covariance,
+                "tau2_": tau2[:-1].copy(),
+                "alpha_": sigma2 / tau2[:-1],
+                "alpha_shared_": float(alpha_shared),
+                "alpha_intercept_": float(sigma2 / tau2[-1]),
+            }
+            for name in set(self._names) - {"alpha"}:
+                found[VARIANCES[name]] = float(sigma2 / found[f"{name}_"])
+            weights = {"alpha": 1.0, "alpha_intercept": float(1.0 / np.float64(axes.intercept))}
+        shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
+        return Estimate(weights | {"alpha_shared": shared}, found, axes)
