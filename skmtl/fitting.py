@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl.data import class_mask_of, read_task_weights
+from skmtl.data import Basis, class_mask_of, read_task_weights
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
@@ -59,6 +59,8 @@ class Reference(NamedTuple):
     ----------
     center : ndarray of shape (d,)
         Mean of the features.
+    basis : Basis or None
+        In which the features are posed.
     mean_total : float
         Mean weight of a task.
     classes, class_weight : ndarray of shape (K,) or None
@@ -69,6 +71,7 @@ class Reference(NamedTuple):
     """
 
     center: np.ndarray
+    basis: Basis | None
     mean_total: float
     classes: np.ndarray | None
     class_weight: np.ndarray | None
@@ -90,6 +93,8 @@ class Posed(NamedTuple):
         Penalty weights that were estimated.
     found : dict
         Attributes of the estimator that were estimated with them.
+    basis : Basis or None
+        That of the problem's features, if not the users'.
     """
 
     rows: Any
@@ -97,10 +102,32 @@ class Posed(NamedTuple):
     offset: float
     estimated: Mapping[str, Any] = {}
     found: Mapping[str, Any] = {}
+    basis: Basis | None = None
 
     def with_penalty(self, penalty):
         """Return the same with another penalty."""
         return self._replace(problem=self.problem.with_penalty(penalty))
+
+    def in_basis(self, B, fixed=None, *, overwrite=False):
+        """Return the same in a basis of its features, which is on top of one that it has.
+
+        The penalty stays what it is, in the new coordinates. B and ``fixed`` are as of ``Basis``,
+        ``overwrite`` as of ``TaskData.in_basis``.
+        """
+        basis, problem = Basis(B, fixed), self.problem
+        data = problem.data.in_basis(basis.B, overwrite=overwrite)
+        basis = basis if self.basis is None else self.basis.then(basis)
+        if basis.fixed.any():  # a rotation would lose their small columns to rounding
+            data = data.without_rotation()
+        return self._replace(problem=Problem(data, problem.loss, problem.penalty), basis=basis)
+
+    def to_users(self, coefficients):
+        """Return the coefficients of the users' features, given those of the problem."""
+        return coefficients if self.basis is None else self.basis.to_users(coefficients)
+
+    def from_users(self, coefficients):
+        """Undo ``to_users``."""
+        return coefficients if self.basis is None else self.basis.from_users(coefficients)
 
 
 class Fit(NamedTuple):
@@ -136,17 +163,33 @@ class Fit(NamedTuple):
     @property
     def reference(self):
         """The ``Reference`` for problems on other rows."""
-        rows, center, mean = self.rows, self.problem.data.center, self.rows.totals.mean()
-        estimated = self.posed.estimated
-        return Reference(center, mean, rows.classes, rows.class_weight, estimated, self.noise)
+        posed, rows = self.posed, self.rows
+        return Reference(
+            self.problem.data.center,
+            posed.basis,
+            rows.totals.mean(),
+            rows.classes,
+            rows.class_weight,
+            posed.estimated,
+            self.noise,
+        )
 
-    def moved_to(self, center):
-        """Return the coefficients of the same predictions for features centered elsewhere."""
-        V, q, w, c = self.solution.coefficients
-        shift = center - self.problem.data.center
-        if not shift.any():
+    @property
+    def coefficients(self):
+        """The solution as ``Coefficients`` of the users' features, centered as the problem's."""
+        return self.posed.to_users(self.solution.coefficients)
+
+    def moved_to(self, posed):
+        """Return the coefficients of the same predictions in another problem of these tasks.
+
+        Its features may be centered elsewhere and have another basis.
+        """
+        shift = posed.problem.data.center - self.problem.data.center
+        if not shift.any() and posed.basis is self.posed.basis:
             return self.solution.coefficients
-        return self.problem.penalty.project(Coefficients(V, q + V @ shift, w, c + w @ shift))
+        V, q, w, c = self.coefficients
+        moved = posed.from_users(Coefficients(V, q + V @ shift, w, c + w @ shift))
+        return posed.problem.penalty.project(moved)
 
     def evaluation(self):
         """Return the ``Evaluation`` of the solution, by the problem and not by the solver."""
@@ -166,7 +209,7 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     spec : Spec
     rows : Rows
     reference : Reference, optional
-        Fit that provides the feature mean, the classes and the estimated penalty weights.
+        Fit that provides the feature mean and basis, the classes and the estimated penalty weights.
     task_weight : ndarray of shape (T,), optional
         Replaces the task weights of ``spec``.
     center : ndarray of shape (d,), optional
@@ -194,7 +237,11 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     mask = class_mask_of(rows.has_class) if excluded else None
     data = rows.task_data(weights, offset, center, mask)
     posed = Posed(rows, Problem(data, loss_of(rows.classes), penalty), offset)
-    return posed if reference is None else with_estimates(posed, spec.auto, reference.estimated)
+    if reference is None:
+        return posed
+    if reference.basis is not None:
+        posed = posed.in_basis(reference.basis.B, reference.basis.fixed, overwrite=True)
+    return with_estimates(posed, spec.auto, reference.estimated)
 
 
 def excludes_classes(task_classes, penalty):

@@ -34,7 +34,8 @@ class Problem:
     """
 
     def __init__(self, data, loss, penalty):
-        self.data, self.loss, self.penalty = data, loss, penalty
+        self.data = data if penalty.isotropic else data.without_rotation()
+        self.loss, self.penalty = loss, penalty
         self._null_squares = None
 
     def origin(self):

@@ -17,7 +17,7 @@ def degrees_objection(data, penalty, n_outputs=1):
     """Return why the degrees of freedom under a penalty cannot be computed, or None."""
     if not penalty.quadratic:
         return "non-smooth penalties have no degrees of freedom in closed form"
-    size = data.n_tasks * n_outputs * (min(data.n_rows, data.n_features) + 1)
+    size = data.n_tasks * n_outputs * (data.n_dimensions + 1)
     if isinstance(penalty, GraphCoupling) and size > _MOST:
         return (
             f"with a task_graph the degrees of freedom require one dense system, here of {size} "

@@ -84,19 +84,19 @@ class Elimination:
                 self._response[tasks] = blocks.response(np.zeros_like(self._wc), 1.0)
             self._cc = float((self._response**2).sum()) or np.inf
             self._wc = self._response.sum(axis=0)
-        if penalty.fixed_center or (self.separate and penalty.alpha_shared > 0):
+        if penalty.fixed_center or (self.separate and np.any(penalty.alpha_shared > 0)):
             self._center = None
             return
         if not self.separate or self._response is not None:
             ww = ww - np.outer(self._wc, self._wc / self._cc)
-        if penalty.alpha_shared > 0:
-            self._center = SymmetricSolver(ww + penalty.alpha_shared * np.eye(len(ww)))
-        else:
-            self._center = SymmetricSolver(ww, self._null_space)
+        ridge = penalty.alpha_shared * np.eye(len(ww))
+        null_space = None if np.all(penalty.alpha_shared > 0) else lambda: self._null_space(ridge)
+        self._center = SymmetricSolver(ww + ridge, null_space)
 
-    def _null_space(self):
+    def _null_space(self, ridge):
         """Return the exact null space of the center's system: directions that no row identifies."""
         support = sum(blocks.support() for blocks, _ in self._parts)
+        support[:-1, :-1] += ridge
         if np.isinf(self._cc) or (self.separate and self._response is None):
             return null_space_of(support[:-1, :-1])
         return linalg.qr(null_space_of(support)[:-1], mode="economic")[0]
@@ -147,7 +147,7 @@ class Elimination:
 
 def block_kinds(data, groups):
     """Return which groups are solved as which kind of block, a dict of masks."""
-    d, rows = min(data.n_rows, data.n_features), data.block_sizes[groups.block] + 1
+    d, rows = data.n_dimensions, data.block_sizes[groups.block] + 1
     pooled = np.isinf(groups.alpha)
     # The dual requires alpha > 0, and small d x d blocks use compiled loops.
     dual = ~pooled & (groups.alpha > 0) & (d > SMALL) & (2 * rows <= d)

@@ -56,6 +56,7 @@ class PartitionedData(TaskData):
     """
 
     row_basis = None  # rows are not in this process
+    rotates = False
 
     def __init__(self, rows, pieces, places, sizes, counts, center, class_mask):
         self.rows, self.pieces, self.places, self.sizes = rows, pieces, places, sizes
@@ -156,6 +157,10 @@ class PartitionedData(TaskData):
         ]
         return self._like(pieces=kept(pieces))
 
+    def _changed(self, B, overwrite):
+        B = constant("basis", B)
+        return {"rows": kept([task("basis", _in_basis, own, B) for own in self.rows])}
+
     def _block(self, b):
         parts = zip(self.rows, self.pieces, self.places, strict=True)
         owners = [(rows, piece) for rows, piece, place in parts if b in place]
@@ -230,6 +235,10 @@ def _curvature_product(rows, piece, derivative, point):
 
 def _curved(rows, piece, curvature):
     return piece._replace(weight=piece.of(rows).curved(curvature).weight)
+
+
+def _in_basis(rows, B):
+    return rows.in_basis(B)
 
 
 def _block(rows, piece, b):

@@ -1,15 +1,16 @@
 """Interface of both data layouts, ``LongData`` and ``WideData``."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import cached_property, partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._linalg import bordered, outer, row_space
+from skmtl._linalg import bordered, outer
 from skmtl._threads import in_chunks
+from skmtl.data._feature_space import FeatureSpace
 
 # Lower bound of curvatures, so that no row drops out where its loss is flat.
 FLAT = 1e-16
@@ -98,7 +99,7 @@ def read_only(X):
     return X
 
 
-class TaskData(ABC):
+class TaskData(FeatureSpace):
     """Rows of T tasks with targets and weights; see ``skmtl.data`` for the layouts.
 
     Predictions, coefficients and gradients have a leading axis of K, the predictions per row of
@@ -127,21 +128,10 @@ class TaskData(ABC):
         Whether there are products with the kernel of the rows (``kernel_product``).
     """
 
-    X: Any
     block: np.ndarray
     class_mask: np.ndarray | None
     expensive_blocks = False
     has_kernel = False
-
-    @cached_property
-    def n_rows(self):
-        """Number of rows n."""
-        return self.X.shape[0]
-
-    @cached_property
-    def n_features(self):
-        """Number of features d."""
-        return self.X.shape[1]
 
     @cached_property
     def n_tasks(self):
@@ -152,42 +142,6 @@ class TaskData(ABC):
     def present(self):
         """Mask (K, T) of the intercepts that affect the loss, or None if all do."""
         return None if self.class_mask is None else np.isfinite(self.class_mask)
-
-    @property
-    def largest(self):
-        """Largest absolute value of each centered feature, (d,)."""
-        return np.abs(self.X).max(axis=0)
-
-    @cached_property
-    def row_basis(self):
-        """Orthonormal basis (d, r) of the row space of X where n < d, else None."""
-        return row_space(self.X) if self.n_rows < self.n_features else None
-
-    @property
-    def rotated(self):
-        """The same data in the coordinates of ``row_basis``; itself where that is None."""
-        # Cached, the data would refer to themselves, and X be freed only by the garbage collector.
-        return self if self.row_basis is None else self._in_row_space
-
-    @cached_property
-    def _in_row_space(self):
-        return self._like(X=self.X @ self.row_basis, row_basis=None)
-
-    def with_features(self, features):
-        """Return the same data with some of the features, an index array."""
-        center = self.center[features]
-        return self._like(X=self._columns(features), center=center, row_basis=None)
-
-    def _columns(self, features):
-        return np.ascontiguousarray(self.X[:, features])
-
-    def _like(self, **parts):
-        """Return a copy with other parts, without cached results but ``row_basis``."""
-        cls = type(self)
-        other = object.__new__(cls)
-        kept = {k: v for k, v in vars(self).items() if k == "row_basis" or not hasattr(cls, k)}
-        other.__dict__ = kept | parts
-        return other
 
     @abstractmethod
     def loss_sums(self, loss, W, intercept):

@@ -167,6 +167,14 @@ class CenteredRows:
         sums = (squares.T @ weight.T).T - 2.0 * center * (X.T @ weight.T).T
         return np.maximum(sums + np.outer(weight.sum(axis=1), center**2), 0.0)
 
+    def scaled(self, factor):
+        """Return the rows times a factor (d,) of each column."""
+        other, csr = copy(self), self.csr
+        values = csr.data * factor[csr.indices]
+        other.csr = sparse.csr_array((values, csr.indices, csr.indptr), shape=csr.shape)
+        other.center, other.parts = self.center * factor, parts(other.csr)
+        return other
+
 
 class RowBasis:
     """An orthonormal basis of the space of n rows, (d, r), for products ``V @ basis``.
@@ -216,7 +224,7 @@ class SparseLayout(TaskData):
         (n, d), T = self.X.shape, self.n_tasks
         if d <= SMALL:
             return False
-        if n < d:
+        if self.rotates:
             needed, few = 4 * n**2, n <= _ROTATED
         else:
             needed, few = (2 * T + 4) * d**2, d <= _FACTORED
@@ -240,7 +248,7 @@ class SparseLayout(TaskData):
 
     def _check_memory(self, n_blocks=0):
         """Raise if these blocks, and the systems of a center, do not fit into memory."""
-        size = min(self.X.shape)
+        size = self.n_dimensions
         needed, limit = 8 * (n_blocks + _SYSTEMS) * size**2, memory_limit()
         if needed > limit:
             raise ValueError(
@@ -250,8 +258,16 @@ class SparseLayout(TaskData):
                 "the features first, as by TruncatedSVD."
             )
 
+    def _changed(self, B, overwrite):
+        if B.ndim == 2:
+            raise TypeError(
+                "A basis that mixes features would make a sparse X dense. Use one that scales "
+                "them, reduce the features first, as by TruncatedSVD, or pass X.toarray()."
+            )
+        return {"X": self.X.scaled(B)}
+
     def _room(self, n_blocks, H):
-        if self.n_rows >= self.n_features:
+        if not self.rotates:
             self._check_memory(n_blocks)
         return super()._room(n_blocks, H)
 
@@ -260,7 +276,7 @@ class SparseLayout(TaskData):
         """Return the rows of X of block b, an index array, and their weights."""
 
     def _block(self, b):
-        if self.n_rows >= self.n_features:
+        if not self.rotates:
             self._check_memory()
         rows, weight = self._index(b)
         return self.X.dense(rows), weight

@@ -61,16 +61,17 @@ def effective_dof(
     >>> effective_dof(model, X, y).round(2)
     array([4.92, 4.62, 4.71])
     """
-    model, problem, place = _posed(estimator, X, y, sample_weight)
+    model, posed, place = _posed(estimator, X, y, sample_weight)
+    problem = posed.problem
     penalty, K = problem.penalty, problem.loss.n_outputs
     reason = degrees_objection(problem.data, penalty, K)
     if reason is not None:
         raise ValueError(f"{reason[0].upper()}{reason[1:]}. Use fewer features or tasks.")
     result = np.zeros(len(model.tasks_))
     if K == 1:
-        result[place] = degrees_of_freedom(_curved(model, problem), penalty)
+        result[place] = degrees_of_freedom(_curved(model, posed), penalty)
     else:
-        H, d = _class_curvature(model, problem, problem.data.rotated)
+        H, d = _class_curvature(model, posed, problem.data.rotated)
         if isinstance(penalty, GraphCoupling):
             kept, intercept = _penalized(d, penalty), np.arange(d + 1) == d
             kept, intercept = np.tile(kept, K), np.tile(intercept, K)
@@ -128,7 +129,8 @@ def pooling_factor(
     >>> factor[[model.task_counts_.argmax(), model.task_counts_.argmin()]].round(2)
     array([0.42, 0.83])
     """
-    model, problem, place = _posed(estimator, X, y, sample_weight)
+    model, posed, place = _posed(estimator, X, y, sample_weight)
+    problem = posed.problem
     result = np.ones(len(model.tasks_))
     penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
     data = problem.data.rotated
@@ -136,10 +138,10 @@ def pooling_factor(
     precision, alpha_intercept = _precision(penalty, T, r)
     if problem.loss.n_outputs == 1:
         parts = np.inf, alpha_intercept, penalty.fixed_intercept
-        moments = _curved(model, problem).rotated.task_moments
+        moments = _curved(model, posed).rotated.task_moments
         weight = ArrowheadSystem(moments, precision, *parts).pooling()
     else:
-        H, _ = _class_curvature(model, problem, data)
+        H, _ = _class_curvature(model, posed, data)
         weight = _class_system(H, r, penalty).pooling()[:, :-1]
     weight = weight.reshape(T, -1, r + 1).mean(axis=1)  # over classes
     counted, share = _penalized(r, penalty), _coupled_share(penalty, T, r)
@@ -151,42 +153,48 @@ def pooling_factor(
 
 
 def _posed(estimator, X, y, sample_weight):
-    """Return the model, its problem and the positions of the tasks in ``tasks_``."""
+    """Return the model, its ``Posed`` and the positions of the tasks in ``tasks_``."""
     model, X = fitted_model(estimator, X)
-    problem, place = fitted_problem(model, X, y, sample_weight)
-    if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
+    posed, place = fitted_problem(model, X, y, sample_weight)
+    if not isinstance(posed.problem.penalty, MeanCoupling | GraphCoupling):
         raise TypeError(
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "
             "form. Pass a Pooled, SharedL2, MeanRegularized or GraphRegularized model."
         )
-    return model, problem, place
+    return model, posed, place
 
 
-def _derivative(model, problem):
+def _derivative(model, posed):
     """Return the derivatives of the loss in the predictions at the solution, (K, n)."""
-    own, data = model.task_counts_ > 0, problem.data  # others are latent
+    own, problem = model.task_counts_ > 0, posed.problem  # others are latent
+    data = problem.data
     W, intercept = model.coef_[own], model.intercept_[own] + model.coef_[own] @ data.center
     if problem.loss.n_outputs == 1:
         W, intercept = W[None], intercept[None]
     else:
         W, intercept = np.ascontiguousarray(W.swapaxes(0, 1)), np.ascontiguousarray(intercept.T)
+    first = W[:, 0]  # in fixed coordinates of a basis, that of all tasks
+    point = Coefficients(W - first[:, None], intercept, first, np.zeros(len(W)))
+    W = W if posed.basis is None else posed.from_users(point).W
     return data.loss_sums(problem.loss, W, intercept).derivative
 
 
-def _curved(model, problem):
+def _curved(model, posed):
     """Return the data, with rows weighted by the curvature of the loss at the solution."""
+    problem = posed.problem
     if problem.loss.constant_curvature is not None:
         return problem.data
-    return problem.data.curved(problem.loss.curvature(_derivative(model, problem))[0])
+    return problem.data.curved(problem.loss.curvature(_derivative(model, posed))[0])
 
 
-def _class_curvature(model, problem, data):
+def _class_curvature(model, posed, data):
     """Return the Hessian of the loss of K classes, (T, K (d + 1), K (d + 1)), and d.
 
     Its coordinates are the coefficients and the centered intercept of each class. ``data`` are
     those of the problem, or the same rotated.
     """
-    probabilities = problem.loss.probabilities(problem.data.y, _derivative(model, problem))
+    problem = posed.problem
+    probabilities = problem.loss.probabilities(problem.data.y, _derivative(model, posed))
     return class_curvature(data, probabilities, intercept=True), data.n_features
 
 
@@ -195,7 +203,8 @@ def _class_system(H, d, penalty):
     n_tasks, K = len(H), H.shape[1] // (d + 1)
     precision, alpha_intercept = _precision(penalty, n_tasks, d)
     precision = np.column_stack([precision, np.broadcast_to(alpha_intercept, n_tasks)])
-    shared = np.append(np.full(d, penalty.alpha_shared), np.inf if penalty.fixed_intercept else 0.0)
+    shared = np.broadcast_to(penalty.alpha_shared, d)
+    shared = np.append(shared, np.inf if penalty.fixed_intercept else 0.0)
 
     def moments(tasks):
         own = H[tasks]

@@ -137,7 +137,7 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         self.tasks_ = rows.tasks
         self._set_task_attributes(fit)
         if self._has_center:
-            _, _, w, c = solution.coefficients
+            _, _, w, c = fit.coefficients
             b = c + fit.posed.offset - w @ fit.problem.data.center
             self.shared_coef_, self.shared_intercept_ = (w, b) if len(w) > 1 else (w[0], b[0])
         self._set_solution_attributes(fit)
@@ -149,7 +149,7 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         for name, value in fit.found.items():
             setattr(self, name, value)
         self.task_counts_, self.task_weight_ = fit.rows.counts, fit.rows.task_weight
-        W, intercept = fit.solution.coefficients.W, self._finite_intercept(fit)
+        W, intercept = fit.coefficients.W, self._finite_intercept(fit)
         self.coef_, self.intercept_ = users_coefficients(fit, W, intercept)
 
     def _finite_intercept(self, fit):
@@ -249,7 +249,7 @@ def set_columns(estimator, n_features, names):
 
 
 def fitted_problem(model, X, y, sample_weight=None):
-    """Return the problem that a model was fitted to, and where its tasks are in ``tasks_``, (T,).
+    """Return the ``Posed`` of a model's fit, and where its tasks are in ``tasks_``, (T,).
 
     X, y and sample_weight are those of ``fit``.
     """
@@ -269,4 +269,4 @@ def fitted_problem(model, X, y, sample_weight=None):
         raise ValueError(
             "X has tasks that the model was not fitted to. Pass the X, y and sample_weight of fit."
         )
-    return posed.problem, place
+    return posed, place

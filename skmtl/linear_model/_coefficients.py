@@ -16,7 +16,10 @@ def from_users(part, n_outputs):
 
 
 def users_coefficients(fit, W, intercept):
-    """Return W and the intercepts at x = 0, given centered intercepts, in the shapes of users."""
+    """Return W and the intercepts at x = 0 in the shapes of users.
+
+    Given W of the users' features and centered intercepts.
+    """
     return to_users(W), to_users(intercept + fit.posed.offset - W @ fit.problem.data.center)
 
 
@@ -38,11 +41,12 @@ def warm_start(model, posed, solver):
     if model._has_center:
         shared = model.shared_intercept_ + model.shared_coef_ @ data.center
         c = np.reshape(shared - posed.offset, K)
-        if penalty.alpha_shared > 0:  # else the center would keep what is not identified
+        if np.all(penalty.alpha_shared > 0):  # else the center would keep what is not identified
             w = np.atleast_2d(model.shared_coef_)
     W = from_users(coef, K)
     intercept = from_users(intercept + coef @ data.center - posed.offset, K)
-    last = penalty.project(Coefficients(W - w[:, None], intercept - c[:, None], w, c))
+    last = Coefficients(W - w[:, None], intercept - c[:, None], w, c)
+    last = penalty.project(posed.from_users(last))
     if split and not split.fits(penalty.terms):
         split = None
     if problem.evaluate(last, split).objective < problem.evaluate(zeros).objective:

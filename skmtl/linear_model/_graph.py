@@ -53,7 +53,7 @@ class GraphModel(LinearMultiTaskModel):
 
     def _add_latent(self, labels, fit):
         """Add the tasks without rows that the graph names."""
-        point = fit.solution.coefficients
+        point = fit.coefficients
         latent = fit.problem.penalty.latent(point.W, point.intercept)
         coef, intercept = users_coefficients(fit, *latent)
         added = {"coef_": coef, "intercept_": intercept, "task_counts_": 0, "task_weight_": 0.0}

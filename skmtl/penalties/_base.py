@@ -107,6 +107,8 @@ class Penalty(ABC):
     ----------
     quadratic : bool
         Whether the gradient is linear.
+    isotropic : bool
+        Whether a quadratic penalty is the same in every orthonormal basis of the features.
     fixed_intercept : bool
         Whether the common intercept c is fixed.
     coercive : bool or ndarray of shape (T,)
@@ -114,6 +116,7 @@ class Penalty(ABC):
     """
 
     quadratic = False
+    isotropic = True
     fixed_intercept: bool
     coercive: bool | np.ndarray = True
 
@@ -121,7 +124,8 @@ class Penalty(ABC):
     def diagonal(self):
         """Return the second derivative in each part, inf where it is fixed.
 
-        For V a number or (T, 1), for q a number or (T,), for w and c numbers.
+        For V a number or (T, 1), for q a number or (T,), for w a number or, finite, (d,), for c a
+        number.
         """
 
     @abstractmethod
@@ -145,7 +149,8 @@ class Penalty(ABC):
     @cached_property
     def free(self):
         """1.0 for free and 0.0 for fixed parts, broadcastable to their shapes."""
-        return Coefficients(*(np.isfinite(weight).astype(float) for weight in self.diagonal()))
+        free = Coefficients(*(np.isfinite(weight).astype(float) for weight in self.diagonal()))
+        return free._replace(w=free.w.min())  # none or all
 
     def project(self, coefficients):
         """Return the coefficients with zeros in the fixed parts."""

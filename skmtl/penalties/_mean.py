@@ -19,8 +19,9 @@ class MeanCoupling(Penalty):
     ----------
     alpha : ndarray of shape (T,)
         Penalty weight of the deviations of each task, in [0, inf].
-    alpha_shared : float
-        Penalty weight of the center of the coefficients.
+    alpha_shared : float or ndarray of shape (d,)
+        Penalty weight of the center of the coefficients. An array has one for each coordinate of
+        the features, all finite.
     alpha_intercept : float
         Penalty weight of the deviations of the centered intercepts.
     fixed_intercept : bool
@@ -33,7 +34,7 @@ class MeanCoupling(Penalty):
     """
 
     alpha: np.ndarray
-    alpha_shared: float
+    alpha_shared: float | np.ndarray
     alpha_intercept: float
     fixed_intercept: bool = False
 
@@ -42,12 +43,17 @@ class MeanCoupling(Penalty):
     @property
     def fixed_center(self):
         """Whether the center w of the coefficients is fixed."""
-        return np.isinf(self.alpha_shared)
+        return self.isotropic and np.isinf(self.alpha_shared)
+
+    @property
+    def isotropic(self):
+        """Whether the center has one penalty weight, a number."""
+        return np.ndim(self.alpha_shared) == 0
 
     @property
     def coercive(self):
         """Whether both the deviations of each task and the center are penalized, (T,)."""
-        return (self.alpha > 0) & (self.alpha_shared > 0)
+        return (self.alpha > 0) & np.all(self.alpha_shared > 0)
 
     def diagonal(self):
         """Return the penalty weight of each part, inf where it is fixed."""
@@ -58,7 +64,8 @@ class MeanCoupling(Penalty):
         """Return the penalty, a float."""
         (V, q, w, _), weight = coefficients, self.curvature
         own = np.einsum("ktj,ktj->t", V, V) @ weight.V[:, 0]
-        return 0.5 * float(own + weight.q * np.vdot(q, q) + weight.w * np.vdot(w, w))
+        shared = weight.w * np.vdot(w, w) if self.isotropic else np.vdot(w, weight.w * w)
+        return 0.5 * float(own + weight.q * np.vdot(q, q) + shared)
 
     def canonicalize(self, coefficients, present=None):
         """Return the same model with c in canonical form where it is not identified.

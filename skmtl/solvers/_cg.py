@@ -1,5 +1,7 @@
 """Matrix-free Newton steps by conjugate gradients."""
 
+import numpy as np
+
 from skmtl.solvers._base import NewtonSolver
 from skmtl.solvers._dual_system import DualSystem
 from skmtl.solvers._primal_system import PrimalSystem
@@ -35,7 +37,7 @@ class ConjugateGradientSolver(NewtonSolver):
     @classmethod
     def gains_from_start(cls, problem):
         """Return whether a good start saves work; it has no center where that is not penalized."""
-        free = problem.penalty.diagonal().w == 0
+        free = not np.all(problem.penalty.diagonal().w > 0)
         return not free or problem.loss.constant_curvature is None
 
     def setup(self, evaluation):

@@ -32,7 +32,7 @@ class DirectSolver(NewtonSolver):
         if reason is not None:
             return reason
         data, K = problem.data, problem.loss.n_outputs
-        if 64 * K * data.n_tasks * min(data.n_rows, data.n_features) ** 2 <= _SMALL:
+        if 64 * K * data.n_tasks * data.n_dimensions**2 <= _SMALL:
             return None  # more than any kind of blocks takes
         needed, limit = _memory(problem), memory_limit()
         if needed > limit:
@@ -84,7 +84,7 @@ class DirectSolver(NewtonSolver):
 def _memory(problem):
     """Return about how many bytes the blocks and the system of the center take."""
     data = problem.data
-    d = min(data.n_rows, data.n_features)
+    d = data.n_dimensions
     groups = Groups.of(data, problem.penalty.star().alpha)
     masks = block_kinds(data, groups)
     if problem.loss.constant_curvature is None:  # every task has curvatures of its own

@@ -45,7 +45,7 @@ class PrimalSystem:
         """Factor the preconditioner."""
         (V, q), penalty = self._curvature, self._problem.penalty.diagonal()
         mean, coupled = V.sum(axis=1, keepdims=True) / max(1, V.shape[1]), self._around_center
-        if penalty.w > 0 or self._problem.data.n_rows >= V.shape[1]:
+        if np.all(penalty.w > 0) or self._problem.data.n_rows >= V.shape[1]:
             mean = V
         elif self._cold is None:
             self._cold = not point.V.any()
@@ -108,7 +108,7 @@ class _Arrowhead:
     def __init__(self, data, penalty, shared, center, coupled, n_features):
         self._data, self._coupled = data, coupled
         self._penalty = np.maximum(np.broadcast_to(np.ravel(penalty), len(data)), _LEAST)
-        rest = np.full(n_features, float(center))
+        rest = np.broadcast_to(center, n_features).astype(float)
         for own, weight in zip(shared, self._penalty, strict=True):
             # the Schur complement, if the center is coupled to the tasks
             rest += own - own * (own / (own + weight)) if coupled else own

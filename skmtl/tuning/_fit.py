@@ -46,7 +46,7 @@ def _fit_once(spec, rows, start, watch, *, task_weight=None, center=None, last=N
     if spec.auto:
         posed = with_penalty_weights(spec, posed, last)
     if last is not None:
-        at = last.moved_to(posed.problem.data.center), last.solution.split
+        at = last.moved_to(posed), last.solution.split
         start = lambda *_: at  # noqa: E731
     return solve(spec, posed, start=start, watch=watch)
 
@@ -85,5 +85,5 @@ def _fit_given_center(spec, rows, reference, shared, *, task_weight=None):
     posed = pose(spec, rows, reference=reference, task_weight=task_weight)
     posed = posed.with_penalty(posed.problem.penalty.fix_center())
     zeros, (w, c) = posed.problem.origin(), shared
-    start = Coefficients(zeros.V, zeros.q, w, c - posed.offset)
+    start = posed.from_users(Coefficients(zeros.V, zeros.q, w, c - posed.offset))
     return solve(spec, posed, start=lambda *_: (start, None))

@@ -1,0 +1,64 @@
+"""Coordinates of the features in which a problem is posed."""
+
+import numpy as np
+
+
+class Basis:
+    """Coordinates ``(x - center) @ B`` of the features, in which a penalty has its simple form.
+
+    Coefficients W of the features have the coordinates ``W_b`` with ``W = W_b @ B.T``.
+
+    Parameters
+    ----------
+    B : ndarray of shape (d,) or (d, d)
+        A vector scales each feature. Columns may be zero: no prediction depends on them.
+    fixed : bool ndarray of shape (d,), optional
+        Coordinates in which the tasks do not deviate from the center, by default none. Their
+        columns of B are so small that deviations are rounding errors; users get exact zeros.
+    """
+
+    def __init__(self, B, fixed=None):
+        self.B = np.asarray(B, dtype=np.float64)
+        d = len(self.B)
+        self.fixed = np.zeros(d, bool) if fixed is None else np.asarray(fixed, dtype=bool)
+        if self.B.shape not in ((d,), (d, d)) or self.fixed.shape != (d,):
+            raise ValueError(
+                "A basis of d features needs B of shape (d,) or (d, d) and fixed of shape (d,), "
+                f"got {self.B.shape} and {self.fixed.shape}."
+            )
+
+    def then(self, other):
+        """Return the basis ``B @ other.B``: a basis of the coordinates of this one."""
+        B, fixed = other.B, self.fixed
+        if B.ndim == 2:  # a new coordinate that has none but fixed ones of the old
+            fixed = ~B[~fixed].any(axis=0) & B.any(axis=0)
+            B = self.B[:, None] * B if self.B.ndim == 1 else self.B @ B
+        else:
+            B = self.B * B
+        return Basis(B, fixed | other.fixed)
+
+    def to_users(self, coefficients):
+        """Return the coefficients of the features, given those in the basis."""
+        V = coefficients.V
+        if self.fixed.any():
+            V = np.where(self.fixed, 0.0, V)
+        return coefficients._replace(V=self._slopes(V), w=self._slopes(coefficients.w))
+
+    def from_users(self, coefficients):
+        """Undo ``to_users``, by least squares where B is singular."""
+        V, w = self._coordinates(coefficients.V), self._coordinates(coefficients.w)
+        return coefficients._replace(V=np.where(self.fixed, 0.0, V), w=w)
+
+    def _slopes(self, W):
+        return W * self.B if self.B.ndim == 1 else W @ self.B.T
+
+    def _coordinates(self, W):
+        # the lengths of columns may differ by many orders, which least squares would cut off
+        length = np.abs(self.B) if self.B.ndim == 1 else np.linalg.norm(self.B, axis=0)
+        unit = self.B / np.where(length > 0, length, 1.0)
+        if unit.ndim == 1:
+            found = W * unit
+        else:
+            flat = W.reshape(-1, W.shape[-1]).T
+            found = np.linalg.lstsq(unit, flat, rcond=None)[0].T.reshape(W.shape)
+        return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
