@@ -108,14 +108,14 @@ class Posed(NamedTuple):
         """Return the same with another penalty."""
         return self._replace(problem=self.problem.with_penalty(penalty))
 
-    def in_basis(self, B, fixed=None, *, overwrite=False):
+    def in_basis(self, B, fixed=None, *, shift=None, overwrite=False):
         """Return the same in a basis of its features, which is on top of one that it has.
 
         The penalty stays what it is, in the new coordinates. B and ``fixed`` are as of ``Basis``,
-        ``overwrite`` as of ``TaskData.in_basis``.
+        ``shift`` and ``overwrite`` as of ``TaskData.in_basis``.
         """
         basis, problem = Basis(B, fixed), self.problem
-        data = problem.data.in_basis(basis.B, overwrite=overwrite)
+        data = problem.data.in_basis(basis.B, shift, overwrite=overwrite)
         basis = basis if self.basis is None else self.basis.then(basis)
         if basis.fixed.any():  # a rotation would lose their small columns to rounding
             data = data.without_rotation()
@@ -241,7 +241,11 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
         return posed
     if reference.basis is not None:
         posed = posed.in_basis(reference.basis.B, reference.basis.fixed, overwrite=True)
-    return with_estimates(posed, spec.auto, reference.estimated)
+    if not spec.auto:
+        return posed
+    if any(name not in reference.estimated for name in spec.auto):
+        raise ValueError(f"{' and '.join(spec.auto)} became 'auto' after fit. Fit again.")
+    return with_estimates(posed, reference.estimated)
 
 
 def excludes_classes(task_classes, penalty):
@@ -256,29 +260,22 @@ def loss_of(classes):
     return LogisticLoss() if len(classes) == 2 else MultinomialLoss(len(classes))
 
 
-def with_estimates(posed, names, estimated, found=None):
-    """Return a problem with estimated penalty weights in place of those that are "auto".
+def with_estimates(posed, estimated, found=None):
+    """Return a problem with estimated penalty weights.
 
     Parameters
     ----------
     posed : Posed
-    names : tuple of str
-        Names of the penalty weights that are "auto".
     estimated : dict
-        The estimate for each name.
+        Some of the penalty weights alpha (a number), alpha_shared and alpha_intercept.
     found : dict, optional
         Attributes of the estimator that were estimated with them.
     """
-    if not names:
-        return posed
-    if any(name not in estimated for name in names):
-        raise ValueError(f"{' and '.join(names)} became 'auto' after fit. Fit again.")
-    weights = {name: estimated[name] for name in names}
-    values = dict(weights)
+    values = dict(estimated)
     if "alpha" in values:
         values["alpha"] = np.full(posed.problem.data.n_tasks, values["alpha"])
     penalty = replace(posed.problem.penalty, **values)
-    return posed.with_penalty(penalty)._replace(estimated=weights, found=found or {})
+    return posed.with_penalty(penalty)._replace(estimated=estimated, found=found or {})
 
 
 def choose_solver(problem, name="auto"):

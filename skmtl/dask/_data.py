@@ -157,9 +157,9 @@ class PartitionedData(TaskData):
         ]
         return self._like(pieces=kept(pieces))
 
-    def _changed(self, B, overwrite):
-        B = constant("basis", B)
-        return {"rows": kept([task("basis", _in_basis, own, B) for own in self.rows])}
+    def _changed(self, B, shift, overwrite):
+        basis = constant("basis", (B, shift))
+        return {"rows": kept([task("basis", _in_basis, own, basis) for own in self.rows])}
 
     def _block(self, b):
         parts = zip(self.rows, self.pieces, self.places, strict=True)
@@ -237,8 +237,8 @@ def _curved(rows, piece, curvature):
     return piece._replace(weight=piece.of(rows).curved(curvature).weight)
 
 
-def _in_basis(rows, B):
-    return rows.in_basis(B)
+def _in_basis(rows, basis):
+    return rows.in_basis(*basis)
 
 
 def _block(rows, piece, b):

@@ -66,21 +66,22 @@ class FeatureSpace(ABC):
         """Return the same data with ``row_basis`` None, for penalties that depend on the basis."""
         return self._like(row_basis=None) if self.rotates else self
 
-    def in_basis(self, B, *, overwrite=False):
-        """Return the same data with features ``X @ B``, or ``X * B`` for a vector B (d,).
+    def in_basis(self, B, shift=None, *, overwrite=False):
+        """Return the same data with features ``(X + shift) @ B``, or ``X * B`` for a vector B (d,).
 
-        ``center`` stays that of the original features. With ``overwrite``, X may be replaced in
-        place, and these data must not be used again.
+        ``center`` is that of the original features, minus the shift. With ``overwrite``, X may be
+        replaced in place, and these data must not be used again.
         """
-        other = self._like(**self._changed(B, overwrite))
+        center = self.center if shift is None else self.center - shift
+        other = self._like(**self._changed(B, shift, overwrite), center=center)
         if self.rotates:
             vars(other).pop("row_basis", None)  # that of the old features
         return other
 
-    def _changed(self, B, overwrite):
+    def _changed(self, B, shift, overwrite):
         """Return the parts that a basis changes, a dict."""
         if B.ndim == 2:
-            return {"X": self.X @ B}
+            return {"X": (self.X if shift is None else self.X + shift) @ B}
         return {"X": np.multiply(self.X, B, out=self.X if overwrite else None)}
 
     def with_features(self, features):

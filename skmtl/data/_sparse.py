@@ -258,7 +258,7 @@ class SparseLayout(TaskData):
                 "the features first, as by TruncatedSVD."
             )
 
-    def _changed(self, B, overwrite):
+    def _changed(self, B, shift, overwrite):
         if B.ndim == 2:
             raise TypeError(
                 "A basis that mixes features would make a sparse X dense. Use one that scales "

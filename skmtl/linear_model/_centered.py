@@ -69,9 +69,16 @@ class MeanRegularizedModel(LinearMultiTaskModel):
             alpha = read_per_task(self.alpha, "alpha", self.tasks_)
         elif np.ndim(self.alpha) == 0:
             alpha = float(alpha[0])
-        self.alpha_, self.alpha_intercept_ = alpha, float(penalty.alpha_intercept)
         shared = self._penalty_weights()["alpha_shared"]
-        self.alpha_shared_ = float(fit.posed.estimated.get("alpha_shared", shared))
+        weights = {
+            "alpha_": alpha,
+            "alpha_shared_": shared,
+            "alpha_intercept_": float(penalty.alpha_intercept),
+        }
+        estimated = {f"{name}_": value for name, value in fit.posed.estimated.items()}
+        for name, value in (weights | estimated | dict(fit.posed.found)).items():
+            if name in weights:
+                setattr(self, name, value)
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
@@ -125,5 +132,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                 both = np.concatenate([getattr(self, name)[kept], getattr(new, name)])
                 setattr(new, name, both[order])
         new._set_solution_attributes(fit)
-        new.alpha_shared_ = self.alpha_shared_  # the center is that of fit
+        for name in ("alpha_", "alpha_shared_", "alpha_intercept_"):
+            if name != "alpha_" or not isinstance(self.alpha, dict):
+                setattr(new, name, getattr(self, name))  # the center and variances are those of fit
         return new

@@ -51,4 +51,4 @@ def by_evidence(spec, names, problem):
             f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
             f"search, is no estimate. Set {name} to a number, by cross-validation."
         )
-    return Estimate(best, found)
+    return Estimate({name: best[name] for name in names}, found)

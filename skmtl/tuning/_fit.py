@@ -15,6 +15,7 @@ ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_w
 ADAPTED = (*ADAPTED_BY_TASK, "minimax_gap_")
 VARIANCES = (
     *("sigma2_", "tau2_", "tau2_intercept_", "tau2_shared_"),
+    "covariance_",
     *("restricted_log_likelihood_", "log_evidence_"),
 )
 
@@ -42,9 +43,15 @@ def _fit_once(spec, rows, start, watch, *, task_weight=None, center=None, last=N
 
     ``last`` is a fit of the same rows, at whose solution the solver starts.
     """
-    posed = pose(spec, rows, task_weight=task_weight, center=center)
-    if spec.auto:
-        posed = with_penalty_weights(spec, posed, last)
+    if last is not None and spec.weighting == "minimax":
+        # Minimax weights are no noise variances, and they belong to one penalty: that of the
+        # first fit, whose task weights are 1.
+        posed = pose(spec, rows, reference=last.reference, task_weight=task_weight)
+        posed = posed._replace(found=last.posed.found)
+    else:
+        posed = pose(spec, rows, task_weight=task_weight, center=center)
+        if spec.auto:
+            posed = with_penalty_weights(spec, posed)
     if last is not None:
         at = last.moved_to(posed), last.solution.split
         start = lambda *_: at  # noqa: E731

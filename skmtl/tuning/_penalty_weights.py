@@ -6,27 +6,23 @@ from skmtl.tuning._identified import check_identified, check_scale, warn_of_unit
 from skmtl.tuning._random_coefficients import RandomCoefficients
 
 
-def with_penalty_weights(spec, posed, last=None):
+def with_penalty_weights(spec, posed):
     """Return a problem with estimates in place of the penalty weights that are "auto".
 
     Parameters
     ----------
     spec : Spec
     posed : Posed
-    last : Fit, optional
-        Earlier fit of the same rows with other task weights.
     """
-    names = spec.auto
-    if last is not None and spec.weighting == "minimax":
-        # Minimax weights are no noise variances, and they belong to one penalty: that of the
-        # first fit, whose task weights are 1.
-        return with_estimates(posed, names, last.posed.estimated, last.posed.found)
-    check_identified(names, posed.rows, posed.problem.penalty)
-    check_scale(posed.problem)
+    names, problem = spec.auto, posed.problem
+    check_identified(names, posed.rows, problem.penalty)
+    check_scale(problem)
     if "alpha" in names:
-        warn_of_units(posed.problem.data)
+        warn_of_units(problem.data)
     if spec.classifier:
-        estimate = by_evidence(spec, names, posed.problem)
+        estimate = by_evidence(spec, names, problem)
     else:
-        estimate = RandomCoefficients(spec, names, posed.problem).estimate()
-    return with_estimates(posed, names, estimate.weights, estimate.found)
+        estimate = RandomCoefficients(spec, names, problem).estimate()
+    if (axes := estimate.axes) is not None:
+        posed = posed.in_basis(axes.B, axes.fixed, shift=axes.shift, overwrite=True)
+    return with_estimates(posed, estimate.weights, estimate.found)

@@ -69,14 +69,13 @@ class RandomCoefficients:
 
     def estimate(self):
         """Return the ``Estimate``."""
-        data, penalty, names = self._problem.data.rotated, self._problem.penalty, self._names
+        data, names = self._problem.data.rotated, self._names
         likelihood = self._likelihood(data)
         parts = {PARTS[name]: of_part(name, len(self._known)) for name in self._own}
         check_confounded(self._own, self._known, parts, likelihood.rows.products())
         check_freedom(names, likelihood.freedom)
-        given = {name: getattr(penalty, name) for name in VARIANCES if name != "alpha_shared"}
         if likelihood.is_exact(np.diag(np.sqrt(self._known))):
-            return self._exact(given)
+            return self._exact()
         span = WeightRange.of(self._own, data, curvature=1.0, least=_LEAST)
         parts = [of_part(name, len(self._known)) for name in span.names]
         M = np.reshape(parts, (-1, len(self._known))).T
@@ -88,7 +87,7 @@ class RandomCoefficients:
             x = minimize(criterion, *span.bounds, **grid, polish=one_variance)
             if not (one_variance or span.at_least(x)):
                 return self._of_form(dict(zip(span.names, x, strict=True)))
-        weights = given | dict.fromkeys(self._own, np.inf) | span.weights(x)
+        weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
         return self._without_noise(self._of_weights(criterion, x, weights), criterion, x, span)
 
     def _likelihood(self, data):
@@ -107,7 +106,7 @@ class RandomCoefficients:
             intercept = 1.0 / self._problem.penalty.alpha_intercept
         return np.append(np.full(data.n_features, slope), intercept)
 
-    def _exact(self, given):
+    def _exact(self):
         """Return the limits where the shared model fits all rows."""
         joined = f" {' and '.join(self._own)} is set to inf, at which tasks do not differ."
         warn(
@@ -117,7 +116,10 @@ class RandomCoefficients:
         )
         unknown = {VARIANCES[name]: np.nan for name in self._names}
         found = {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
-        return Estimate(given | dict.fromkeys(self._own, np.inf) | {"alpha_shared": 0.0}, found)
+        weights = dict.fromkeys(self._own, np.inf)
+        if "alpha_shared" in self._names:
+            weights["alpha_shared"] = 0.0
+        return Estimate(weights, found)
 
     def _of_weights(self, criterion, x, weights):
         """Return the ``Estimate`` of one variance of all slopes."""
@@ -128,7 +130,9 @@ class RandomCoefficients:
         found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
         for name in self._names:
             found[VARIANCES[name]] = float(sigma2 / weights[name])
-        return Estimate(weights, found)
+        if "alpha" in self._names:
+            found["covariance_"] = sigma2 * np.diag(np.diag(F) ** 2)
+        return Estimate({name: weights[name] for name in self._names}, found)
 
     def _without_noise(self, estimate, criterion, x, span):
         """Return the limit without noise, where weights are at the lower end of their range."""
@@ -136,7 +140,7 @@ class RandomCoefficients:
         near = np.array([name in at_least for name in span.names])
         if near.any() and criterion(x + near) > criterion(x) + _GROWS:
             found["restricted_log_likelihood_"] = np.inf
-        has_center = "alpha_shared" in self._names and weights["alpha_shared"] < np.inf
+        has_center = weights.get("alpha_shared", np.inf) < np.inf
         for name in at_least:  # in the limit only the ratio of variances is identified
             found["sigma2_"], found[VARIANCES[name]] = 0.0, np.nan
             if has_center:  # both are small
