@@ -43,14 +43,12 @@ class MeanRegularizedModel(LinearMultiTaskModel):
     _free_center = 0.0  # alpha_shared where it is None and alpha a number
 
     def _penalty_weights(self):
-        shared = self.alpha_shared
+        auto, shared, intercept = is_auto(self.alpha), self.alpha_shared, self.alpha_intercept
         if shared is None:
-            shared = "auto" if is_auto(self.alpha) else self._free_center
-        return {
-            "alpha": self.alpha,
-            "alpha_intercept": self.alpha_intercept,
-            "alpha_shared": shared,
-        }
+            shared = "auto" if auto else self._free_center
+        if intercept is None:
+            intercept = "auto" if auto and self.fit_intercept else 1.0
+        return {"alpha": self.alpha, "alpha_intercept": intercept, "alpha_shared": shared}
 
     def _penalty(self, tasks):
         weights = self._penalty_weights().items()

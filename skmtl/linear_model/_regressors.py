@@ -335,14 +335,15 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
-        sorted by label). 0 fits separate models, inf equal slopes. "auto" estimates one for all by
-        maximum likelihood, for features of similar scales.
+        sorted by label). 0 fits separate models, inf equal slopes. "auto" estimates the
+        variances between tasks by maximum likelihood; standardize the features.
     alpha_shared : float, "auto" or None, default=None
         Penalty weight of the center. 0 gives the center of minimum norm if it is not identified.
         "auto" estimates it; None is "auto" where alpha is "auto", else 0. ``alpha="auto"`` with
         ``alpha_shared=0`` is restricted maximum likelihood (REML), as of lme4 and nlme.
-    alpha_intercept : float or "auto", default=1.0
-        Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
+    alpha_intercept : float, "auto" or None, default=None
+        Penalty weight of differences between centered intercepts, in [0, inf]. "auto" estimates it;
+        None is "auto" where alpha is "auto", else 1.
     covariance_type : {"spherical", "diag", "full"} or None, default=None
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
         for each feature (lme4's ``||``), or any covariance of the slopes and, with
@@ -378,13 +379,16 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     shared_coef_ : ndarray of shape (n_features,)
         The center w.
     alpha_, alpha_shared_, alpha_intercept_ : float
-        The values used; ``alpha_`` has one per task if ``alpha`` has.
+        The values used; ``alpha_`` has one per task if ``alpha`` has, and one per feature if
+        ``covariance_type`` is "diag" or "full".
     sigma2_, tau2_, tau2_shared_, tau2_intercept_ : float
         With "auto", the variances of the noise, of the coefficients between tasks (sigma2 / alpha),
         of the center (sigma2 / alpha_shared) and of the centered intercepts (sigma2 /
         alpha_intercept). Weights count rows: weight 2 is the row twice. Without noise ``sigma2_``
         is 0, other variances are nan, and alpha is 0 or, with an estimated center, small; if the
         tasks are also equal, as with a constant y, alpha is inf.
+    covariance_ : ndarray of shape (n_features + 1, n_features + 1)
+        With ``alpha="auto"``, that of the tasks' deviations: slopes and, last, centered intercept.
     restricted_log_likelihood_ : float
         With "auto", its maximum, with the constants of R's lme4 and nlme; inf without noise.
     tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, noise_variance_, \
@@ -409,8 +413,8 @@ feature_names_in_
     >>> model.predict(X[:2]).round(3)
     array([0.327, 0.89 ])
     >>> model = MeanRegularizedRegressor(alpha="auto", task_column=0).fit(X, y)
-    >>> round(model.alpha_, 3), round(model.sigma2_, 3), round(model.tau2_, 3)
-    (4.778, 0.479, 0.1)
+    >>> model.alpha_.round(2), round(model.sigma2_, 3), model.tau2_.round(3)
+    (array([4.25, 3.11]), 0.517, array([0.121, 0.166]))
     """
 
     def __init__(
@@ -418,7 +422,7 @@ feature_names_in_
         alpha: PenaltyWeights = 1.0,
         *,
         alpha_shared: PenaltyWeight | None = None,
-        alpha_intercept: PenaltyWeight = 1.0,
+        alpha_intercept: PenaltyWeight | None = None,
         covariance_type: CovarianceType = None,
         covariance_prior: float = 1.0,
         task_column: TaskColumn = None,

@@ -22,12 +22,12 @@ class DiagonalCovariance:
     known : ndarray of shape (d + 1,)
     prior : float
         Weight of the prior ``sum_j (log tau_j - mean)^2`` of the standard deviations tau_j of the
-        first d parameters. Entries of x that are inf have none.
+        slopes, which come first in x. Entries of x that are inf have none.
     """
 
     def __init__(self, likelihood, M, known, prior=0.0):
         self.likelihood, self._M, self._known, self._prior = likelihood, M, known, prior
-        self._n_slopes = len(known) - 1 if prior else 0
+        self._n_slopes = np.count_nonzero(M[-1] == 0) if prior else 0
 
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, diagonal."""

@@ -10,6 +10,7 @@ _CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a cova
 
 
 def which(names):
+    names = ["alpha"] if "alpha" in names else names  # by default, the others come with it
     return " and ".join(f"{name}='auto'" for name in names)
 
 
@@ -23,7 +24,7 @@ def check_identified(names, rows, penalty):
         )
     if not own:
         return
-    T, advice = len(rows.tasks), f"Set {' and '.join(own)} to a number"
+    T, advice = len(rows.tasks), f"Set {'alpha' if 'alpha' in own else own[0]} to a number"
     free_center = penalty.alpha_shared == 0 or "alpha_shared" in names
     if T == 1 and ("alpha_intercept" in names or free_center):
         raise ValueError(
@@ -64,7 +65,7 @@ def check_confounded(names, known, parts, products):
         f"{which(names)}: the variances {', '.join(variances)} "
         "cannot be told apart. The rows of every task have the same covariance for many values of "
         "them, as with two rows per task and a feature of two values, or with a feature that is "
-        f"constant within tasks. Set {' or '.join(names)} to a number, or leave the feature out."
+        "constant within tasks. Set a penalty weight to a number, or leave the feature out."
     )
 
 

@@ -10,6 +10,7 @@ from tests._dense import Dense
 from tests._problems import Rows
 
 AUTO = {"alpha": "auto", "alpha_intercept": "auto"}
+ONE_VARIANCE = {"alpha_shared": 0.0, "alpha_intercept": 1.0, "covariance_type": "spherical"}
 
 
 def simulate(T=15, d=3, seed=0, low=2, high=12, tau=0.7, tau_intercept=1.5, sigma=1.0):
@@ -23,8 +24,7 @@ def simulate(T=15, d=3, seed=0, low=2, high=12, tau=0.7, tau_intercept=1.5, sigm
 
 
 def fit(rows, sample_weight=None, **params):
-    given = {"alpha_shared": 0.0, "covariance_type": "spherical"} | params
-    model = MeanRegularizedRegressor(task_column=0, **given)
+    model = MeanRegularizedRegressor(task_column=0, **ONE_VARIANCE | params)
     return model.fit(rows.long, rows.y, sample_weight)
 
 

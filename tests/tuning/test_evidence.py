@@ -11,6 +11,7 @@ from skmtl.datasets import load_radon
 from tests._problems import Rows, make_wide, melt
 from tests.tuning._evidence import (
     AUTO,
+    ONE_VARIANCE,
     dense_likelihood,
     dense_maximum,
     fit,
@@ -19,12 +20,14 @@ from tests.tuning._evidence import (
     simulate,
 )
 
+NLME = ONE_VARIANCE | {"alpha": "auto", "task_column": 0, "fit_intercept": False}
+
 # Against R --------------------------------------------------------------------------------------
 
 
 def test_ratios_of_variances_of_nlme(mixed_model):
     data = mixed_model
-    model = MeanRegularizedRegressor("auto", alpha_shared=0, task_column=0, fit_intercept=False)
+    model = MeanRegularizedRegressor(**NLME)
     model.fit(data.X, data.y)
     # nlme stopped at about 1e-6.
     assert_allclose(model.alpha_, data.alpha, rtol=2e-6)
@@ -36,7 +39,7 @@ def test_ratios_of_variances_of_nlme(mixed_model):
 def test_radon_of_the_package():
     X, y = load_radon(return_X_y=True)
     X = np.column_stack([X[:, 0], np.ones(len(y)), X[:, 1]])
-    model = MeanRegularizedRegressor("auto", alpha_shared=0, task_column=0, fit_intercept=False)
+    model = MeanRegularizedRegressor(**NLME)
     model.fit(X, y)
     assert_allclose(model.alpha_, 5.200463726, rtol=1e-4)
     assert_allclose(model.coef_[0], [1.21913984157608, -0.602163482721055], atol=1e-4)
@@ -214,9 +217,9 @@ def test_task_weights_count_the_rows_of_tasks():
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_weights_of_the_wide_form_count_rows(missing):
     X, Y = make_wide(20, 3, T=5, missing=missing)
-    times = np.random.default_rng(2).integers(1, 4, len(X))
-    weighted = MeanRegularizedRegressor(**AUTO).fit(X, Y, times)
-    same = MeanRegularizedRegressor(**AUTO).fit(np.repeat(X, times, 0), np.repeat(Y, times, 0))
+    times, params = np.random.default_rng(2).integers(1, 4, len(X)), ONE_VARIANCE | AUTO
+    weighted = MeanRegularizedRegressor(**params).fit(X, Y, times)
+    same = MeanRegularizedRegressor(**params).fit(np.repeat(X, times, 0), np.repeat(Y, times, 0))
     assert_allclose(found(weighted), found(same), rtol=1e-7)
 
 
@@ -245,7 +248,7 @@ def test_a_task_of_weight_zero_is_absent():
 def test_wide_form(missing, shape, task_weight):
     X, Y = make_wide(*shape, T=5, missing=missing)
     weight = np.random.default_rng(2).uniform(0.5, 2, len(X))
-    params = {"alpha_shared": 0.1, "task_weight": task_weight, **AUTO}
+    params = ONE_VARIANCE | {"alpha_shared": 0.1, "task_weight": task_weight, **AUTO}
     wide = MeanRegularizedRegressor(**params).fit(X, Y, weight)
     long = fit(*melt(X, Y, weight), **params)
     assert_allclose(found(wide), found(long), rtol=1e-6)
@@ -256,7 +259,7 @@ def test_wide_form(missing, shape, task_weight):
 def test_wide_form_with_more_features_than_rows_and_a_free_center():
     X, Y = make_wide(6, 9, T=5, missing=0.0)
     with pytest.warns(UserWarning, match="center unpenalized: 9 features fit 6 rows exactly. Set"):
-        model = MeanRegularizedRegressor("auto", alpha_shared=0).fit(X, Y)
+        model = MeanRegularizedRegressor("auto", **ONE_VARIANCE).fit(X, Y)
     for penalized in (1.0, "auto"):  # no warning
         MeanRegularizedRegressor("auto", alpha_shared=penalized).fit(X, Y)
     Z = X - X.mean(axis=0)

@@ -67,10 +67,10 @@ def stack(model, rows, weight):
 QUIET = {
     "pooled": PooledRegressor(2.0, alpha_intercept=1.0),
     "separate": SharedL2Regressor(3.0),
-    "mean": MeanRegularizedRegressor(1.5, alpha_shared=0.5),
+    "mean": MeanRegularizedRegressor(1.5, alpha_shared=0.5, alpha_intercept=1.0),
     "graph": GraphRegularizedRegressor(1.5, task_graph=CHAIN, alpha_shared=0.1),
     "l21": ADMMRegressor("l21", 3.0),
-    "mean-cg": MeanRegularizedRegressor(1.5, alpha_shared=0.5, solver="cg"),
+    "mean-cg": MeanRegularizedRegressor(1.5, alpha_shared=0.5, alpha_intercept=1.0, solver="cg"),
     "pooled-logistic": PooledClassifier(0.5, alpha_intercept=1.0),
     "separate-logistic": SharedL2Classifier(0.5),
     "mean-logistic": MeanRegularizedClassifier(0.5, alpha_shared=0.1),

@@ -109,7 +109,7 @@ def test_more_features_than_rows_are_predicted():
 
 def test_moments_and_adapt():
     rows = simulate()
-    model = fit(rows, alpha="auto", alpha_shared=None)
+    model = MeanRegularizedRegressor("auto", task_column=0).fit(rows.long, rows.y)
     moments = TaskMoments.from_data(rows.long, rows.y, task_column=0)
     other = MeanRegularizedRegressor("auto", task_column=0).fit_moments(moments)
     assert_allclose(other.alpha_shared_, model.alpha_shared_, rtol=1e-6)
