@@ -13,14 +13,16 @@ from skmtl._kernels import SUMS, jit
 
 
 @jit()
-def compress(H, mean, total, blocks, least, covariance, tasks, R, rows, z, targets, W, first, last):
+def compress(
+    H, mean, total, blocks, least, square, covariance, tasks, R, rows, z, targets, W, first, last
+):
     """Write rows and targets of blocks, and the coefficients W (T, d) of the targets in the rows.
 
     H (m, d, d) are Gram matrices about the means (m, d), of weight ``total`` (m,), of the blocks
     ``blocks`` (m,); ``covariance`` (T, d + 1) those of features and target, and last the mean
     target, of the tasks ``tasks[b]`` to ``tasks[b + 1]`` of block b. The rows are a Cholesky factor
-    of H, pivoted by size and zero where a pivot is at most ``least``, relative to a unit diagonal.
-    If the constant of the last row of a block is not zero, that is the mean row.
+    of H, pivoted by size and zero where a pivot is at most ``least``, relative to a unit diagonal;
+    ``square`` (d,) are mean squares of the features. If the constant of the last row of a block is not zero, that is the mean row.
     """
     d = H.shape[1]
     M, scale, order, c = np.empty((d, d)), np.empty(d), np.empty(d, dtype=np.int64), np.empty(d)
@@ -30,7 +32,9 @@ def compress(H, mean, total, blocks, least, covariance, tasks, R, rows, z, targe
         has_mean = size > 0 and R[top + size - 1, d] != 0.0
         most = size - 1 if has_mean else size
         for j in range(d):
-            scale[j] = math.sqrt(max(H[m, j, j], 0.0))
+            # what is constant within the block but for rounding has no row
+            noise = least * total[m] * (square[j] + mean[m, j] ** 2)
+            scale[j] = math.sqrt(H[m, j, j]) if H[m, j, j] > noise else 0.0
         for j in range(d):
             for k in range(d):
                 positive = scale[j] > 0.0 and scale[k] > 0.0

@@ -116,13 +116,14 @@ class CompressedRows:
         data, groups, d = self.data, self._groups, self.data.n_features
         few = (data.block_sizes[groups.block] <= d) & (d > SMALL)
         W, mean = np.zeros((data.n_tasks, d)), np.empty((len(groups.block), d))
+        square = data.square_norms.sum(axis=0) / self.total
         many, step = np.flatnonzero(~few & ~self._flat), max(1, _CHUNK // (d * d + 1))
         for own in (many[first : first + step] for first in range(0, len(many), step)):
             H, mean[own], total = data.moments(groups.block[own])
             if (groups.scale[own] != 1).any():
                 H, total = H * groups.scale[own, None, None], total * groups.scale[own]
             edges = self._tasks, self.R, self._rows, self.z, self._targets
-            given = H, mean[own], total, own, 8 * d * _EPS, moments
+            given = H, mean[own], total, own, 64 * d * _EPS, square, moments
             in_chunks(partial(kernels.compress, *given, *edges, W), len(own), H.size * d)
         for b in np.flatnonzero(few | self._flat):
             tasks = slice(self._tasks[b], self._tasks[b + 1])

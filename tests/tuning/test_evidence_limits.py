@@ -142,7 +142,7 @@ def test_clone_pickle_and_search():
     )
     search.fit(rows.long, rows.y)
     best = search.best_estimator_
-    again = fit(rows, **search.best_params_, alpha="auto", alpha_shared=None)
+    again = clone(model).set_params(**search.best_params_).fit(rows.long, rows.y)
     assert_array_equal(best.alpha_, again.alpha_)
 
 
