@@ -22,7 +22,8 @@ def compress(
     ``blocks`` (m,); ``covariance`` (T, d + 1) those of features and target, and last the mean
     target, of the tasks ``tasks[b]`` to ``tasks[b + 1]`` of block b. The rows are a Cholesky factor
     of H, pivoted by size and zero where a pivot is at most ``least``, relative to a unit diagonal;
-    ``square`` (d,) are mean squares of the features. If the constant of the last row of a block is not zero, that is the mean row.
+    ``square`` (d,) are mean squares of the features. If the constant of the last row of a block is
+    not zero, that is the mean row.
     """
     d = H.shape[1]
     M, scale, order, c = np.empty((d, d)), np.empty(d), np.empty(d, dtype=np.int64), np.empty(d)

@@ -1,5 +1,6 @@
 """Random coefficients integrated out: the marginal likelihood of the rows of all tasks."""
 
+from copy import copy
 from functools import partial
 from typing import NamedTuple
 
@@ -81,7 +82,8 @@ class CompressedRows:
         self._flat = groups.alpha == 0
         self._scale = 1.0 / np.sqrt(np.where(self._flat, np.inf, groups.alpha))
         self._has_mean = has_mean = penalty.alpha_intercept > 0
-        self.total = data.totals.sum()
+        order = np.argsort(groups.of_task, kind="stable")
+        self._totals, self.total = data.totals[order], data.totals.sum()
         size = np.where(self._flat, 0, np.minimum(data.block_sizes[groups.block] - 1, d)) + has_mean
         count = groups.size.astype(np.intp)
         self._rows, self._targets, self._tasks = map(_edges, (size, size * count, count))
@@ -90,7 +92,6 @@ class CompressedRows:
         if has_mean:
             self.R[self._rows[1:] - 1, d] = 1.0
         moments = self._moments(loss)
-        order = np.argsort(groups.of_task, kind="stable")
         W, mean = self._fill(moments[order])
         if not has_mean:
             self.n_flat += data.n_tasks
@@ -98,7 +99,8 @@ class CompressedRows:
         if loss is not None:
             W[order] = W.copy()
             intercept = moments[:, d] - np.einsum("tj,tj->t", W, mean[groups.of_task])
-            self.within = data.loss_sums(loss, W[None], intercept[None]).squares.sum()
+            self._unexplained = data.loss_sums(loss, W[None], intercept[None]).squares[order]
+            self.within = self._unexplained.sum()
 
     def _moments(self, loss):
         """Return covariances of features and target, and last the mean target, (T, d + 1)."""
@@ -164,6 +166,33 @@ class CompressedRows:
         self.log_det += count * np.log(variance)
         return np.sqrt(total / variance)
 
+    @property
+    def n_blocks(self):
+        """Number of blocks."""
+        return len(self._scale)
+
+    def sample(self, n_blocks):
+        """Return the rows of some of the blocks, evenly spaced.
+
+        ``null`` and ``log_det`` stay those of all.
+        """
+        blocks = np.linspace(0, len(self._scale) - 1, n_blocks).astype(np.intp)
+        other = copy(self)
+
+        def take(edges, *arrays):
+            parts = [slice(edges[b], edges[b + 1]) for b in blocks]
+            return [np.concatenate([array[part] for part in parts]) for array in arrays]
+
+        (other.R,) = take(self._rows, self.R)
+        (other.z,) = take(self._targets, self.z)
+        unexplained, totals = take(self._tasks, self._unexplained, self._totals)
+        for name in ("_rows", "_targets", "_tasks"):
+            setattr(other, name, _edges(np.diff(getattr(self, name))[blocks]))
+        other._scale, other._unexplained, other._totals = self._scale[blocks], unexplained, totals
+        other.within, other.total = unexplained.sum(), totals.sum()
+        other.n_flat = self.n_flat * len(totals) / len(self._totals)
+        return other
+
     def products(self):
         """Return ``tr(A_i A_j)`` summed over tasks, of parts A_i of the covariance of the rows.
 
@@ -172,7 +201,7 @@ class CompressedRows:
         every task.
         """
         norms, squares = self._gram_squares(self.R, self._scale)
-        noise = self.total - (0 if self._has_mean else self.data.n_tasks)
+        noise = self.total - (0 if self._has_mean else len(self._totals))
         return np.block([[noise, norms[None]], [norms[:, None], squares]])
 
     def information(self, marginal):

@@ -29,6 +29,11 @@ class DiagonalCovariance:
         self.likelihood, self._M, self._known, self._prior = likelihood, M, known, prior
         self._n_slopes = np.count_nonzero(M[-1] == 0) if prior else 0
 
+    def sample(self, n_blocks):
+        """Return the criterion of some of the blocks of tasks."""
+        likelihood = self.likelihood.sample(n_blocks)
+        return DiagonalCovariance(likelihood, self._M, self._known, self._prior)
+
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, diagonal."""
         with np.errstate(over="ignore"):

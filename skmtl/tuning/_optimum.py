@@ -3,7 +3,7 @@
 from itertools import product
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import optimize
 
 _SCAN = 0.5  # spacing of scans along an axis, in powers of ten
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
@@ -12,6 +12,8 @@ _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may 
 GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 2.0))}
 _NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
 _ROUGH, _FINE = 1e-2, 1e-6  # norms of the gradient
+_STEPS = 10  # at most, to refine a minimum
+_NARROW = 1e-14  # square of the norm of the gradient there
 
 
 def minimize(criterion, typical, lower, upper, *, reach, step, polish):
@@ -76,19 +78,19 @@ def minimize_from(criterion, starts, lower, upper, limits):
     limits : list of ndarray of int
         Parameters that go to inf together, as is tried from the best minimum.
     """
-    found = []
-    for start in starts:
+
+    def descend(start):
         descent = Descent(criterion, np.isfinite(start), lower, upper)
-        value, x = descent.to(_ROUGH, start)
-        found.append((*descent.polished(value, x), descent))
-    value, x, _ = min(found, key=_value)
+        return descent.polished(*descent.to(_ROUGH, start))
+
+    found = [descend(start) for start in starts]
+    value, x = min(found, key=_value)
     known = np.diag(criterion.metric(x))
     for limit in limits:
         end = x.copy()
         end[limit] = np.inf
         if known[limit].sum() < _NEAR and criterion(end) <= value + _TIE:
-            descent = Descent(criterion, np.isfinite(end), lower, upper)
-            value, x = descent.polished(*descent.to(_ROUGH, end))
+            value, x = descend(end)
     return x
 
 
@@ -157,15 +159,27 @@ class Descent:
         return self._at(x)
 
     def polished(self, value, start):
-        """Return the same to the last digits, from a value nearby and its place."""
-        x = start[self._free]
-        if len(x) and ((self._low < x) & (x < self._high)).all():
-            # The value is flat at the minimum: a root of the derivatives has more digits.
-            jacobian = linalg.pinvh(self._inverse)
-            result = optimize.root(lambda x: self._slope(x)[1], x, jac=lambda x: jacobian, tol=1e-8)
-            root = self._at(result.x)
-            if root[0] <= value + _TIE:
-                return root
+        """Return the same to the last digits, from a value nearby and its place.
+
+        The value is flat at the minimum: where the derivatives vanish has more digits. Steps are
+        those of BFGS, without a line search.
+        """
+        x, inverse = start[self._free], self._inverse
+        if not len(x):
+            return value, start
+        slope = self._slope(x)[1]
+        size = slope @ inverse @ slope
+        for _ in range(_STEPS):
+            step = -inverse @ slope
+            x, last = x + step, slope
+            slope = self._slope(x)[1]
+            inverse = _updated(inverse, step, slope - last)
+            size, before = slope @ inverse @ slope, size
+            if size <= _NARROW or size > before:
+                break
+        at = self._at(x)
+        if size <= _NARROW and at[0] <= value + _TIE:
+            return at
         return self.to(_FINE, start)
 
     def _scale(self, start):
@@ -186,3 +200,12 @@ class Descent:
         full = np.full(len(self._free), np.inf)
         full[self._free] = np.clip(x, self._low, self._high)
         return full
+
+
+def _updated(inverse, step, change):
+    """Return an inverse second derivative after a BFGS update by the change of the gradient."""
+    curvature = step @ change
+    if curvature <= 0:
+        return inverse
+    A = np.eye(len(step)) - np.outer(step, change) / curvature
+    return A @ inverse @ A.T + np.outer(step, step) / curvature

@@ -25,8 +25,7 @@ VARIANCES = {
 }
 PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
 _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no noise
-_MANY = 300  # tasks that leave one maximum
-_COARSE = {"reach": 2.0, "step": 2.0}  # grid of the search then, in powers of ten
+_SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
 
@@ -80,15 +79,30 @@ class RandomCoefficients:
         parts = [of_part(name, len(self._known)) for name in span.names]
         M = np.reshape(parts, (-1, len(self._known))).T
         criterion = DiagonalCovariance(likelihood, M, self._known)
-        grid = _COARSE if data.n_tasks >= _MANY else GRIDS[len(span.names)]
         one_variance = self._form == "spherical" or "alpha" not in span.names
         # Products are small: several BLAS threads would wait for each other.
         with one_blas_thread():
-            x = minimize(criterion, *span.bounds, **grid, polish=one_variance)
+            x = self._one_variance(criterion, span, final=one_variance)
             if not (one_variance or span.at_least(x)):
-                return self._of_form(dict(zip(span.names, x, strict=True)))
+                same = likelihood if data is self._problem.data else None
+                return self._of_form(dict(zip(span.names, x, strict=True)), same)
         weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
         return self._without_noise(self._of_weights(criterion, x, weights), criterion, x, span)
+
+    def _one_variance(self, criterion, span, *, final):
+        """Return the logarithms of the weights where all slopes have one variance.
+
+        Many tasks leave one maximum, and a sample of them says about where that is: enough, but
+        for a ``final`` result.
+        """
+        grid = GRIDS[len(span.names)]
+        if not span.names or criterion.likelihood.rows.n_blocks < 2 * _SAMPLE:
+            return minimize(criterion, *span.bounds, **grid, polish=final)
+        x = minimize(criterion.sample(_SAMPLE), *span.bounds, **grid, polish=False)
+        if not final:
+            return x
+        start = np.where(np.isfinite(x), x, span.typical)
+        return minimize_from(criterion, [start], *span.bounds[1:], np.arange(len(x))[:, None])
 
     def _likelihood(self, data):
         problem, estimates_center = self._problem, "alpha_shared" in self._names
@@ -149,13 +163,13 @@ class RandomCoefficients:
                 weights[name] = 0.0
         return estimate
 
-    def _of_form(self, start):
+    def _of_form(self, start, likelihood):
         """Return the ``Estimate`` of a covariance.
 
         ``start`` are logarithms of the weights of one variance.
         """
         data = self._problem.data
-        likelihood, known = self._likelihood(data), self._known_variances(data)
+        likelihood, known = likelihood or self._likelihood(data), self._known_variances(data)
         size = np.vstack([data.square_norms.T, data.totals])  # (d + 1, T)
         with_data = np.flatnonzero(size.any(axis=1) & (known == 0))
         if "alpha_intercept" not in start:
@@ -169,7 +183,7 @@ class RandomCoefficients:
         is_slope = with_data < data.n_features
         x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
         x = np.where(np.isfinite(x), x, typical)
-        starts = [x] if data.n_tasks >= _MANY else [x, typical]
+        starts = [x] if likelihood.rows.n_blocks >= 2 * _SAMPLE else [x, typical]
         if self._form == "diag":
             M = np.eye(len(known))[:, with_data]
             criterion = DiagonalCovariance(likelihood, M, known, self._prior)

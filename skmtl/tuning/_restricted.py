@@ -1,5 +1,7 @@
 """Restricted likelihood of the random-coefficient model."""
 
+from copy import copy
+
 import numpy as np
 
 from skmtl.tuning._center import Center
@@ -41,7 +43,7 @@ class RestrictedLikelihood:
 
     def __init__(self, data, loss, penalty, *, estimates_center=False):
         self._estimates_center, self._alpha_shared = estimates_center, penalty.alpha_shared
-        self.rows = rows = CompressedRows(data, penalty, loss)
+        rows = CompressedRows(data, penalty, loss)
         if rows.null <= 1e4 * _TINY and data.y.any():
             raise ValueError(
                 f"The squares of y sum to {rows.null:.1e}, and such numbers have few "
@@ -50,7 +52,24 @@ class RestrictedLikelihood:
         self._center = Center(rows.at(np.zeros((data.n_features + 1, 1))).gram, penalty)
         squares = data.square_norms
         self._curvature = squares.sum() / max(1, squares.shape[1]) or 1.0
-        self.freedom = rows.total - self._center.n_flat - rows.n_flat
+        self._last = None
+        self._set_rows(rows)
+
+    def _set_rows(self, rows):
+        self.rows, self.freedom = rows, rows.total - self._center.n_flat - rows.n_flat
+
+    def sample(self, n_blocks):
+        """Return the likelihood of some of the blocks of tasks."""
+        other = copy(self)
+        other._last = None
+        other._set_rows(self.rows.sample(n_blocks))
+        return other
+
+    def _marginal(self, F):
+        """Return the ``Marginal`` at a covariance; that of the last one is kept."""
+        if self._last is None or not np.array_equal(F, self._last[0]):
+            self._last = F, self.rows.at(F)
+        return self._last[1]
 
     def is_exact(self, F):
         """Return whether sigma2 is zero up to rounding errors, though degrees of freedom are left.
@@ -59,8 +78,8 @@ class RestrictedLikelihood:
         """
         freedom = self.freedom
         if self._estimates_center:
-            freedom = freedom - len(self._spectrum(self.rows.at(F))[0].e)
-            squares = self._spectrum(self.rows.at(F))[1]
+            spectrum, squares = self._spectrum(self._marginal(F))
+            freedom = freedom - len(spectrum.e)
         else:
             squares = self.freedom * self.evaluate(F)[1]
         return freedom >= 1 and squares <= _ROUNDING * self.rows.null + 2 * _TINY
@@ -71,7 +90,7 @@ class RestrictedLikelihood:
         With ``slopes`` "all" or "diagonal" also the matrix G (d + 1, d + 1), or its diagonal only:
         a change dL of ``F F'`` changes -2 l_R by tr(G dL).
         """
-        marginal, alpha_shared = self.rows.at(F), self._alpha_shared
+        marginal, alpha_shared = self._marginal(F), self._alpha_shared
         if self._estimates_center:
             spectrum, flat = self._spectrum(marginal)
             alpha_shared = spectrum.best_shared(flat, self.freedom, self._curvature)
@@ -94,17 +113,17 @@ class RestrictedLikelihood:
 
         With a known center, shape (d + 1, d + 1).
         """
-        return self.rows.information(self.rows.at(F))
+        return self.rows.information(self._marginal(F))
 
     def mean_gram(self, F):
         """Return the mean of ``X_t' V_t^-1 X_t`` over the tasks, (d + 1, d + 1)."""
-        return self.rows.at(F).gram / self.rows.data.n_tasks
+        return self._marginal(F).gram / self.rows.data.n_tasks
 
     def alpha_shared(self, F):
         """Return that of the problem, or the estimate at a covariance."""
         if not self._estimates_center:
             return self._alpha_shared
-        spectrum, flat = self._spectrum(self.rows.at(F))
+        spectrum, flat = self._spectrum(self._marginal(F))
         return spectrum.best_shared(flat, self.freedom, self._curvature)
 
     def _spectrum(self, marginal):
