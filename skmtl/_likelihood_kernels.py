@@ -90,59 +90,107 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, A, a, S, right, first
     The random slopes of block b, all columns of R but the last, are multiplied by ``scale[b]``. Add
     ``A'A`` (upper triangle) and ``A'a`` of all tasks to S (D, D) and ``right`` (D,).
     """
-    D, m, log_det = R.shape[1], F.shape[1], 0.0
-    most = 0
+    D, log_det, most = R.shape[1], 0.0, 0
     for b in range(first, last):
         most = max(most, rows[b + 1] - rows[b])
-    Z, C, total = np.empty((most, m)), np.empty((most, most)), np.empty(most)
+    Z, K, total = np.zeros((F.shape[1] + 3, most)), np.empty((most, most)), np.empty(most)
     for b in range(first, last):
-        top, r = rows[b], rows[b + 1] - rows[b]
+        top, r, count = rows[b], rows[b + 1] - rows[b], tasks[b + 1] - tasks[b]
+        _random_parts(R, top, r, scale[b], F, diagonal, Z)
+        _add_gram(Z, F.shape[1], r, K)
         for i in range(r):
-            for k in range(m):
-                Z[i, k] = 0.0
-            for j in range(D):
-                x = R[top + i, j] * (scale[b] if j < D - 1 else 1.0)
-                if diagonal:
-                    Z[i, j] = x * F[j, j]
-                elif x != 0.0:
-                    for k in range(m):
-                        Z[i, k] += x * F[j, k]
-        own = 0.0
-        for i in range(r):
-            for j in range(i + 1):
-                s = 1.0 if i == j else 0.0
-                for k in range(m):
-                    s += Z[i, k] * Z[j, k]
-                for k in range(j):
-                    s -= C[i, k] * C[j, k]
-                C[i, j] = math.sqrt(s) if i == j else s / C[j, j]
-            own += 2.0 * math.log(C[i, i])
+            total[i] = 0.0
             for k in range(D):
                 A[top + i, k] = R[top + i, k]
-            for j in range(i):
-                x = C[i, j]
-                for k in range(D):
-                    A[top + i, k] -= x * A[top + j, k]
-            for k in range(D):
-                A[top + i, k] /= C[i, i]
-            total[i] = 0.0
-        count = tasks[b + 1] - tasks[b]
+        log_det += count * _eliminate(K, r, A, top)
         for start in range(targets[b], targets[b + 1], max(r, 1)):
             for i in range(r):
-                s = z[start + i]
-                for j in range(i):
-                    s -= C[i, j] * a[start + j]
-                a[start + i] = s / C[i, i]
-                total[i] += a[start + i]
-        log_det += count * own
+                a[start + i] = z[start + i]
+            for i in range(r):
+                a[start + i] /= K[i, i]
+                x = a[start + i]
+                total[i] += x
+                for j in range(i + 1, r):
+                    a[start + j] -= x * K[i, j]
         for i in range(r):
             for j in range(D):
-                x = A[top + i, j]
-                right[j] += x * total[i]
-                x *= count
-                for k in range(j, D):
-                    S[j, k] += x * A[top + i, k]
+                right[j] += A[top + i, j] * total[i]
+        _add_squares(A, top, r, count, S)
     return log_det
+
+
+@jit(fastmath=SUMS, inline="always")
+def _random_parts(R, top, r, scale, F, diagonal, Z):
+    """Write ``F'R'`` of r rows to Z (m, r)."""
+    D, m = R.shape[1], F.shape[1]
+    for i in range(r):
+        if not diagonal:
+            for k in range(m):
+                Z[k, i] = 0.0
+        for j in range(D):
+            x = R[top + i, j] * (scale if j < D - 1 else 1.0)
+            if diagonal:
+                Z[j, i] = x * F[j, j]
+            elif x != 0.0:
+                for k in range(m):
+                    Z[k, i] += x * F[j, k]
+
+
+@jit(fastmath=SUMS, inline="always")
+def _add_gram(Z, m, r, K):
+    """Write ``I + Z'Z`` (upper triangle) to K; Z has up to three rows of zeros behind m."""
+    for i in range(r):
+        for k in range(i, r):
+            K[i, k] = 0.0
+        K[i, i] = 1.0
+        for n in range(0, m, 4):  # four at a time: sums stay in registers
+            x0, x1, x2, x3 = Z[n, i], Z[n + 1, i], Z[n + 2, i], Z[n + 3, i]
+            for k in range(i, r):
+                K[i, k] += x0 * Z[n, k] + x1 * Z[n + 1, k] + x2 * Z[n + 2, k] + x3 * Z[n + 3, k]
+
+
+@jit(fastmath=SUMS, inline="always")
+def _eliminate(K, r, A, top):
+    """Replace K by its Cholesky factor C' and rows of A by ``C^-1 A``; return ``log|K|``."""
+    D, log_det = A.shape[1], 0.0
+    for i in range(0, r, 2):  # two pivots at a time
+        for p in range(i, min(i + 2, r)):
+            log_det += math.log(K[p, p])
+            root = 1.0 / math.sqrt(K[p, p])
+            for k in range(p, r):
+                K[p, k] *= root
+            for k in range(D):
+                A[top + p, k] *= root
+            if p == i and p + 1 < r:
+                x = K[p, p + 1]
+                for k in range(p + 1, r):
+                    K[p + 1, k] -= x * K[p, k]
+                for k in range(D):
+                    A[top + p + 1, k] -= x * A[top + p, k]
+        for j in range(i + 2, r):
+            x, y = K[i, j], K[i + 1, j]
+            for k in range(j, r):
+                K[j, k] -= x * K[i, k] + y * K[i + 1, k]
+            for k in range(D):
+                A[top + j, k] -= x * A[top + i, k] + y * A[top + i + 1, k]
+    return log_det
+
+
+@jit(fastmath=SUMS, inline="always")
+def _add_squares(A, top, r, count, S):
+    """Add ``count A'A`` of r rows to S, the upper triangle."""
+    D, whole = A.shape[1], r - r % 4
+    for i in range(top, top + whole, 4):
+        for j in range(D):
+            x0, x1, x2, x3 = A[i, j], A[i + 1, j], A[i + 2, j], A[i + 3, j]
+            x0, x1, x2, x3 = count * x0, count * x1, count * x2, count * x3
+            for k in range(j, D):
+                S[j, k] += x0 * A[i, k] + x1 * A[i + 1, k] + x2 * A[i + 2, k] + x3 * A[i + 3, k]
+    for i in range(top + whole, top + r):
+        for j in range(D):
+            x0 = count * A[i, j]
+            for k in range(j, D):
+                S[j, k] += x0 * A[i, k]
 
 
 @jit(fastmath=SUMS)
@@ -163,26 +211,14 @@ def residual_squares(A, rows, a, targets, beta, e, first, last):
 
 @jit(fastmath=SUMS)
 def covariance_slopes(A, rows, e, targets, tasks, W, precision, diagonal, G, first, last):
-    """Subtract ``A'A W W'A'A + precision A'e e'A`` of all tasks from G (upper triangle).
+    """Subtract ``S_t W W'S_t + precision A'e e'A`` of all tasks from G (D, D), with ``S_t = A'A``.
 
-    With ``diagonal`` only from the diagonal of G.
+    Only from the upper triangle or, with ``diagonal``, from the diagonal.
     """
     D, m = A.shape[1], W.shape[1]
-    P, E, h = np.empty(m), np.empty((D, m)), np.empty(D)
+    S, E, h = np.empty((D, D)), np.empty((D, m)), np.empty(D)
     for b in range(first, last):
-        top, r = rows[b], rows[b + 1] - rows[b]
-        E[:] = 0.0
-        for i in range(top, top + r):
-            P[:] = 0.0
-            for j in range(D):
-                x = A[i, j]
-                for k in range(m):
-                    P[k] += x * W[j, k]
-            for j in range(D):
-                x = A[i, j]
-                for k in range(m):
-                    E[j, k] += x * P[k]
-        count = tasks[b + 1] - tasks[b]
+        top, r, count = rows[b], rows[b + 1] - rows[b], tasks[b + 1] - tasks[b]
         for start in range(targets[b], targets[b + 1], max(r, 1)):
             h[:] = 0.0
             for i in range(r):
@@ -192,6 +228,21 @@ def covariance_slopes(A, rows, e, targets, tasks, W, precision, diagonal, G, fir
             for j in range(D):
                 for k in range(j, j + 1 if diagonal else D):
                     G[j, k] -= precision * h[j] * h[k]
+        S[:] = 0.0
+        _add_squares(A, top, r, 1.0, S)
+        for j in range(D):
+            for k in range(j):
+                S[j, k] = S[k, j]
+            for k in range(m):
+                E[j, k] = 0.0
+            for n in range(0, D - D % 4, 4):
+                x0, x1, x2, x3 = S[j, n], S[j, n + 1], S[j, n + 2], S[j, n + 3]
+                for k in range(m):
+                    E[j, k] += x0 * W[n, k] + x1 * W[n + 1, k] + x2 * W[n + 2, k] + x3 * W[n + 3, k]
+            for n in range(D - D % 4, D):
+                x0 = S[j, n]
+                for k in range(m):
+                    E[j, k] += x0 * W[n, k]
         for j in range(D):
             for k in range(j, j + 1 if diagonal else D):
                 s = 0.0
@@ -207,17 +258,17 @@ def gram_squares(R, rows, tasks, scale, norms, squares, first, last):
     Of the latter, the upper triangle. Columns but the last are multiplied by ``scale``.
     """
     D = R.shape[1]
+    G = np.empty((D, D))
     for b in range(first, last):
-        count = tasks[b + 1] - tasks[b]
+        G[:] = 0.0
+        _add_squares(R, rows[b], rows[b + 1] - rows[b], 1.0, G)
+        count, square = tasks[b + 1] - tasks[b], scale[b] ** 2
         for j in range(D):
             for k in range(j, D):
-                s = 0.0
-                for i in range(rows[b], rows[b + 1]):
-                    s += R[i, j] * R[i, k]
-                s *= (scale[b] if j < D - 1 else 1.0) * (scale[b] if k < D - 1 else 1.0)
-                squares[j, k] += count * s * s
-                if j == k:
-                    norms[j] += count * s
+                if j < D - 1:
+                    G[j, k] *= square if k < D - 1 else scale[b]
+                squares[j, k] += count * G[j, k] ** 2
+            norms[j] += count * G[j, j]
 
 
 @jit()

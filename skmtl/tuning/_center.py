@@ -44,7 +44,7 @@ class Center:
         elif penalty.alpha_shared == 0:
             columns += _independent(gram[:-1, :-1])
             self.n_flat = len(columns)
-        self.columns = np.array(columns, dtype=np.intp)
+        self.columns = np.array(sorted(columns), dtype=np.intp)
 
     def solve(self, marginal, alpha_shared):
         """Return the ``CenterSolution`` at a ``Marginal`` and an alpha_shared in [0, inf].

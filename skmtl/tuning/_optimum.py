@@ -9,6 +9,7 @@ _SCAN = 0.5  # spacing of scans along an axis, in powers of ten
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
 _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may be the global one
 # Grids by the number of parameters: reach and spacing, in powers of ten.
+COARSE = {"reach": 2.0, "step": 2.0}
 GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 2.0))}
 _NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
 _ROUGH, _FINE = 1e-2, 1e-6  # norms of the gradient

@@ -14,7 +14,7 @@ from skmtl.tuning._identified import (
     warn_of_free_center,
     which,
 )
-from skmtl.tuning._optimum import GRIDS, minimize, minimize_from
+from skmtl.tuning._optimum import COARSE, GRIDS, minimize, minimize_from
 from skmtl.tuning._restricted import RestrictedLikelihood
 from skmtl.tuning._weight_range import WeightRange
 
@@ -98,7 +98,7 @@ class RandomCoefficients:
         grid = GRIDS[len(span.names)]
         if not span.names or criterion.likelihood.rows.n_blocks < 2 * _SAMPLE:
             return minimize(criterion, *span.bounds, **grid, polish=final)
-        x = minimize(criterion.sample(_SAMPLE), *span.bounds, **grid, polish=False)
+        x = minimize(criterion.sample(_SAMPLE), *span.bounds, **COARSE, polish=False)
         if not final:
             return x
         start = np.where(np.isfinite(x), x, span.typical)
