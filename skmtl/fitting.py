@@ -41,7 +41,7 @@ class Spec:
     penalty: Callable[[Any], Penalty]
     auto: tuple[str, ...] = ()
     covariance_type: str | None = None
-    covariance_prior: float = 1.0
+    covariance_prior: float = 0.0
     fit_intercept: bool = True
     task_weight: Any = None
     weighting: str | None = None

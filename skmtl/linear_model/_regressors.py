@@ -348,7 +348,7 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
         for each feature (lme4's ``||``), or any covariance of the slopes and, with
         ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag".
-    covariance_prior : float, default=1.0
+    covariance_prior : float, default=10.0
         Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
         log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the
         eigenvalues of their covariance). 0 is maximum likelihood.
@@ -424,7 +424,7 @@ feature_names_in_
         alpha_shared: PenaltyWeight | None = None,
         alpha_intercept: PenaltyWeight | None = None,
         covariance_type: CovarianceType = None,
-        covariance_prior: float = 1.0,
+        covariance_prior: float = 10.0,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,

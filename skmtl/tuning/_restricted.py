@@ -49,7 +49,7 @@ class RestrictedLikelihood:
                 f"The squares of y sum to {rows.null:.1e}, and such numbers have few "
                 "digits: values of y or the weights are too small for their squares. Scale them."
             )
-        self._center = Center(rows.at(np.zeros((data.n_features + 1, 1))).gram, penalty)
+        self._center = Center(rows.gram, penalty)
         squares = data.square_norms
         self._curvature = squares.sum() / max(1, squares.shape[1]) or 1.0
         self._last = None
