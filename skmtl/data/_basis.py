@@ -49,12 +49,17 @@ class Basis:
         V, w = self._coordinates(coefficients.V), self._coordinates(coefficients.w)
         return coefficients._replace(V=np.where(self.fixed, 0.0, V), w=w)
 
+    @property
+    def lengths(self):
+        """Norms of the columns of B, (d,)."""
+        return np.abs(self.B) if self.B.ndim == 1 else np.linalg.norm(self.B, axis=0)
+
     def _slopes(self, W):
         return W * self.B if self.B.ndim == 1 else W @ self.B.T
 
     def _coordinates(self, W):
         # the lengths of columns may differ by many orders, which least squares would cut off
-        length = np.abs(self.B) if self.B.ndim == 1 else np.linalg.norm(self.B, axis=0)
+        length = self.lengths
         unit = self.B / np.where(length > 0, length, 1.0)
         if unit.ndim == 1:
             found = W * unit
@@ -62,3 +67,50 @@ class Basis:
             flat = W.reshape(-1, W.shape[-1]).T
             found = np.linalg.lstsq(unit, flat, rcond=None)[0].T.reshape(W.shape)
         return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+
+
+# Curvature of the data that an unpenalized feature gets, relative to the penalty: of deviations and
+# center it takes a share of 1e-10. More would hide from double precision what only the penalty
+# determines, as where a task has fewer rows than there are such features.
+_FREE = 1e10
+# That of a fixed one, of which deviations take a share of 1e-20. The blocks of tasks are factored
+# independently of the scale of columns, so that less would do as well.
+_FIXED = 1e-20
+# Both where penalty weights are estimated, by eigenvalues of blocks: the product of their range
+# and the double precision must stay small.
+_ESTIMATED = 1e9, 1e-9
+_SMALL = 1e-4  # data of a task, relative to the largest, below which it does not count
+
+
+def factor_basis(factor, curvature, weights, *, common, estimated=False):
+    """Return the ``Basis`` in which one penalty weight is that of each feature times a factor.
+
+    Coordinates are features divided by the square root of the factor; limits replace 0 and inf.
+
+    Parameters
+    ----------
+    factor : ndarray of shape (d,), in [0, inf]
+    curvature : callable
+        Returns the curvature of the loss in each coefficient, (T, d). Called where limits are
+        needed.
+    weights : ndarray
+        The penalty weights.
+    common : bool
+        Whether the tasks have a common slope where the factor is inf; else it is zero.
+    estimated : bool
+        Whether penalty weights are to be estimated.
+    """
+    free, hard = factor == 0, np.isinf(factor)
+    fixed = hard if common else np.zeros_like(hard)
+    B = 1.0 / np.sqrt(np.where(free, 1.0, factor))
+    if (free | fixed).any():
+        squares, weights = curvature(), weights[(weights > 0) & np.isfinite(weights)]
+        most = squares.max(axis=0)
+        typical = most.mean() or 1.0
+        least = np.where(squares > 0, squares, np.inf).min(axis=0)
+        most = np.where(most > 0, most, typical)
+        least = np.clip(least, _SMALL * most, most)
+        high, low = weights.max(initial=0.0) or typical, weights.min(initial=_SMALL * typical)
+        high, low = np.multiply(_ESTIMATED, typical) if estimated else (_FREE * high, _FIXED * low)
+        B = np.where(free, np.sqrt(high / least), np.where(fixed, np.sqrt(low / most), B))
+    return Basis(B, fixed)

@@ -12,6 +12,7 @@ from skmtl._callbacks import Progress, reporting_fit
 from skmtl._typing import (
     Array,
     HandleUnknown,
+    PenaltyFactor,
     PenaltyWeight,
     PenaltyWeights,
     Solver,
@@ -157,6 +158,9 @@ class PooledRegressor(PooledModel, Regressor):
         Regularization strength, in [0, inf]. inf fits intercepts only.
     alpha_intercept : float, default=inf
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -222,6 +226,7 @@ class PooledRegressor(PooledModel, Regressor):
         alpha: float = 1.0,
         *,
         alpha_intercept: float = np.inf,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -233,6 +238,7 @@ class PooledRegressor(PooledModel, Regressor):
     ) -> None:
         self.alpha = alpha
         self.alpha_intercept = alpha_intercept
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
@@ -257,6 +263,9 @@ class SharedL2Regressor(SharedL2Model, Regressor):
     alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
         sorted by label). 0 is least squares (of minimum norm), inf fits intercepts only.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -296,6 +305,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         self,
         alpha: PenaltyWeights = 1.0,
         *,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -306,6 +316,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         warm_start: bool = False,
     ) -> None:
         self.alpha = alpha
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
@@ -342,6 +353,9 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
         ``alpha_shared=0`` is restricted maximum likelihood (REML), as of lme4 and nlme.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its slope is common to all tasks.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -410,6 +424,7 @@ feature_names_in_
         *,
         alpha_shared: PenaltyWeight | None = None,
         alpha_intercept: PenaltyWeight = 1.0,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -422,6 +437,7 @@ feature_names_in_
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight

@@ -11,6 +11,7 @@ from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
 from skmtl.data import (
     long_moments,
+    read_penalty_factor,
     read_task_weights,
     wide_moments,
 )
@@ -40,6 +41,9 @@ class RidgeSearch:
     def __init__(self, spec, rows, weights):
         self._rows, self._weights, self._wide = rows, weights, rows.codes is None
         self._fixed_intercept, self._spec = not spec.fit_intercept, spec
+        factor = _factor(spec, rows)
+        if factor is not None:  # coordinates in which all features have the same penalty
+            rows = self._rows = rows._replace(X=rows.X / np.sqrt(factor))
         # As in the models, features are centered, and targets are shifted by one number for all
         # tasks: the penalty depends on the differences of centered intercepts.
         origin = rows.X.mean(axis=0) if spec.fit_intercept else 0.0
@@ -60,7 +64,11 @@ class RidgeSearch:
         spec, n_tasks, d = spec_of(model), len(rows.tasks), min(rows.X.shape)
         wide, by_target = rows.codes is None, rows.observed is not None or rows.weight.ndim == 2
         uneven = wide and (by_target or spec.task_weight is not None)
-        if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):
+        factor = _factor(spec, rows)
+        if factor is not None and not (np.isfinite(factor).all() and factor.all()):
+            return None  # limits would cost the eigenvalues of the others their digits
+        X = rows.X if factor is None else rows.X / np.sqrt(factor)
+        if uneven or n_tasks * d**2 * 8 > _ROOM or (d < X.shape[1] and _scales_differ(X)):
             return None
         if spec.classifier or spec.weighting in ADAPTIVE:
             return None
@@ -270,6 +278,11 @@ class RidgeSearch:
         totals = np.add.reduceat(weight[order], first)
         squares[known] = np.add.reduceat(errors[order], first, axis=0) / totals[:, None]
         return predicted + self._offset, squares
+
+
+def _factor(spec, rows):
+    """Return the factors of the penalty on each feature, (d,), or None."""
+    return read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
 
 
 def _scales_differ(X):
