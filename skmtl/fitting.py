@@ -116,13 +116,13 @@ class Posed(NamedTuple):
             penalty = penalty.in_basis(self.basis)
         return self._replace(problem=self.problem.with_penalty(penalty))
 
-    def in_basis(self, B, fixed=None, *, overwrite=False):
-        """Return the same in a basis of its features, which is on top of one that it has.
+    def in_basis(self, basis, *, overwrite=False):
+        """Return the same in a ``Basis`` of its features, which is on top of one that it has.
 
-        The penalty stays what it is, in the new coordinates. B and ``fixed`` are as of ``Basis``,
-        ``overwrite`` as of ``TaskData.in_basis``.
+        The penalty stays what it is, in the new coordinates; ``overwrite`` is as of
+        ``TaskData.in_basis``.
         """
-        basis, problem = Basis(B, fixed), self.problem
+        problem = self.problem
         data = problem.data.in_basis(basis.B, overwrite=overwrite)
         basis = basis if self.basis is None else self.basis.then(basis)
         if basis.fixed.any():  # a rotation would lose their small columns to rounding
@@ -245,9 +245,9 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     mask = class_mask_of(rows.has_class) if excluded else None
     data = rows.task_data(weights, offset, center, mask)
     posed = Posed(rows, Problem(data, loss_of(rows.classes), penalty), offset)
-    basis = _factor_basis(spec, posed) if reference is None else reference.basis
+    basis = _basis_of(spec, posed) if reference is None else reference.basis
     if basis is not None:
-        posed = posed.in_basis(basis.B, basis.fixed, overwrite=True).with_penalty(penalty)
+        posed = posed.in_basis(basis, overwrite=True).with_penalty(penalty)
     return posed if reference is None else with_estimates(posed, spec.auto, reference.estimated)
 
 
@@ -256,7 +256,7 @@ def penalty_of(spec, rows):
     return spec.penalty(rows.tasks).of_features(rows.n_features, rows.names)
 
 
-def _factor_basis(spec, posed):
+def _basis_of(spec, posed):
     """Return the ``Basis`` that ``penalty_factor`` needs, or None."""
     rows, problem = posed.rows, posed.problem
     factor = read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
@@ -266,9 +266,9 @@ def _factor_basis(spec, posed):
     def curvature():
         return problem.loss.curvature_bound * problem.data.square_norms
 
-    weights, estimated = problem.penalty.diagonal(), "alpha" in spec.auto
-    weights = np.append(weights.V, weights.w)
-    return factor_basis(factor, curvature, weights, common=spec.common, estimated=estimated)
+    diagonal = problem.penalty.diagonal()
+    weights = np.empty(0) if "alpha" in spec.auto else np.append(diagonal.V, diagonal.w)
+    return factor_basis(factor, curvature, weights, common=spec.common)
 
 
 def excludes_classes(task_classes, penalty):

@@ -41,9 +41,6 @@ class RidgeSearch:
     def __init__(self, spec, rows, weights):
         self._rows, self._weights, self._wide = rows, weights, rows.codes is None
         self._fixed_intercept, self._spec = not spec.fit_intercept, spec
-        factor = _factor(spec, rows)
-        if factor is not None:  # coordinates in which all features have the same penalty
-            rows = self._rows = rows._replace(X=rows.X / np.sqrt(factor))
         # As in the models, features are centered, and targets are shifted by one number for all
         # tasks: the penalty depends on the differences of centered intercepts.
         origin = rows.X.mean(axis=0) if spec.fit_intercept else 0.0
@@ -64,11 +61,7 @@ class RidgeSearch:
         spec, n_tasks, d = spec_of(model), len(rows.tasks), min(rows.X.shape)
         wide, by_target = rows.codes is None, rows.observed is not None or rows.weight.ndim == 2
         uneven = wide and (by_target or spec.task_weight is not None)
-        factor = _factor(spec, rows)
-        if factor is not None and not (np.isfinite(factor).all() and factor.all()):
-            return None  # limits would cost the eigenvalues of the others their digits
-        X = rows.X if factor is None else rows.X / np.sqrt(factor)
-        if uneven or n_tasks * d**2 * 8 > _ROOM or (d < X.shape[1] and _scales_differ(X)):
+        if uneven or n_tasks * d**2 * 8 > _ROOM:
             return None
         if spec.classifier or spec.weighting in ADAPTIVE:
             return None
@@ -84,6 +77,13 @@ class RidgeSearch:
                 return None
             weights.append((alpha, penalty.alpha_shared, penalty.alpha_intercept))
         if not read_task_weights(spec.task_weight, rows.tasks).all():
+            return None
+        factor = read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
+        if factor is not None:
+            if (factor == 0).any() or (spec.common and np.isinf(factor).any()):
+                return None  # the limits have very large or small columns, see ``factor_basis``
+            rows = rows._replace(X=rows.X / np.sqrt(factor))
+        if d < rows.X.shape[1] and _scales_differ(rows.X):
             return None
         return cls(spec, rows, np.array(weights).T)
 
@@ -278,11 +278,6 @@ class RidgeSearch:
         totals = np.add.reduceat(weight[order], first)
         squares[known] = np.add.reduceat(errors[order], first, axis=0) / totals[:, None]
         return predicted + self._offset, squares
-
-
-def _factor(spec, rows):
-    """Return the factors of the penalty on each feature, (d,), or None."""
-    return read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
 
 
 def _scales_differ(X):

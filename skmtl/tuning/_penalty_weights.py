@@ -39,9 +39,15 @@ def with_penalty_weights(spec, posed, last=None):
         # Minimax weights are no noise variances, and they belong to one penalty: that of the
         # first fit, whose task weights are 1.
         return with_estimates(posed, names, last.posed.estimated, last.posed.found)
+    if posed.basis is not None and not posed.basis.regular.all():
+        raise ValueError(
+            f"{_which(names)} is estimated with factors between 0 and inf, and penalty_factor has "
+            "0 or inf. Use small and large numbers, such as 1e-4 and 1e4, or set "
+            f"{' and '.join(names)} to a number."
+        )
     _check_identified(names, posed.rows, posed.problem.penalty)
     _check_scale(posed.problem)
-    if "alpha" in names:
+    if "alpha" in names and posed.basis is None:  # with factors, units are the user's choice
         _warn_of_units(posed.problem.data)
     estimate = _by_evidence if spec.classifier else _by_restricted_likelihood
     weights, found = estimate(spec, names, posed.problem)

@@ -375,14 +375,13 @@ def test_alpha_max(penalty):
 # Searches, moments, adapt -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factor", [FINITE, [0.0, 1.0, np.inf, 2.0]], ids=["finite", "limits"])
-@pytest.mark.parametrize("cv", [3, None], ids=["folds", "leave-one-out"])
+@pytest.mark.parametrize(
+    ("factor", "cv"), [(FINITE, 3), (FINITE, None), ([0.0, 1.0, np.inf, 2.0], 3)], ids=str
+)
 def test_search_is_a_loop_over_fits(factor, cv):
     X, y = long_form()
     X, y = X[::3], y[::3]
     model = MeanRegularizedRegressor(alpha_shared=0.3, task_column=0, penalty_factor=factor)
-    if cv is None and np.isinf(factor).any():
-        pytest.skip("there are no eigenvectors: five folds")
     splits = None
     if cv is not None:
         order = np.random.default_rng(0).permutation(len(y))
@@ -390,7 +389,8 @@ def test_search_is_a_loop_over_fits(factor, cv):
     alphas = [0.1, 1.0, 30.0]
     search = RegularizationPathCV(model, alphas, cv=splits, scoring="neg_mean_squared_error")
     search.fit(X, y)
-    if splits is None:
+    assert search.n_splits_ == (len(y) if cv is None else 3)
+    if cv is None:
         splits = [(np.delete(np.arange(len(y)), i), [i]) for i in range(len(y))]
     for alpha, found in zip(alphas, search.cv_results_["mean_test_score"], strict=True):
         scores = []
@@ -501,6 +501,32 @@ def test_warm_start():
     assert again.n_iter_ < steps
     cold = MeanRegularizedClassifier(2.0, **params).fit(X, y)
     assert_allclose(again.coef_, cold.coef_, rtol=1e-5, atol=1e-7)
+
+
+def test_separate_models_without_a_feature_in_a_search():
+    X, y = long_form()
+    model = SharedL2Regressor(task_column=0)
+    part = RegularizationPathCV(model, 5, cv=None).fit(X[:, [0, 1, 3, 4]], y)
+    model.set_params(penalty_factor=[1.0, np.inf, 1.0, 1.0])
+    search = RegularizationPathCV(model, part.alphas_, cv=None).fit(X, y)
+    assert search.n_splits_ == len(y)
+    assert_allclose(search.cv_results_["mean_test_score"], part.cv_results_["mean_test_score"])
+
+
+def test_grid_of_alpha_is_that_of_penalized_features():
+    X, y = long_form()
+    model = MeanRegularizedRegressor(task_column=0, alpha_shared=1.0)
+    part = RegularizationPathCV(model, 4, cv=3).fit(X[:, [0, 2, 3]], y)
+    model.set_params(penalty_factor=[0.0, 1.0, 1.0, np.inf])
+    assert_allclose(RegularizationPathCV(model, 4, cv=3).fit(X, y).alphas_, part.alphas_)
+
+
+@pytest.mark.parametrize("factor", [0.0, np.inf])
+def test_auto_refuses_limits(factor):
+    X, y = long_form()
+    model = MeanRegularizedRegressor("auto", task_column=0, penalty_factor=[factor, 1, 1, 1])
+    with pytest.raises(ValueError, match="penalty_factor has 0 or inf"):
+        model.fit(X, y)
 
 
 def test_auto_is_that_of_rescaled_features():
