@@ -591,3 +591,12 @@ def test_infinite_multiples_of_zero():
     model = MeanRegularizedRegressor(0.0, task_column=0, penalty_factor=[np.inf, 1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="alpha is 0"):
         model.fit(X, y)
+
+
+def test_unpenalized_features_that_separate_classes():
+    X, y = long_form()
+    y = (X[:, 1] > X[:, 1].mean()).astype(int)
+    model = MeanRegularizedClassifier(1.0, task_column=0, penalty_factor=[0.0, 1.0, 1.0, 1.0])
+    with pytest.warns(UserWarning, match="Raise penalty_factor where it is 0"):
+        model.fit(X, y)
+    assert model.score(X, y) > 0.99
