@@ -18,6 +18,7 @@ Axes: TypeAlias = Any  # of matplotlib
 TaskColumn: TypeAlias = str | int | None
 PenaltyWeight: TypeAlias = float | Literal["auto"]
 PenaltyWeights: TypeAlias = PenaltyWeight | ArrayLike | Mapping[Hashable, float]
+PenaltyFactor: TypeAlias = ArrayLike | Mapping[Hashable, float] | None
 TaskWeight: TypeAlias = (
     Literal["balanced", "uncertainty", "minimax"] | ArrayLike | Mapping[Hashable, float] | None
 )

@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl.data import Basis, class_mask_of, read_task_weights
+from skmtl.data import (
+    Basis,
+    class_mask_of,
+    factor_basis,
+    read_penalty_factor,
+    read_task_weights,
+)
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 from skmtl.penalties import Coefficients, Penalty
 from skmtl.problem import Problem
@@ -30,8 +36,10 @@ class Spec:
         Penalty weights to estimate from the data: "alpha", "alpha_intercept".
     covariance_type, covariance_prior
         Parameters of the estimator, for alpha="auto".
-    fit_intercept, task_weight, class_weight, task_classes, solver, max_iter, tol
+    fit_intercept, task_weight, class_weight, task_classes, penalty_factor, solver, max_iter, tol
         Parameters of the estimator.
+    common : bool
+        Whether tasks have a common slope where ``penalty_factor`` is inf; else it is zero.
     weighting : "balanced", "uncertainty", "minimax" or None
         The name of the task weights; None where they are numbers.
     """
@@ -47,6 +55,8 @@ class Spec:
     weighting: str | None = None
     class_weight: Any = None
     task_classes: str = "union"
+    penalty_factor: Any = None
+    common: bool = False
     solver: str = "auto"
     max_iter: int = 1000
     tol: float = 1e-8
@@ -105,16 +115,18 @@ class Posed(NamedTuple):
     basis: Basis | None = None
 
     def with_penalty(self, penalty):
-        """Return the same with another penalty."""
+        """Return the same with another penalty, as of a ``Spec``."""
+        if self.basis is not None:
+            penalty = penalty.in_basis(self.basis)
         return self._replace(problem=self.problem.with_penalty(penalty))
 
-    def in_basis(self, B, fixed=None, *, shift=None, overwrite=False):
-        """Return the same in a basis of its features, which is on top of one that it has.
+    def in_basis(self, basis, *, shift=None, overwrite=False):
+        """Return the same in a ``Basis`` of its features, which is on top of one that it has.
 
-        The penalty stays what it is, in the new coordinates. B and ``fixed`` are as of ``Basis``,
-        ``shift`` and ``overwrite`` as of ``TaskData.in_basis``.
+        The penalty stays what it is, in the new coordinates; ``shift`` and ``overwrite`` are as of
+        ``TaskData.in_basis``.
         """
-        basis, problem = Basis(B, fixed), self.problem
+        problem = self.problem
         data = problem.data.in_basis(basis.B, shift, overwrite=overwrite)
         basis = basis if self.basis is None else self.basis.then(basis)
         if basis.fixed.any():  # a rotation would lose their small columns to rounding
@@ -217,7 +229,7 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     """
     given = task_weight is not None
     weights = read_task_weights(task_weight if given else spec.task_weight, rows.tasks)
-    penalty = spec.penalty(rows.tasks)
+    penalty = penalty_of(spec, rows)
     if not weights.all():
         present = np.flatnonzero(weights)
         rows, weights, penalty = rows.take(present), weights[present], penalty.take(present)
@@ -237,15 +249,38 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     mask = class_mask_of(rows.has_class) if excluded else None
     data = rows.task_data(weights, offset, center, mask)
     posed = Posed(rows, Problem(data, loss_of(rows.classes), penalty), offset)
-    if reference is None:
-        return posed
-    if reference.basis is not None:
-        posed = posed.in_basis(reference.basis.B, reference.basis.fixed, overwrite=True)
-    if not spec.auto:
+    basis = _basis_of(spec, posed) if reference is None else reference.basis
+    if basis is not None:
+        posed = posed.in_basis(basis, overwrite=True).with_penalty(penalty)
+    if reference is None or not spec.auto:
         return posed
     if any(name not in reference.estimated for name in spec.auto):
         raise ValueError(f"{' and '.join(spec.auto)} became 'auto' after fit. Fit again.")
     return with_estimates(posed, reference.estimated)
+
+
+def penalty_of(spec, rows):
+    """Return the ``Penalty`` of a spec for some rows."""
+    return spec.penalty(rows.tasks).of_features(rows.n_features, rows.names)
+
+
+def _basis_of(spec, posed):
+    """Return the ``Basis`` that ``penalty_factor`` needs, or None."""
+    rows, problem = posed.rows, posed.problem
+    factor = read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
+    if factor is None:
+        return None
+    if "alpha" in spec.auto and not spec.classifier and factor.all():
+        # what has no variance between tasks is scaled when the others are known
+        hard = np.isinf(factor)
+        return Basis(1.0 / np.sqrt(np.where(hard, 1.0, factor)), hard)
+
+    def curvature():
+        return problem.loss.curvature_bound * problem.data.square_norms
+
+    diagonal = problem.penalty.diagonal()
+    weights = np.empty(0) if "alpha" in spec.auto else np.append(diagonal.V, diagonal.w)
+    return factor_basis(factor, curvature, weights, common=spec.common)
 
 
 def excludes_classes(task_classes, penalty):
@@ -323,11 +358,9 @@ def refit(spec, fit, start, tol):
     tol : float
         Replaces that of ``spec``.
     """
-    penalty, split = spec.penalty(fit.rows.tasks), fit.solution.split
+    penalty, split = penalty_of(spec, fit.rows), fit.solution.split
     if split and not split.fits(penalty.terms):
         split = None
-    return solve(
-        replace(spec, tol=tol),
-        fit.posed.with_penalty(penalty),
-        start=lambda *_: (penalty.project(start), split),
-    )
+    posed = fit.posed.with_penalty(penalty)
+    start = posed.problem.penalty.project(start)
+    return solve(replace(spec, tol=tol), posed, start=lambda *_: (start, split))

@@ -43,7 +43,7 @@ def long_rows(n=15, d=D, seed=0):
 def fit_in(model, X, y, B, alpha_shared, fixed=None):
     """Fit a model in a basis, with alpha = 1 there and a vector alpha_shared."""
     rows, spec = read_rows(model, X, y, None, reset=True), spec_of(model)
-    posed = pose(spec, rows).in_basis(B, fixed)
+    posed = pose(spec, rows).in_basis(Basis(B, fixed))
     penalty = posed.problem.penalty
     coupling = MeanCoupling(np.ones(len(rows.tasks)), alpha_shared, penalty.alpha_intercept)
     fit = solve(spec, posed.with_penalty(coupling))
@@ -250,8 +250,8 @@ def test_a_basis_of_a_basis(kind, second):
     one, two = basis_of(kind), basis_of(second, seed=7)
     model = MeanRegularizedRegressor(1.0, task_column=0, alpha_shared=0.5, tol=1e-10)
     rows, spec = read_rows(model, X, y, None, reset=True), spec_of(model)
-    both = solve(spec, pose(spec, rows).in_basis(one).in_basis(two))
-    once = solve(spec, pose(spec, rows).in_basis(matrix(one) @ matrix(two)))
+    both = solve(spec, pose(spec, rows).in_basis(Basis(one)).in_basis(Basis(two)))
+    once = solve(spec, pose(spec, rows).in_basis(Basis(matrix(one) @ matrix(two))))
     assert_allclose(both.coefficients.W, once.coefficients.W, rtol=1e-8)
     assert_allclose(both.moved_to(once.posed).V, once.solution.coefficients.V, rtol=1e-6)
 

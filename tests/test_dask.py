@@ -185,6 +185,20 @@ def test_three_classes(model, where):
     assert_same(model, table[COLUMNS], table["size"], rtol=1e-7, target="size", where=where)
 
 
+@everywhere
+@pytest.mark.parametrize("kind", [MeanRegularizedRegressor, MeanRegularizedClassifier])
+@pytest.mark.parametrize(
+    "factor",
+    [[0.5, 2.0, 9.0], {"b": np.inf, "c": 0.0}, {"a": 3.0}],
+    ids=["numbers", "limits", "names"],
+)
+def test_penalty_factor(kind, factor, where):
+    table, target = split(TABLE), "y" if kind is MeanRegularizedRegressor else "bought"
+    model = kind(2.0, alpha_shared=0.5, penalty_factor=factor, task_column="shop", tol=1e-10)
+    options = {"rtol": 1e-6, "target": target, "where": where}
+    assert_same(model, table[COLUMNS], table[target], **options)
+
+
 @pytest.mark.slow
 def test_evidence_and_minimax_of_classifiers():
     few = make(200)

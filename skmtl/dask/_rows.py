@@ -23,6 +23,7 @@ from skmtl.data import (
     merge_tasks,
     read_class_weights,
     weighted_mean,
+    without_task_column,
 )
 
 _JOINED = 2**24  # numbers of partitions that are joined: few of these fill the memory of a worker
@@ -60,7 +61,7 @@ class PartitionedRows(NamedTuple):
         Classes in the parts.
     by_label : ndarray of shape (T, L)
         Sample weight of the rows of each task and label.
-    tasks, counts, totals, classes, class_weight, has_class, task_weight
+    tasks, counts, totals, classes, class_weight, has_class, task_weight, names
         As of ``Rows``.
     """
 
@@ -77,6 +78,7 @@ class PartitionedRows(NamedTuple):
     class_weight: np.ndarray | None = None
     has_class: np.ndarray | None = None
     task_weight: np.ndarray | None = None
+    names: list | None = None
 
     @property
     def wide(self):
@@ -206,6 +208,7 @@ def read_rows_of(partitions, reader, names, order=None):
         tasks,
         counts,
         by_label.sum(axis=1),
+        names=without_task_column(names, column),
     )
 
 

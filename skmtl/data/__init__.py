@@ -18,7 +18,7 @@ from skmtl.data._arrays import (
     row_predictions,
     take_rows,
 )
-from skmtl.data._basis import Basis
+from skmtl.data._basis import Basis, factor_basis
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
 from skmtl.data._frames import columns_of_fit, is_frame, only_column, with_features
@@ -32,6 +32,7 @@ from skmtl.data._labels import (
     read_task_labels,
     split_task_column,
     unknown_tasks_message,
+    without_task_column,
 )
 from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
 from skmtl.data._long import SMALL, LongData
@@ -39,6 +40,7 @@ from skmtl.data._parameters import (
     check_alpha,
     is_auto,
     named_weights,
+    read_penalty_factor,
     read_per_task,
     read_task_weights,
 )
@@ -72,6 +74,7 @@ __all__ = [
     "columns_of_fit",
     "covariance_products",
     "encode_tasks",
+    "factor_basis",
     "factorize",
     "is_auto",
     "is_frame",
@@ -87,6 +90,7 @@ __all__ = [
     "plus_rows",
     "read_X",
     "read_class_weights",
+    "read_penalty_factor",
     "read_per_task",
     "read_rows",
     "read_task_labels",
@@ -100,4 +104,5 @@ __all__ = [
     "weighted_mean",
     "wide_moments",
     "with_features",
+    "without_task_column",
 ]

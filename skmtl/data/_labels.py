@@ -49,17 +49,21 @@ class Labels:
 
 
 class LabeledFeatures:
-    """Features (n, d) with the task labels beside them, as X of an estimator."""
+    """Features (n, d) with the task labels beside them, as X of an estimator.
 
-    def __init__(self, features, labels):
+    ``names`` are those of the features, by default those of the columns of a dataframe, or None.
+    """
+
+    def __init__(self, features, labels, names=None):
         self.features, self.labels = features, labels
+        self.names = column_names(features) if names is None else names
         self.shape, self.ndim = (features.shape[0], features.shape[1] + 1), 2
 
     def __len__(self):
         return self.shape[0]
 
     def __getitem__(self, rows):
-        return LabeledFeatures(self.features[rows], self.labels[rows])
+        return LabeledFeatures(self.features[rows], self.labels[rows], self.names)
 
 
 def split_task_column(X, task_column):
@@ -142,6 +146,21 @@ def column_names(y):
     """Return the names of the columns of a dataframe, a list, or None."""
     names = getattr(y, "column_names", getattr(y, "columns", None))  # the first of pyarrow
     return None if names is None else list(names)
+
+
+def feature_names(X, task_column):
+    """Return the names of the features of X, without the task column, a list or None."""
+    if isinstance(X, LabeledFeatures):
+        return X.names
+    return without_task_column(column_names(X), task_column)
+
+
+def without_task_column(names, task_column):
+    """Return the names of columns, a list or None, without that of the task column."""
+    if names is None or task_column is None:
+        return names
+    position = _position(task_column, len(names), names)
+    return [name for place, name in enumerate(names) if place != position]
 
 
 def read_names(names, n_tasks):

@@ -1,5 +1,6 @@
 """Read penalty weights and task weights, one for all tasks or one per task."""
 
+from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
@@ -43,6 +44,46 @@ def read_per_task(value, name, tasks):
     if not (array >= 0).all():
         raise ValueError(f"{name} must be at least 0 and not NaN, got {value!r}.")
     return np.array(np.broadcast_to(array, len(tasks)), dtype=np.float64)
+
+
+def read_penalty_factor(value, n_features, names):
+    """Return the factors of the penalty on each feature, (d,), None if all are 1.
+
+    ``value`` is None, an array of shape (d,) or a dict from name to number; ``names`` are those of
+    the features, or None.
+    """
+    if value is None:
+        return None
+    given = value
+    if isinstance(value, Mapping):
+        if names is None:
+            raise ValueError(
+                "penalty_factor is a dict from feature name to number, and the features have no "
+                "names. Pass X as a dataframe, or penalty_factor as an array with a number for "
+                f"each of the {n_features} features."
+            )
+        if unknown := [name for name in value if name not in names]:
+            raise ValueError(
+                f"penalty_factor has {listed(unknown)}, and the features of X are {listed(names)}."
+            )
+        given = [value.get(name, 1.0) for name in names]
+    try:
+        array = np.asarray(given)
+    except ValueError:  # ragged
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "iuf" or array.ndim != 1:
+        raise ValueError(
+            "penalty_factor must be None, a 1-D array of numbers or a dict from feature name to "
+            f"number, got {value!r}."
+        )
+    if len(array) != n_features:
+        raise ValueError(
+            f"penalty_factor has {len(array)} numbers, and X has {n_features} features"
+            " (a task column is none)."
+        )
+    if not (array >= 0).all():
+        raise ValueError(f"penalty_factor must be at least 0 and not NaN, got {value!r}.")
+    return None if (array == 1).all() else array.astype(np.float64)
 
 
 def check_alpha(value, name):

@@ -10,7 +10,7 @@ from sklearn.utils import check_consistent_length
 from skmtl._warn import listed
 from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
 from skmtl.data._classes import encode_targets, read_labels
-from skmtl.data._labels import column_names, factorize, read_names
+from skmtl.data._labels import column_names, factorize, feature_names, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
 from skmtl.data._sparse import SparseLongData, SparseWideData, sparse_mean
@@ -38,6 +38,7 @@ class Rows(NamedTuple):
     has_class: np.ndarray | None = None  # (T, K), whether a task has rows of a class
     task_weight: np.ndarray | None = None  # (T,), not included in the weights
     origin: np.ndarray | None = None  # (d + 1,), subtracted from the features and the target
+    names: list | None = None  # of the features
 
     @property
     def wide(self):
@@ -112,7 +113,9 @@ class Rows(NamedTuple):
 
 def read_rows(estimator, X, y, sample_weight, *, reset):
     """Read the arguments of ``fit``; drop rows of weight zero."""
+    given = X
     X, labels = read_X(estimator, X, reset=reset)
+    features = feature_names(given, estimator.task_column)
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
@@ -133,7 +136,7 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         X, y, weight = X[present], y[present], weight[present]
         labels = None if labels is None else labels[present]
     if y.ndim == 2:
-        return _read_wide(X, y, weight, read_names(names, y.shape[1]))
+        return _read_wide(X, y, weight, read_names(names, y.shape[1]))._replace(names=features)
     if labels is None:
         tasks, codes = read_names(names, 1), np.zeros(len(y), dtype=np.intp)
     else:
@@ -142,7 +145,8 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         order = np.argsort(codes, kind="stable")
         X, y, weight, codes = X[order], y[order], weight[order], codes[order]
     counts = np.bincount(codes)
-    return Rows(X, y, weight, codes, None, tasks, counts, np.bincount(codes, weight))
+    totals = np.bincount(codes, weight)
+    return Rows(X, y, weight, codes, None, tasks, counts, totals, names=features)
 
 
 def _read_wide(X, y, weight, tasks):

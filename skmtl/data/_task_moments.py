@@ -15,7 +15,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from skmtl import _kernels
 from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
-from skmtl.data._labels import LabeledFeatures, Labels, encode_tasks, merge_tasks
+from skmtl.data._labels import (
+    LabeledFeatures,
+    Labels,
+    encode_tasks,
+    merge_tasks,
+    without_task_column,
+)
 from skmtl.data._layout import Moments, read_only
 from skmtl.data._long import LongData
 from skmtl.data._queries import moments_of_frame
@@ -329,6 +335,7 @@ def rows_of_moments(moments, *, centered):
         moments.counts,
         moments.weight,
         origin=moments.origin if centered else None,
+        names=without_task_column(moments.feature_names, moments.task_column),
     )
 
 
@@ -344,7 +351,8 @@ def rows_of_parts(parts, *, centered):
         found.append((own.X, own.y, own.weight))
         tasks.append(encode_tasks(part.tasks, total.tasks, total.task_column)[own.codes])
     X, y, weight = map(np.concatenate, zip(*found, strict=True))
-    X = LabeledFeatures(X, Labels(total.tasks, np.concatenate(tasks)))
+    names = without_task_column(total.feature_names, total.task_column)
+    X = LabeledFeatures(X, Labels(total.tasks, np.concatenate(tasks)), names)
     return X, y, weight, np.repeat(np.arange(len(parts)), [len(own[1]) for own in found])
 
 

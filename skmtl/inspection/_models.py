@@ -19,6 +19,7 @@ ALPHAS = 15  # size of the grid of alpha
 INNER = 3  # inner folds
 _SHUFFLE = {"shuffle": True, "random_state": 0}  # in the wide form
 _ALIKE = {"task_column", "fit_intercept", "task_weight", "task_classes", "class_weight"}
+_ALIKE |= {"penalty_factor"}
 
 
 def unwrapped(estimator):

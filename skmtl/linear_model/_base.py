@@ -48,6 +48,8 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         Whether there is a shared model.
     _alternative : str
         A model of the same kind that has one, for messages.
+    _common : bool
+        Whether tasks have a common slope where ``penalty_factor`` is inf; else it is zero.
     _solvers : tuple of str
         What ``solver`` may be, beside "auto".
     _split : Split or None
@@ -55,6 +57,7 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
     """
 
     _has_center = True
+    _common = False
     _alternative: str
     _solvers: tuple[str, ...] = ("direct", "cg")
     _split = None
@@ -88,6 +91,8 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
             weighting=named_weights(self.task_weight),
             class_weight=getattr(self, "class_weight", None),
             task_classes=getattr(self, "task_classes", "union"),
+            penalty_factor=getattr(self, "penalty_factor", None),
+            common=self._common,
             solver=self.solver,
             max_iter=self.max_iter,
             tol=self.tol,

@@ -40,6 +40,7 @@ class SharedL2Model(LinearMultiTaskModel):
 class MeanRegularizedModel(LinearMultiTaskModel):
     """Deviations from a center that is found with them; penalty weights may be "auto"."""
 
+    _common = True
     _free_center = 0.0  # alpha_shared where it is None and alpha a number
 
     def _penalty_weights(self):

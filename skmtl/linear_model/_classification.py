@@ -16,6 +16,7 @@ from skmtl.linear_model._coefficients import to_users
 from skmtl.linear_model._observed import is_complete, observed_accuracy, scored_targets
 from skmtl.solvers import runs_away
 
+_FLAT = 1e-5  # share of the largest curvature that indicates separated classes
 _EXCLUDED = 36.0  # log-odds of a probability of 2e-16, that of excluded classes
 
 
@@ -166,11 +167,14 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
         separated &= runs_away(fit.solution, self.max_iter, self.tol)
         separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not separate
+        parameter, unpenalized = self._coercive_parameter, _separated_by_unpenalized(fit)
+        if unpenalized.any():
+            separated, parameter = separated | unpenalized, "penalty_factor where it is 0"
         if separated.any():
             warn(
                 f"The features separate classes of {_named(tasks[separated])}, and no penalty "
                 "keeps their coefficients finite: they were stopped while growing, and their size "
-                f"is arbitrary. Raise {self._coercive_parameter}."
+                f"is arbitrary. Raise {parameter}."
             )
 
     def _warn_of_single_classes(self, fit):
@@ -199,6 +203,20 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = self.task_column is None
         return tags
+
+
+def _separated_by_unpenalized(fit):
+    """Return in which tasks features whose penalty factor is 0 separate the classes, (T,).
+
+    The curvature of their coefficients then vanishes, until the rest of a penalty stops them.
+    """
+    basis, problem = fit.posed.basis, fit.problem
+    if basis is None or not basis.free.any():
+        return np.zeros(problem.data.n_tasks, dtype=bool)
+    curvature = problem.loss.curvature(fit.evaluation().sums.derivative).mean(axis=0)
+    left = problem.data.curved(curvature).square_norms[:, basis.free]
+    squares = problem.loss.curvature_bound * problem.data.square_norms[:, basis.free]
+    return (left < _FLAT * squares).any(axis=1)
 
 
 def _named(tasks):

@@ -7,6 +7,7 @@ import numpy as np
 from skmtl._typing import (
     ClassWeight,
     HandleUnknown,
+    PenaltyFactor,
     PenaltyWeight,
     PenaltyWeights,
     Solver,
@@ -37,6 +38,9 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
         Regularization strength, in [0, inf]. inf fits intercepts only.
     alpha_intercept : float, default=inf
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -108,6 +112,7 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
         alpha: float = 1.0,
         *,
         alpha_intercept: float = np.inf,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_classes: TaskClasses = "union",
@@ -121,6 +126,7 @@ class PooledClassifier(PooledModel, MultiTaskClassifier):
     ) -> None:
         self.alpha = alpha
         self.alpha_intercept = alpha_intercept
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_classes = task_classes
@@ -149,6 +155,9 @@ class SharedL2Classifier(SharedL2Model, MultiTaskClassifier):
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
         sorted by label). 0 is maximum likelihood, without a solution (and with a warning) if the
         classes are separable; inf fits intercepts only.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -192,6 +201,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         self,
         alpha: PenaltyWeights = 1.0,
         *,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_classes: TaskClasses = "union",
@@ -204,6 +214,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         warm_start: bool = False,
     ) -> None:
         self.alpha = alpha
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_classes = task_classes
@@ -242,6 +253,9 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
         "auto" as for alpha; None is "auto" where alpha is "auto", else 1e-3.
     alpha_intercept : float or "auto", default=1.0
         Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its slope is common to all tasks.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -312,6 +326,7 @@ feature_names_in_
         *,
         alpha_shared: PenaltyWeight | None = 1e-3,
         alpha_intercept: PenaltyWeight = 1.0,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_classes: TaskClasses = "union",
@@ -326,6 +341,7 @@ feature_names_in_
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_classes = task_classes

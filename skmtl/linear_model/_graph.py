@@ -7,6 +7,7 @@ import numpy as np
 from skmtl._typing import (
     ClassWeight,
     HandleUnknown,
+    PenaltyFactor,
     Solver,
     TaskClasses,
     TaskColumn,
@@ -25,7 +26,7 @@ from skmtl.tuning import ADAPTED_BY_TASK
 class GraphModel(LinearMultiTaskModel):
     """Base of the models on graphs, whose tasks without rows are latent."""
 
-    _has_center = False
+    _has_center, _common = False, True
     _coercive_parameter = "alpha_shared"
 
     def _penalty(self, tasks):
@@ -80,8 +81,8 @@ def _all_pairs(n_tasks, alpha, shared, alpha_intercept, fixed):
     center = 0.0
     if shared > 0:
         center = n_tasks * shared * (1.0 + shared / alpha) if alpha > 0 else np.inf
-    weight = np.full(n_tasks, alpha + shared)
-    return MeanCoupling(weight, center, alpha_intercept, fixed_intercept=fixed)
+    weight, common = np.full(n_tasks, alpha + shared), n_tasks * shared  # if alpha is inf
+    return MeanCoupling(weight, center, alpha_intercept, fixed, common)
 
 
 class GraphRegularizedRegressor(GraphModel, Regressor):
@@ -110,6 +111,9 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
         not identify are one of the solutions, all of the same objective.
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts; inf only without a task_graph.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its slope is common to all tasks.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -164,6 +168,7 @@ objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         task_graph: TaskGraph = None,
         alpha_shared: float = 0.0,
         alpha_intercept: float = 1.0,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -177,6 +182,7 @@ objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         self.task_graph = task_graph
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
@@ -213,6 +219,9 @@ class GraphRegularizedClassifier(GraphModel, MultiTaskClassifier):
         classes too.
     alpha_intercept : float, default=1.0
         Penalty weight of differences between centered intercepts; inf only without a task_graph.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its slope is common to all tasks.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -269,6 +278,7 @@ objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         task_graph: TaskGraph = None,
         alpha_shared: float = 1e-3,
         alpha_intercept: float = 1.0,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_classes: TaskClasses = "union",
@@ -284,6 +294,7 @@ objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         self.task_graph = task_graph
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_classes = task_classes

@@ -32,6 +32,17 @@ def check_parameters(model):
         raise ValueError(f"max_iter must be an integer of at least 1, got {model.max_iter!r}.")
     if not isinstance(model.tol, Real) or not 0 < model.tol < 1:
         raise ValueError(f"tol must be a number between 0 and 1, got {model.tol!r}.")
+    forms, form = ("spherical", "diag", "full"), getattr(model, "covariance_type", None)
+    if form not in (None, *forms):
+        raise ValueError(f"covariance_type must be None or one of {list(forms)}, got {form!r}.")
+    if form in ("diag", "full") and not is_auto(model.alpha):
+        raise ValueError(
+            f"covariance_type={form!r} is estimated, and alpha is a number. Set alpha to 'auto', "
+            "or covariance_type to None."
+        )
+    prior = getattr(model, "covariance_prior", 0.0)
+    if not isinstance(prior, Real) or not 0 <= prior < np.inf:
+        raise ValueError(f"covariance_prior must be a number of at least 0, got {prior!r}.")
     classes = getattr(model, "task_classes", "union")
     if classes not in ("union", "seen"):
         raise ValueError(f"task_classes must be 'union' or 'seen', got {classes!r}.")

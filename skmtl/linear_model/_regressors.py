@@ -13,6 +13,7 @@ from skmtl._typing import (
     Array,
     CovarianceType,
     HandleUnknown,
+    PenaltyFactor,
     PenaltyWeight,
     PenaltyWeights,
     Solver,
@@ -158,6 +159,9 @@ class PooledRegressor(PooledModel, Regressor):
         Regularization strength, in [0, inf]. inf fits intercepts only.
     alpha_intercept : float, default=inf
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -223,6 +227,7 @@ class PooledRegressor(PooledModel, Regressor):
         alpha: float = 1.0,
         *,
         alpha_intercept: float = np.inf,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -234,6 +239,7 @@ class PooledRegressor(PooledModel, Regressor):
     ) -> None:
         self.alpha = alpha
         self.alpha_intercept = alpha_intercept
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
@@ -258,6 +264,9 @@ class SharedL2Regressor(SharedL2Model, Regressor):
     alpha : float, array-like of shape (n_tasks,) or dict, default=1.0
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
         sorted by label). 0 is least squares (of minimum norm), inf fits intercepts only.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -297,6 +306,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         self,
         alpha: PenaltyWeights = 1.0,
         *,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -307,6 +317,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         warm_start: bool = False,
     ) -> None:
         self.alpha = alpha
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
@@ -352,6 +363,9 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
         Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
         log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the
         eigenvalues of their covariance). 0 is maximum likelihood.
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its slope is common to all tasks.
     task_column : str or int, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
     fit_intercept : bool, default=True
@@ -425,6 +439,7 @@ feature_names_in_
         alpha_intercept: PenaltyWeight | None = None,
         covariance_type: CovarianceType = None,
         covariance_prior: float = 10.0,
+        penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
         task_weight: TaskWeight = None,
@@ -439,6 +454,7 @@ feature_names_in_
         self.alpha_intercept = alpha_intercept
         self.covariance_type = covariance_type
         self.covariance_prior = covariance_prior
+        self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight

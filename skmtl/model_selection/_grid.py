@@ -31,7 +31,8 @@ def alpha_grid(alphas, model, rows):
         return values
     if alphas < 1:
         raise ValueError(f"alphas must be at least 1, got {alphas!r}.")
-    problem = pose(spec_of(model), rows).problem
+    posed = pose(spec_of(model), rows)
+    problem = posed.problem
     if not problem.penalty.quadratic:
         try:
             with blas_threads_for(rows.work):
@@ -42,6 +43,8 @@ def alpha_grid(alphas, model, rows):
             return _between(_BELOW_MAX * top, top, alphas)
     # the mean over tasks and features of the bound on the diagonal of the Hessian
     squares = problem.data.square_norms
+    if posed.basis is not None and posed.basis.regular.any():
+        squares = squares[:, posed.basis.regular]
     curvature = problem.loss.curvature_bound * squares.sum() / max(1, squares.size)
     return (float(curvature) if curvature > 0 else 1.0) * _between(*_CURVATURES, alphas)
 

@@ -52,9 +52,9 @@ class RegularizationPathCV(
         ``{"penalty__alpha": ...}``: parameters whose name, after any ``__``, begins with "alpha".
     cv : None, int, splitter or iterable, default=None
         None: leave-one-out where a closed form exists, else 5 folds. There is none for models
-        other than those above, a sparse X, an alpha of 0, adaptive task weights, a wide form with
-        NaN or task weights, and a task or coefficient that is not identified without one of the
-        rows.
+        other than those above, a sparse X, an alpha of 0, penalty factors of 0 or inf, adaptive
+        task weights, a wide form with NaN or task weights, and a task or coefficient that is not
+        identified without one of the rows.
         An int is the number of folds, of `TaskKFold` if the estimator has a ``task_column`` or
         y has NaN.
         Otherwise a scikit-learn splitter or pairs of index arrays.

@@ -11,6 +11,7 @@ from skmtl._linalg import row_space
 from skmtl._threads import blas_threads_for, in_chunks
 from skmtl.data import (
     long_moments,
+    read_penalty_factor,
     read_task_weights,
     wide_moments,
 )
@@ -60,7 +61,7 @@ class RidgeSearch:
         spec, n_tasks, d = spec_of(model), len(rows.tasks), min(rows.X.shape)
         wide, by_target = rows.codes is None, rows.observed is not None or rows.weight.ndim == 2
         uneven = wide and (by_target or spec.task_weight is not None)
-        if uneven or n_tasks * d**2 * 8 > _ROOM or (d < rows.X.shape[1] and _scales_differ(rows.X)):
+        if uneven or n_tasks * d**2 * 8 > _ROOM:
             return None
         if spec.classifier or spec.weighting in ADAPTIVE:
             return None
@@ -76,6 +77,13 @@ class RidgeSearch:
                 return None
             weights.append((alpha, penalty.alpha_shared, penalty.alpha_intercept))
         if not read_task_weights(spec.task_weight, rows.tasks).all():
+            return None
+        factor = read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
+        if factor is not None:
+            if (factor == 0).any() or (spec.common and np.isinf(factor).any()):
+                return None  # the limits have very large or small columns, see ``factor_basis``
+            rows = rows._replace(X=rows.X / np.sqrt(factor))
+        if d < rows.X.shape[1] and _scales_differ(rows.X):
             return None
         return cls(spec, rows, np.array(weights).T)
 

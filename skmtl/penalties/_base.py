@@ -128,6 +128,14 @@ class Penalty(ABC):
         number.
         """
 
+    def in_basis(self, basis):
+        """Return the penalty in a ``Basis``, where in fixed coordinates it differs from others."""
+        return self
+
+    def of_features(self, n_features, names):
+        """Return the penalty of d features with these names, a list or None."""
+        return self
+
     @abstractmethod
     def take(self, tasks):
         """Return the penalty for some of the tasks, an index array."""

@@ -141,6 +141,15 @@ class GraphCoupling(Penalty):
         c = _of_all(of_intercept, q, of_q[:, None], weight.q[..., None])[..., 0]
         return gradient._replace(w=w, c=c)
 
+    def in_basis(self, basis):
+        """Return the coupling itself; raise if the basis has fixed coordinates."""
+        if basis.fixed.any():
+            raise ValueError(
+                "penalty_factor=inf is not supported with a task_graph. Use a large number, or "
+                "task_graph=None, which connects all pairs of tasks."
+            )
+        return self
+
     def star(self):
         """Return a `MeanCoupling` with the same curvature for every task and for a common shift."""
         (K, ones), (k, _) = self._forms

@@ -26,6 +26,9 @@ class MeanCoupling(Penalty):
         Penalty weight of the deviations of the centered intercepts.
     fixed_intercept : bool
         Whether the common intercept c is fixed.
+    alpha_common : float, optional
+        Penalty weight of the center where the tasks do not deviate from it, by default
+        ``alpha_shared``.
 
     References
     ----------
@@ -37,6 +40,7 @@ class MeanCoupling(Penalty):
     alpha_shared: float | np.ndarray
     alpha_intercept: float
     fixed_intercept: bool = False
+    alpha_common: float | None = None
 
     quadratic = True
 
@@ -84,9 +88,28 @@ class MeanCoupling(Penalty):
         q = q - shift[:, None]
         return coefficients._replace(q=q if present is None else present * q, c=c + shift)
 
+    def in_basis(self, basis):
+        """Return the penalty in a ``Basis``, in whose fixed coordinates a center has the factor 1.
+
+        A weight of the center that is 0, inf or an array stays what it is.
+        """
+        fixed, shared = basis.fixed, self.alpha_shared
+        if not fixed.any() or not self.isotropic:
+            return self
+        if (self.alpha == 0).any() or (np.isinf(shared) and self.alpha_common is not None):
+            raise ValueError(
+                "penalty_factor=inf makes slopes common to all tasks by an infinite multiple of "
+                "alpha, and alpha is 0. Set it to a positive number."
+            )
+        if shared in (0, np.inf):
+            return self
+        common = shared if self.alpha_common is None else self.alpha_common
+        weights = np.where(fixed, common * basis.lengths**2, shared)
+        return self if (weights == shared).all() else replace(self, alpha_shared=weights)
+
     def fix_center(self):
         """Return the penalty with the center (w, c) fixed."""
-        return replace(self, alpha_shared=np.inf, fixed_intercept=True)
+        return replace(self, alpha_shared=np.inf, fixed_intercept=True, alpha_common=None)
 
     def star(self):
         """Return the coupling itself; see ``GraphCoupling.star``."""

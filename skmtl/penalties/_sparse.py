@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from copy import copy
+from typing import Any, Literal
 
 import numpy as np
 
-from skmtl._typing import Array, Derivative
+from skmtl._typing import Array, Derivative, PenaltyFactor
+from skmtl.data import read_penalty_factor
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
 
 
 class _SumOfNorms(TaskPenalty):
     """``alpha`` times the sum of the Euclidean norms of all columns (axis 0) or rows (1)."""
 
-    null_set = "zero"
+    null_set: Literal["zero", "pooled"] | None = "zero"
     _axis: int
 
     def _norms(self, W):
         return np.linalg.norm(W, axis=self._axis, keepdims=True)
 
+    def _threshold(self, W, step):
+        """Return ``alpha step``, which the norms lose."""
+        return times(self.alpha, step)
+
     def value(self, W: Array) -> float:
         return self.weight * float(self._norms(W).sum())
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
-        return Z * shrunk(self._norms(Z), times(self.alpha, step))
+        return Z * shrunk(self._norms(Z), self._threshold(Z, step))
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         # share I + turn along along' in each column or row
         norm, axis = self._norms(Z), self._axis
-        share = shrunk(norm, times(self.alpha, step))
+        share = shrunk(norm, self._threshold(Z, step))
         along = np.divide(Z, norm, out=np.zeros_like(Z), where=norm > 0)
         turn = np.where(share > 0, 1.0 - share, 0.0)
 
@@ -47,7 +53,69 @@ class _SumOfNorms(TaskPenalty):
         return {"selected_features": W.any(axis=0)}
 
 
-class L1(_SumOfNorms):
+class _WeightedNorms(_SumOfNorms):
+    """Norms of features or entries, each times the factor of its feature."""
+
+    _factor = None  # (d,), of the features that the penalty is bound to; None if all are 1
+
+    def __init__(self, alpha: float = 1.0, penalty_factor: PenaltyFactor = None) -> None:
+        self.alpha = alpha
+        self.penalty_factor = penalty_factor
+
+    @property
+    def null_set(self) -> Literal["zero", "pooled"] | None:  # type: ignore[override]
+        """Where the norm is zero: at W = 0, or None if features have the factor 0."""
+        factor = self._factor
+        return None if factor is not None and (factor == 0).any() else "zero"
+
+    def _of_features(self, n_features, names):
+        if self.penalty_factor is None:
+            return self
+        other = copy(self)
+        other._factor = read_penalty_factor(self.penalty_factor, n_features, names)
+        other.penalty_factor = None if other._factor is None else other._factor
+        return other
+
+    def _with_features(self, features):
+        if self._factor is None:
+            return self
+        other = copy(self)
+        other._factor = self._factor[features]
+        return other
+
+    def _factors(self, W):
+        """Return the factor of each column of W, whose K classes may be side by side, or None."""
+        factor = self._factor
+        if factor is None:  # not bound, or none
+            factor = read_penalty_factor(self.penalty_factor, W.shape[1], None)
+        return None if factor is None else np.tile(factor, W.shape[1] // len(factor))
+
+    def value(self, W: Array) -> float:
+        """Return the penalty at W (T, d), a float."""
+        factor = self._factors(W)
+        if factor is None:
+            return super().value(W)
+        factor = np.where(np.isinf(factor), 0.0, factor)  # W is zero there
+        return self.weight * float((factor * self._norms(W)).sum())
+
+    def dual_norm(self, G: Array) -> float:
+        """Return the smallest a such that G is a subgradient of ``a value`` at zero."""
+        factor = self._factors(G)
+        if factor is None:
+            return super().dual_norm(G)
+        kept = factor > 0  # G is zero elsewhere
+        return ratio((self._norms(G)[:, kept] / factor[kept]).max(initial=0.0), self.alpha)
+
+    def _threshold(self, W, step):
+        threshold, factor = times(self.alpha, step), self._factors(W)
+        if factor is None:
+            return threshold
+        with np.errstate(invalid="ignore"):
+            threshold = threshold * factor
+        return np.where(np.isinf(factor), np.inf, np.where(factor == 0, 0.0, threshold))
+
+
+class L1(_WeightedNorms):
     """``alpha sum_tj |W_tj|``: few coefficients, selected for each task separately.
 
     Structure: ``selected_features``, a mask (d,) of the features that any task uses.
@@ -56,6 +124,9 @@ class L1(_SumOfNorms):
     ----------
     alpha : float, default=1.0
         Regularization strength, in [0, inf].
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
 
     References
     ----------
@@ -77,16 +148,16 @@ class L1(_SumOfNorms):
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
-        threshold = times(self.alpha, step)
+        threshold = self._threshold(Z, step)
         return Z - np.clip(Z, -threshold, threshold)
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its diagonal."""
-        active = (np.abs(Z) > times(self.alpha, step)).astype(float)
+        active = (np.abs(Z) > self._threshold(Z, step)).astype(float)
         return lambda D: active * D, active
 
 
-class L21(_SumOfNorms):
+class L21(_WeightedNorms):
     """``alpha sum_j ||(W_1j, ..., W_Tj)||``: few features, the same for all tasks.
 
     Structure: ``selected_features``, a mask (d,).
@@ -95,6 +166,9 @@ class L21(_SumOfNorms):
     ----------
     alpha : float, default=1.0
         Regularization strength, in [0, inf].
+    penalty_factor : array-like of shape (n_features,) or dict, default=None
+        Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
+        others. 0: no penalty on the feature; inf: its coefficients are zero.
 
     References
     ----------

@@ -152,6 +152,14 @@ class StructuredPenalty(Penalty):
         copies = [[W if i == 0 else 0.0 * W for _ in part] for i, part in enumerate(self.terms)]
         return Split([part[0] for part in copies], copies, [[None] * len(part) for part in copies])
 
+    def of_features(self, n_features, names):
+        """Return the penalty of d features with these names, a list or None."""
+        return replace(self, penalty=self.penalty._of_features(n_features, names))
+
+    def with_features(self, features):
+        """Return the penalty for some of the features, an index array."""
+        return replace(self, penalty=self.penalty._with_features(features))
+
     def take(self, tasks):
         """Return the penalty for some of the tasks, an index array."""
         return replace(self, penalty=self.penalty.take(tasks))

@@ -143,6 +143,14 @@ class TaskPenalty(DocLinkMixin, BaseEstimator, ABC):
                 )
         return self
 
+    def _of_features(self, n_features, names):
+        """Return the penalty bound to features with these names, a list or None."""
+        return self
+
+    def _with_features(self, features):
+        """Return the bound penalty for some of the features, an index array."""
+        return self
+
     _penalty_weights: tuple[str, ...] = ("alpha",)
 
     def take(self, tasks: Any) -> Self:
@@ -238,6 +246,13 @@ class _Composite(TaskPenalty):
     def take(self, tasks: Any) -> Self:
         """Return the bound penalty for some of the tasks, an index array."""
         return type(self)(self.first.take(tasks), self.second.take(tasks))
+
+    def _of_features(self, n_features, names):
+        parts = self.first, self.second
+        return type(self)(*[part._of_features(n_features, names) for part in parts])
+
+    def _with_features(self, features):
+        return type(self)(*[part._with_features(features) for part in (self.first, self.second)])
 
     def _admits(self, part):
         return isinstance(part, TaskPenalty)

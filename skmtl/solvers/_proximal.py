@@ -66,7 +66,8 @@ class ProximalSolver(Solver):
         chosen = self._working_set(at)
         if not np.array_equal(chosen, self._chosen):
             data = self.problem.data.with_features(chosen)
-            self._steps = _Steps(Problem(data, self.problem.loss, self.problem.penalty))
+            penalty = self.problem.penalty.with_features(chosen)
+            self._steps = _Steps(Problem(data, self.problem.loss, penalty))
             self._chosen = chosen
         goal = max(0.5 * self.tol, _SHARE * at.evaluation.optimality)
         limit = min(_ROUND, self.max_iter - self.n_iter)

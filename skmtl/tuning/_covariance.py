@@ -186,8 +186,3 @@ class Axes(NamedTuple):
             rest = rest if rest > _ROUNDING * (intercept @ intercept) else 0.0
         s = np.where(fixed, _SMALL / np.sqrt(np.where(directions > 0, directions, 1.0)), s)
         return cls(U * s, shift, fixed, s**2, float(rest))
-
-
-def of_part(name, size):
-    """Return which of the variances (d + 1,) a penalty weight determines, ones and zeros."""
-    return (np.arange(size) < size - 1) == (name == "alpha")

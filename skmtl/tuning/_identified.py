@@ -115,15 +115,22 @@ def check_freedom(names, left):
         )
 
 
-def check_form(form, names, data):
-    """Raise where a form of the covariance cannot be estimated."""
-    if form == "spherical":
+def check_factors(names, basis, *, classifier):
+    """Raise where penalty factors of 0 or inf leave no variance to estimate."""
+    if basis is None or basis.regular.all():
         return
-    if "alpha" not in names:
-        raise ValueError(
-            f"covariance_type={form!r} is estimated, and alpha is a number. Set alpha to 'auto', "
-            "or covariance_type to None."
-        )
+    if not basis.free.any() and "alpha" in names and not classifier:
+        return
+    limit = "0" if basis.free.any() else "inf"
+    raise ValueError(
+        f"{which(names)} is estimated with finite positive factors, and penalty_factor has "
+        f"{limit}. Use a small or large number, such as 1e-4 or 1e4, or set the penalty weight to "
+        "a number."
+    )
+
+
+def check_form(form, data):
+    """Raise where a form of the covariance cannot be estimated."""
     n, d = data.n_rows, data.n_features
     if form == "full" and n <= d:
         raise ValueError(

@@ -1,8 +1,9 @@
 """Penalty weights estimated from the data: what ``alpha="auto"`` does in a fit."""
 
+from skmtl.data import Basis
 from skmtl.fitting import with_estimates
 from skmtl.tuning._evidence import by_evidence
-from skmtl.tuning._identified import check_identified, check_scale, warn_of_units
+from skmtl.tuning._identified import check_factors, check_identified, check_scale, warn_of_units
 from skmtl.tuning._random_coefficients import RandomCoefficients
 
 
@@ -15,14 +16,16 @@ def with_penalty_weights(spec, posed):
     posed : Posed
     """
     names, problem = spec.auto, posed.problem
+    check_factors(names, posed.basis, classifier=spec.classifier)
     check_identified(names, posed.rows, problem.penalty)
     check_scale(problem)
-    if "alpha" in names:
+    if "alpha" in names and posed.basis is None:  # with factors, units are the user's choice
         warn_of_units(problem.data)
     if spec.classifier:
         estimate = by_evidence(spec, names, problem)
     else:
-        estimate = RandomCoefficients(spec, names, problem).estimate()
+        estimate = RandomCoefficients(spec, names, posed).estimate()
     if (axes := estimate.axes) is not None:
-        posed = posed.in_basis(axes.B, axes.fixed, shift=axes.shift, overwrite=True)
+        basis = Basis(axes.B, axes.fixed)
+        posed = posed.in_basis(basis, shift=axes.shift, overwrite=True)
     return with_estimates(posed, estimate.weights, estimate.found)

@@ -6,7 +6,7 @@ import numpy as np
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
-from skmtl.tuning._covariance import Axes, DiagonalCovariance, FullCovariance, of_part
+from skmtl.tuning._covariance import Axes, DiagonalCovariance, FullCovariance
 from skmtl.tuning._identified import (
     check_confounded,
     check_form,
@@ -55,30 +55,33 @@ class RandomCoefficients:
     spec : Spec
     names : tuple of str
         Of the penalty weights to estimate.
-    problem : Problem
+    posed : Posed
+        In whose fixed coordinates slopes have no variance between tasks.
     """
 
-    def __init__(self, spec, names, problem):
+    def __init__(self, spec, names, posed):
+        problem, basis = posed.problem, posed.basis
         warn_of_free_center(names, problem)
+        self._common = basis.fixed if basis is not None and basis.fixed.any() else None
+        self._units = np.ones(problem.data.n_features) if basis is None else basis.B
         self._names, self._problem, self._prior = names, problem, spec.covariance_prior
         self._form = spec.covariance_type or ("diag" if "alpha" in names else "spherical")
-        check_form(self._form, names, problem.data)
+        check_form(self._form, problem.data)
         self._own = tuple([name for name in names if name != "alpha_shared"])
-        self._known = self._known_variances(problem.data.rotated)
 
     def estimate(self):
         """Return the ``Estimate``."""
-        data, names = self._problem.data.rotated, self._names
-        likelihood = self._likelihood(data)
-        parts = {PARTS[name]: of_part(name, len(self._known)) for name in self._own}
-        check_confounded(self._own, self._known, parts, likelihood.rows.products())
-        check_freedom(names, likelihood.freedom)
-        if likelihood.is_exact(np.diag(np.sqrt(self._known))):
+        data = self._problem.data if self._common is not None else self._problem.data.rotated
+        likelihood, known = self._likelihood(data), self._known_variances(data)
+        parts = {PARTS[name]: self._part(name, len(known)) for name in self._own}
+        check_confounded(self._own, known, parts, likelihood.rows.products())
+        check_freedom(self._names, likelihood.freedom)
+        if likelihood.is_exact(np.diag(np.sqrt(known))):
             return self._exact()
         span = WeightRange.of(self._own, data, curvature=1.0, least=_LEAST)
-        parts = [of_part(name, len(self._known)) for name in span.names]
-        M = np.reshape(parts, (-1, len(self._known))).T
-        criterion = DiagonalCovariance(likelihood, M, self._known)
+        parts = [self._part(name, len(known)) for name in span.names]
+        M = np.reshape(parts, (-1, len(known))).T
+        criterion = DiagonalCovariance(likelihood, M, known)
         one_variance = self._form == "spherical" or "alpha" not in span.names
         # Products are small: several BLAS threads would wait for each other.
         with one_blas_thread():
@@ -86,8 +89,17 @@ class RandomCoefficients:
             if not (one_variance or span.at_least(x)):
                 same = likelihood if data is self._problem.data else None
                 return self._of_form(dict(zip(span.names, x, strict=True)), same)
+        if self._common is not None and not span.at_least(x):
+            return self._of_covariance(likelihood, criterion.factor(x))
         weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
         return self._without_noise(self._of_weights(criterion, x, weights), criterion, x, span)
+
+    def _part(self, name, size):
+        """Return which of the variances (d + 1,) a penalty weight determines, a mask."""
+        part = (np.arange(size) < size - 1) == (name == "alpha")
+        if self._common is not None:
+            part[:-1] &= ~self._common
+        return part
 
     def _one_variance(self, criterion, span, *, final):
         """Return the logarithms of the weights where all slopes have one variance.
@@ -145,7 +157,8 @@ class RandomCoefficients:
         for name in self._names:
             found[VARIANCES[name]] = float(sigma2 / weights[name])
         if "alpha" in self._names:
-            found["covariance_"] = sigma2 * np.diag(np.diag(F) ** 2)
+            slopes, intercept = found["tau2_"] * self._units**2, sigma2 * F[-1, -1] ** 2
+            found["covariance_"] = np.diag(np.append(slopes, intercept))
         return Estimate({name: weights[name] for name in self._names}, found)
 
     def _without_noise(self, estimate, criterion, x, span):
@@ -171,9 +184,8 @@ class RandomCoefficients:
         data = self._problem.data
         likelihood, known = likelihood or self._likelihood(data), self._known_variances(data)
         size = np.vstack([data.square_norms.T, data.totals])  # (d + 1, T)
-        with_data = np.flatnonzero(size.any(axis=1) & (known == 0))
-        if "alpha_intercept" not in start:
-            with_data = with_data[with_data < data.n_features]
+        estimated = np.any([self._part(name, len(known)) for name in start], axis=0)
+        with_data = np.flatnonzero(size.any(axis=1) & estimated)
         if not self._prior:
             labels = [f"of coefficients of feature {j}" for j in range(data.n_features)]
             labels.append(PARTS["alpha_intercept"])
@@ -205,13 +217,13 @@ class RandomCoefficients:
         alpha_shared = likelihood.alpha_shared(F)
         axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0))
         covariance = sigma2 * F @ F.T
-        tau2 = np.diag(covariance)
+        tau2, units = np.diag(covariance).copy(), np.append(self._units, 1.0)
         with np.errstate(divide="ignore"):
             found = {
                 "sigma2_": float(sigma2),
                 "restricted_log_likelihood_": float(-value / 2),
-                "covariance_": covariance,
-                "tau2_": tau2[:-1].copy(),
+                "covariance_": covariance * np.outer(units, units),
+                "tau2_": tau2[:-1] * units[:-1] ** 2,
                 "alpha_": sigma2 / tau2[:-1],
                 "alpha_shared_": float(alpha_shared),
                 "alpha_intercept_": float(sigma2 / tau2[-1]),
