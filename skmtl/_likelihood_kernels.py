@@ -84,11 +84,12 @@ def compress(
 
 
 @jit(fastmath=SUMS)
-def whiten(R, rows, z, targets, tasks, scale, F, diagonal, A, a, S, right, first, last):
+def whiten(R, rows, z, targets, tasks, scale, F, diagonal, orthogonal, A, a, S, right, first, last):
     """Write ``A = C^-1 R`` and ``a = C^-1 z``; return the sum of ``log|K|`` over the tasks.
 
     The random slopes of block b, all columns of R but the last, are multiplied by ``scale[b]``. Add
-    ``A'A`` (upper triangle) and ``A'a`` of all tasks to S (D, D) and ``right`` (D,).
+    ``A'A`` (upper triangle) and ``A'a`` of all tasks to S (D, D) and ``right`` (D,). With
+    ``orthogonal``, rows of ``R F`` but the last of each block are orthogonal.
     """
     D, log_det, most = R.shape[1], 0.0, 0
     for b in range(first, last):
@@ -97,7 +98,7 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, A, a, S, right, first
     for b in range(first, last):
         top, r, count = rows[b], rows[b + 1] - rows[b], tasks[b + 1] - tasks[b]
         _random_parts(R, top, r, scale[b], F, diagonal, Z)
-        _add_gram(Z, F.shape[1], r, K)
+        _add_gram(Z, F.shape[1], r, orthogonal, K)
         for i in range(r):
             total[i] = 0.0
             for k in range(D):
@@ -119,7 +120,7 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, A, a, S, right, first
     return log_det
 
 
-@jit(fastmath=SUMS, inline="always")
+@jit(fastmath=SUMS)
 def _random_parts(R, top, r, scale, F, diagonal, Z):
     """Write ``F'R'`` of r rows to Z (m, r)."""
     D, m = R.shape[1], F.shape[1]
@@ -136,20 +137,29 @@ def _random_parts(R, top, r, scale, F, diagonal, Z):
                     Z[k, i] += x * F[j, k]
 
 
-@jit(fastmath=SUMS, inline="always")
-def _add_gram(Z, m, r, K):
-    """Write ``I + Z'Z`` (upper triangle) to K; Z has up to three rows of zeros behind m."""
+@jit(fastmath=SUMS)
+def _add_gram(Z, m, r, orthogonal, K):
+    """Write ``I + Z'Z`` (upper triangle) to K; Z has up to three rows of zeros behind m.
+
+    With ``orthogonal``, that is zero but in the diagonal and the last column.
+    """
     for i in range(r):
         for k in range(i, r):
             K[i, k] = 0.0
         K[i, i] = 1.0
+        if orthogonal:
+            for n in range(m):
+                K[i, i] += Z[n, i] * Z[n, i]
+                if i < r - 1:
+                    K[i, r - 1] += Z[n, i] * Z[n, r - 1]
+            continue
         for n in range(0, m, 4):  # four at a time: sums stay in registers
             x0, x1, x2, x3 = Z[n, i], Z[n + 1, i], Z[n + 2, i], Z[n + 3, i]
             for k in range(i, r):
                 K[i, k] += x0 * Z[n, k] + x1 * Z[n + 1, k] + x2 * Z[n + 2, k] + x3 * Z[n + 3, k]
 
 
-@jit(fastmath=SUMS, inline="always")
+@jit(fastmath=SUMS)
 def _eliminate(K, r, A, top):
     """Replace K by its Cholesky factor C' and rows of A by ``C^-1 A``; return ``log|K|``."""
     D, log_det = A.shape[1], 0.0
@@ -169,6 +179,8 @@ def _eliminate(K, r, A, top):
                     A[top + p + 1, k] -= x * A[top + p, k]
         for j in range(i + 2, r):
             x, y = K[i, j], K[i + 1, j]
+            if x == 0.0 and y == 0.0:
+                continue
             for k in range(j, r):
                 K[j, k] -= x * K[i, k] + y * K[i + 1, k]
             for k in range(D):
@@ -176,7 +188,7 @@ def _eliminate(K, r, A, top):
     return log_det
 
 
-@jit(fastmath=SUMS, inline="always")
+@jit(fastmath=SUMS)
 def _add_squares(A, top, r, count, S):
     """Add ``count A'A`` of r rows to S, the upper triangle."""
     D, whole = A.shape[1], r - r % 4

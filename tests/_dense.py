@@ -93,7 +93,8 @@ def penalty_weights(model, T):
         return np.full(T, np.inf), model.alpha, model.alpha_intercept
     if isinstance(model, SharedL2Regressor | SharedL2Classifier):
         return alpha, np.inf, 0.0
-    return alpha, model.alpha_shared or 0.0, model.alpha_intercept
+    intercept = 1.0 if model.alpha_intercept is None else model.alpha_intercept
+    return alpha, model.alpha_shared or 0.0, intercept
 
 
 def center_of(X, weight):

@@ -358,7 +358,8 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     covariance_type : {"spherical", "diag", "full"} or None, default=None
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
         for each feature (lme4's ``||``), or any covariance of the slopes and, with
-        ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag".
+        ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag"
+        if there are more rows than features, else "spherical".
     covariance_prior : float, default=10.0
         Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
         log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the

@@ -13,6 +13,7 @@ from skmtl.arrowhead import Groups
 from skmtl.data import SMALL
 
 _EPS = np.finfo(np.float64).eps
+_TINY, _FEW_BLOCKS = 12, 500  # more features and fewer blocks: eigenvectors pay
 _CHUNK = 2**21  # numbers in the Gram matrices that are in memory at a time
 
 
@@ -39,8 +40,8 @@ class CompressedRows:
     """Weighted rows of each task, rotated to at most d + 1, where rows have independent noise.
 
     About their own mean, the rows of a task are rotated to a Cholesky factor of their Gram matrix
-    (few rows of many features to eigenvectors), and beside them there is the mean row
-    ``sqrt(n) (delta, 1)``. Tasks with equal features and penalty weights form a block.
+    or, if tasks are few and features many, to its eigenvectors, so that one variance of all slopes
+    leaves them independent. Beside them there is the mean row ``sqrt(n) (delta, 1)``. Tasks with equal features and penalty weights form a block.
 
     With ``F F'`` the covariance of (v_t, q_t) in units of the noise, they have the covariance
     ``V = I + R F F' R'``; where alpha is a number, v_t is multiplied by ``1 / sqrt(alpha_t)``. What
@@ -79,6 +80,7 @@ class CompressedRows:
     def __init__(self, data, penalty, loss=None):
         self.data, d = data, data.n_features
         self._groups = groups = Groups.of(data, penalty.alpha)
+        self._orthogonal = d > _TINY and len(groups.block) < _FEW_BLOCKS
         self._flat = groups.alpha == 0
         self._scale = 1.0 / np.sqrt(np.where(self._flat, np.inf, groups.alpha))
         self._has_mean = has_mean = penalty.alpha_intercept > 0
@@ -117,6 +119,7 @@ class CompressedRows:
         """Write the rows; return the coefficients of the targets (T, d) and the means (B, d)."""
         data, groups, d = self.data, self._groups, self.data.n_features
         few = (data.block_sizes[groups.block] <= d) & (d > SMALL)
+        few |= self._orthogonal
         W, mean = np.zeros((data.n_tasks, d)), np.empty((len(groups.block), d))
         square = data.square_norms.sum(axis=0) / self.total
         many, step = np.flatnonzero(~few & ~self._flat), max(1, _CHUNK // (d * d + 1))
@@ -230,7 +233,10 @@ class CompressedRows:
         """Return the ``Marginal`` with the covariance ``F F'``, F (d + 1, m)."""
         D, (A, a) = self.R.shape[1], (np.empty_like(self.R), np.empty_like(self.z))
         diagonal = F.shape[1] == D and not np.count_nonzero(F - np.diag(np.diag(F)))
-        given = self.R, self._rows, self.z, self._targets, self._tasks, self._scale, F, diagonal
+        slopes = F.diagonal()[:-1]
+        orthogonal = bool(self._orthogonal and diagonal and (slopes == slopes[0]).all())
+        given = self.R, self._rows, self.z, self._targets, self._tasks, self._scale
+        given += F, diagonal, orthogonal
 
         def part(first, last):
             S, right = np.zeros((D, D)), np.zeros(D)

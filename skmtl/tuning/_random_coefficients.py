@@ -65,7 +65,8 @@ class RandomCoefficients:
         self._common = basis.fixed if basis is not None and basis.fixed.any() else None
         self._units = np.ones(problem.data.n_features) if basis is None else basis.B
         self._names, self._problem, self._prior = names, problem, spec.covariance_prior
-        self._form = spec.covariance_type or ("diag" if "alpha" in names else "spherical")
+        many = "alpha" in names and problem.data.n_rows > problem.data.n_features
+        self._form = spec.covariance_type or ("diag" if many else "spherical")
         check_form(self._form, problem.data)
         self._own = tuple([name for name in names if name != "alpha_shared"])
 
