@@ -28,7 +28,8 @@ def canonical(X):
     kind = _index_type(X)
     indices, indptr = (part.astype(kind, copy=False) for part in (X.indices, X.indptr))
     X = sparse.csr_array((X.data, indices, indptr), shape=X.shape)
-    if _kernels.has_duplicates(*parts(X)[1:], np.full(X.shape[1], -1)):
+    last_row = np.full(X.shape[1], -1)
+    if not X.has_canonical_format and _kernels.has_duplicates(*parts(X)[1:], last_row):
         X = X.copy()
         X.sum_duplicates()
     return X
