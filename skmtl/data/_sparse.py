@@ -296,11 +296,22 @@ class SparseLongData(SparseLayout, LongData):
         self.X = CenteredRows(X, self.center)
 
     @cached_property
+    def _squares(self):
+        """``square_norms``, products of the rows, not centered, and the center, ``row_norms``."""
+        T, d, n = self.n_tasks, self.n_features, self.n_rows
+        squares = np.empty((T, d)), np.empty(n), np.empty(n)
+        self._by_task(_kernels.sparse_squares, self.weight, *squares)
+        return squares
+
+    @property
     def square_norms(self):
         """Weighted sums of squares of the centered features per task, (T, d)."""
-        norms = np.empty((self.n_tasks, self.n_features))
-        self._by_task(_kernels.sparse_squares, self.weight, norms)
-        return norms
+        return self._squares[0]
+
+    @property
+    def row_norms(self):
+        """Squared norms of the centered rows, (n,)."""
+        return self._squares[2]
 
     def _by_task(self, kernel, values, *out):
         """Call a kernel of rows with numbers, (n,), on chunks of the tasks."""
@@ -320,25 +331,12 @@ class SparseLongData(SparseLayout, LongData):
             self._by_task(_kernels.sparse_adjoint, g_k, *sums)
         return G, R
 
-    @cached_property
-    def _row_products(self):
-        """Products of the rows, not centered, and the center, and squared distances, two (n,)."""
-        products = np.empty((2, self.n_rows))
-        kernel = partial(_kernels.sparse_row_products, *self.X.parts, self.X.center, *products)
-        in_chunks(kernel, self.n_rows, self.X.work)
-        return products
-
-    @property
-    def row_norms(self):
-        """Squared norms of the centered rows, (n,)."""
-        return self._row_products[1]
-
     def kernel_product(self, g, share):
         """Return the products of each row with ``share_t X_t'g_t``, X_t the rows of its task, (n,).
 
         ``g`` is (n,), ``share`` (T,).
         """
-        X, out, (cross, _) = self.X, np.empty(self.n_rows), self._row_products
+        X, out, (_, cross, _) = self.X, np.empty(self.n_rows), self._squares
         rows, square = (*X.parts, g, self.indptr), X.center @ X.center
         product = partial(_kernels.sparse_kernel, *rows, cross, square, share, out)
         room = np.zeros(self.n_features)

@@ -56,12 +56,9 @@ class DualSystem:
     def set_up(self, derivative):
         """Store the curvature at these derivatives, and prepare the preconditioner."""
         data, weight = self._problem.data, self._problem.data.weight
-        if derivative is None:
-            derivative = self._problem.loss.evaluate(data.y, np.zeros((1, data.n_rows)))[1]
-        else:
+        if derivative is not None:
             weight = data.curved(self._problem.loss.curvature(derivative)[0]).weight
-        self._root = np.sqrt(weight)
-        self._residual = data.weight * derivative[0] / self._root
+        self._derivative, self._root = derivative, np.sqrt(weight)
         kernel = data.row_norms * self._share[data.codes] + self._intercept
         self._diagonal = 1.0 + weight * kernel
         self._direction = self._root / self._diagonal  # of the constraint, preconditioned
@@ -90,7 +87,10 @@ class DualSystem:
         data, root, share = self._problem.data, self._root, self._share[:, None]
         cold = not any(part.any() for part in point)
         if cold:
-            right, start = self._residual.copy(), None
+            derivative, start = self._derivative, None
+            if derivative is None:
+                derivative = self._problem.loss.evaluate(data.y, np.zeros((1, data.n_rows)))[1]
+            right = data.weight * derivative[0] / root
         else:
             V, q, _, c = self._problem.gradient(point, G, R)
             start = self._constrained(q[0] if self._by_task else c[0])
