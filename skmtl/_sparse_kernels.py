@@ -64,6 +64,19 @@ def sparse_predict(values, indices, indptr, codes, W, intercept, out, first, las
 
 
 @jit()
+def sparse_task_predict(values, indices, indptr, W, intercept, starts, out, first, last):
+    """Write ``x . w_t + intercept_t`` for the rows of each task, ``starts[t]:starts[t + 1]``."""
+    w = np.empty(W.shape[1])
+    for t in range(first, last):
+        w[:] = W[t]  # in order: entries alone would fetch it into the cache piece by piece
+        for i in range(starts[t], starts[t + 1]):
+            z = 0.0
+            for k in range(indptr[i], indptr[i + 1]):
+                z += values[k] * w[indices[k]]
+            out[i] = z + intercept[t]
+
+
+@jit()
 def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, last):
     """Write ``G_t = sum_i g_i (x_i - center)`` and ``total_t = sum_i g_i`` over each task's rows.
 

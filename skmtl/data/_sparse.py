@@ -321,7 +321,11 @@ class SparseLongData(SparseLayout, LongData):
 
     def predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
-        return predictions(self.X.csr, self.codes, W, intercept - W @ self.X.center)
+        X, z = self.X, np.empty((len(W), self.n_rows))
+        for W_k, own, z_k in zip(W, intercept - W @ X.center, z, strict=True):
+            kernel = partial(_kernels.sparse_task_predict, *X.parts, W_k, own, self.indptr, z_k)
+            in_chunks(kernel, self.n_tasks, X.work + W_k.size)
+        return z
 
     def adjoint(self, g):
         """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
@@ -336,11 +340,10 @@ class SparseLongData(SparseLayout, LongData):
 
         ``g`` is (n,), ``share`` (T,).
         """
-        X, out, (_, cross, _) = self.X, np.empty(self.n_rows), self._squares
-        rows, square = (*X.parts, g, self.indptr), X.center @ X.center
+        X, (n, d), (_, cross, _) = self.X, self.X.shape, self._squares
+        rows, square, out = (*X.parts, g, self.indptr), X.center @ X.center, np.empty(n)
         product = partial(_kernels.sparse_kernel, *rows, cross, square, share, out)
-        room = np.zeros(self.n_features)
-        in_chunks(lambda first, last: product(room.copy(), first, last), self.n_tasks, 2 * X.work)
+        in_chunks(lambda first, last: product(np.zeros(d), first, last), self.n_tasks, 2 * X.work)
         return out
 
     def _index(self, b):
