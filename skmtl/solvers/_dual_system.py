@@ -18,9 +18,9 @@ class DualSystem:
     gamma`` over the rows with an intercept u in common are minus its gradient; u is what remains
     of the equation.
 
-    From zeros, the unknowns are ``sqrt(s)`` times the residuals of the model: with r, those at zero
-    (pointwise gradients over curvatures), the right-hand side is ``sqrt(s) (u + r)``, which needs
-    no gradient, and ``V = -X' sqrt(s) gamma / D``.
+    From zeros, ``sqrt(s) r`` is added to gamma, where r are the derivatives of the loss over their
+    curvatures: as ``g = X' s r``, the right-hand side becomes ``sqrt(s) (u + r)``, which takes no
+    product, V is ``-X' sqrt(s) gamma / D``, and the sums are zero.
 
     Parameters
     ----------
