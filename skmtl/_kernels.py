@@ -442,16 +442,16 @@ def solve_arrowheads(v, w, data, penalty, rest, coupled, first, last):
 def largest_ratios(V, squares, bound, weight, norm, out, first, last):
     """Write the largest ``|V_tj| / (sqrt(bound squares_tj + weight_t) norm_t)`` of each task.
 
-    With 0 / 0 = 0, and NaN if any of them is.
+    With 0 / 0 = 0, and not finite if any of them is not.
     """
-    ratio = np.empty(V.shape[1])
+    unit = np.empty(V.shape[1])
     for t in range(first, last):
-        row, own = V[t], squares[t]
+        row, own, largest = V[t], squares[t], 0.0
         for j in range(V.shape[1]):
-            unit = np.sqrt(bound * own[j] + weight[t]) * norm[t]
-            ratio[j] = abs(row[j]) / max(unit, 1e-300)
-        largest = 0.0
+            unit[j] = np.sqrt(bound * own[j] + weight[t]) * norm[t]
         for j in range(V.shape[1]):
-            if ratio[j] > largest or ratio[j] != ratio[j]:
-                largest = ratio[j]
+            if not abs(row[j]) <= largest * unit[j]:  # seldom: others cost no division
+                largest = abs(row[j]) / max(unit[j], 1e-300)
+                if not largest < np.inf:
+                    break
         out[t] = largest

@@ -64,6 +64,19 @@ def sparse_predict(values, indices, indptr, codes, W, intercept, out, first, las
 
 
 @jit()
+def sparse_task_predict(values, indices, indptr, W, intercept, starts, out, first, last):
+    """Write ``x . w_t + intercept_t`` for the rows of each task, ``starts[t]:starts[t + 1]``."""
+    w = np.empty(W.shape[1])
+    for t in range(first, last):
+        w[:] = W[t]  # in order: entries alone would fetch it into the cache piece by piece
+        for i in range(starts[t], starts[t + 1]):
+            z = 0.0
+            for k in range(indptr[i], indptr[i + 1]):
+                z += values[k] * w[indices[k]]
+            out[i] = z + intercept[t]
+
+
+@jit()
 def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, last):
     """Write ``G_t = sum_i g_i (x_i - center)`` and ``total_t = sum_i g_i`` over each task's rows.
 
@@ -79,20 +92,6 @@ def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, 
         for i in range(starts[t], starts[t + 1]):
             for k in range(indptr[i], indptr[i + 1]):
                 own[indices[k]] += g[i] * values[k]
-
-
-@jit()
-def sparse_row_products(values, indices, indptr, center, cross, norms, first, last):
-    """Write the products of the rows ``first:last`` and a center, and their squared distances."""
-    square = 0.0
-    for j in range(center.shape[0]):
-        square += center[j] ** 2
-    for i in range(first, last):
-        product, norm = 0.0, 0.0
-        for k in range(indptr[i], indptr[i + 1]):
-            product += values[k] * center[indices[k]]
-            norm += values[k] ** 2
-        cross[i], norms[i] = product, max(norm - 2.0 * product + square, 0.0)
 
 
 @jit()
@@ -122,8 +121,14 @@ def sparse_kernel(values, indices, indptr, g, starts, cross, square, share, out,
 
 
 @jit()
-def sparse_squares(values, indices, indptr, s, starts, center, out, first, last):
-    """Write ``sum_i s_i (x_ij - center_j)^2`` over the rows of each task, as above."""
+def sparse_squares(values, indices, indptr, s, starts, center, out, cross, norms, first, last):
+    """Write ``sum_i s_i (x_ij - center_j)^2`` over the rows of each task, as above.
+
+    And each row's product with the center, and squared distance to it.
+    """
+    square = 0.0
+    for j in range(center.shape[0]):
+        square += center[j] ** 2
     for t in range(first, last):
         total = 0.0
         for i in range(starts[t], starts[t + 1]):
@@ -131,9 +136,14 @@ def sparse_squares(values, indices, indptr, s, starts, center, out, first, last)
         for j in range(out.shape[1]):
             out[t, j] = total * center[j] ** 2
         for i in range(starts[t], starts[t + 1]):
+            product, norm = 0.0, 0.0
             for k in range(indptr[i], indptr[i + 1]):
                 j = indices[k]
-                out[t, j] += s[i] * values[k] * (values[k] - 2.0 * center[j])
+                x, c = values[k], center[j]
+                out[t, j] += s[i] * x * (x - 2.0 * c)
+                product += x * c
+                norm += x**2
+            cross[i], norms[i] = product, max(norm - 2.0 * product + square, 0.0)
         for j in range(out.shape[1]):
             out[t, j] = max(out[t, j], 0.0)
 

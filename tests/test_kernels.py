@@ -44,6 +44,18 @@ def test_kernels(d):
     assert_array_equal(starts, indptr)
 
 
+def test_largest_ratios():
+    """Zeros over zeros are zeros; what is infinite or NaN stays, whatever follows."""
+    rng = np.random.default_rng(0)
+    V, squares = rng.normal(size=(4, 40)), rng.uniform(size=(4, 40))
+    weight, norm, largest = rng.uniform(size=4), rng.uniform(size=4), np.empty(4)
+    V[1:, 4:], squares[1:], weight[1:] = 0.0, 0.0, 0.0
+    V[1], V[2, 0], V[3, 0] = 0.0, np.nan, np.inf
+    _kernels.largest_ratios(V, squares, 2.0, weight, norm, largest, 0, 4)
+    expected = np.abs(V[0]) / (np.sqrt(2.0 * squares[0] + weight[0]) * norm[0])
+    assert_allclose(largest, [expected.max(), 0.0, np.nan, np.inf], rtol=1e-14)
+
+
 def test_kernels_without_compilation():
     """The same tests, the kernels run as Python: an index out of bounds would raise here."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]

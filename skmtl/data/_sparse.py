@@ -28,7 +28,8 @@ def canonical(X):
     kind = _index_type(X)
     indices, indptr = (part.astype(kind, copy=False) for part in (X.indices, X.indptr))
     X = sparse.csr_array((X.data, indices, indptr), shape=X.shape)
-    if _kernels.has_duplicates(*parts(X)[1:], np.full(X.shape[1], -1)):
+    last_row = np.full(X.shape[1], -1)
+    if not X.has_canonical_format and _kernels.has_duplicates(*parts(X)[1:], last_row):
         X = X.copy()
         X.sum_duplicates()
     return X
@@ -311,11 +312,22 @@ class SparseLongData(SparseLayout, LongData):
         self.X = CenteredRows(X, self.center)
 
     @cached_property
+    def _squares(self):
+        """``square_norms``, products of the rows, not centered, and the center, ``row_norms``."""
+        T, d, n = self.n_tasks, self.n_features, self.n_rows
+        squares = np.empty((T, d)), np.empty(n), np.empty(n)
+        self._by_task(_kernels.sparse_squares, self.weight, *squares)
+        return squares
+
+    @property
     def square_norms(self):
         """Weighted sums of squares of the centered features per task, (T, d)."""
-        norms = np.empty((self.n_tasks, self.n_features))
-        self._by_task(_kernels.sparse_squares, self.weight, norms)
-        return norms
+        return self._squares[0]
+
+    @property
+    def row_norms(self):
+        """Squared norms of the centered rows, (n,)."""
+        return self._squares[2]
 
     def _by_task(self, kernel, values, *out):
         """Call a kernel of rows with numbers, (n,), on chunks of the tasks."""
@@ -325,7 +337,11 @@ class SparseLongData(SparseLayout, LongData):
 
     def predict(self, W, intercept):
         """Compute the predictions, (K, n)."""
-        return predictions(self.X.csr, self.codes, W, intercept - W @ self.X.center)
+        X, z = self.X, np.empty((len(W), self.n_rows))
+        for W_k, own, z_k in zip(W, intercept - W @ X.center, z, strict=True):
+            kernel = partial(_kernels.sparse_task_predict, *X.parts, W_k, own, self.indptr, z_k)
+            in_chunks(kernel, self.n_tasks, X.work + W_k.size)
+        return z
 
     def adjoint(self, g):
         """Compute the sums of ``g_i x_i`` and of ``g_i`` per task, of g (K, n)."""
@@ -335,29 +351,15 @@ class SparseLongData(SparseLayout, LongData):
             self._by_task(_kernels.sparse_adjoint, g_k, *sums)
         return G, R
 
-    @cached_property
-    def _row_products(self):
-        """Products of the rows, not centered, and the center, and squared distances, two (n,)."""
-        products = np.empty((2, self.n_rows))
-        kernel = partial(_kernels.sparse_row_products, *self.X.parts, self.X.center, *products)
-        in_chunks(kernel, self.n_rows, self.X.work)
-        return products
-
-    @property
-    def row_norms(self):
-        """Squared norms of the centered rows, (n,)."""
-        return self._row_products[1]
-
     def kernel_product(self, g, share):
         """Return the products of each row with ``share_t X_t'g_t``, X_t the rows of its task, (n,).
 
         ``g`` is (n,), ``share`` (T,).
         """
-        X, out, (cross, _) = self.X, np.empty(self.n_rows), self._row_products
-        rows, square = (*X.parts, g, self.indptr), X.center @ X.center
+        X, (n, d), (_, cross, _) = self.X, self.X.shape, self._squares
+        rows, square, out = (*X.parts, g, self.indptr), X.center @ X.center, np.empty(n)
         product = partial(_kernels.sparse_kernel, *rows, cross, square, share, out)
-        room = np.zeros(self.n_features)
-        in_chunks(lambda first, last: product(room.copy(), first, last), self.n_tasks, 2 * X.work)
+        in_chunks(lambda first, last: product(np.zeros(d), first, last), self.n_tasks, 2 * X.work)
         return out
 
     def _index(self, b):

@@ -18,6 +18,10 @@ class DualSystem:
     gamma`` over the rows with an intercept u in common are minus its gradient; u is what remains
     of the equation.
 
+    From zeros, ``sqrt(s) r`` is added to gamma, where r are the derivatives of the loss over their
+    curvatures: as ``g = X' s r``, the right-hand side becomes ``sqrt(s) (u + r)``, which takes no
+    product, V is ``-X' sqrt(s) gamma / D``, and the sums are zero.
+
     Parameters
     ----------
     problem : Problem
@@ -54,7 +58,7 @@ class DualSystem:
         data, weight = self._problem.data, self._problem.data.weight
         if derivative is not None:
             weight = data.curved(self._problem.loss.curvature(derivative)[0]).weight
-        self._root = np.sqrt(weight)
+        self._derivative, self._root = derivative, np.sqrt(weight)
         kernel = data.row_norms * self._share[data.codes] + self._intercept
         self._diagonal = 1.0 + weight * kernel
         self._direction = self._root / self._diagonal  # of the constraint, preconditioned
@@ -80,28 +84,41 @@ class DualSystem:
 
         ``options`` are those of conjugate gradients.
         """
-        data, share = self._problem.data, self._share[:, None]
-        gradient = self._problem.gradient(point, G, R)
-        (V, q, _, _), free = gradient, (gradient.q if self._by_task else gradient.c).copy()
-        V *= share
-        q *= self._intercept
-        right = -self._root * data.predict(V, q)[0]
-        fixed = 0.0  # the part of gamma that the constraint determines
-        if self._has_constraint and free.any():
-            fixed = -self._root * self._each(free[0] / self._lengths)
-            right -= self._product(fixed)
+        data, root, share = self._problem.data, self._root, self._share[:, None]
+        cold = not any(part.any() for part in point)
+        if cold:
+            derivative, start = self._derivative, None
+            if derivative is None:
+                derivative = self._problem.loss.evaluate(data.y, np.zeros((1, data.n_rows)))[1]
+            right = data.weight * derivative[0] / root
+        else:
+            V, q, _, c = self._problem.gradient(point, G, R)
+            start = self._constrained(q[0] if self._by_task else c[0])
+            V *= share
+            q *= self._intercept
+            right = -root * data.predict(V, q)[0]
 
         self._u = np.zeros(data.n_tasks if self._by_task else 1)
-        gamma, _ = conjugate_gradients(self._product, right, self._precondition, **options)
-        G, R = data.adjoint((self._root * (gamma + fixed))[None])
+        gamma, _ = conjugate_gradients(
+            self._product, right, self._precondition, start=start, **options
+        )
+        G, R = data.adjoint((root * gamma)[None])
         G *= share
         R *= self._intercept
-        for part, sums, start in ((V, G, point.V), (q, R, point.q)):
-            part += sums
-            np.subtract(start, part, out=part)
+        if not cold:
+            G += V
+            R += q
+        np.subtract(point.V, G, out=G)
+        np.subtract(point.q, R, out=R)
         if self._by_task:
-            q += self._u
-        return point._replace(V=V, q=q, c=point.c if self._by_task else point.c + self._u)
+            R += self._u
+        return point._replace(V=G, q=R, c=point.c if self._by_task else point.c + self._u)
+
+    def _constrained(self, gradient):
+        """Return gamma with the sums that the gradient of the free intercepts determines."""
+        if not self._has_constraint:
+            return None
+        return -self._root * self._each(gradient / self._lengths)
 
     def _sums(self, values):
         """Return sums over the rows with an intercept in common: (T,), or a number."""

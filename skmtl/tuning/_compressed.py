@@ -41,7 +41,8 @@ class CompressedRows:
 
     About their own mean, the rows of a task are rotated to a Cholesky factor of their Gram matrix
     or, if tasks are few and features many, to its eigenvectors, so that one variance of all slopes
-    leaves them independent. Beside them there is the mean row ``sqrt(n) (delta, 1)``. Tasks with equal features and penalty weights form a block.
+    leaves them independent. Beside them there is the mean row ``sqrt(n) (delta, 1)``. Tasks with
+    equal features and penalty weights form a block.
 
     With ``F F'`` the covariance of (v_t, q_t) in units of the noise, they have the covariance
     ``V = I + R F F' R'``; where alpha is a number, v_t is multiplied by ``1 / sqrt(alpha_t)``. What
