@@ -22,6 +22,8 @@ class Center:
     gram : ndarray of shape (d + 1, d + 1)
         ``X' V^-1 X`` at some V: it has the same null space at all.
     penalty : MeanCoupling
+    n_outputs : int
+        Number K of predictions per row: the last K columns are intercepts.
 
     Attributes
     ----------
@@ -32,26 +34,26 @@ class Center:
         Number of coefficients under a flat prior.
     """
 
-    def __init__(self, gram, penalty):
-        d, columns = len(gram) - 1, []
-        self._has_intercept = not penalty.fixed_intercept and gram[-1, -1] > 0
-        if self._has_intercept:
-            columns.append(d)
-            gram = gram - np.outer(gram[-1], gram[-1] / gram[-1, -1])
-        self.n_flat = len(columns)
+    def __init__(self, gram, penalty, n_outputs=1):
+        d = self._n_slopes = len(gram) - n_outputs
+        free = _independent(gram[d:, d:])
+        own = d + np.array([] if penalty.fixed_intercept else free, dtype=np.intp)
+        self._has_intercept, slopes = len(own) > 0, []
+        if penalty.alpha_shared == 0:
+            border = gram[own, :d]
+            rest = gram[:d, :d] - border.T @ np.linalg.solve(gram[np.ix_(own, own)], border)
+            slopes = _independent(rest)
+        self.n_flat = len(own) + len(slopes)
         if 0 < penalty.alpha_shared < np.inf:
-            columns += range(d)
-        elif penalty.alpha_shared == 0:
-            columns += _independent(gram[:-1, :-1])
-            self.n_flat = len(columns)
-        self.columns = np.array(sorted(columns), dtype=np.intp)
+            slopes = range(d)
+        self.columns = np.append(np.array(slopes, dtype=np.intp), own)
 
     def solve(self, marginal, alpha_shared):
         """Return the ``CenterSolution`` at a ``Marginal`` and an alpha_shared in [0, inf].
 
         It is that of the penalty or, if that is positive, another positive one.
         """
-        columns, d = self.columns, len(marginal.gram) - 1
+        columns, d = self.columns, self._n_slopes
         if np.isinf(alpha_shared):
             columns = columns[columns == d]
         slopes = columns[columns < d]
@@ -60,7 +62,7 @@ class Center:
             system[slopes, slopes] += alpha_shared
         system = system[columns[:, None], columns]
         factor = np.linalg.cholesky(system)
-        root, beta = np.zeros((d + 1, len(columns))), np.zeros(d + 1)
+        root, beta = np.zeros((len(marginal.gram), len(columns))), np.zeros(len(marginal.gram))
         root[columns] = np.linalg.inv(factor).T
         beta[columns] = np.linalg.solve(system, marginal.right[columns])
         log_det = 2 * np.log(factor.diagonal()).sum()

@@ -11,6 +11,7 @@ from skmtl._linalg import row_spectrum
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
 from skmtl.data import SMALL
+from skmtl.problem import class_curvature
 
 _EPS = np.finfo(np.float64).eps
 _TINY, _FEW_BLOCKS = 12, 500  # more features and fewer blocks: eigenvectors pay
@@ -104,6 +105,46 @@ class CompressedRows:
             intercept = moments[:, d] - np.einsum("tj,tj->t", W, mean[groups.of_task])
             self._unexplained = data.loss_sums(loss, W[None], intercept[None]).squares[order]
             self.within = self._unexplained.sum()
+
+    @classmethod
+    def of_classes(cls, data, probabilities, penalty):
+        """Return rows that have the curvature of the softmax loss at ``probabilities`` (K, n).
+
+        Their columns are the slopes of all classes and then the intercepts. All alpha are equal.
+        """
+        self, K, d = cls.__new__(cls), len(probabilities), data.n_features
+        H = class_curvature(data, probabilities, intercept=True)
+        order = np.arange(K * (d + 1)).reshape(K, d + 1)
+        order = np.append(order[:, :-1].ravel(), order[:, -1])
+        H, T, size = H[:, order[:, None], order], data.n_tasks, len(order)
+        self.log_det, self.n_flat = 0.0, 0
+        self._has_mean, self._orthogonal, self._scale = True, False, np.ones(T)
+        if penalty.alpha_intercept == 0:
+            H = self._fix_intercepts(H, size - K)
+        self._rows = self._targets = np.arange(T + 1) * size
+        self._tasks, R, self.z = (
+            np.arange(T + 1),
+            np.zeros((T * size, size + 1)),
+            np.zeros(T * size),
+        )
+        nothing, ones = np.zeros((T, size + 1)), np.ones(T)
+        given = H, nothing, ones, np.arange(T), 64 * size * _EPS, nothing[0], nothing
+        edges = self._tasks, R, self._rows, self.z, self._targets
+        kernels.compress(*given, *edges, np.zeros((T, size)), 0, T)
+        self.data, self.R = data, np.ascontiguousarray(R[:, :-1])
+        return self
+
+    def _fix_intercepts(self, H, d):
+        """Return the curvature H (T, m, m) without the columns from d on, which are fixed."""
+        values, vectors = np.linalg.eigh(H[:, d:, d:])
+        kept = values > 64 * values.shape[1] * _EPS * values.max(axis=1, keepdims=True)
+        self.log_det += np.log(values[kept]).sum()
+        self.n_flat += np.count_nonzero(kept)
+        root = np.where(kept, 1.0 / np.sqrt(np.where(kept, values, 1.0)), 0.0)[:, None] * vectors
+        across = H[:, :d, d:] @ root
+        rest = np.zeros_like(H)
+        rest[:, :d, :d] = H[:, :d, :d] - across @ across.swapaxes(1, 2)
+        return rest
 
     def _moments(self, loss):
         """Return covariances of features and target, and last the mean target, (T, d + 1)."""

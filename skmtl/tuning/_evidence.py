@@ -21,10 +21,11 @@ _CAUSES = {
 
 def by_evidence(spec, names, problem):
     """Return the ``Estimate`` of the maximum of the Laplace evidence."""
-    if problem.loss.n_outputs > 1:
+    alpha = problem.penalty.alpha
+    if problem.loss.n_outputs > 1 and (alpha != alpha[0]).any():
         raise ValueError(
-            f"{which(names)} requires two classes, and the data have {problem.loss.n_outputs}. "
-            "Set it to a number, by cross-validation."
+            f"{which(names)} with more than two classes requires one alpha for all tasks. Set "
+            "alpha to a number or 'auto'."
         )
 
     def solve(problem, start):

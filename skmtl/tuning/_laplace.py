@@ -86,15 +86,21 @@ class LaplaceEvidence:
         solution = self._solve(problem, penalty.project(self._start))
         self._start = solution.coefficients
         derivative = problem.evaluate(solution.coefficients).sums.derivative
-        data = data.curved(loss.curvature(derivative)[0]).rotated
-        rows = CompressedRows(data, penalty)
+        K, theta = loss.n_outputs, 1.0
+        if K == 1:
+            data = data.curved(loss.curvature(derivative)[0]).rotated
+            rows = CompressedRows(data, penalty)  # scaled by alpha
+        else:
+            data, theta = data.rotated, 1.0 / alpha[0]
+            rows = CompressedRows.of_classes(data, loss.probabilities(data.y, derivative), penalty)
         phi = 0.0 if alpha_intercept == 0 else 1.0 / alpha_intercept
-        marginal = rows.at(np.diag(np.append(np.ones(data.n_features), np.sqrt(phi))))
-        center = Center(marginal.gram, penalty)
+        variances = np.repeat([theta, phi], [K * data.n_features, K])
+        marginal = rows.at(np.diag(np.sqrt(variances)))
+        center = Center(marginal.gram, penalty, K)
         log_det = marginal.log_det + center.solve(marginal, alpha_shared).log_det
         n_flat = rows.n_flat + center.n_flat
         value = 2 * solution.objective + log_det - n_flat * np.log(2 * np.pi)
-        if alpha_intercept == 0 and data.class_mask is not None:
+        if K == 1 and alpha_intercept == 0 and data.class_mask is not None:
             value -= np.log(data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
         return value
 

@@ -1,6 +1,8 @@
 """``alpha="auto"`` of classifiers: Laplace evidence against a dense Hessian."""
 
 import pickle
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from skmtl import (
-    MeanRegularizedClassifier,
-)
+from skmtl import MeanRegularizedClassifier
+from skmtl.data import read_rows
+from skmtl.fitting import choose_solver, pose
+from skmtl.losses import MultinomialLoss
+from skmtl.problem import Problem
+from skmtl.tuning._laplace import LaplaceEvidence
+from tests._dense import Dense
 from tests._problems import Rows
 from tests.tuning._evidence import AUTO, dense_evidence, fit_classes, simulate_classes
 
@@ -99,5 +105,88 @@ def test_classifier_as_an_estimator():
     search = GridSearchCV(clone(model), {"alpha": [1.0, "auto"]}, cv=folds)
     search.fit(rows.long, rows.y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    with pytest.raises(ValueError, match="requires two classes, and the data have 3"):
-        fit_classes(Rows(rows.X, rows.y + (rows.X[:, 0] > 1), rows.codes), **AUTO)
+
+
+def three_classes(T=8, n=30, seed=0):
+    rng = np.random.default_rng(seed)
+    codes, X = np.repeat(np.arange(T), n), rng.normal(size=(T * n, 2))
+    W, b = rng.normal(size=(T, 3, 2)) + [[0, 1], [1, 0], [0, 0]], 0.7 * rng.normal(size=(T, 3))
+    z = np.einsum("ikj,ij->ik", W[codes], X) + b[codes]
+    return Rows(X, (z + rng.gumbel(size=z.shape)).argmax(axis=1), codes)
+
+
+def dense_evidence_of_classes(model, rows, weight=None):
+    """The same integral where K classes share one direction that no row identifies, c_K = 0."""
+    names = "alpha", "alpha_shared", "alpha_intercept"
+    dense = Dense(
+        copy(model).set_params(**{name: getattr(model, f"{name}_") for name in names}), rows, weight
+    )
+    H, P = dense.hessian(dense.theta(model)), np.tile(np.diag(dense.P), 3)
+    values = np.linalg.eigvalsh(H)
+    assert values[0] < 1e-9 < values[1]
+    log_det = np.log(values[1:]).sum() - np.log(3)
+    n_flat = np.count_nonzero(P == 0) - 1
+    return 0.5 * (np.log(P[P > 0]).sum() - log_det + n_flat * np.log(2 * np.pi)) - model.objective_
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("auto", [{"alpha"}, {"alpha", "alpha_intercept"}], ids=sorted)
+def test_evidence_of_three_classes(auto, weighted):
+    rows = three_classes()
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(rows.y)) if weighted else None
+    params = {"alpha_shared": 0.3, "tol": 1e-11}
+    model = fit_classes(rows, weight, **params, **dict.fromkeys(auto, "auto"))
+    assert_allclose(model.log_evidence_, dense_evidence_of_classes(model, rows, weight), atol=1e-7)
+    best = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    for name in auto:
+        for factor in (np.exp(0.1), np.exp(-0.1)):
+            near = fit_classes(rows, weight, **params, **best | {name: best[name] * factor})
+            assert dense_evidence_of_classes(near, rows, weight) < model.log_evidence_
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"alpha_intercept": 0.0}, {"task_classes": "seen"}], ids=str
+)
+def test_two_classes_as_softmax(params):
+    """Two classes with penalties alpha on each are logistic with alpha / 2, but for a constant."""
+    rows = simulate_classes(T=6, n=40)
+    constants = []
+    for alpha in (0.5, 5.0):
+        model = MeanRegularizedClassifier(
+            alpha, **{"alpha_intercept": alpha, "alpha_shared": 0.2} | params, task_column=0
+        )
+        spec = model._spec()
+        posed = pose(spec, read_rows(model, rows.long, rows.y, None, reset=True))
+        penalty = posed.problem.penalty
+        half = replace(
+            penalty,
+            alpha=penalty.alpha / 2,
+            alpha_shared=0.1,
+            alpha_intercept=penalty.alpha_intercept / 2,
+        )
+        data = posed.problem.data
+        data = data.with_targets(data.y.astype(np.intp), data.weight, None)
+        softmax = Problem(data, MultinomialLoss(2), penalty)
+
+        def solve(problem, start):
+            return choose_solver(problem)(problem, 1000, 1e-11).solve(start)
+
+        values = []
+        for problem, own in ((posed.problem, half), (softmax, penalty)):
+            evidence = LaplaceEvidence(problem, solve, problem.origin())
+            values.append(evidence.evaluate(own.alpha, own.alpha_intercept, own.alpha_shared))
+        constants.append(values[1] - values[0])
+    assert constants[1] == pytest.approx(constants[0], abs=1e-6)
+
+
+def test_three_classes_as_an_estimator():
+    rows = three_classes()
+    model = fit_classes(rows, **AUTO)
+    assert 0.2 < model.tau2_ < 4
+    numbers = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
+    assert_array_equal(model.coef_, fit_classes(rows, **numbers).coef_)
+    few = three_classes(T=3, n=8)
+    few = Rows(np.hstack([few.X, np.random.default_rng(0).normal(size=(24, 30))]), few.y, few.codes)
+    assert fit_classes(few, **AUTO, alpha_shared=1.0).alpha_ > 0
+    with pytest.raises(ValueError, match="requires one alpha for all tasks"):
+        fit_classes(rows, alpha=np.arange(1.0, 9.0), alpha_intercept="auto")
