@@ -165,7 +165,7 @@ def test_two_classes_as_softmax(params):
             alpha_intercept=penalty.alpha_intercept / 2,
         )
         data = posed.problem.data
-        data = data.with_targets(data.y.astype(np.intp), data.weight, None)
+        data = data.with_targets((data.y > 0).astype(np.intp), data.weight, None)
         softmax = Problem(data, MultinomialLoss(2), penalty)
 
         def solve(problem, start):
