@@ -211,6 +211,28 @@ def test_fewer_rows_than_features():
     assert_allclose(model.predict(long), fitted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [SharedL2Regressor, MeanRegularizedRegressor, PooledRegressor])
+def test_sparse_rows_fewer_than_features(kind):
+    """Limits are those of small and large numbers; rows of a task are fewer than features, too."""
+    rng = np.random.default_rng(0)
+    Z, codes = sparse.random_array((80, 200), density=0.05, rng=rng).toarray(), np.arange(80) % 4
+    Z[:, :3] = rng.normal(size=(80, 3))
+    y, factor = rng.normal(size=80) + Z[:, 0], np.ones(200)
+    factor[0], factor[1:3] = 0.0, np.inf
+    X = sparse.csr_array(np.column_stack([codes, Z]))
+    model = kind(2.0, task_column=0, penalty_factor=factor)
+    near = np.where(factor == 0, 1e-8, np.where(factor > 1, 1e8, 1.0))
+    if kind is MeanRegularizedRegressor:
+        model.set_params(alpha_shared=1.0)
+        factor[1] = near[1] = 1.0  # a large number penalizes the center, too
+        factor[2] = near[2] = 1.0
+    other = clone(model).set_params(penalty_factor=near).fit(X.toarray(), y)
+    for layout in (X, X.toarray()):
+        for solver in ("auto", "direct"):
+            own = clone(model).set_params(solver=solver).fit(layout, y)
+            assert_allclose(own.coef_, other.coef_, atol=1e-6)
+
+
 def test_unpenalized_features_of_tasks_with_too_few_rows():
     """What no row identifies does not deviate from the center."""
     X, y, codes = rows()
