@@ -161,6 +161,11 @@ def _posed(estimator, X, y, sample_weight):
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "
             "form. Pass a Pooled, SharedL2, MeanRegularized or GraphRegularized model."
         )
+    if isinstance(posed.problem.penalty, GraphCoupling) and not posed.problem.penalty.isotropic:
+        raise ValueError(
+            "With a task_graph there are no degrees of freedom of slopes that penalty_factor=inf "
+            "makes common to all tasks. Use a large number instead."
+        )
     return model, posed, place
 
 

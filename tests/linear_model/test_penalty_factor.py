@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skmtl import (
     ADMMRegressor,
+    GraphRegularizedClassifier,
     GraphRegularizedRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
@@ -315,6 +316,72 @@ def test_all_pairs_of_tasks(shared):
     found = np.linalg.lstsq(np.vstack([A, *P]), left, rcond=None)[0]
     assert_allclose(model.coef_[:, 0], found[0], rtol=1e-8)
     assert_allclose(model.coef_[:, 1:], found[1:].reshape(T, D)[:, :-1], rtol=1e-7)
+
+
+def on_graph(X, y, codes, factor, alpha, shared, links, n_nodes):
+    """Solve for the coefficients of all nodes; where a factor is inf there is one for all."""
+    Z, common = X - X.mean(axis=0), np.isinf(factor)
+    column = np.arange(n_nodes * D).reshape(n_nodes, D)  # of the coefficients of nodes
+    column[:, common] = column[0, common]
+    A, P = np.zeros((len(X), n_nodes * (D + 1))), []
+    for row, z, t in zip(A, Z, codes, strict=True):
+        row[column[t]], row[n_nodes * D + t] = z, 1.0
+    unit = np.eye(A.shape[1])
+    for s, t, weight in links:
+        for j in np.flatnonzero(~common):
+            difference = unit[column[s, j]] - unit[column[t, j]]
+            P.append(np.sqrt(alpha * weight * factor[j]) * difference)
+        P.append(np.sqrt(weight) * (unit[n_nodes * D + s] - unit[n_nodes * D + t]))
+    for t in range(n_nodes):
+        P += [
+            np.sqrt(shared * (1 if common[j] else factor[j])) * unit[column[t, j]] for j in range(D)
+        ]
+    left = np.append(y - y.mean(), np.zeros(len(P)))
+    found = np.linalg.lstsq(np.vstack([A, *P]), left, rcond=None)[0]
+    return found[column]
+
+
+@pytest.mark.parametrize("factor", [[np.inf, 1.0, 2.0, 0.5], [np.inf, 0.0, np.inf, 1.0]], ids=str)
+@pytest.mark.parametrize("shared", [0.0, 2.0])
+@pytest.mark.parametrize("solver", ["direct", "cg"])
+@pytest.mark.parametrize("shape", ["chain", "star"])
+def test_graphs(factor, shared, solver, shape):
+    X, y, codes = rows()
+    center = T  # a latent task
+    links = [
+        (t, t + 1 if shape == "chain" else center, 1.0 + t) for t in range(T - (shape == "chain"))
+    ]
+    model = GraphRegularizedRegressor(3.0, task_graph=links, alpha_shared=shared, task_column=0)
+    model.set_params(penalty_factor=factor, solver=solver, tol=1e-10)
+    model.fit(np.column_stack([codes, X]), y)
+    n_nodes = T + (shape == "star")
+    expected = on_graph(X, y, codes, np.array(factor), 3.0, shared, links, n_nodes)
+    assert_allclose(model.coef_[:T], expected[:T], rtol=1e-6, atol=1e-7)
+    common = np.isinf(factor)
+    assert_array_equal(model.coef_[:, common], np.tile(model.coef_[0, common], (n_nodes, 1)))
+    assert_allclose(model.coef_[:, [0, 3]], expected[:, [0, 3]], rtol=1e-6, atol=1e-7)
+    with pytest.raises(ValueError, match="no degrees of freedom"):
+        effective_dof(model, np.column_stack([codes, X]), y)
+
+
+def test_classifier_on_a_graph():
+    X, y = long_form()
+    y = np.digitize(y, np.quantile(y, [0.3, 0.7]))
+    links = [(t, t + 1) for t in range(T - 1)]
+    model = GraphRegularizedClassifier(3.0, task_graph=links, alpha_shared=0.0, task_column=0)
+    model.set_params(tol=1e-9)
+    near = clone(model).set_params(penalty_factor=[1e6, 1.0, 1.0, 2.0]).fit(X, y)
+    model.set_params(penalty_factor=[np.inf, 1.0, 1.0, 2.0]).fit(X, y)
+    # of the common slopes, only differences between classes are identified
+    found, expected = (m.coef_ - m.coef_.mean(axis=1, keepdims=True) for m in (model, near))
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_graphs_of_several_components():
+    X, y = long_form()
+    model = GraphRegularizedRegressor(3.0, task_graph=[(0, 1), (2, 3), (3, 4)], task_column=0)
+    with pytest.raises(ValueError, match="several components"):
+        model.set_params(penalty_factor=[np.inf, 1.0, 1.0, 1.0]).fit(X, y)
 
 
 # Norms ------------------------------------------------------------------------------------------
