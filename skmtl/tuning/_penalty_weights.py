@@ -42,8 +42,7 @@ def with_penalty_weights(spec, posed, last=None):
     if posed.basis is not None and not posed.basis.regular.all():
         raise ValueError(
             f"{_which(names)} is estimated with factors between 0 and inf, and penalty_factor has "
-            "0 or inf. Use small and large numbers, such as 1e-4 and 1e4, or set "
-            f"{' and '.join(names)} to a number."
+            f"0 or inf. Set {' and '.join(names)} to a number."
         )
     _check_identified(names, posed.rows, posed.problem.penalty)
     _check_scale(posed.problem)

@@ -25,6 +25,7 @@ from skmtl import (
     alpha_max,
 )
 from skmtl.inspection import effective_dof, pooling_factor
+from skmtl.inspection._models import tuned
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.penalties import L1, L21
 from skmtl.penalties import Ridge as RidgePenalty
@@ -608,6 +609,16 @@ def test_grid_of_alpha_is_that_of_penalized_features():
     part = RegularizationPathCV(model, 4, cv=3).fit(X[:, [0, 2, 3]], y)
     model.set_params(penalty_factor=[0.0, 1.0, 1.0, np.inf])
     assert_allclose(RegularizationPathCV(model, 4, cv=3).fit(X, y).alphas_, part.alphas_)
+
+
+def test_models_that_a_report_compares_with():
+    """Their infinite factors would be those of the slopes, not of deviations."""
+    for given, expected in (([np.inf, 2.0], [1.0, 2.0]), ({"a": np.inf}, {"a": 1.0})):
+        model = MeanRegularizedRegressor(penalty_factor=given, task_column=0)
+        found = tuned("pooled", model).estimator.penalty_factor
+        assert np.array_equal(found, expected) or found == expected
+    given = SharedL2Regressor(penalty_factor=[np.inf, 2.0], task_column=0)
+    assert tuned("separate", given).estimator.penalty_factor == [np.inf, 2.0]
 
 
 @pytest.mark.parametrize("factor", [0.0, np.inf])
