@@ -209,7 +209,7 @@ def _class_system(H, d, penalty, basis):
     precision, alpha_intercept = _precision(penalty, n_tasks, d)
     scale = np.ones(d)
     if basis is not None and basis.fixed.any():
-        # Features of usual size, and the limit: classes leave a null space, where small ones are lost.
+        # Features of usual size: the null space of classes would lose small ones.
         scale = np.where(basis.fixed, 1.0 / basis.lengths, 1.0)
         precision = np.where(basis.fixed, np.inf, precision)
         each = np.tile(np.append(scale, 1.0), K)

@@ -66,7 +66,7 @@ def frame(X):
 def dense(X, y, codes, factor, alpha, shared, alpha_intercept=1.0):
     """Solve for W (T, d) and w by least squares, without penalties or unknowns in the limits."""
     factor, X, offset = np.asarray(factor, float), X - X.mean(axis=0), y.mean()
-    own = np.isfinite(factor)
+    own, D = np.isfinite(factor), X.shape[1]
     k, blocks, weights = own.sum(), [], []
     for t in range(T):
         block = np.zeros((N, D + 1 + T * (k + 1)))
@@ -78,8 +78,8 @@ def dense(X, y, codes, factor, alpha, shared, alpha_intercept=1.0):
     weights = [shared * np.where(own, factor, 1.0), [0.0], *weights]
     penalty = np.diag(np.sqrt(np.concatenate(weights)))
     A, right = np.vstack([*blocks, penalty]), np.append(y - offset, np.zeros(len(penalty)))
-    size = np.linalg.norm(A, axis=0)
-    found = np.linalg.lstsq(A / size, right, rcond=1e-13)[0] / size
+    size = np.where((A != 0).any(axis=0), np.linalg.norm(A, axis=0), 1.0)
+    found = np.linalg.lstsq(A / size, right, rcond=1e-12)[0] / size
     W, deviations = np.tile(found[:D], (T, 1)), found[D + 1 :].reshape(T, k + 1)
     W[:, own] += deviations[:, :k]
     w, free = found[:D].copy(), factor == 0
@@ -247,6 +247,23 @@ def test_unpenalized_features_of_tasks_with_too_few_rows():
     small = ((X[-2:] - X.mean(axis=0)) ** 2).sum(axis=0)  # the limit is that of equal units
     near = clone(model).set_params(penalty_factor=[*(1e-7 * small[:3]), 1.0]).fit(long, y)
     assert_allclose(model.coef_, near.coef_, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [np.inf, 0.0])
+def test_features_that_are_not_identified_beside_limits(factor):
+    """Rounding errors in the null space of the center would be multiplied by large numbers."""
+    X, y, codes = rows()
+    X = np.column_stack([X, X[:, 2], X[:, 1] + X[:, 2], np.ones(len(X))])
+    model = MeanRegularizedRegressor(2.0, task_column=0, penalty_factor=[factor, *[1.0] * 6])
+    model.fit(np.column_stack([codes, X]), y)
+    W, w = dense(X, y, codes, model.penalty_factor, 2.0, 0.0)
+    Z = X - X.mean(axis=0)
+    assert_allclose(Z @ model.coef_.T, Z @ W.T, atol=1e-8)
+    if factor > 0:
+        assert_allclose(Z @ model.shared_coef_, Z @ w, atol=1e-8)
+    null = np.array([[0, 0, 1, 0, -1, 0, 0], [0, 1, 1, 0, 0, -1, 0], [0, 0, 0, 0, 0, 0, 1]])
+    assert_allclose(null @ model.shared_coef_, 0.0, atol=1e-9)  # the center of smallest norm
+    assert_allclose(null @ model.coef_.T, 0.0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["pooled", "separate"])
