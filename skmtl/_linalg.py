@@ -9,6 +9,7 @@ _EPS = np.finfo(np.float64).eps
 # Relative squared pivot below which the rank is computed by eigenvalues: after the first pivot that
 # should be zero, rounding errors grow.
 SUSPICIOUS = 1e-8
+_GRADED = 1e4  # ratio of scales above which rounding errors in a null space would grow
 
 
 class SymmetricSolver:
@@ -158,4 +159,17 @@ def null_space_of(A):
         return np.empty((len(A), 0))
     values, vectors = linalg.eigh(scaled)
     null = vectors[:, values <= tolerance * max(values[-1], 1.0)]
+    if null.shape[1] and scale.max() > _GRADED * scale.min():
+        null = _echelon(null)
     return linalg.qr(null / scale[:, None], mode="economic")[0]
+
+
+def _echelon(null):
+    """Return a basis of a space, (d, k), in reduced echelon form, with zeros for rounding errors.
+
+    What vectors of different coordinates have in common is then exactly zero.
+    """
+    d, k = null.shape
+    _, order = linalg.qr(null.T, mode="r", pivoting=True)
+    found = np.linalg.solve(null[order[:k]].T, null.T).T
+    return np.where(np.abs(found) > 1e3 * d * _EPS, found, 0.0)

@@ -129,7 +129,9 @@ class Posed(NamedTuple):
         problem = self.problem
         data = problem.data.in_basis(basis.B, shift, overwrite=overwrite)
         basis = basis if self.basis is None else self.basis.then(basis)
-        if basis.fixed.any():  # a rotation would lose their small columns to rounding
+        if basis.graded:
+            data = data.as_graded()
+        elif basis.fixed.any():  # a rotation would lose their small columns to rounding
             data = data.without_rotation()
         return self._replace(problem=Problem(data, problem.loss, problem.penalty), basis=basis)
 

@@ -58,3 +58,14 @@ def test_row_space(rank):
     assert_allclose(basis.T @ basis, np.eye(rank), atol=1e-13)
     assert_allclose(X @ basis @ basis.T, X, atol=1e-12)
     assert row_space(np.zeros((3, 5))).shape == (5, 1)
+
+
+def test_null_space_of_graded_columns():
+    """Small columns that are identified have no part in the null space of others."""
+    A = np.random.default_rng(0).normal(size=(20, 5))
+    A = np.column_stack([A, A[:, 1] + A[:, 2], A[:, 3]]) * 10.0 ** np.array([-10, 0, 1, 0, 9, 0, 0])
+    null = null_space_of(A.T @ A)
+    assert null.shape == (7, 2)
+    assert_allclose(null.T @ null, np.eye(2), atol=1e-14)
+    assert_allclose(A @ null, 0.0, atol=1e-13)
+    assert not null[[0, 4]].any()

@@ -17,6 +17,8 @@ def degrees_objection(data, penalty, n_outputs=1):
     """Return why the degrees of freedom under a penalty cannot be computed, or None."""
     if not penalty.quadratic:
         return "non-smooth penalties have no degrees of freedom in closed form"
+    if isinstance(penalty, GraphCoupling) and not penalty.isotropic:
+        return "with a task_graph, penalty_factor=inf has no degrees of freedom in closed form"
     size = data.n_tasks * n_outputs * (data.n_dimensions + 1)
     if isinstance(penalty, GraphCoupling) and size > _MOST:
         return (

@@ -150,5 +150,5 @@ def block_kinds(data, groups):
     d, rows = data.n_dimensions, data.block_sizes[groups.block] + 1
     pooled = np.isinf(groups.alpha)
     # The dual requires alpha > 0, and small d x d blocks use compiled loops.
-    dual = ~pooled & (groups.alpha > 0) & (d > SMALL) & (2 * rows <= d)
+    dual = ~pooled & (groups.alpha > 0) & (2 * rows <= d) & (d > SMALL and not data.graded)
     return {PooledBlocks: pooled, DualBlocks: dual, PrimalBlocks: ~pooled & ~dual}

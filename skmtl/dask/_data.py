@@ -56,7 +56,6 @@ class PartitionedData(TaskData):
     """
 
     row_basis = None  # rows are not in this process
-    rotates = False
 
     def __init__(self, rows, pieces, places, sizes, counts, center, class_mask):
         self.rows, self.pieces, self.places, self.sizes = rows, pieces, places, sizes

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_UNEVEN = 1e3  # columns of a basis that count as much larger than others
+
 
 class Basis:
     """Coordinates ``(x - center) @ B`` of the features, in which a penalty has its simple form.
@@ -34,6 +36,13 @@ class Basis:
     def regular(self):
         """Which coordinates are neither fixed nor free, (d,)."""
         return ~(self.fixed | self.free)
+
+    @property
+    def graded(self):
+        """Whether some columns are so much larger than most that products of rows lose these."""
+        lengths = self.lengths[self.regular & (self.lengths > 0)]
+        uneven = lengths.max(initial=0.0) > _UNEVEN * np.median(lengths) if lengths.size else False
+        return bool(uneven or self.free.any())
 
     def then(self, other):
         """Return the basis ``B @ other.B``: a basis of the coordinates of this one."""

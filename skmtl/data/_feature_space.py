@@ -66,6 +66,15 @@ class FeatureSpace(ABC):
         """Return the same data with ``row_basis`` None, for penalties that depend on the basis."""
         return self._like(row_basis=None) if self.rotates else self
 
+    @property
+    def graded(self):
+        """Whether some columns are so large that products of rows lose the others to rounding."""
+        return vars(self).get("_graded", False)
+
+    def as_graded(self):
+        """Return the same data, ``graded`` and without rotation."""
+        return self._like(row_basis=None, _graded=True)
+
     def in_basis(self, B, shift=None, *, overwrite=False):
         """Return the same data with features ``(X + shift) @ B``, or ``X * B`` for a vector B (d,).
 

@@ -223,7 +223,7 @@ class SparseLayout(TaskData):
     def expensive_blocks(self):
         """Whether products of X and vectors take less time and memory than blocks."""
         (n, d), T = self.X.shape, self.n_tasks
-        if d <= SMALL:
+        if d <= SMALL or self.graded:  # products determine little of what only a penalty does
             return False
         if self.rotates:
             needed, few = 4 * n**2, n <= _ROTATED

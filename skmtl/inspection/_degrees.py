@@ -77,7 +77,7 @@ def effective_dof(
             kept, intercept = np.tile(kept, K), np.tile(intercept, K)
             df = graph_degrees(H[:, kept][:, :, kept], intercept[kept], penalty)
         else:
-            df = _class_system(H, d, penalty).degrees()
+            df = _class_system(H, d, penalty, posed.basis).degrees()
         result[place] = df
     return result
 
@@ -142,7 +142,7 @@ def pooling_factor(
         weight = ArrowheadSystem(moments, precision, *parts).pooling()
     else:
         H, _ = _class_curvature(model, posed, data)
-        weight = _class_system(H, r, penalty).pooling()[:, :-1]
+        weight = _class_system(H, r, penalty, posed.basis).pooling()[:, :-1]
     weight = weight.reshape(T, -1, r + 1).mean(axis=1)  # over classes
     counted, share = _penalized(r, penalty), _coupled_share(penalty, T, r)
     total = (share * weight)[:, counted].sum(axis=1)
@@ -160,6 +160,11 @@ def _posed(estimator, X, y, sample_weight):
         raise TypeError(
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "
             "form. Pass a Pooled, SharedL2, MeanRegularized or GraphRegularized model."
+        )
+    if isinstance(posed.problem.penalty, GraphCoupling) and not posed.problem.penalty.isotropic:
+        raise ValueError(
+            "With a task_graph there are no degrees of freedom of slopes that penalty_factor=inf "
+            "makes common to all tasks. Use a large number instead."
         )
     return model, posed, place
 
@@ -198,12 +203,19 @@ def _class_curvature(model, posed, data):
     return class_curvature(data, probabilities, intercept=True), data.n_features
 
 
-def _class_system(H, d, penalty):
+def _class_system(H, d, penalty, basis):
     """Return the ``ArrowheadSystem`` of the coefficients and intercepts of K classes."""
     n_tasks, K = len(H), H.shape[1] // (d + 1)
     precision, alpha_intercept = _precision(penalty, n_tasks, d)
+    scale = np.ones(d)
+    if basis is not None and basis.fixed.any():
+        # Features of usual size: the null space of classes would lose small ones.
+        scale = np.where(basis.fixed, 1.0 / basis.lengths, 1.0)
+        precision = np.where(basis.fixed, np.inf, precision)
+        each = np.tile(np.append(scale, 1.0), K)
+        H = each[:, None] * H * each
     precision = np.column_stack([precision, np.broadcast_to(alpha_intercept, n_tasks)])
-    shared = np.broadcast_to(penalty.alpha_shared, d)
+    shared = np.broadcast_to(penalty.alpha_shared, d) * scale**2
     shared = np.append(shared, np.inf if penalty.fixed_intercept else 0.0)
 
     def moments(tasks):

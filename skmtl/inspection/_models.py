@@ -1,5 +1,7 @@
 """The user's estimator and the models it is compared with."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
@@ -18,8 +20,10 @@ from skmtl.model_selection import RegularizationPathCV, TaskRows, known_rows, ma
 ALPHAS = 15  # size of the grid of alpha
 INNER = 3  # inner folds
 _SHUFFLE = {"shuffle": True, "random_state": 0}  # in the wide form
-_ALIKE = {"task_column", "fit_intercept", "task_weight", "task_classes", "class_weight"}
-_ALIKE |= {"penalty_factor"}
+_ALIKE = {
+    *("task_column", "fit_intercept", "task_weight", "task_classes", "class_weight"),
+    "penalty_factor",
+}
 
 
 def unwrapped(estimator):
@@ -140,6 +144,8 @@ def tuned(kind, estimator):
     model = models[kind][classifier]()
     alike = given.keys() & model.get_params().keys() & _ALIKE
     model.set_params(**{name: given[name] for name in alike})
+    if "alpha_shared" in given:  # inf makes slopes common there, and in these models zero
+        model.set_params(penalty_factor=_without_inf(given.get("penalty_factor")))
     scorer = _minus_log_loss if classifier else "neg_mean_squared_error"  # no fits needed
     folds = _KnownTaskFolds(model.task_column, classifier)
     search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer)
@@ -147,6 +153,15 @@ def tuned(kind, estimator):
     if isinstance(inner, Pipeline):
         return clone(inner).set_params(**{inner.steps[-1][0]: search})
     return search
+
+
+def _without_inf(factor):
+    """Return penalty factors with 1 in place of inf."""
+    if factor is None:
+        return None
+    if isinstance(factor, Mapping):
+        return {name: 1.0 if value == np.inf else value for name, value in factor.items()}
+    return np.where(np.isinf(factor), 1.0, factor)
 
 
 def _minus_log_loss(model, X, y):

@@ -31,6 +31,9 @@ class GraphCoupling(Penalty):
         Penalty weights of the links, of all coefficients and of the links of intercepts.
     fixed_intercept : bool
         Whether the model has no intercepts.
+    common : ndarray of shape (d,), optional
+        For coordinates in which all tasks are equal the penalty weight of their slope, NaN for
+        others.
 
     References
     ----------
@@ -47,9 +50,15 @@ class GraphCoupling(Penalty):
     alpha_shared: float
     alpha_intercept: float
     fixed_intercept: bool = False
+    common: np.ndarray | None = None
 
     quadratic = True
     fixed_center = False
+
+    @property
+    def isotropic(self):
+        """Whether all coordinates of the features have the same penalty."""
+        return self.common is None
 
     @property
     def _links(self):
@@ -74,6 +83,11 @@ class GraphCoupling(Penalty):
             forms.append((0.5 * (K + K.T), ones))
         return forms
 
+    @cached_property
+    def _bare_links(self):
+        """The quadratic form of coefficients on the tasks without the ridge, (T, T)."""
+        return replace(self, alpha_shared=0.0, common=None)._forms[0][0]
+
     @property
     def _latent(self):
         return np.setdiff1d(np.arange(len(self.weights)), self.observed)
@@ -93,7 +107,10 @@ class GraphCoupling(Penalty):
     def latent(self, W, intercept):
         """Return the coefficients and intercepts of the nodes without rows, given the tasks'."""
         of_W, of_intercept = (self._follow(A) for A, _ in self._links)
-        return of_W @ W, intercept @ of_intercept.T
+        found = of_W @ W
+        if self.common is not None:
+            found = np.where(np.isnan(self.common), found, W[:, :1])
+        return found, intercept @ of_intercept.T
 
     def components(self):
         """Return the connected component of each task for coefficients and intercepts, two (T,).
@@ -114,16 +131,24 @@ class GraphCoupling(Penalty):
         """Return the gradient in each part; that of the center sums over tasks."""
         (K, ones), (k, _) = self._forms
         V, q, w, c = coefficients
-        gradient = K @ V + ones[:, None] * w[:, None]
-        return Coefficients(gradient, q @ k, ones @ V + ones.sum() * w, np.zeros_like(c))
+        gradient, of_w = K @ V + ones[:, None] * w[:, None], ones @ V + ones.sum() * w
+        if self.common is not None:
+            # infinite links are those of very small features; the ridge is that of the mean
+            fixed, T = ~np.isnan(self.common), V.shape[1]
+            own = V[..., fixed]
+            of_w[:, fixed] = self.common[fixed] * (w[:, fixed] + own.mean(axis=1))
+            gradient[..., fixed] = self._bare_links @ own + of_w[:, None, fixed] / T
+        return Coefficients(gradient, q @ k, of_w, np.zeros_like(c))
 
     def diagonal(self):
         """Return the diagonal of the second derivative, inf where a part is fixed."""
         (K, ones), (k, _) = self._forms
-        of_V = np.diag(K)[:, None]
+        of_V, of_w = np.diag(K)[:, None], ones.sum()
+        if self.common is not None:
+            of_w = np.where(np.isnan(self.common), of_w, self.common)
         if self.fixed_intercept:
-            return Coefficients(of_V, np.inf, ones.sum(), np.inf)
-        return Coefficients(of_V, np.diag(k), ones.sum(), 0.0)
+            return Coefficients(of_V, np.inf, of_w, np.inf)
+        return Coefficients(of_V, np.diag(k), of_w, 0.0)
 
     def residual(self, coefficients, gradient, curvature, split=None):
         """Return the gradient; for the center, the largest sum over a connected component.
@@ -142,19 +167,24 @@ class GraphCoupling(Penalty):
         return gradient._replace(w=w, c=c)
 
     def in_basis(self, basis):
-        """Return the coupling itself; raise if the basis has fixed coordinates."""
-        if basis.fixed.any():
+        """Return the coupling in a ``Basis``, in whose fixed coordinates the ridge has factor 1."""
+        if not basis.fixed.any():
+            return self
+        if np.ptp(self.components()[0]) > 0:
             raise ValueError(
-                "penalty_factor=inf is not supported with a task_graph. Use a large number, or "
-                "task_graph=None, which connects all pairs of tasks."
+                "penalty_factor=inf makes slopes common to all tasks, and task_graph has several "
+                "components, or alpha is 0. Connect them, or use a large number."
             )
-        return self
+        ridge = len(self.weights) * self.alpha_shared * basis.lengths**2
+        return replace(self, common=np.where(basis.fixed, ridge, np.nan))
 
     def star(self):
         """Return a `MeanCoupling` with the same curvature for every task and for a common shift."""
         (K, ones), (k, _) = self._forms
         total, together = float(np.trace(K)), max(float(ones.sum()), 0.0)
         shared = total * together / (total - together) if total > together else 0.0
+        if self.common is not None:
+            shared = np.where(np.isnan(self.common), shared, self.common)
         intercept = np.inf if self.fixed_intercept else float(np.diag(k).mean())
         return MeanCoupling(np.diag(K), shared, intercept, self.fixed_intercept)
 

@@ -46,6 +46,7 @@ class DualSystem:
         penalty, data = problem.penalty, problem.data
         return (
             data.has_kernel
+            and not data.graded
             and problem.loss.n_outputs == 1
             and isinstance(penalty, MeanCoupling)
             and penalty.fixed_center

@@ -45,7 +45,8 @@ class PrimalSystem:
         """Factor the preconditioner."""
         (V, q), penalty = self._curvature, self._problem.penalty.diagonal()
         mean, coupled = V.sum(axis=1, keepdims=True) / max(1, V.shape[1]), self._around_center
-        if np.all(penalty.w > 0) or self._problem.data.n_rows >= V.shape[1]:
+        data = self._problem.data
+        if np.all(penalty.w > 0) or data.n_rows >= V.shape[1] or data.graded:
             mean = V
         elif self._cold is None:
             self._cold = not point.V.any()

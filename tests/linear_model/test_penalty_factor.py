@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skmtl import (
     ADMMRegressor,
+    GraphRegularizedClassifier,
     GraphRegularizedRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
@@ -24,6 +25,7 @@ from skmtl import (
     alpha_max,
 )
 from skmtl.inspection import effective_dof, pooling_factor
+from skmtl.inspection._models import tuned
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.penalties import L1, L21
 from skmtl.penalties import Ridge as RidgePenalty
@@ -65,7 +67,7 @@ def frame(X):
 def dense(X, y, codes, factor, alpha, shared, alpha_intercept=1.0):
     """Solve for W (T, d) and w by least squares, without penalties or unknowns in the limits."""
     factor, X, offset = np.asarray(factor, float), X - X.mean(axis=0), y.mean()
-    own = np.isfinite(factor)
+    own, D = np.isfinite(factor), X.shape[1]
     k, blocks, weights = own.sum(), [], []
     for t in range(T):
         block = np.zeros((N, D + 1 + T * (k + 1)))
@@ -77,8 +79,8 @@ def dense(X, y, codes, factor, alpha, shared, alpha_intercept=1.0):
     weights = [shared * np.where(own, factor, 1.0), [0.0], *weights]
     penalty = np.diag(np.sqrt(np.concatenate(weights)))
     A, right = np.vstack([*blocks, penalty]), np.append(y - offset, np.zeros(len(penalty)))
-    size = np.linalg.norm(A, axis=0)
-    found = np.linalg.lstsq(A / size, right, rcond=1e-13)[0] / size
+    size = np.where((A != 0).any(axis=0), np.linalg.norm(A, axis=0), 1.0)
+    found = np.linalg.lstsq(A / size, right, rcond=1e-12)[0] / size
     W, deviations = np.tile(found[:D], (T, 1)), found[D + 1 :].reshape(T, k + 1)
     W[:, own] += deviations[:, :k]
     w, free = found[:D].copy(), factor == 0
@@ -212,6 +214,28 @@ def test_fewer_rows_than_features():
     assert_allclose(model.predict(long), fitted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [SharedL2Regressor, MeanRegularizedRegressor, PooledRegressor])
+def test_sparse_rows_fewer_than_features(kind):
+    """Limits are those of small and large numbers; rows of a task are fewer than features, too."""
+    rng = np.random.default_rng(0)
+    Z, codes = sparse.random_array((80, 200), density=0.05, rng=rng).toarray(), np.arange(80) % 4
+    Z[:, :3] = rng.normal(size=(80, 3))
+    y, factor = rng.normal(size=80) + Z[:, 0], np.ones(200)
+    factor[0], factor[1:3] = 0.0, np.inf
+    X = sparse.csr_array(np.column_stack([codes, Z]))
+    model = kind(2.0, task_column=0, penalty_factor=factor)
+    near = np.where(factor == 0, 1e-8, np.where(factor > 1, 1e8, 1.0))
+    if kind is MeanRegularizedRegressor:
+        model.set_params(alpha_shared=1.0)
+        factor[1] = near[1] = 1.0  # a large number penalizes the center, too
+        factor[2] = near[2] = 1.0
+    other = clone(model).set_params(penalty_factor=near).fit(X.toarray(), y)
+    for layout in (X, X.toarray()):
+        for solver in ("auto", "direct"):
+            own = clone(model).set_params(solver=solver).fit(layout, y)
+            assert_allclose(own.coef_, other.coef_, atol=1e-6)
+
+
 def test_unpenalized_features_of_tasks_with_too_few_rows():
     """What no row identifies does not deviate from the center."""
     X, y, codes = rows()
@@ -224,6 +248,23 @@ def test_unpenalized_features_of_tasks_with_too_few_rows():
     small = ((X[-2:] - X.mean(axis=0)) ** 2).sum(axis=0)  # the limit is that of equal units
     near = clone(model).set_params(penalty_factor=[*(1e-7 * small[:3]), 1.0]).fit(long, y)
     assert_allclose(model.coef_, near.coef_, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [np.inf, 0.0])
+def test_features_that_are_not_identified_beside_limits(factor):
+    """Rounding errors in the null space of the center would be multiplied by large numbers."""
+    X, y, codes = rows()
+    X = np.column_stack([X, X[:, 2], X[:, 1] + X[:, 2], np.ones(len(X))])
+    model = MeanRegularizedRegressor(2.0, task_column=0, penalty_factor=[factor, *[1.0] * 6])
+    model.fit(np.column_stack([codes, X]), y)
+    W, w = dense(X, y, codes, model.penalty_factor, 2.0, 0.0)
+    Z = X - X.mean(axis=0)
+    assert_allclose(Z @ model.coef_.T, Z @ W.T, atol=1e-8)
+    if factor > 0:
+        assert_allclose(Z @ model.shared_coef_, Z @ w, atol=1e-8)
+    null = np.array([[0, 0, 1, 0, -1, 0, 0], [0, 1, 1, 0, 0, -1, 0], [0, 0, 0, 0, 0, 0, 1]])
+    assert_allclose(null @ model.shared_coef_, 0.0, atol=1e-9)  # the center of smallest norm
+    assert_allclose(null @ model.coef_.T, 0.0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["pooled", "separate"])
@@ -256,18 +297,32 @@ def test_unpenalized_without_a_center(kind):
 
 
 @limits
-def test_classifier_limits(factor):
+@pytest.mark.parametrize("K", [2, 3])
+def test_classifier_limits(factor, K):
     """Numbers that are large and small, of coefficients that nothing else penalizes."""
     X, y = long_form()
-    y = labels(y)
+    y = np.digitize(y, np.quantile(y, np.arange(1, K) / K))
     model = MeanRegularizedClassifier(2.0, alpha_shared=0.0, task_column=0, tol=1e-10)
     near = np.clip(factor, 1e-7, 1e7)
     other = clone(model).set_params(penalty_factor=near).fit(X, y)
     model.set_params(penalty_factor=factor).fit(X, y)
-    assert_allclose(model.coef_, other.coef_, rtol=1e-4, atol=1e-5)
+    found, expected = model.coef_, other.coef_
+    if K > 2:  # what is the same in all classes is not identified
+        found, expected = (W - W.mean(axis=1, keepdims=True) for W in (found, expected))
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert_allclose(model.predict_proba(X), other.predict_proba(X), atol=1e-5)
     for function in (effective_dof, pooling_factor):
         assert_allclose(function(model, X, y), function(other, X, y), rtol=1e-5)
+
+
+@limits
+def test_wide_classifier(factor):
+    X, y, codes = rows()
+    Y = np.full((len(X), T), np.nan)
+    Y[np.arange(len(X)), codes] = labels(y)
+    model = MeanRegularizedClassifier(2.0, alpha_shared=1.0, penalty_factor=factor, tol=1e-10)
+    other = clone(model).set_params(task_column=0).fit(np.column_stack([codes, X]), labels(y))
+    assert_allclose(model.fit(X, Y).coef_, other.coef_, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("shared", [0.0, 2.0])
@@ -294,6 +349,72 @@ def test_all_pairs_of_tasks(shared):
     found = np.linalg.lstsq(np.vstack([A, *P]), left, rcond=None)[0]
     assert_allclose(model.coef_[:, 0], found[0], rtol=1e-8)
     assert_allclose(model.coef_[:, 1:], found[1:].reshape(T, D)[:, :-1], rtol=1e-7)
+
+
+def on_graph(X, y, codes, factor, alpha, shared, links, n_nodes):
+    """Solve for the coefficients of all nodes; where a factor is inf there is one for all."""
+    Z, common = X - X.mean(axis=0), np.isinf(factor)
+    column = np.arange(n_nodes * D).reshape(n_nodes, D)  # of the coefficients of nodes
+    column[:, common] = column[0, common]
+    A, P = np.zeros((len(X), n_nodes * (D + 1))), []
+    for row, z, t in zip(A, Z, codes, strict=True):
+        row[column[t]], row[n_nodes * D + t] = z, 1.0
+    unit = np.eye(A.shape[1])
+    for s, t, weight in links:
+        for j in np.flatnonzero(~common):
+            difference = unit[column[s, j]] - unit[column[t, j]]
+            P.append(np.sqrt(alpha * weight * factor[j]) * difference)
+        P.append(np.sqrt(weight) * (unit[n_nodes * D + s] - unit[n_nodes * D + t]))
+    for t in range(n_nodes):
+        P += [
+            np.sqrt(shared * (1 if common[j] else factor[j])) * unit[column[t, j]] for j in range(D)
+        ]
+    left = np.append(y - y.mean(), np.zeros(len(P)))
+    found = np.linalg.lstsq(np.vstack([A, *P]), left, rcond=None)[0]
+    return found[column]
+
+
+@pytest.mark.parametrize("factor", [[np.inf, 1.0, 2.0, 0.5], [np.inf, 0.0, np.inf, 1.0]], ids=str)
+@pytest.mark.parametrize("shared", [0.0, 2.0])
+@pytest.mark.parametrize("solver", ["direct", "cg"])
+@pytest.mark.parametrize("shape", ["chain", "star"])
+def test_graphs(factor, shared, solver, shape):
+    X, y, codes = rows()
+    center = T  # a latent task
+    links = [
+        (t, t + 1 if shape == "chain" else center, 1.0 + t) for t in range(T - (shape == "chain"))
+    ]
+    model = GraphRegularizedRegressor(3.0, task_graph=links, alpha_shared=shared, task_column=0)
+    model.set_params(penalty_factor=factor, solver=solver, tol=1e-10)
+    model.fit(np.column_stack([codes, X]), y)
+    n_nodes = T + (shape == "star")
+    expected = on_graph(X, y, codes, np.array(factor), 3.0, shared, links, n_nodes)
+    assert_allclose(model.coef_[:T], expected[:T], rtol=1e-6, atol=1e-7)
+    common = np.isinf(factor)
+    assert_array_equal(model.coef_[:, common], np.tile(model.coef_[0, common], (n_nodes, 1)))
+    assert_allclose(model.coef_[:, [0, 3]], expected[:, [0, 3]], rtol=1e-6, atol=1e-7)
+    with pytest.raises(ValueError, match="no degrees of freedom"):
+        effective_dof(model, np.column_stack([codes, X]), y)
+
+
+def test_classifier_on_a_graph():
+    X, y = long_form()
+    y = np.digitize(y, np.quantile(y, [0.3, 0.7]))
+    links = [(t, t + 1) for t in range(T - 1)]
+    model = GraphRegularizedClassifier(3.0, task_graph=links, alpha_shared=0.0, task_column=0)
+    model.set_params(tol=1e-9)
+    near = clone(model).set_params(penalty_factor=[1e6, 1.0, 1.0, 2.0]).fit(X, y)
+    model.set_params(penalty_factor=[np.inf, 1.0, 1.0, 2.0]).fit(X, y)
+    # of the common slopes, only differences between classes are identified
+    found, expected = (m.coef_ - m.coef_.mean(axis=1, keepdims=True) for m in (model, near))
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_graphs_of_several_components():
+    X, y = long_form()
+    model = GraphRegularizedRegressor(3.0, task_graph=[(0, 1), (2, 3), (3, 4)], task_column=0)
+    with pytest.raises(ValueError, match="several components"):
+        model.set_params(penalty_factor=[np.inf, 1.0, 1.0, 1.0]).fit(X, y)
 
 
 # Norms ------------------------------------------------------------------------------------------
@@ -520,6 +641,16 @@ def test_grid_of_alpha_is_that_of_penalized_features():
     part = RegularizationPathCV(model, 4, cv=3).fit(X[:, [0, 2, 3]], y)
     model.set_params(penalty_factor=[0.0, 1.0, 1.0, np.inf])
     assert_allclose(RegularizationPathCV(model, 4, cv=3).fit(X, y).alphas_, part.alphas_)
+
+
+def test_models_that_a_report_compares_with():
+    """Their infinite factors would be those of the slopes, not of deviations."""
+    for given, expected in (([np.inf, 2.0], [1.0, 2.0]), ({"a": np.inf}, {"a": 1.0})):
+        model = MeanRegularizedRegressor(penalty_factor=given, task_column=0)
+        found = tuned("pooled", model).estimator.penalty_factor
+        assert np.array_equal(found, expected) or found == expected
+    given = SharedL2Regressor(penalty_factor=[np.inf, 2.0], task_column=0)
+    assert tuned("separate", given).estimator.penalty_factor == [np.inf, 2.0]
 
 
 @pytest.mark.parametrize(
