@@ -25,6 +25,7 @@ from skmtl.data import TaskMoments, moments_of_rows, read_rows, rows_of_moments
 from skmtl.linear_model._base import LinearMultiTaskModel, set_columns
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._observed import is_complete, observed_r2, scored_targets
+from skmtl.linear_model._posterior import PosteriorRegressor
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
@@ -141,7 +142,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         return tags
 
 
-class PooledRegressor(PooledModel, Regressor):
+class PooledRegressor(PooledModel, PosteriorRegressor, Regressor):
     """Ridge regression with the same coefficients for all tasks (hard sharing).
 
     Minimizes, over w, the centered intercepts c_t (the predictions at xbar) and their center c::
@@ -250,7 +251,7 @@ class PooledRegressor(PooledModel, Regressor):
         self.warm_start = warm_start
 
 
-class SharedL2Regressor(SharedL2Model, Regressor):
+class SharedL2Regressor(SharedL2Model, PosteriorRegressor, Regressor):
     """Separate ridge regression for each task, with one alpha or one per task.
 
     Minimizes, over all w_t and b_t::
@@ -328,7 +329,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         self.warm_start = warm_start
 
 
-class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
+class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regressor):
     """Ridge regression for each task, shrunk towards a common center that is fitted jointly.
 
     Minimizes, over all w_t, centered intercepts c_t (predictions at xbar) and their center (w, c)::
