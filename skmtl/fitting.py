@@ -233,9 +233,10 @@ class Fit(NamedTuple):
         if loss.constant_curvature is None and (elimination is None or data.rotates):
             derivative = self.evaluation().sums.derivative
             data = data.curved(loss.curvature(derivative)[0])
-        basis = self.posed.basis
-        fixed = np.zeros(data.n_features, bool) if basis is None else basis.fixed
-        return Posterior.of(data, problem.penalty, fixed, elimination)
+        factor, basis = np.ones(data.n_features), self.posed.basis
+        if basis is not None:
+            factor[basis.fixed], factor[basis.free] = np.inf, 0.0
+        return Posterior.of(data, problem.penalty, factor, elimination)
 
     def null_losses(self):
         """Return the weighted loss of each task (T,) where all coefficients are zero."""

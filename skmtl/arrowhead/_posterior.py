@@ -44,19 +44,19 @@ class Posterior(ABC):
     moments : KeptMoments
     penalty : MeanCoupling or GraphCoupling
         Of all tasks of the fit.
-    fixed : bool ndarray of shape (d,)
-        Coordinates in which tasks do not deviate from the center.
+    factor : ndarray of shape (d,)
+        Of the penalty in each coordinate: 1, 0, or inf where tasks do not deviate from the center.
     of_task : ndarray of int of shape (T,)
         Group of the moments of each task; with a graph its node.
     """
 
     moments: KeptMoments
     penalty: Any
-    fixed: np.ndarray
+    factor: np.ndarray
     of_task: np.ndarray
 
     @classmethod
-    def of(cls, data, penalty, fixed, elimination=None):
+    def of(cls, data, penalty, factor, elimination=None):
         """Return the posterior of ``TaskData``, weighted by curvatures.
 
         Given also the ``Elimination`` that solved it; it may be None.
@@ -69,10 +69,10 @@ class Posterior(ABC):
         else:
             moments, of_task = elimination.kept()
         if not isinstance(penalty, GraphCoupling):
-            return CenterPosterior(moments, penalty, fixed, of_task)
+            return CenterPosterior(moments, penalty, factor, of_task)
         latent = np.setdiff1d(np.arange(len(penalty.labels)), penalty.observed)
         nodes = np.concatenate([penalty.observed, latent])
-        return GraphPosterior(moments, penalty, fixed, nodes, of_task)
+        return GraphPosterior(moments, penalty, factor, nodes, of_task)
 
     def __getstate__(self):
         return {name: vars(self)[name] for name in self.__dataclass_fields__}
@@ -84,6 +84,7 @@ class Posterior(ABC):
         """Return the posterior with the tasks in another order, an index array."""
         return replace(self, of_task=self.of_task[order])
 
+    @abstractmethod
     def objection(self):
         """Return why variances cannot be computed, or None."""
 
@@ -116,11 +117,12 @@ class Posterior(ABC):
     @cached_property
     def _basis(self):
         """Basis of the row space where n < d, else None."""
-        return None if self.fixed.any() or not self.penalty.isotropic else self.moments.row_basis()
+        alike = (self.factor == 1).all() and self.penalty.isotropic
+        return self.moments.row_basis() if alike else None
 
     @cached_property
-    def _fixed(self):
-        return self.fixed if self._basis is None else np.zeros(self._basis.shape[1] + 1, bool)
+    def _factor(self):
+        return self.factor if self._basis is None else np.ones(self._basis.shape[1] + 1)
 
     def _rows(self, Z, constant=1.0):
         """Return linear forms in the coordinates of the system, the intercept's last."""
@@ -132,7 +134,7 @@ class Posterior(ABC):
         order = np.argsort(groups, kind="stable")
         found, first = np.unique(groups[order], return_index=True)
         edges, variance = np.append(first, len(order)), np.empty(len(Z))
-        step = max(1, _CHUNK // (len(self._fixed) + 1) ** 2)
+        step = max(1, _CHUNK // (len(self._factor) + 1) ** 2)
         for start in range(0, len(found), step):
             own = found[start : start + step]
             covariances = zip(*self._covariances(own), strict=True)
@@ -145,6 +147,9 @@ class Posterior(ABC):
 
 class CenterPosterior(Posterior):
     """Posterior around a center, a ``MeanCoupling``."""
+
+    def objection(self):
+        """Return None: variances can be computed."""
 
     def with_adapted(self, other, kept, order):
         """Return the posterior with tasks added whose posterior ``other`` has this center.
@@ -172,10 +177,15 @@ class CenterPosterior(Posterior):
 
         Where alpha differs, it is the mean over the tasks of the fit.
         """
-        squares = np.square(self._rows(Z)[:, :-1]) @ ~self._fixed
+        squares, penalty = np.square(self._rows(Z)[:, :-1]), self.penalty
         with np.errstate(divide="ignore"):
-            slope, intercept = np.mean(1.0 / self.penalty.alpha), 1.0 / self._alpha_intercept
-        return np.where(squares > 0, slope, 0.0) * np.where(squares > 0, squares, 1.0) + intercept
+            slope, intercept = np.mean(1.0 / penalty.alpha), 1.0 / self._alpha_intercept
+        variance = np.full(len(Z), intercept)
+        if slope > 0:
+            free = self._factor == 0 if np.isfinite(slope) else np.isfinite(self._factor)
+            variance += np.where(squares[:, free].any(axis=1), np.inf, 0.0)
+            variance += squares @ (self._factor == 1) * (slope if np.isfinite(slope) else 0.0)
+        return variance
 
     def conditional(self, tasks):
         """Return the ``Covariance`` of the tasks given the center, an index array."""
@@ -203,11 +213,14 @@ class CenterPosterior(Posterior):
 
     @cached_property
     def _system(self):
-        moments, penalty, basis = self.moments, self.penalty, self._basis
+        moments, penalty, basis, factor = self.moments, self.penalty, self._basis, self._factor
+        alpha = moments.alpha[:, None]
+        precision = np.where((factor == 1) | np.isinf(alpha), alpha, factor)
+        shared = np.broadcast_to(penalty.alpha_shared, factor.shape)
         system = ArrowheadSystem(
             lambda entries: moments.moments(entries, basis),
-            np.where(self._fixed, np.inf, moments.alpha[:, None]),
-            penalty.alpha_shared,
+            precision,
+            np.where((factor == 0) & np.isfinite(shared), 0.0, shared),
             self._alpha_intercept,
             penalty.fixed_intercept,
             moments.size,
@@ -251,7 +264,7 @@ class GraphPosterior(Posterior):
         if self._basis is not None:
             B = inside(B, self._basis)
             inverse = B.T
-        penalty, T, d = self.penalty, len(self.group), len(self._fixed)
+        penalty, T, d = self.penalty, len(self.group), len(self._factor)
         precision, alpha_intercept = coupling_weights(penalty, T, d)
         system = ArrowheadSystem(
             lambda tasks: self.moments.moments(self.group[tasks], self._basis),

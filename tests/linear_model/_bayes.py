@@ -12,7 +12,7 @@ class DensePosterior:
     n_tasks : int
     deviations : ndarray of shape (n_tasks, d)
         Prior precisions of v_t; inf fixes them at zero.
-    shared : float
+    shared : float or ndarray of shape (d,)
         That of w.
     intercept : float
         That of q_t.
@@ -28,7 +28,7 @@ class DensePosterior:
         self.n_tasks, self.d = n_tasks, d
         own = np.column_stack([deviations, np.full(n_tasks, intercept if ones else np.inf)])
         prior = np.diag(
-            np.concatenate([np.full(d, shared), [0.0 if ones else np.inf], own.ravel()])
+            np.concatenate([np.broadcast_to(shared, d), [0.0 if ones else np.inf], own.ravel()])
         )
         self.free = np.isfinite(np.diag(prior))
         prior[~self.free] = 0.0
