@@ -137,8 +137,39 @@ def in_strips(model, X, function, *of_rows):
 def posed_features(model, X):
     """Return features (n, d) in the coordinates in which the fit of a model was posed."""
     reference = model._reference
-    Z = (X.toarray() if issparse(X) else X) - reference.center
+    return _in_basis(reference, (X.toarray() if issparse(X) else X) - reference.center)
+
+
+def _in_basis(reference, Z):
     if reference.basis is None:
         return Z
     B = reference.basis.B
     return Z * B if B.ndim == 1 else Z @ B
+
+
+def coefficient_variances(model):
+    """Return the variances of the coefficients and intercepts at x = 0 of a fitted model.
+
+    Of all tasks (T, d + 1), and of the center (d + 1,) or None, in units of the noise. Raise
+    ValueError if there are none.
+    """
+    posterior, (Z, constant) = posterior_of(model), _forms(model)
+    own = posterior.variances_of_all(Z, constant).T
+    return own, posterior.center_variances(Z, constant) if model._has_center else None
+
+
+def coefficient_weights(model):
+    """Return the weights of other tasks in the coefficients and intercepts of a fitted model.
+
+    Shape (T, d + 1); see ``skmtl.inspection.pooling_factor``.
+    """
+    basis, eye = model._reference.basis, np.eye(model.coef_.shape[-1])
+    inverse = eye if basis is None else basis.coordinates(eye).T
+    return np.clip(posterior_of(model).pooling(_forms(model)[0][:-1], inverse), 0.0, 1.0)
+
+
+def _forms(model):
+    """Return the coefficients and the intercept at x = 0 as linear forms of a ``Posterior``."""
+    d = model.coef_.shape[-1]
+    slopes = _in_basis(model._reference, np.eye(d))
+    return np.vstack([slopes, posed_features(model, np.zeros((1, d)))]), np.append(np.zeros(d), 1.0)

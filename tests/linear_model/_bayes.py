@@ -18,13 +18,28 @@ class DensePosterior:
         That of q_t.
     precision : ndarray (m, m), optional
         Replaces the precision of (v_1, q_1, v_2, q_2, ...).
+    ones : bool
+        Whether there are intercepts.
+    middle : ndarray of shape (d,), optional
+        Replaces the weighted mean of the features.
     """
 
     def __init__(
-        self, X, codes, weight, n_tasks, deviations, shared, intercept, precision=None, ones=True
+        self,
+        X,
+        codes,
+        weight,
+        n_tasks,
+        deviations,
+        shared,
+        intercept,
+        precision=None,
+        ones=True,
+        middle=None,
     ):
         d = X.shape[1]
         self.middle = weight @ X / weight.sum() if ones else np.zeros(d)
+        self.middle = self.middle if middle is None else middle
         self.n_tasks, self.d = n_tasks, d
         own = np.column_stack([deviations, np.full(n_tasks, intercept if ones else np.inf)])
         prior = np.diag(
@@ -56,3 +71,15 @@ class DensePosterior:
         """Return the variances of predictions, in units of the noise."""
         U = self.rows(X, codes)
         return np.einsum("ij,ij->i", U @ self.covariance, U)
+
+    def coefficient_variances(self):
+        """Return those of the center, then of each task, (n_tasks + 1, d + 1), intercepts at 0."""
+        size, found = self.d + 1, []
+        for t in range(-1, self.n_tasks):
+            forms = np.zeros((size, len(self.covariance)))
+            for block in {0, size * (t + 1)}:
+                forms[:-1, block : block + self.d] = np.eye(self.d)
+                forms[-1, block : block + self.d] = -self.middle
+                forms[-1, block + self.d] = 1.0
+            found.append(np.einsum("ij,ij->i", forms @ self.covariance, forms))
+        return np.array(found)
