@@ -68,14 +68,12 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     ANOKA log_uranium      0.67       0.14   0.40   0.95     0.12
     ANOKA   intercept      1.50       0.06   1.38   1.63     1.00
     """
-    if not isinstance(interval, Real) or not 0 < interval < 1:
-        raise ValueError(f"interval must be a number between 0 and 1, got {interval!r}.")
+    quantile = normal_quantile(interval)
     fitted, _ = fitted_model(model)
     own, center = coefficient_variances(fitted)
     weight = coefficient_weights(fitted)
     names, d = feature_names(model, fitted), fitted.coef_.shape[-1]
     names = [f"x{j}" for j in range(d)] if names is None else names
-    sigma2 = 1.0 if is_classifier(fitted) else fitted.sigma2_
     estimate = np.column_stack([fitted.coef_, fitted.intercept_])
     tasks = fitted.tasks_.tolist()
     if center is not None:
@@ -86,9 +84,8 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     label = np.empty(len(tasks), dtype=object)
     label[:] = tasks
     estimate, own, weight = (part[:, :shown].ravel() for part in (estimate, own, weight))
-    with np.errstate(invalid="ignore"):
-        error = np.where(np.isinf(own), np.inf, np.sqrt(sigma2 * own))
-    reach = ndtri(0.5 + 0.5 * interval) * error
+    error = standard_errors(fitted, own)
+    reach = quantile * error
     columns = {
         "task": np.repeat(label, shown),
         "feature": np.tile(np.array([*names, "intercept"][:shown], dtype=object), len(tasks)),
@@ -99,3 +96,17 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
         "pooling": weight,
     }
     return table(columns)
+
+
+def standard_errors(model, variances):
+    """Return the square roots of variances in units of the noise, times its standard deviation."""
+    sigma2 = 1.0 if is_classifier(model) else model.sigma2_
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(variances), np.inf, np.sqrt(sigma2 * variances))
+
+
+def normal_quantile(interval):
+    """Return half the length of an interval in standard errors, given its probability."""
+    if not isinstance(interval, Real) or not 0 < interval < 1:
+        raise ValueError(f"interval must be a number between 0 and 1, got {interval!r}.")
+    return ndtri(0.5 + 0.5 * interval)

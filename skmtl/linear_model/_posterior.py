@@ -147,13 +147,13 @@ def _in_basis(reference, Z):
     return Z * B if B.ndim == 1 else Z @ B
 
 
-def coefficient_variances(model):
-    """Return the variances of the coefficients and intercepts at x = 0 of a fitted model.
+def coefficient_variances(model, at=None):
+    """Return the variances of the coefficients and of the predictions at features ``at`` (d,).
 
-    Of all tasks (T, d + 1), and of the center (d + 1,) or None, in units of the noise. Raise
-    ValueError if there are none.
+    By default these are 0, so that the prediction is the intercept. Of all tasks (T, d + 1), and
+    of the center (d + 1,) or None, in units of the noise. Raise ValueError if there are none.
     """
-    posterior, (Z, constant) = posterior_of(model), _forms(model)
+    posterior, (Z, constant) = posterior_of(model), _forms(model, at)
     own = posterior.variances_of_all(Z, constant).T
     return own, posterior.center_variances(Z, constant) if model._has_center else None
 
@@ -168,8 +168,9 @@ def coefficient_weights(model):
     return np.clip(posterior_of(model).pooling(_forms(model)[0][:-1], inverse), 0.0, 1.0)
 
 
-def _forms(model):
-    """Return the coefficients and the intercept at x = 0 as linear forms of a ``Posterior``."""
+def _forms(model, at=None):
+    """Return the coefficients and the prediction at some features as forms of a ``Posterior``."""
     d = model.coef_.shape[-1]
     slopes = _in_basis(model._reference, np.eye(d))
-    return np.vstack([slopes, posed_features(model, np.zeros((1, d)))]), np.append(np.zeros(d), 1.0)
+    at = np.zeros(d) if at is None else at
+    return np.vstack([slopes, posed_features(model, at[None])]), np.append(np.zeros(d), 1.0)
