@@ -146,7 +146,7 @@ class GraphRegularizedRegressor(GraphModel, PosteriorRegressor, Regressor):
         in the long form with latent tasks, which can be predicted; their ``task_counts_`` are 0.
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
-    intercept_, task_counts_, task_weight_, noise_variance_, task_loss_, minimax_gap_, \
+    intercept_, task_counts_, task_weight_, sigma2_, noise_variance_, task_loss_, minimax_gap_, \
 objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
 

@@ -197,6 +197,9 @@ class PooledRegressor(PooledModel, PosteriorRegressor, Regressor):
         Prediction of the shared model at x = 0.
     task_counts_, task_weight_ : ndarray of shape (n_tasks,)
         Number of rows and weight a_t of each task.
+    sigma2_ : float
+        Noise variance of weight 1: the residual sum of squares over N - df, with N the sum of the
+        weights and df the effective degrees of freedom. nan where none are left; not with "cg".
     noise_variance_ : ndarray of shape (n_tasks,)
         Noise variance of each task, only with ``task_weight="uncertainty"``.
     task_loss_ : ndarray of shape (n_tasks,)
@@ -290,7 +293,7 @@ class SharedL2Regressor(SharedL2Model, PosteriorRegressor, Regressor):
 
     Attributes
     ----------
-    tasks_, coef_, intercept_, task_counts_, task_weight_, noise_variance_, task_loss_, \
+    tasks_, coef_, intercept_, task_counts_, task_weight_, sigma2_, noise_variance_, task_loss_, \
 minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
 
@@ -396,8 +399,10 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
     alpha_, alpha_shared_, alpha_intercept_ : float
         The values used; ``alpha_`` has one per task if ``alpha`` has, and one per feature if
         ``covariance_type`` is "diag" or "full".
-    sigma2_, tau2_, tau2_shared_, tau2_intercept_ : float
-        With "auto", the variances of the noise, of the coefficients between tasks (sigma2 / alpha),
+    sigma2_ : float
+        Noise variance; that of the likelihood with "auto", else as in `PooledRegressor`.
+    tau2_, tau2_shared_, tau2_intercept_ : float
+        With "auto", the variances of the coefficients between tasks (sigma2 / alpha),
         of the center (sigma2 / alpha_shared) and of the centered intercepts (sigma2 /
         alpha_intercept). Weights count rows: weight 2 is the row twice. Without noise ``sigma2_``
         is 0, other variances are nan, and alpha is 0 or, with an estimated center, small; if the

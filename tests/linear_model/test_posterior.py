@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import BayesianRidge
+from sklearn.model_selection import GroupKFold, KFold
 
 from skmtl import (
     ADMMRegressor,
@@ -18,6 +19,7 @@ from skmtl import (
     SharedL2Regressor,
     TaskMoments,
 )
+from tests._data import MixedModel, School
 from tests.linear_model._bayes import DensePosterior
 
 T, D, INF = 4, 3, np.inf
@@ -427,3 +429,52 @@ def test_penalty_factors(kind):
     assert_allclose(model.sigma2_, sigma2, rtol=1e-6)
     expected = np.sqrt(sigma2 * (1 + posterior.variances(X, codes)))
     assert_allclose(std_of(model, X, codes), expected, rtol=1e-6)
+
+
+# Coverage ---------------------------------------------------------------------------------------
+
+
+def coverage(model, X, y):
+    predicted, std = model.predict(X, return_std=True)
+    return np.mean(np.abs(y - predicted) <= 1.96 * std)
+
+
+def test_coverage_of_simulated_observations():
+    known, new = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        W = 1 + rng.normal(size=(120, 4)) * [0.2, 0.5, 1.0, 0.0]
+        intercepts = rng.normal(size=120)
+
+        def draw(codes, rng=rng, W=W, intercepts=intercepts):
+            X = rng.normal(size=(len(codes), 4)) + 0.5
+            y = (X * W[codes]).sum(axis=1) + intercepts[codes] + 1.5 * rng.normal(size=len(codes))
+            return np.column_stack([codes, X]), y
+
+        model = MeanRegularizedRegressor("auto", task_column=0, handle_unknown="shared")
+        model.fit(*draw(np.repeat(np.arange(60), rng.integers(5, 30, 60))))
+        known.append(coverage(model, *draw(rng.integers(0, 60, 3000))))
+        new.append(coverage(model, *draw(rng.integers(60, 120, 3000))))
+    assert 0.93 < np.mean(known) < 0.97
+    assert 0.93 < np.mean(new) < 0.97
+
+
+@pytest.mark.parametrize("name", ["normexam", "log_radon", "School"])
+def test_coverage_of_real_data(name):
+    if name == "School":
+        data = School()
+        X, y = data.X[:, :-1].astype(float), data.y
+    else:
+        data = MixedModel(name)
+        groups = np.unique(data.X[:, 0].astype(str), return_inverse=True)[1]
+        X, y = np.column_stack([groups, data.X[:, 2].astype(float)]), np.array(data.y)
+    model = MeanRegularizedRegressor("auto", task_column=0, handle_unknown="shared")
+    n_folds = 2 if name == "School" else 5
+    known = KFold(n_folds, shuffle=True, random_state=0).split(X)
+    for folds in (known, GroupKFold(n_folds).split(X, y, X[:, 0])):
+        found = [
+            (len(test), coverage(model.fit(X[train], y[train]), X[test], y[test]))
+            for train, test in folds
+        ]
+        size, share = np.transpose(found)
+        assert 0.93 < np.average(share, weights=size) < 0.97
