@@ -464,6 +464,7 @@ def test_coverage_of_real_data(name):
     if name == "School":
         data = School()
         X, y = data.X[:, :-1].astype(float), data.y
+        X[:, 1:] /= X[:, 1:].std(axis=0)
     else:
         data = MixedModel(name)
         groups = np.unique(data.X[:, 0].astype(str), return_inverse=True)[1]
