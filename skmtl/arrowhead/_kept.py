@@ -72,15 +72,17 @@ class KeptMoments(NamedTuple):
     @classmethod
     def of_rows(cls, data, groups):
         """Return those of ``Groups``, by rows."""
-        rows, mean, total = zip(*map(data.block_rows, groups.block), strict=True)
-        scale, edges = groups.scale, np.append(0, np.cumsum(list(map(len, rows))))
+        rows, mean, total = data.rows_of_blocks(groups.block)
+        sizes, scale = data.block_sizes[groups.block], groups.scale
+        if (scale != 1).any():
+            rows *= np.repeat(np.sqrt(scale), sizes)[:, None]
         return cls(
             np.empty((0, data.n_features * (data.n_features + 1) // 2)),
-            np.full(len(rows), -1),
-            np.concatenate([np.sqrt(s) * own for s, own in zip(scale, rows, strict=True)]),
-            edges,
-            np.array(mean),
-            scale * np.array(total),
+            np.full(len(total), -1),
+            rows,
+            np.append(0, np.cumsum(sizes)),
+            mean,
+            scale * total,
             groups.size.astype(float),
             groups.alpha,
         )

@@ -111,8 +111,11 @@ class Posterior(ABC):
     def variances_of_all(self, Z, constant=1.0):
         """Return the variances of linear forms for all tasks, (n, T)."""
         groups, of_task = np.unique(self.of_task, return_inverse=True)
-        found = [self._by_group(Z, np.full(len(Z), g), constant) for g in groups]
-        return np.column_stack(found)[:, of_task]
+        Z, found = self._rows(Z, constant), np.empty((len(groups), len(Z)))
+        for start, covariances in self._in_chunks(groups):
+            for g, part in enumerate(covariances, start):
+                found[g] = _forms(Z, *part)
+        return found[of_task].T
 
     @cached_property
     def _basis(self):
@@ -129,15 +132,18 @@ class Posterior(ABC):
         Z = Z if self._basis is None else inside(Z, self._basis)
         return np.column_stack([Z, np.broadcast_to(constant, len(Z))])
 
+    def _in_chunks(self, groups):
+        """Yield the place of the first of some groups, and their ``Covariance``, one by one."""
+        step = max(1, _CHUNK // (len(self._factor) + 1) ** 2)
+        for start in range(0, len(groups), step):
+            yield start, zip(*self._covariances(groups[start : start + step]), strict=True)
+
     def _by_group(self, Z, groups, constant):
         """Return the variances of linear forms with the covariance of their group, (n,)."""
         order = np.argsort(groups, kind="stable")
         found, first = np.unique(groups[order], return_index=True)
         edges, variance = np.append(first, len(order)), np.empty(len(Z))
-        step = max(1, _CHUNK // (len(self._factor) + 1) ** 2)
-        for start in range(0, len(found), step):
-            own = found[start : start + step]
-            covariances = zip(*self._covariances(own), strict=True)
+        for start, covariances in self._in_chunks(found):
             for g, part in enumerate(covariances, start):
                 rows = order[edges[g] : edges[g + 1]]
                 for strip in np.array_split(rows, max(1, rows.size * len(part[0]) // _CHUNK)):
