@@ -186,6 +186,20 @@ def add_moments(H, mean, total, place, more, middle, weight, first, last):
         total[t] += weight[b]
 
 
+@jit()
+def pack_grams(H, left, right, packed, first, last):
+    """Write the upper triangles of ``H_b - left_b right_b'``."""
+    d = H.shape[1]
+    for b in range(first, last):
+        c = 0
+        for j in range(d):
+            factor, row, rest = left[b, j], H[b, j, j:], right[b, j:]
+            out = packed[b, c : c + d - j]
+            for k in range(d - j):
+                out[k] = row[k] - factor * rest[k]
+            c += d - j
+
+
 @jit(fastmath=SUMS)
 def predict_rows(X, codes, W, intercept, out, first, last):
     """Write ``x . w_t + intercept_t``, t the code of each row, for the rows ``first:last``."""

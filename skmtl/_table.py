@@ -14,6 +14,14 @@ def _index(tasks):
     return pd, pd.Index(index, name="task", dtype=object)
 
 
+def table(columns):
+    """Return columns, arrays by name, as a DataFrame; without pandas unchanged."""
+    pd, _ = _index([])
+    if pd is None:
+        return columns
+    return pd.DataFrame({name: pd.Series(own, dtype=own.dtype) for name, own in columns.items()})
+
+
 def task_table(tasks, columns):
     """Return columns, arrays (T,) by name, as a DataFrame; without pandas a dict with "task"."""
     pd, index = _index(tasks)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmtl.arrowhead import Posterior
 from skmtl.data import (
     Basis,
     class_mask_of,
@@ -14,7 +15,7 @@ from skmtl.data import (
     read_task_weights,
 )
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
-from skmtl.penalties import Coefficients, Penalty
+from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling, Penalty
 from skmtl.problem import Problem
 from skmtl.solvers import SOLVERS, Solution
 
@@ -156,6 +157,8 @@ class Fit(NamedTuple):
     found : dict
         Attributes of the estimator beside the coefficients.
     noise : Noise or None
+    elimination : Elimination or None
+        That of the solver's last step.
     """
 
     posed: Posed
@@ -163,6 +166,7 @@ class Fit(NamedTuple):
     solution: Solution
     found: Mapping[str, Any] = {}
     noise: Any = None
+    elimination: Any = None
 
     @property
     def rows(self):
@@ -208,6 +212,33 @@ class Fit(NamedTuple):
     def evaluation(self):
         """Return the ``Evaluation`` of the solution, by the problem and not by the solver."""
         return self.problem.evaluate(self.solution.coefficients, self.solution.split)
+
+    def posterior(self):
+        """Return the ``Posterior`` of the coefficients, or a str, the reason why there is none.
+
+        The curvature of a loss that is not squared is that at the start of the last step.
+        """
+        problem, elimination = self.problem, self.elimination
+        data, loss = problem.data, problem.loss
+        if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
+            return "its penalty is not quadratic"
+        if loss.n_outputs > 1:
+            return "it has more than two classes"
+        if not self.solver.needs_blocks:
+            return (
+                "the 'cg' solver forms no matrices of the tasks. Fit again with solver='direct', "
+                "if these fit into memory"
+            )
+        by_rows = data.rotates or (elimination is not None and elimination.by_rows)
+        if by_rows and not isinstance(data.X, np.ndarray):
+            return "X is sparse, and its tasks have fewer rows than features"
+        if loss.constant_curvature is None and (elimination is None or data.rotates):
+            derivative = self.evaluation().sums.derivative
+            data = data.curved(loss.curvature(derivative)[0])
+        factor, basis = np.ones(data.n_features), self.posed.basis
+        if basis is not None:
+            factor[basis.fixed], factor[basis.free] = np.inf, 0.0
+        return Posterior.of(data, problem.penalty, factor, elimination)
 
     def null_losses(self):
         """Return the weighted loss of each task (T,) where all coefficients are zero."""
@@ -345,7 +376,8 @@ def solve(spec, posed, *, start=None, watch=None):
     if watch is not None:
         watch(posed, solver)
     at = (posed.problem.origin(), None) if start is None else start(posed, solver)
-    return Fit(posed, type(solver), solver.solve(*at), posed.found)
+    solution = solver.solve(*at)
+    return Fit(posed, type(solver), solution, posed.found, elimination=solver.elimination)
 
 
 def refit(spec, fit, start, tol):

@@ -17,6 +17,7 @@ def use(X: Array, y: Array) -> None:
     assert_type(model.fit(X, y), MeanRegularizedRegressor)
     MeanRegularizedRegressor(penalty_factor={"age": 0.0}).set_params(penalty_factor=[1.0, 2.0])
     assert_type(model.fit(X, y).adapt(X, y).predict(X), Array)
+    assert_type(model.predict(X, return_std=True), tuple[Array, Array])
     assert_type(MeanRegularizedClassifier("auto", solver="cg").fit(X, y).predict_proba(X), Array)
     assert_type(effective_dof(model, X, y), Array)
 

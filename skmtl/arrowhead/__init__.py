@@ -2,11 +2,14 @@
 
 from skmtl.arrowhead._blocks import DualBlocks, Groups, PrimalBlocks
 from skmtl.arrowhead._degrees import (
+    coupled_share,
+    coupling_weights,
     degrees_objection,
     degrees_of_freedom,
     graph_degrees,
 )
 from skmtl.arrowhead._elimination import Elimination, block_kinds
+from skmtl.arrowhead._posterior import Posterior
 from skmtl.arrowhead._spectrum import Spectrum, Whitened, spectra
 from skmtl.arrowhead._system import ArrowheadSystem
 
@@ -15,10 +18,13 @@ __all__ = [
     "DualBlocks",
     "Elimination",
     "Groups",
+    "Posterior",
     "PrimalBlocks",
     "Spectrum",
     "Whitened",
     "block_kinds",
+    "coupled_share",
+    "coupling_weights",
     "degrees_objection",
     "degrees_of_freedom",
     "graph_degrees",

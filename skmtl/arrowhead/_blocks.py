@@ -17,6 +17,7 @@ import numpy as np
 from skmtl import _kernels
 from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, row_spectrum
 from skmtl._threads import in_chunks
+from skmtl.arrowhead._kept import KeptMoments, packed_grams
 from skmtl.data import SMALL
 
 _SIDES = ("left", "right")
@@ -134,6 +135,10 @@ class Blocks(ABC):
     def response(self, w, c):
         """Return ``M^-1 (A'A w + h c)`` for each task: minus the deviations' step for (w, c)."""
 
+    @abstractmethod
+    def kept(self):
+        """Return the ``KeptMoments`` of the groups."""
+
 
 def parallel(a, b):
     """Return the harmonic sum ``ab / (a + b)``, b in [0, inf]."""
@@ -222,6 +227,11 @@ class PrimalBlocks(Blocks):
         n_blocks, d, _ = self._H.shape
         product = (self._H.reshape(n_blocks * d, d) @ w).reshape(n_blocks, d) + c * self.h
         return self._solve(product, np.arange(n_blocks))[self.groups.of_task]
+
+    def kept(self):
+        """Return the ``KeptMoments`` of the groups."""
+        packed = packed_grams(self._H, self.h, self.delta)
+        return KeptMoments.of_grams(packed, self.groups, self.delta, self.total)
 
     def _solve(self, P, group):
         """Return ``M^-1 p`` for each row p of P, of the group given."""
@@ -312,6 +322,10 @@ class DualBlocks(Blocks):
         response = [C.T @ ((C @ w + u * c) / (values + a)) for C, u, values, a in self._spectra()]
         return np.array(response)[self.groups.of_task]
 
+    def kept(self):
+        """Return the ``KeptMoments`` of the groups."""
+        return KeptMoments.of_rows(self.data, self.groups)
+
 
 class PooledBlocks(Blocks):
     """Blocks of tasks with infinite alpha, without deviations: only their sum is stored."""
@@ -332,6 +346,7 @@ class PooledBlocks(Blocks):
             H, self.delta[part], total = self.data.moments(groups.block[part])
             self.total[part] = groups.scale[part] * total
             self._S[:-1, :-1] += np.tensordot(groups.size[part] * groups.scale[part], H, 1)
+        self._within = self._S[:-1, :-1].copy()
         h = groups.size[:, None] * self.h
         self._S[:-1, :-1] += h.T @ self.delta
         self._S[:-1, -1] = h.sum(axis=0)
@@ -352,3 +367,9 @@ class PooledBlocks(Blocks):
     def response(self, w, c):
         """Return zeros: these tasks have no deviations."""
         return np.zeros((len(self.groups.of_task), len(w)))
+
+    def kept(self):
+        """Return the ``KeptMoments`` of the groups."""
+        d = len(self._within)
+        packed = packed_grams(self._within[None] / self.groups.size[0], *np.zeros((2, 1, d)))
+        return KeptMoments.of_grams(packed, self.groups, self.delta, self.total)

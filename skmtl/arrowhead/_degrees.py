@@ -8,9 +8,9 @@ import numpy as np
 
 from skmtl._linalg import SymmetricSolver
 from skmtl.arrowhead._system import ArrowheadSystem
-from skmtl.penalties import Coefficients, GraphCoupling
+from skmtl.penalties import Coefficients, GraphCoupling, MeanCoupling
 
-_MOST = 2000  # unknowns of a graph that are solved in one dense system
+MOST = 2000  # unknowns of a graph that are solved in one dense system
 
 
 def degrees_objection(data, penalty, n_outputs=1):
@@ -20,10 +20,10 @@ def degrees_objection(data, penalty, n_outputs=1):
     if isinstance(penalty, GraphCoupling) and not penalty.isotropic:
         return "with a task_graph, penalty_factor=inf has no degrees of freedom in closed form"
     size = data.n_tasks * n_outputs * (data.n_dimensions + 1)
-    if isinstance(penalty, GraphCoupling) and size > _MOST:
+    if isinstance(penalty, GraphCoupling) and size > MOST:
         return (
             f"with a task_graph the degrees of freedom require one dense system, here of {size} "
-            f"unknowns, and the limit is {_MOST}"
+            f"unknowns, and the limit is {MOST}"
         )
     return None
 
@@ -51,13 +51,43 @@ def graph_degrees(H, intercept, penalty):
     penalty : GraphCoupling
     """
     T, size = len(H), len(intercept)
+    each, right = np.arange(T), np.zeros((T, size, T, size))
+    right[each, :, each] = H
+    solver = SymmetricSolver(graph_system(H, intercept, penalty))
+    solved = solver.solve(right.reshape(T * size, T * size)).reshape(T, size, T, size)
+    return np.einsum("tjtj->t", solved)
+
+
+def graph_system(H, intercept, penalty):
+    """Return ``H + P``, (T m, T m), of parameters as of ``graph_degrees``."""
+    T, size = len(H), len(intercept)
     units = Coefficients(np.eye(T)[None], np.eye(T), np.zeros((1, T)), np.zeros(T))
     (K,), k, _, _ = penalty.gradient(units)  # the quadratic forms, (T, T)
-    each, (system, right) = np.arange(T), np.zeros((2, T, size, T, size))
+    each, system = np.arange(T), np.zeros((T, size, T, size))
     for j in range(size):
         system[:, j, :, j] = k if intercept[j] else K
     system[each, :, each] += H
-    right[each, :, each] = H
-    solver = SymmetricSolver(system.reshape(T * size, T * size))
-    solved = solver.solve(right.reshape(T * size, T * size)).reshape(T, size, T, size)
-    return np.einsum("tjtj->t", solved)
+    return system.reshape(T * size, T * size)
+
+
+def coupling_weights(penalty, n_tasks, d):
+    """Return the penalty weights on the coefficients (T, d) and on the centered intercept."""
+    alpha, alpha_intercept = penalty.curvature[:2]
+    if isinstance(penalty, MeanCoupling):
+        alpha, alpha_intercept = penalty.alpha[:, None], penalty.alpha_intercept
+    if penalty.fixed_intercept:
+        alpha_intercept = np.inf
+    return np.broadcast_to(alpha, (n_tasks, d)), alpha_intercept
+
+
+def coupled_share(penalty, n_tasks, d):
+    """Return the part of the penalty that shrinks towards other tasks, not zero, (T, d + 1)."""
+    share = np.ones((n_tasks, d + 1))
+    if isinstance(penalty, MeanCoupling):
+        share[:, :-1] = float(not penalty.fixed_center)
+    else:
+        weight, center = penalty.curvature.V, Coefficients.zeros(n_tasks, 1)
+        ridge = penalty.gradient(center._replace(w=np.ones((1, 1)))).V[0]
+        none = np.zeros_like(weight)
+        share[:, :-1] = np.divide(weight - ridge, weight, out=none, where=weight > 0)
+    return share

@@ -5,6 +5,7 @@ from scipy import linalg
 
 from skmtl._linalg import SymmetricSolver, null_space_of
 from skmtl.arrowhead._blocks import DualBlocks, Groups, PooledBlocks, PrimalBlocks, parallel
+from skmtl.arrowhead._kept import KeptMoments
 from skmtl.data import SMALL
 from skmtl.penalties import Coefficients
 
@@ -105,6 +106,20 @@ class Elimination:
     def intercept_from_tasks(self):
         """Whether the common intercept is computed from the tasks."""
         return self._response is not None
+
+    @property
+    def by_rows(self):
+        """Whether some blocks are computed from rows, not from Gram matrices."""
+        return any(isinstance(blocks, DualBlocks) for blocks, _ in self._parts)
+
+    def kept(self):
+        """Return the ``KeptMoments``, and the group of each task, (T,)."""
+        of_task, parts, first = np.empty(len(self._delta), dtype=np.intp), [], 0
+        for blocks, tasks in self._parts:
+            parts.append(blocks.kept())
+            of_task[tasks] = first + blocks.groups.of_task
+            first += len(blocks.groups.block)
+        return KeptMoments.join(parts), of_task
 
     def step(self, coefficients, G, R):
         """Return the coefficients after a step, given the loss gradient at them, (T, d), (T,)."""

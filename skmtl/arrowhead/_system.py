@@ -1,10 +1,37 @@
 """The system of tasks around a center, the tasks eliminated: traces and products of its inverse."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, null_space_of, outer
 
 _CHUNK = 2**21  # numbers in a chunk of blocks
+_ROUNDING = 1e-9  # share of a direction that is rounding error
+
+
+class Covariance(NamedTuple):
+    """Covariances of coefficients and centered intercepts where some have infinite variances.
+
+    Attributes
+    ----------
+    finite : ndarray of shape (B, d + 1, d + 1)
+    infinite : ndarray of shape (B, d + 1, k)
+        Directions of infinite variance, or zeros.
+    """
+
+    finite: np.ndarray
+    infinite: np.ndarray
+
+    def without_rounding(self, curvature):
+        """Return the same with zeros for what is rounding error in the infinite directions.
+
+        ``curvature`` (d + 1,) is that of the data, which has the units of the features.
+        """
+        scale = np.sqrt(np.where(curvature > 0, curvature, 1.0))
+        size = np.abs(self.infinite) * scale[:, None]
+        kept = size > _ROUNDING * size.max(axis=1, keepdims=True, initial=0.0)
+        return self._replace(infinite=np.where(kept, self.infinite, 0.0))
 
 
 class ArrowheadSystem:
@@ -28,19 +55,27 @@ class ArrowheadSystem:
     alpha_intercept : float or ndarray of shape (T,), a
     fixed_intercept : bool
         Whether c is fixed.
+    size : ndarray of shape (T,), optional
+        Weight of each task in the system of the center: its number of copies, by default 1.
     """
 
-    def __init__(self, moments, precision, alpha_shared, alpha_intercept, fixed_intercept):
+    def __init__(
+        self, moments, precision, alpha_shared, alpha_intercept, fixed_intercept, size=None
+    ):
         T, d = precision.shape
+        size = np.ones(T) if size is None else size
         self._moments, self._precision = moments, precision
         self._alpha_intercept = np.broadcast_to(np.asarray(alpha_intercept, dtype=float), (T,))
         self._fixed_intercept, self._last = fixed_intercept, None
         S, support, kappa = np.zeros((d + 1, d + 1)), np.zeros((d + 1, d + 1)), 0.0
-        for _, part in self._parts():
-            S += part.center_system()
-            support += part.support()
-            kappa += part.kappa.sum()
-        shared = np.append(np.broadcast_to(alpha_shared, (d,)), 0.0)
+        self._curvature = np.zeros(d + 1)
+        for tasks, part in self._parts():
+            S += part.center_system(size[tasks])
+            support += part.support(size[tasks])
+            kappa += part.kappa @ size[tasks]
+            self._curvature += size[tasks] @ part.curvature()
+        shared = np.append(np.broadcast_to(alpha_shared, (d,)), np.inf if fixed_intercept else 0.0)
+        self._shared = shared
         self._moves = moves = np.isfinite(shared) & np.append((precision > 0).any(axis=0), True)
         moves[-1] = kappa > 0 and not fixed_intercept
         if not moves[:-1].any() and S[-1, -1] <= 1e-10 * kappa:
@@ -71,10 +106,52 @@ class ArrowheadSystem:
         for first in range(0, T, step):
             tasks = slice(first, first + step)
             part = self._last
-            if part is None or step < T:
-                precision, alpha_intercept = self._precision[tasks], self._alpha_intercept[tasks]
-                part = self._last = _Part(self._moments(tasks), precision, alpha_intercept)
+            if part is None:
+                part = self._part(tasks)
+                self._last = None if step < T else part
             yield tasks, part
+
+    def _part(self, tasks):
+        precision, alpha_intercept = self._precision[tasks], self._alpha_intercept[tasks]
+        return _Part(self._moments(tasks), precision, alpha_intercept)
+
+    def forget(self):
+        """Free the blocks, which are computed again where they are needed."""
+        self._last = None
+
+    def center_covariance(self):
+        """Return the ``Covariance`` of the center (w, c), B = 1."""
+        D, moves, shared = len(self._moves), self._moves, self._shared
+        prior = np.divide(1.0, shared, out=np.zeros(D), where=shared > 0)
+        finite, infinite = (
+            np.diag(np.where(moves, 0.0, prior)),
+            np.eye(D)[:, ~moves & (shared == 0)],
+        )
+        if self._solver is not None:
+            inverse = self._solver.solve(np.eye(moves.sum()))
+            finite[np.ix_(moves, moves)] = 0.5 * (inverse + inverse.T)
+            null = np.zeros((D, self._solver.null.shape[1]))
+            null[moves] = self._solver.null
+            infinite = np.column_stack([infinite, null])
+        return Covariance(finite[None], infinite[None]).without_rounding(self._curvature)
+
+    def covariances(self, tasks, *, of_center=True):
+        """Return the ``Covariance`` of ``(w + v_t, c + q_t)`` for some tasks, an index array.
+
+        Without ``of_center``, given the center: that of lme4's conditional variances.
+        """
+        part = self._part(tasks)
+        finite, infinite = part.covariance()
+        if of_center:
+            center, F = self.center_covariance(), part.derivative()
+            finite = finite + F @ center.finite @ F.swapaxes(1, 2)
+            infinite = np.concatenate([infinite, F @ center.infinite], axis=2)
+        return Covariance(finite, infinite).without_rounding(self._curvature)
+
+    def pooling_matrices(self, tasks):
+        """Return the derivatives of ``w + v_t`` in w (B, d, d), of intercepts in c (B,)."""
+        part = self._part(tasks)
+        return part.of_center(), part.pooling()[:, -1]
 
     def degrees(self):
         """Return the effective degrees of freedom of each task, (T,).
@@ -145,25 +222,31 @@ class _Part:
         free = self._free[..., None]
         return np.where(free, self._P[..., None] * x, sides - self._A @ x)
 
-    def center_system(self):
-        """Return what the tasks add to the system of the center, (d + 1, d + 1)."""
-        ww = self._in_center(self._of_A, self._A).sum(axis=0)
+    def center_system(self, size):
+        """Return what the tasks, with weights ``size``, add to the center's system."""
+        ww = np.tensordot(size, self._in_center(self._of_A, self._A), 1)
         wc = self._in_center(self._of_m[..., None], self.m[..., None])[..., 0]
-        return bordered(ww, self.kappa @ wc, self.kappa @ self._reach)
+        weight = size * self.kappa
+        return bordered(ww, weight @ wc, weight @ self._reach)
 
-    def support(self):
+    def curvature(self):
+        """Return the diagonals of the curvatures in the coefficients and intercepts, (T, d + 1)."""
+        return np.column_stack([np.einsum("tjj->tj", self._A), self.kappa])
+
+    def support(self, size):
         """Return a sum that has the null space of the system of the center, but for rounding."""
         coupled = (self._P > 0).all(axis=1, where=self._free)
-        h = self.kappa[:, None] * self.m
         corner = np.where(coupled, self.kappa, np.maximum(self.kappa * self._reach, 0.0))
-        return bordered(self._A[coupled].sum(axis=0), h[coupled].sum(axis=0), corner.sum())
+        coupled = size * coupled
+        ww = np.tensordot(coupled, self._A, 1)
+        return bordered(ww, (coupled * self.kappa) @ self.m, size @ corner)
 
     def own_degrees(self, *, intercept):
         """Return the degrees of freedom of each task given the center, (T,)."""
         of_mean = (self._mean_weight - self.kappa) * self._dot_m(self._of_m)
         return np.einsum("tjj->t", self._of_A) + of_mean + (1.0 - self._rho) * intercept
 
-    def _of_center(self):
+    def of_center(self):
         """Return the derivative of ``w + v_t`` in w, (T, d, d), without cancellation."""
         eye = np.eye(self.m.shape[1])
         sides = np.where(self._free[:, None], self._P[:, None] * eye, -self._A)
@@ -171,7 +254,7 @@ class _Part:
 
     def center_degrees(self):
         """Return ``F' diag(H, n) F`` of each task, (T, d + 1, d + 1)."""
-        F = np.concatenate([self._of_center(), -(self.kappa[:, None] * self._of_m)[..., None]], 2)
+        F = np.concatenate([self.of_center(), -(self.kappa[:, None] * self._of_m)[..., None]], 2)
         at_mean = np.einsum("tjk,tj->tk", F, self.m)
         at_mean[:, -1] = self._reach
         return F.swapaxes(1, 2) @ self.H @ F + outer(self._mean_weight, at_mean, at_mean)
@@ -179,7 +262,42 @@ class _Part:
     def pooling(self):
         """Return the diagonal of the derivative in the center, (T, d + 1)."""
         intercept = self._rho + (1.0 - self._rho) * (1.0 - self._reach)
-        return np.column_stack([np.einsum("tjj->tj", self._of_center()), intercept])
+        return np.column_stack([np.einsum("tjj->tj", self.of_center()), intercept])
+
+    def _to_intercept(self, slopes, intercept):
+        """Return slopes (B, d, k) above what they and (B, k) at the mean are as intercepts."""
+        own = self._rho[:, None] * intercept
+        at_zero = own - (1.0 - self._rho)[:, None] * np.einsum("tj,tjk->tk", self.m, slopes)
+        return np.concatenate([slopes, at_zero[:, None]], axis=1)
+
+    def derivative(self):
+        """Return the derivative of ``(w + v_t, c + q_t)`` in the center, (T, d + 1, d + 1)."""
+        d = self.m.shape[1]
+        of_c = -self.kappa[:, None] * self._of_m
+        slopes = np.concatenate([self.of_center(), of_c[..., None]], axis=2)
+        return self._to_intercept(slopes, np.broadcast_to(np.eye(d + 1)[-1], (len(of_c), d + 1)))
+
+    def covariance(self):
+        """Return the ``Covariance`` of each task, given the center."""
+        n_tasks, d = self.m.shape
+        none = np.zeros((n_tasks, d))
+        right = self._to_intercept(self._solve(np.broadcast_to(np.eye(d), (n_tasks, d, d))), none)
+        finite = self._to_intercept(right.swapaxes(1, 2), np.zeros((n_tasks, d + 1)))
+        finite[:, -1, -1] += self._intercept_variance
+        null = self._null_spaces()
+        return Covariance(finite, self._to_intercept(null, np.zeros((n_tasks, null.shape[2]))))
+
+    def _null_spaces(self):
+        """Return what neither rows nor a penalty identify, given the center, (T, d, k)."""
+        spaces, eye = {}, np.eye(self.m.shape[1])
+        for t in np.flatnonzero((self._free & (self._P == 0)).any(axis=1)):
+            free = self._free[t]
+            M = self._A[t][np.ix_(free, free)] + np.diag(self._P[t, free])
+            spaces[t] = eye[:, free] @ null_space_of(M)
+        found = np.zeros((*self.m.shape, max((own.shape[1] for own in spaces.values()), default=0)))
+        for t, own in spaces.items():
+            found[t, :, : own.shape[1]] = own
+        return found
 
     def products(self, G, R):
         """Return ``u'Cu`` of each task, C the inverse of its system given the center, and F'u."""

@@ -64,7 +64,7 @@ class Basis:
 
     def from_users(self, coefficients):
         """Undo ``to_users``, by least squares where B is singular."""
-        V, w = self._coordinates(coefficients.V), self._coordinates(coefficients.w)
+        V, w = self.coordinates(coefficients.V), self.coordinates(coefficients.w)
         return coefficients._replace(V=np.where(self.fixed, 0.0, V), w=w)
 
     @property
@@ -75,7 +75,8 @@ class Basis:
     def _slopes(self, W):
         return W * self.B if self.B.ndim == 1 else W @ self.B.T
 
-    def _coordinates(self, W):
+    def coordinates(self, W):
+        """Return the coordinates of coefficients W (..., d) of the features; see ``from_users``."""
         # the lengths of columns may differ by many orders, which least squares would cut off
         length = self.lengths
         unit = self.B / np.where(length > 0, length, 1.0)

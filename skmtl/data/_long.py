@@ -162,6 +162,18 @@ class LongData(TaskData):
         rows = slice(self.indptr[b], self.indptr[b + 1])
         return self.X[rows], self.weight[rows]
 
+    def rows_of_blocks(self, blocks):
+        """Return ``block_rows`` of some blocks: all rows, means (B, d) and weights (B,)."""
+        if len(blocks) < self.n_tasks:
+            return super().rows_of_blocks(blocks)
+        total, mean = self.totals, np.empty((self.n_tasks, self.n_features))
+        self._in_chunks(_kernels.adjoint_rows, self.weight, self.indptr, mean, np.empty(len(total)))
+        mean /= total[:, None]
+        rows = self.X - np.repeat(mean, self.block_sizes, axis=0)
+        if (self.weight != 1).any():
+            rows *= np.sqrt(self.weight)[:, None]
+        return rows, mean, total.copy()
+
     def _write_moments(self, blocks, result):
         d = self.n_features
         if d > SMALL:

@@ -1,5 +1,6 @@
 """Inspection of fitted models: gains from sharing, degrees of freedom, task similarity."""
 
+from skmtl.inspection._coef_table import coef_table
 from skmtl.inspection._degrees import effective_dof, pooling_factor
 from skmtl.inspection._display_path import RegularizationPathDisplay
 from skmtl.inspection._display_report import SharingReportDisplay
@@ -13,6 +14,7 @@ __all__ = [
     "RegularizationPathDisplay",
     "SharingReportDisplay",
     "TaskSimilarityDisplay",
+    "coef_table",
     "effective_dof",
     "pooling_factor",
     "sharing_report",

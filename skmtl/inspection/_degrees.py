@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from skmtl._typing import Array, Estimator
 from skmtl.arrowhead import (
     ArrowheadSystem,
+    coupled_share,
+    coupling_weights,
     degrees_objection,
     degrees_of_freedom,
     graph_degrees,
@@ -135,7 +137,7 @@ def pooling_factor(
     penalty, T, d = problem.penalty, problem.data.n_tasks, problem.data.n_features
     data = problem.data.rotated
     r = data.n_features
-    precision, alpha_intercept = _precision(penalty, T, r)
+    precision, alpha_intercept = coupling_weights(penalty, T, r)
     if problem.loss.n_outputs == 1:
         parts = np.inf, alpha_intercept, penalty.fixed_intercept
         moments = _curved(model, posed).rotated.task_moments
@@ -144,7 +146,7 @@ def pooling_factor(
         H, _ = _class_curvature(model, posed, data)
         weight = _class_system(H, r, penalty, posed.basis).pooling()[:, :-1]
     weight = weight.reshape(T, -1, r + 1).mean(axis=1)  # over classes
-    counted, share = _penalized(r, penalty), _coupled_share(penalty, T, r)
+    counted, share = _penalized(r, penalty), coupled_share(penalty, T, r)
     total = (share * weight)[:, counted].sum(axis=1)
     if r < d:  # orthogonal to the rows, the center alone counts
         total += (d - r) * share[:, 0] * (precision[:, 0] > 0)
@@ -206,7 +208,7 @@ def _class_curvature(model, posed, data):
 def _class_system(H, d, penalty, basis):
     """Return the ``ArrowheadSystem`` of the coefficients and intercepts of K classes."""
     n_tasks, K = len(H), H.shape[1] // (d + 1)
-    precision, alpha_intercept = _precision(penalty, n_tasks, d)
+    precision, alpha_intercept = coupling_weights(penalty, n_tasks, d)
     scale = np.ones(d)
     if basis is not None and basis.fixed.any():
         # Features of usual size: the null space of classes would lose small ones.
@@ -223,29 +225,6 @@ def _class_system(H, d, penalty, basis):
         return Moments(own, np.zeros(own.shape[:2]), np.zeros(len(own)))
 
     return ArrowheadSystem(moments, np.tile(precision, K), np.tile(shared, K), np.inf, True)
-
-
-def _precision(penalty, n_tasks, d):
-    """Return the penalty weights on the coefficients (T, d) and on the centered intercept."""
-    alpha, alpha_intercept = penalty.curvature[:2]
-    if isinstance(penalty, MeanCoupling):
-        alpha, alpha_intercept = penalty.alpha[:, None], penalty.alpha_intercept
-    if penalty.fixed_intercept:
-        alpha_intercept = np.inf
-    return np.broadcast_to(alpha, (n_tasks, d)), alpha_intercept
-
-
-def _coupled_share(penalty, n_tasks, d):
-    """Return the part of the penalty that shrinks towards other tasks, not zero, (T, d + 1)."""
-    share = np.ones((n_tasks, d + 1))
-    if isinstance(penalty, MeanCoupling):
-        share[:, :-1] = float(not penalty.fixed_center)
-    else:
-        weight, center = penalty.curvature.V, Coefficients.zeros(n_tasks, 1)
-        ridge = penalty.gradient(center._replace(w=np.ones((1, 1)))).V[0]
-        none = np.zeros_like(weight)
-        share[:, :-1] = np.divide(weight - ridge, weight, out=none, where=weight > 0)
-    return share
 
 
 def _penalized(d, penalty):

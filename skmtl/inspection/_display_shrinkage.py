@@ -13,6 +13,7 @@ from sklearn.base import clone, is_classifier
 from skmtl._typing import Axes, Estimator
 from skmtl._warn import did_you_mean, listed
 from skmtl.data import read_rows
+from skmtl.inspection._coef_table import normal_quantile, standard_errors
 from skmtl.inspection._models import feature_names, fitted_model
 from skmtl.inspection._plotting import (
     BLUE,
@@ -23,7 +24,7 @@ from skmtl.inspection._plotting import (
     shortened,
     thinned,
 )
-from skmtl.linear_model import SharedL2Classifier, SharedL2Regressor
+from skmtl.linear_model import SharedL2Classifier, SharedL2Regressor, coefficient_variances
 
 INTERCEPT = "intercept"
 
@@ -48,6 +49,8 @@ class CoefficientShrinkageDisplay(Display):
         The center, towards which tasks are shrunk.
     names : sequence of 1 or 2 str
         Names of the coefficients.
+    reach : ndarray of shape (T, 1) or (T, 2), default=None
+        Half the lengths of intervals of the shared estimates, drawn as thin lines.
 
     Attributes
     ----------
@@ -73,10 +76,12 @@ class CoefficientShrinkageDisplay(Display):
         shared: ArrayLike,
         center: ArrayLike,
         names: Sequence[str],
+        reach: ArrayLike | None = None,
     ) -> None:
         self.tasks, self.counts = list(tasks), np.asarray(counts)
         self.own, self.shared = np.asarray(own, float), np.asarray(shared, float)
         self.center, self.names = np.asarray(center, float), list(names)
+        self.reach = None if reach is None else np.asarray(reach, float)
         if self.own.shape != self.shared.shape or self.own.shape[1] not in (1, 2):
             raise ValueError(
                 "own and shared must have the same shape, (n_tasks, 1) or (n_tasks, 2); got "
@@ -93,6 +98,7 @@ class CoefficientShrinkageDisplay(Display):
         features: Any = INTERCEPT,
         sample_weight: ArrayLike | None = None,
         separate: Estimator | None = None,
+        interval: float | None = None,
         ax: Axes | None = None,
     ) -> Self:
         """Fit separate models to the same data and draw both.
@@ -115,6 +121,9 @@ class CoefficientShrinkageDisplay(Display):
         separate : estimator, default=None
             Separate models. None: ``SharedL2Regressor(1e-6)``, close to least squares, or
             ``SharedL2Classifier(1e-2)``.
+        interval : float, default=None
+            Probability of intervals of the shared estimates, as of `coef_table`. None: no
+            intervals, which ADMM models do not have. Infinite ones are not drawn.
         ax : matplotlib Axes, default=None
             None makes a new figure.
 
@@ -130,6 +139,7 @@ class CoefficientShrinkageDisplay(Display):
                 "but the display requires one per task. Pass a regressor or a classifier "
                 "of two classes."
             )
+        quantile = None if interval is None else normal_quantile(interval)
         if separate is None:
             separate = SharedL2Classifier(1e-2) if is_classifier(model) else SharedL2Regressor(1e-6)
             separate.set_params(task_column=model.task_column, fit_intercept=model.fit_intercept)
@@ -148,7 +158,12 @@ class CoefficientShrinkageDisplay(Display):
             center = np.append(model.shared_coef_, intercept)
         own[:, :-1][_constant(rows)] = np.nan
         estimates = own[:, columns], shared[:, columns], center[columns]
-        return cls(model.tasks_[found], model.task_counts_[found], *estimates, names).plot(ax)
+        reach = None
+        if quantile is not None:
+            variances, _ = coefficient_variances(model, middle)
+            reach = quantile * standard_errors(model, variances[found][:, columns])
+        labels = model.tasks_[found], model.task_counts_[found]
+        return cls(*labels, *estimates, names, reach).plot(ax)
 
     def _size(self):
         if len(self.names) == 2:
@@ -164,6 +179,9 @@ class CoefficientShrinkageDisplay(Display):
         at, own, shared = np.arange(n), self.own[order, 0], self.shared[order, 0]
         ax.axhline(self.center[0], color=ORANGE, ls="--", lw=1, label="center")
         ax.vlines(at, own, shared, color=GRAY, lw=0.8, zorder=1)
+        if self.reach is not None:
+            reach = _finite(self.reach[order, 0])
+            ax.vlines(at, shared - reach, shared + reach, color=BLUE, lw=0.8, label="interval")
         self._points(ax, (at, own), (at, shared), 5 if n <= NAMED else 3)
         ax.set_ylabel(self.names[0])
         if n <= NAMED:
@@ -181,6 +199,10 @@ class CoefficientShrinkageDisplay(Display):
     def _plane(self, ax):
         few = len(self.order_) <= 15
         ax.plot(*np.stack([self.own.T, self.shared.T], axis=1), color=GRAY, lw=0.8, zorder=1)
+        if self.reach is not None:
+            (x, y), (along, up) = self.shared.T, _finite(self.reach).T
+            ax.hlines(y, x - along, x + along, color=BLUE, lw=0.8, label="interval")
+            ax.vlines(x, y - up, y + up, color=BLUE, lw=0.8)
         self._points(ax, self.own.T, self.shared.T, 5 if few else 3.5)
         ax.plot(*self.center, "X", ms=9, color=ORANGE, label="center")
         if few:
@@ -192,6 +214,10 @@ class CoefficientShrinkageDisplay(Display):
     def _points(self, ax, own, shared, size):
         ax.plot(*own, "o", ms=size, mfc="white", mec=GRAY, label="own estimate")
         ax.plot(*shared, "o", ms=size, color=BLUE, label="shared estimate")
+
+
+def _finite(reach):
+    return np.where(np.isfinite(reach), reach, np.nan)
 
 
 def _estimates(model, middle):

@@ -22,6 +22,7 @@ from skmtl.linear_model._observed import (
     observed_targets,
     scored_targets,
 )
+from skmtl.linear_model._posterior import coefficient_variances, coefficient_weights
 from skmtl.linear_model._regressors import (
     MeanRegularizedRegressor,
     PooledRegressor,
@@ -42,6 +43,8 @@ __all__ = [
     "SharedL2Regressor",
     "alpha_max",
     "alpha_max_of",
+    "coefficient_variances",
+    "coefficient_weights",
     "fit_rows",
     "fitted_problem",
     "is_complete",

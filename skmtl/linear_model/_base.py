@@ -139,7 +139,7 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         self._fitted_with = frozen_parameters(self)
         for name in (*VARIANCES, "moments_"):
             self.__dict__.pop(name, None)
-        self.tasks_ = rows.tasks
+        self.tasks_, self._posterior = rows.tasks, fit.posterior()
         self._set_task_attributes(fit)
         if self._has_center:
             _, _, w, c = fit.coefficients
@@ -182,15 +182,19 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
 
     def _raw_prediction(self, X):
         """Return x . w + b with each row's own task: (n,), (n, K) or, in the wide form, (n, T)."""
+        return self._linear_prediction(*self._prediction_rows(X))
+
+    def _prediction_rows(self, X):
+        """Return the features of rows and, in the long form, the codes of their tasks.
+
+        Those of tasks that were not in fit are -1.
+        """
         check_is_fitted(self)
         check_parameters(self)
         check_unchanged(self)
         X, labels = read_X(self, X, reset=False)
-        coef, intercept = self.coef_, self._prediction_intercept()
-        if self._wide:
-            return X @ coef.T + intercept
         if labels is None:
-            return X @ coef[0].T + intercept[0]
+            return X, None
         codes = encode_tasks(labels, self.tasks_, self.task_column)
         if codes.min() < 0:
             if self.handle_unknown != "shared":
@@ -199,6 +203,16 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
                 raise ValueError(message)
             if self.handle_unknown == "warn":
                 warn(f"{message} Now the shared model is used.")
+        return X, codes
+
+    def _linear_prediction(self, X, codes):
+        """Return x . w + b with the task of each row, -1 for the shared model."""
+        coef, intercept = self.coef_, self._prediction_intercept()
+        if self._wide:
+            return X @ coef.T + intercept
+        if codes is None:
+            return X @ coef[0].T + intercept[0]
+        if codes.min() < 0:
             # Code -1 indexes the shared model, behind the last task.
             coef = np.concatenate([coef, self.shared_coef_[None]])
             intercept = np.concatenate([intercept, np.asarray(self.shared_intercept_)[None]])

@@ -19,6 +19,12 @@ from skmtl.tuning import fit_given_center
 _BY_TASK = ("coef_", "intercept_", "task_counts_", "task_weight_", "task_classes_")
 
 
+def _joined(old, new, kept, order):
+    """Return a ``Posterior`` with adapted tasks, or the reason why there is none, a str."""
+    reasons = [part for part in (old, new) if isinstance(part, str)]
+    return reasons[0] if reasons else old.with_adapted(new, kept, order)
+
+
 class PooledModel(LinearMultiTaskModel):
     """One w for all tasks: deviations have an infinite penalty weight."""
 
@@ -130,6 +136,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
             if hasattr(self, name):
                 both = np.concatenate([getattr(self, name)[kept], getattr(new, name)])
                 setattr(new, name, both[order])
+        new._posterior = _joined(self._posterior, fit.posterior(), kept, order)
         new._set_solution_attributes(fit)
         for name in ("alpha_", "alpha_shared_", "alpha_intercept_"):
             if name != "alpha_" or not isinstance(self.alpha, dict):

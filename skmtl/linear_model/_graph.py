@@ -18,6 +18,7 @@ from skmtl.data import check_alpha, factorize, merge_tasks
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._coefficients import users_coefficients
+from skmtl.linear_model._posterior import PosteriorRegressor
 from skmtl.linear_model._regressors import Regressor
 from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
 from skmtl.tuning import ADAPTED_BY_TASK
@@ -51,6 +52,8 @@ class GraphModel(LinearMultiTaskModel):
         labels = getattr(fit.problem.penalty, "latent_labels", ())
         if labels and self.task_column is not None:
             self._add_latent(labels, fit)
+        elif not isinstance(self._posterior, str):
+            self._posterior = self._posterior.take(np.arange(len(self.tasks_)))
 
     def _add_latent(self, labels, fit):
         """Add the tasks without rows that the graph names."""
@@ -64,6 +67,8 @@ class GraphModel(LinearMultiTaskModel):
         names, codes = factorize(names, self.task_column)
         self.tasks_, own, added_at = merge_tasks(fit.rows.tasks, names, self.task_column)
         order = np.argsort(np.concatenate([own, added_at[codes]]))
+        if not isinstance(self._posterior, str):
+            self._posterior = self._posterior.take(order)
         for name, value in added.items():
             if hasattr(self, name):
                 own = getattr(self, name)
@@ -85,7 +90,7 @@ def _all_pairs(n_tasks, alpha, shared, alpha_intercept, fixed):
     return MeanCoupling(weight, center, alpha_intercept, fixed, common)
 
 
-class GraphRegularizedRegressor(GraphModel, Regressor):
+class GraphRegularizedRegressor(GraphModel, PosteriorRegressor, Regressor):
     """Ridge regression for each task, shrunk towards its neighbors in a graph.
 
     Minimizes, over all w_t and centered intercepts c_t (predictions at xbar)::
@@ -141,7 +146,7 @@ class GraphRegularizedRegressor(GraphModel, Regressor):
         in the long form with latent tasks, which can be predicted; their ``task_counts_`` are 0.
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
-    intercept_, task_counts_, task_weight_, noise_variance_, task_loss_, minimax_gap_, \
+    intercept_, task_counts_, task_weight_, sigma2_, noise_variance_, task_loss_, minimax_gap_, \
 objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
 

@@ -25,6 +25,7 @@ from skmtl.data import TaskMoments, moments_of_rows, read_rows, rows_of_moments
 from skmtl.linear_model._base import LinearMultiTaskModel, set_columns
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._observed import is_complete, observed_r2, scored_targets
+from skmtl.linear_model._posterior import PosteriorRegressor
 
 
 class Regressor(RegressorMixin, LinearMultiTaskModel):
@@ -141,7 +142,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         return tags
 
 
-class PooledRegressor(PooledModel, Regressor):
+class PooledRegressor(PooledModel, PosteriorRegressor, Regressor):
     """Ridge regression with the same coefficients for all tasks (hard sharing).
 
     Minimizes, over w, the centered intercepts c_t (the predictions at xbar) and their center c::
@@ -196,6 +197,9 @@ class PooledRegressor(PooledModel, Regressor):
         Prediction of the shared model at x = 0.
     task_counts_, task_weight_ : ndarray of shape (n_tasks,)
         Number of rows and weight a_t of each task.
+    sigma2_ : float
+        Noise variance of weight 1: the residual sum of squares over N - df, with N the sum of the
+        weights and df the effective degrees of freedom. nan where none are left; not with "cg".
     noise_variance_ : ndarray of shape (n_tasks,)
         Noise variance of each task, only with ``task_weight="uncertainty"``.
     task_loss_ : ndarray of shape (n_tasks,)
@@ -250,7 +254,7 @@ class PooledRegressor(PooledModel, Regressor):
         self.warm_start = warm_start
 
 
-class SharedL2Regressor(SharedL2Model, Regressor):
+class SharedL2Regressor(SharedL2Model, PosteriorRegressor, Regressor):
     """Separate ridge regression for each task, with one alpha or one per task.
 
     Minimizes, over all w_t and b_t::
@@ -289,7 +293,7 @@ class SharedL2Regressor(SharedL2Model, Regressor):
 
     Attributes
     ----------
-    tasks_, coef_, intercept_, task_counts_, task_weight_, noise_variance_, task_loss_, \
+    tasks_, coef_, intercept_, task_counts_, task_weight_, sigma2_, noise_variance_, task_loss_, \
 minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.
 
@@ -328,7 +332,7 @@ minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, featur
         self.warm_start = warm_start
 
 
-class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
+class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regressor):
     """Ridge regression for each task, shrunk towards a common center that is fitted jointly.
 
     Minimizes, over all w_t, centered intercepts c_t (predictions at xbar) and their center (w, c)::
@@ -396,8 +400,10 @@ class MeanRegularizedRegressor(MeanRegularizedModel, Regressor):
     alpha_, alpha_shared_, alpha_intercept_ : float
         The values used; ``alpha_`` has one per task if ``alpha`` has, and one per feature if
         ``covariance_type`` is "diag" or "full".
-    sigma2_, tau2_, tau2_shared_, tau2_intercept_ : float
-        With "auto", the variances of the noise, of the coefficients between tasks (sigma2 / alpha),
+    sigma2_ : float
+        Noise variance; that of the likelihood with "auto", else as in `PooledRegressor`.
+    tau2_, tau2_shared_, tau2_intercept_ : float
+        With "auto", the variances of the coefficients between tasks (sigma2 / alpha),
         of the center (sigma2 / alpha_shared) and of the centered intercepts (sigma2 /
         alpha_intercept). Weights count rows: weight 2 is the row twice. Without noise ``sigma2_``
         is 0, other variances are nan, and alpha is 0 or, with an estimated center, small; if the

@@ -82,11 +82,14 @@ class Solver(ABC):
         Whether it forms matrices for each task, which sparse X with many features avoid.
     watch : callable or None
         Called before a step; returns a function called after it, which returns True to stop.
+    elimination : Elimination or None
+        That of the last step, where one solves or preconditions it.
     """
 
     advice: str
     needs_blocks = True
     watch = None
+    elimination = None
 
     def __init__(self, problem, max_iter, tol):
         self.problem, self.max_iter, self.tol = problem, max_iter, tol

@@ -63,6 +63,13 @@ class DirectSolver(NewtonSolver):
         else:
             self._system.set_weights(data)
 
+    @property
+    def elimination(self):
+        """That of the last step; None with several predictions for a row."""
+        if self.problem.loss.n_outputs > 1 or self._system is None:
+            return None
+        return self._system.elimination if self._on_graph else self._system
+
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
         self.n_iter += 1

@@ -26,6 +26,11 @@ class GraphSystem(JointSystem):
         star = self._problem.penalty.star()
         self._eliminations = [Elimination(part, star) for part in curved]
 
+    @property
+    def elimination(self):
+        """That of the first prediction of a row."""
+        return self._eliminations[0]
+
     def _precondition(self, point, G, R):
         V, q, _, _ = self._problem.gradient(point, G, R)
         origin = Coefficients.zeros(*V.shape[1:]).of_output(0)

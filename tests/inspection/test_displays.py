@@ -21,6 +21,7 @@ from skmtl.inspection import (
     RegularizationPathDisplay,
     SharingReportDisplay,
     TaskSimilarityDisplay,
+    coef_table,
     sharing_report,
     task_affinity,
     task_similarity,
@@ -99,6 +100,29 @@ def test_shrinkage_of_intercepts_and_of_two_coefficients(data, model):
         CoefficientShrinkageDisplay.from_estimator(model, frame, y, features="weight")
     with pytest.raises(ValueError, match="no feature 3: the model has 3"):
         CoefficientShrinkageDisplay.from_estimator(model, frame, y, features=3)
+
+
+def test_intervals_of_shrunken_coefficients(data, model):
+    X, y = data
+    make = CoefficientShrinkageDisplay.from_estimator
+    table = coef_table(model, interval=0.8)
+    display = make(model, X, y, features=1, interval=0.8)
+    own = table[(table["feature"] == "x1") & table["task"].notna()]
+    ends = own[["lower", "upper"]].to_numpy()[display.order_]
+    *_, lines = display.ax_.collections
+    np.testing.assert_allclose(np.array(lines.get_segments())[..., 1], ends)
+    # the centered intercept is the prediction at the mean, without the noise
+    display = make(model, X, y, interval=0.8)
+    rows = np.column_stack([model.tasks_, np.tile(X[:, 1:].mean(axis=0), (5, 1))])
+    std = np.sqrt(model.predict(rows, return_std=True)[1] ** 2 - model.sigma2_)
+    np.testing.assert_allclose(display.reach[:, 0], 1.2815515655 * std)
+    both = make(model, X, y, features=["intercept", 1], interval=0.8)
+    along, up = both.ax_.collections
+    np.testing.assert_allclose(both.reach[:, 0], display.reach[:, 0])
+    np.testing.assert_allclose(np.ptp(along.get_segments(), axis=1)[:, 0], 2 * both.reach[:, 0])
+    np.testing.assert_allclose(np.ptp(up.get_segments(), axis=1)[:, 1], 2 * both.reach[:, 1])
+    with pytest.raises(ValueError, match="interval must be a number between 0 and 1"):
+        make(model, X, y, interval=95)
 
 
 def test_shrinkage_leaves_out_what_a_task_cannot_tell(data):

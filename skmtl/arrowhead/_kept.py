@@ -1,0 +1,139 @@
+"""Moments of the tasks that a fitted model keeps, in as few numbers as they need."""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl import _kernels
+from skmtl._linalg import row_space
+from skmtl._threads import in_chunks
+from skmtl.data import Moments
+
+_NOTHING = 1e-8  # share of the length of a row outside of the row space that is rounding error
+
+
+class KeptMoments(NamedTuple):
+    """Second-order moments of E groups of tasks about their means.
+
+    A group has an upper triangle of its Gram matrix or, where these are fewer numbers, weighted
+    rows with this Gram matrix. Groups of a pooled model have neither, but for one with their sum.
+
+    Attributes
+    ----------
+    packed : ndarray of shape (P, d (d + 1) / 2)
+    place : ndarray of int of shape (E,)
+        Row of ``packed`` of each group, -1 where it has none.
+    rows : ndarray of shape (R, d)
+    edges : ndarray of int of shape (E + 1,)
+        Rows of a group are ``rows[edges[e]:edges[e + 1]]``.
+    mean : ndarray of shape (E, d)
+    total : ndarray of shape (E,)
+        Weight of one task of each group.
+    size : ndarray of shape (E,)
+        Number of tasks of each group that determine the center.
+    alpha : ndarray of shape (E,)
+        Penalty weight of the deviations.
+    """
+
+    packed: np.ndarray
+    place: np.ndarray
+    rows: np.ndarray
+    edges: np.ndarray
+    mean: np.ndarray
+    total: np.ndarray
+    size: np.ndarray
+    alpha: np.ndarray
+
+    @classmethod
+    def join(cls, parts):
+        """Return the moments of all groups of several parts."""
+        packed, place, rows, edges, *rest = zip(*parts, strict=True)
+        counts = np.concatenate([np.diff(own) for own in edges])
+        before = np.cumsum([0, *map(len, packed[:-1])])
+        place = [np.where(own < 0, -1, own + n) for own, n in zip(place, before, strict=True)]
+        return cls(
+            np.concatenate(packed),
+            np.concatenate(place),
+            np.concatenate(rows),
+            np.append(0, np.cumsum(counts)),
+            *map(np.concatenate, rest),
+        )
+
+    @classmethod
+    def of_grams(cls, packed, groups, mean, total):
+        """Return those of ``Groups``, given a packed Gram matrix of each, or of the first only."""
+        n_groups, place = len(groups.block), np.full(len(groups.block), -1)
+        place[: len(packed)] = np.arange(len(packed))
+        rows, edges = np.empty((0, mean.shape[1])), np.zeros(n_groups + 1, dtype=np.intp)
+        size = groups.size.astype(float)
+        return cls(packed, place, rows, edges, mean, total, size, groups.alpha)
+
+    @classmethod
+    def of_rows(cls, data, groups):
+        """Return those of ``Groups``, by rows."""
+        rows, mean, total = data.rows_of_blocks(groups.block)
+        sizes, scale = data.block_sizes[groups.block], groups.scale
+        if (scale != 1).any():
+            rows *= np.repeat(np.sqrt(scale), sizes)[:, None]
+        return cls(
+            np.empty((0, data.n_features * (data.n_features + 1) // 2)),
+            np.full(len(total), -1),
+            rows,
+            np.append(0, np.cumsum(sizes)),
+            mean,
+            scale * total,
+            groups.size.astype(float),
+            groups.alpha,
+        )
+
+    @property
+    def n_features(self):
+        """Number of features d."""
+        return self.mean.shape[1]
+
+    def row_basis(self):
+        """Return an orthonormal basis of the space of all rows and means, None where it is all."""
+        if len(self.packed) or len(self.rows) + len(self.mean) >= self.n_features:
+            return None
+        return row_space(np.vstack([self.rows, self.mean]))
+
+    def moments(self, entries, basis=None):
+        """Return the ``Moments`` of some groups, in the coordinates of a ``row_basis``, if any.
+
+        These have one more: the length of the part of a row outside of the space, here zero.
+        """
+        place, mean, d = self.place[entries], self.mean[entries], self.n_features
+        H = np.zeros((len(place), d, d))
+        known = np.flatnonzero(place >= 0)
+        if known.size:
+            rest = mean[known], self.total[entries][known]
+            room = Moments(np.empty((len(known), d, d)), *map(np.empty_like, rest))
+            Moments(self.packed[place[known]], *rest).unpack(room)
+            H[known] = room.H
+        if basis is not None:
+            mean = inside(mean, basis)
+            H = np.zeros((len(place), mean.shape[1], mean.shape[1]))
+        first, last = self.edges[:-1][entries], self.edges[1:][entries]
+        for e in np.flatnonzero(last > first):
+            rows = self.rows[first[e] : last[e]]
+            rows = rows if basis is None else inside(rows, basis)
+            H[e] += rows.T @ rows
+        return Moments(H, mean, self.total[entries])
+
+
+def inside(rows, basis):
+    """Return rows (n, d) in the coordinates of a ``row_basis`` (d, r), and outside: (n, r + 1)."""
+    found = rows @ basis
+    rest = np.linalg.norm(rows - found @ basis.T, axis=1)
+    rest[rest <= _NOTHING * np.linalg.norm(rows, axis=1)] = 0.0
+    return np.column_stack([found, rest])
+
+
+def packed_grams(H, left, right):
+    """Return the upper triangles of matrices ``H - left right'``, (B, d (d + 1) / 2)."""
+    n_blocks, d, _ = H.shape
+    packed = np.empty((n_blocks, d * (d + 1) // 2))
+    kernel = partial(_kernels.pack_grams, H, left, right, packed)
+    in_chunks(kernel, n_blocks, 10 * H.size)
+    return packed

@@ -1,0 +1,320 @@
+"""The objective read as a posterior: variances of coefficients and predictions."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skmtl._linalg import SymmetricSolver, bordered
+from skmtl.arrowhead._blocks import Groups
+from skmtl.arrowhead._degrees import (
+    MOST,
+    coupled_share,
+    coupling_weights,
+    graph_degrees,
+    graph_system,
+)
+from skmtl.arrowhead._elimination import Elimination
+from skmtl.arrowhead._kept import KeptMoments, inside
+from skmtl.arrowhead._system import ArrowheadSystem, Covariance
+from skmtl.penalties import GraphCoupling
+
+_ZERO = 1e-7  # share of the absolute terms of a sum below which it is rounding error
+_CHUNK = 2**20  # numbers of the rows, or of the covariances, in memory at a time
+
+
+@dataclass(frozen=True)
+class Posterior(ABC):
+    """Posterior of the coefficients of a model with a squared loss and a quadratic coupling.
+
+    The objective over sigma2 is minus the logarithm of its density: row i has noise of the variance
+    sigma2 / weight_i, and parts of the penalty are normal priors, flat where a weight is 0. Given
+    the penalty weights it is normal. All variances are in units of sigma2, of coefficients and
+    centered intercepts in the coordinates of the features in which the fit was posed; they are inf
+    where neither rows nor a penalty identify a quantity. For other losses, the curvature at the
+    solution takes the place of the weights (Laplace's approximation).
+
+    Linear forms of coefficients and intercept are rows Z (n, d), with the multiple of the intercept
+    behind them: 1 for predictions.
+
+    Parameters
+    ----------
+    moments : KeptMoments
+    penalty : MeanCoupling or GraphCoupling
+        Of all tasks of the fit.
+    factor : ndarray of shape (d,)
+        Of the penalty in each coordinate: 1, 0, or inf where tasks do not deviate from the center.
+    of_task : ndarray of int of shape (T,)
+        Group of the moments of each task; with a graph its node.
+    """
+
+    moments: KeptMoments
+    penalty: Any
+    factor: np.ndarray
+    of_task: np.ndarray
+
+    @classmethod
+    def of(cls, data, penalty, factor, elimination=None):
+        """Return the posterior of ``TaskData``, weighted by curvatures.
+
+        Given also the ``Elimination`` that solved it; it may be None.
+        """
+        if elimination is None and not data.rotates:
+            elimination = Elimination(data, penalty.star())
+        if data.rotates:
+            groups = Groups.of(data, penalty.star().alpha)
+            moments, of_task = KeptMoments.of_rows(data, groups), groups.of_task
+        else:
+            moments, of_task = elimination.kept()
+        if not isinstance(penalty, GraphCoupling):
+            return CenterPosterior(moments, penalty, factor, of_task)
+        latent = np.setdiff1d(np.arange(len(penalty.labels)), penalty.observed)
+        nodes = np.concatenate([penalty.observed, latent])
+        return GraphPosterior(moments, penalty, factor, nodes, of_task)
+
+    def __getstate__(self):
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
+
+    def __deepcopy__(self, memo):
+        return self  # immutable
+
+    def take(self, order):
+        """Return the posterior with the tasks in another order, an index array."""
+        return replace(self, of_task=self.of_task[order])
+
+    @abstractmethod
+    def objection(self):
+        """Return why variances cannot be computed, or None."""
+
+    @abstractmethod
+    def degrees(self):
+        """Return the effective degrees of freedom of the fit."""
+
+    @abstractmethod
+    def pooling(self, B, inverse):
+        """Return the weight of the other tasks in each coefficient and intercept, (T, k + 1).
+
+        In the coordinates ``B`` (k, d) of those of the fit, of which ``inverse`` (d, k) is the
+        inverse. See ``skmtl.inspection.pooling_factor``.
+        """
+
+    @abstractmethod
+    def _covariances(self, groups):
+        """Return the ``Covariance`` of some groups, an index array."""
+
+    def variances(self, Z, tasks, constant=1.0):
+        """Return the variances of linear forms of tasks, indices (n,): (n,)."""
+        return self._by_group(Z, self.of_task[tasks], constant)
+
+    def variances_of_all(self, Z, constant=1.0):
+        """Return the variances of linear forms for all tasks, (n, T)."""
+        groups, of_task = np.unique(self.of_task, return_inverse=True)
+        Z, found = self._rows(Z, constant), np.empty((len(groups), len(Z)))
+        for start, covariances in self._in_chunks(groups):
+            for g, part in enumerate(covariances, start):
+                found[g] = _forms(Z, *part)
+        return found[of_task].T
+
+    @cached_property
+    def _basis(self):
+        """Basis of the row space where n < d, else None."""
+        alike = (self.factor == 1).all() and self.penalty.isotropic
+        return self.moments.row_basis() if alike else None
+
+    @cached_property
+    def _factor(self):
+        return self.factor if self._basis is None else np.ones(self._basis.shape[1] + 1)
+
+    def _rows(self, Z, constant=1.0):
+        """Return linear forms in the coordinates of the system, the intercept's last."""
+        Z = Z if self._basis is None else inside(Z, self._basis)
+        return np.column_stack([Z, np.broadcast_to(constant, len(Z))])
+
+    def _in_chunks(self, groups):
+        """Yield the place of the first of some groups, and their ``Covariance``, one by one."""
+        step = max(1, _CHUNK // (len(self._factor) + 1) ** 2)
+        for start in range(0, len(groups), step):
+            yield start, zip(*self._covariances(groups[start : start + step]), strict=True)
+
+    def _by_group(self, Z, groups, constant):
+        """Return the variances of linear forms with the covariance of their group, (n,)."""
+        order = np.argsort(groups, kind="stable")
+        found, first = np.unique(groups[order], return_index=True)
+        edges, variance = np.append(first, len(order)), np.empty(len(Z))
+        for start, covariances in self._in_chunks(found):
+            for g, part in enumerate(covariances, start):
+                rows = order[edges[g] : edges[g + 1]]
+                for strip in np.array_split(rows, max(1, rows.size * len(part[0]) // _CHUNK)):
+                    variance[strip] = _forms(self._rows(Z[strip], constant), *part)
+        return variance
+
+
+class CenterPosterior(Posterior):
+    """Posterior around a center, a ``MeanCoupling``."""
+
+    def objection(self):
+        """Return None: variances can be computed."""
+
+    def with_adapted(self, other, kept, order):
+        """Return the posterior with tasks added whose posterior ``other`` has this center.
+
+        The tasks are those of a mask ``kept``, then those of the other one, put in ``order``.
+        """
+        added = other.moments._replace(size=np.zeros_like(other.moments.size))
+        moved = len(self.moments.total) + other.of_task
+        of_task = np.concatenate([self.of_task[kept], moved])[order]
+        return replace(self, moments=KeptMoments.join([self.moments, added]), of_task=of_task)
+
+    def degrees(self):
+        """Return the effective degrees of freedom of the fit."""
+        degrees = float(self._system.degrees() @ self.moments.size)
+        self._system.forget()
+        return degrees
+
+    def center_variances(self, Z, constant=1.0):
+        """Return the variances of linear forms of the center, (n,)."""
+        covariance = (part[0] for part in self._system.center_covariance())
+        return _forms(self._rows(Z, constant), *covariance)
+
+    def prior_variances(self, Z):
+        """Return the variances of predictions between tasks, (n,), for a task drawn at random.
+
+        Where alpha differs, it is the mean over the tasks of the fit.
+        """
+        squares, penalty = np.square(self._rows(Z)[:, :-1]), self.penalty
+        with np.errstate(divide="ignore"):
+            slope, intercept = np.mean(1.0 / penalty.alpha), 1.0 / self._alpha_intercept
+        variance = np.full(len(Z), intercept)
+        if slope > 0:
+            free = self._factor == 0 if np.isfinite(slope) else np.isfinite(self._factor)
+            variance += np.where(squares[:, free].any(axis=1), np.inf, 0.0)
+            variance += squares @ (self._factor == 1) * (slope if np.isfinite(slope) else 0.0)
+        return variance
+
+    def conditional(self, tasks):
+        """Return the ``Covariance`` of the tasks given the center, an index array."""
+        return self._system.covariances(self.of_task[tasks], of_center=False)
+
+    def pooling(self, B, inverse):
+        """Return the weight of the center in each coefficient and intercept, (T, k + 1)."""
+        if self._basis is not None:
+            B = inside(B, self._basis)
+            inverse = B.T
+        share = 0.0 if self.penalty.fixed_center else 1.0
+        n_groups, d = self.moments.mean.shape
+        found, step = np.empty((n_groups, len(B) + 1)), max(1, _CHUNK // d**2)
+        for first in range(0, n_groups, step):
+            entries = np.arange(first, min(first + step, n_groups))
+            slopes, found[entries, -1] = self._system.pooling_matrices(entries)
+            found[entries, :-1] = share * np.einsum(
+                "jk,tkl,lj->tj", B, slopes, inverse, optimize=True
+            )
+        return found[self.of_task]
+
+    @property
+    def _alpha_intercept(self):
+        return np.float64(np.inf if self.penalty.fixed_intercept else self.penalty.alpha_intercept)
+
+    @cached_property
+    def _system(self):
+        moments, penalty, basis, factor = self.moments, self.penalty, self._basis, self._factor
+        alpha = moments.alpha[:, None]
+        precision = np.where((factor == 1) | np.isinf(alpha), alpha, factor)
+        shared = np.broadcast_to(penalty.alpha_shared, factor.shape)
+        system = ArrowheadSystem(
+            lambda entries: moments.moments(entries, basis),
+            precision,
+            np.where((factor == 0) & np.isfinite(shared), 0.0, shared),
+            self._alpha_intercept,
+            penalty.fixed_intercept,
+            moments.size,
+        )
+        system.forget()
+        return system
+
+    def _covariances(self, groups):
+        return self._system.covariances(groups)
+
+
+@dataclass(frozen=True)
+class GraphPosterior(Posterior):
+    """Posterior along a graph, a ``GraphCoupling``; nodes without rows are tasks too.
+
+    Parameters
+    ----------
+    group : ndarray of int of shape (T',)
+        Group of the moments of each task with rows.
+    """
+
+    group: np.ndarray
+
+    def objection(self):
+        """Return why variances cannot be computed, or None."""
+        size = len(self.penalty.weights) * (self.moments.n_features + 1)
+        if size <= MOST:
+            return None
+        return (
+            f"with a task_graph they require one dense system, here of {size} unknowns, and the "
+            f"limit is {MOST}"
+        )
+
+    def degrees(self):
+        """Return the effective degrees of freedom of the fit."""
+        gram, intercept = self._grams()
+        return float(graph_degrees(gram, intercept, self.penalty).sum())
+
+    def pooling(self, B, inverse):
+        """Return the weight of the neighbors in each coefficient and intercept, (T, k + 1)."""
+        if self._basis is not None:
+            B = inside(B, self._basis)
+            inverse = B.T
+        penalty, T, d = self.penalty, len(self.group), len(self._factor)
+        precision, alpha_intercept = coupling_weights(penalty, T, d)
+        system = ArrowheadSystem(
+            lambda tasks: self.moments.moments(self.group[tasks], self._basis),
+            *(precision, np.inf, alpha_intercept, penalty.fixed_intercept),
+        )
+        slopes, intercept = system.pooling_matrices(np.arange(T))
+        share = coupled_share(penalty, T, 1)[:, :1]
+        found = np.ones((len(penalty.weights), len(B) + 1))
+        slopes = share * np.einsum("jk,tkl,lj->tj", B, slopes, inverse, optimize=True)
+        found[penalty.observed] = np.column_stack([slopes, intercept])
+        return found[self.of_task]
+
+    def _grams(self):
+        """Return the Gram matrices of tasks with rows, and which columns are intercepts."""
+        found = self.moments.moments(self.group, self._basis)
+        d, has_intercept = found.mean.shape[1], not self.penalty.fixed_intercept
+        return found.gram(intercept=has_intercept), np.arange(d + has_intercept) == d
+
+    @cached_property
+    def _of_nodes(self):
+        """The ``Covariance`` of all nodes of the graph."""
+        gram, intercept = self._grams()
+        n_nodes, size = len(self.penalty.weights), len(intercept)
+        whole = replace(self.penalty, observed=np.arange(n_nodes))
+        H = np.zeros((n_nodes, size, size))
+        H[self.penalty.observed] = gram
+        solver = SymmetricSolver(graph_system(H, intercept, whole))
+        each, shape = np.arange(n_nodes), (n_nodes, size, n_nodes, size)
+        inverse = solver.solve(np.eye(n_nodes * size)).reshape(shape)[each, :, each]
+        null, curvature = solver.null.reshape(n_nodes, size, -1), np.einsum("tjj->j", gram)
+        if self.penalty.fixed_intercept:
+            inverse = bordered(inverse, 0.0, 0.0)
+            null = np.concatenate([null, np.zeros((n_nodes, 1, null.shape[2]))], axis=1)
+            curvature = np.append(curvature, 0.0)
+        return Covariance(inverse, null).without_rounding(curvature)
+
+    def _covariances(self, groups):
+        return Covariance(*(part[groups] for part in self._of_nodes))
+
+
+def _forms(Z, finite, infinite):
+    """Return ``z'Cz`` of each row, inf where it is not orthogonal to the infinite directions."""
+    variance = np.maximum(np.einsum("ij,ij->i", Z @ finite, Z), 0.0)
+    if infinite.any():
+        open_ = np.abs(Z @ infinite) > _ZERO * (np.abs(Z) @ np.abs(infinite))
+        variance[open_.any(axis=1)] = np.inf
+    return variance

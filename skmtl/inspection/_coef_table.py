@@ -1,0 +1,112 @@
+"""Table of coefficients with standard errors, intervals and pooling factors."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from sklearn.base import is_classifier
+
+from skmtl._table import table
+from skmtl._typing import Estimator
+from skmtl.inspection._models import feature_names, fitted_model
+from skmtl.linear_model import coefficient_variances, coefficient_weights
+
+
+def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
+    """Return the coefficients with standard errors, intervals and pooling factors.
+
+    Given the penalty weights, the objective is minus the logarithm of a posterior density, up to a
+    factor: penalties are normal priors, flat where a weight is 0. Standard errors are its standard
+    deviations, and contain the uncertainty about the center. For classifiers it is approximated
+    by a normal distribution with the curvature at the solution. That penalty weights are estimated,
+    where they are, is not taken into account.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted Pooled, SharedL2, MeanRegularized or GraphRegularized model, a regressor or a
+        classifier of two classes; a Pipeline that ends in one, or a search over either.
+    interval : float, default=0.95
+        Probability of the intervals, between 0 and 1; they are those of a normal distribution.
+
+    Returns
+    -------
+    DataFrame, or dict of ndarray without pandas
+        A row for each coefficient and intercept, first of the center (task None), then of each
+        task. Columns:
+
+        - ``task``: label of the task.
+        - ``feature``: name of the feature ("x0", "x1", ... if they have none), or "intercept", that
+          at x = 0 as ``intercept_``.
+        - ``estimate``, ``std_error``: the coefficient, and its standard error, which is inf where
+          neither rows nor a penalty identify it.
+        - ``lower``, ``upper``: ends of the interval.
+        - ``pooling``: weight of the center, or of the neighbors in a graph, in the coefficient,
+          from 0 to 1, and NaN for the center. `pooling_factor` is the mean over a task. That of an
+          intercept is the one of the centered intercept.
+
+    Raises
+    ------
+    ValueError
+        If the model has no standard errors: more than two classes, a penalty that is not quadratic,
+        or fits by the solver "cg".
+
+    Examples
+    --------
+    >>> from skmtl import MeanRegularizedRegressor
+    >>> from skmtl.datasets import load_radon
+    >>> from skmtl.inspection import coef_table
+    >>> X, y = load_radon(return_X_y=True, as_frame=True)
+    >>> model = MeanRegularizedRegressor("auto", task_column="county").fit(X, y)
+    >>> table = coef_table(model)
+    >>> print(table[table["task"] == "ANOKA"].round(2).to_string(index=False))
+     task     feature  estimate  std_error  lower  upper  pooling
+    ANOKA       floor     -0.80       0.28  -1.35  -0.26     0.58
+    ANOKA log_uranium      0.67       0.14   0.40   0.95     0.12
+    ANOKA   intercept      1.50       0.06   1.38   1.63     1.00
+    """
+    quantile = normal_quantile(interval)
+    fitted, _ = fitted_model(model)
+    own, center = coefficient_variances(fitted)
+    weight = coefficient_weights(fitted)
+    names, d = feature_names(model, fitted), fitted.coef_.shape[-1]
+    names = [f"x{j}" for j in range(d)] if names is None else names
+    estimate = np.column_stack([fitted.coef_, fitted.intercept_])
+    tasks = fitted.tasks_.tolist()
+    if center is not None:
+        shared = np.append(fitted.shared_coef_, fitted.shared_intercept_)
+        estimate, own = np.vstack([shared, estimate]), np.vstack([center, own])
+        tasks, weight = [None, *tasks], np.vstack([np.full(d + 1, np.nan), weight])
+    shown = d + fitted.fit_intercept
+    label = np.empty(len(tasks), dtype=object)
+    label[:] = tasks
+    estimate, own, weight = (part[:, :shown].ravel() for part in (estimate, own, weight))
+    error = standard_errors(fitted, own)
+    reach = quantile * error
+    columns = {
+        "task": np.repeat(label, shown),
+        "feature": np.tile(np.array([*names, "intercept"][:shown], dtype=object), len(tasks)),
+        "estimate": estimate,
+        "std_error": error,
+        "lower": estimate - reach,
+        "upper": estimate + reach,
+        "pooling": weight,
+    }
+    return table(columns)
+
+
+def standard_errors(model, variances):
+    """Return the square roots of variances in units of the noise, times its standard deviation."""
+    sigma2 = 1.0 if is_classifier(model) else model.sigma2_
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(variances), np.inf, np.sqrt(sigma2 * variances))
+
+
+def normal_quantile(interval):
+    """Return half the length of an interval in standard errors, given its probability."""
+    if not isinstance(interval, Real) or not 0 < interval < 1:
+        raise ValueError(f"interval must be a number between 0 and 1, got {interval!r}.")
+    return ndtri(0.5 + 0.5 * interval)
