@@ -130,7 +130,7 @@ class Posed(NamedTuple):
         problem = self.problem
         data = problem.data.in_basis(basis.B, shift, overwrite=overwrite)
         basis = basis if self.basis is None else self.basis.then(basis)
-        if basis.graded:
+        if basis.grades(data):
             data = data.as_graded()
         elif basis.fixed.any():  # a rotation would lose their small columns to rounding
             data = data.without_rotation()

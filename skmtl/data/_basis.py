@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_UNEVEN = 1e3  # columns of a basis that count as much larger than others
+_UNEVEN = 1e3  # ratio of sizes above which columns count as much larger
 
 
 class Basis:
@@ -37,12 +37,14 @@ class Basis:
         """Which coordinates are neither fixed nor free, (d,)."""
         return ~(self.fixed | self.free)
 
-    @property
-    def graded(self):
-        """Whether some columns are so much larger than most that products of rows lose these."""
-        lengths = self.lengths[self.regular & (self.lengths > 0)]
-        uneven = lengths.max(initial=0.0) > _UNEVEN * np.median(lengths) if lengths.size else False
-        return bool(uneven or self.free.any())
+    def grades(self, data):
+        """Return whether it made some features so large that products of rows lose the others.
+
+        ``data`` are those in the basis.
+        """
+        if self.free.any():
+            return True
+        return _uneven(self.lengths[self.regular]) and _uneven(data.largest[self.regular])
 
     def then(self, other):
         """Return the basis ``B @ other.B``: a basis of the coordinates of this one."""
@@ -86,6 +88,12 @@ class Basis:
             flat = W.reshape(-1, W.shape[-1]).T
             found = np.linalg.lstsq(unit, flat, rcond=None)[0].T.reshape(W.shape)
         return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+
+
+def _uneven(sizes):
+    """Return whether the largest is far above the median of those that are not zero."""
+    sizes = sizes[sizes > 0]
+    return bool(sizes.size) and bool(sizes.max() > _UNEVEN * np.median(sizes))
 
 
 # Curvature of the data that an unpenalized feature gets, relative to the penalty: of deviations and
