@@ -84,6 +84,14 @@ class LongData(TaskData):
         """Return the same data with weights times curvatures (n,)."""
         return self._like(weight=self.weight * np.maximum(curvature, FLAT))
 
+    def take(self, tasks):
+        """Return the rows of some tasks, an index array, with ``center`` zero."""
+        rows = np.concatenate([np.arange(*self.indptr[t : t + 2]) for t in tasks])
+        codes = np.repeat(np.arange(len(tasks)), np.diff(self.indptr)[tasks])
+        mask = None if self.class_mask is None else self.class_mask[:, tasks]
+        parts = self.X[rows], self.y[rows], self.weight[rows], codes
+        return LongData(*parts, len(tasks), np.zeros(self.n_features), mask)
+
     def with_targets(self, y, weight, class_mask):
         """Return the same features with other targets, weights and class mask."""
         return self._like(y=y, weight=weight, class_mask=class_mask)

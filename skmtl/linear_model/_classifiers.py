@@ -245,14 +245,15 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
-        sorted by label). 0 fits separate models, inf equal slopes. "auto", for two classes, is one
-        estimate for all by the Laplace approximation of the evidence, which underestimates
-        differences between tasks with few rows.
-    alpha_shared : float, "auto" or None, default=1e-3
+        sorted by label). 0 fits separate models, inf equal slopes. "auto" is one estimate for all
+        by the Laplace approximation of the evidence, which underestimates differences between
+        tasks with few rows.
+    alpha_shared : float, "auto" or None, default=None
         Penalty weight of the center. If positive, the center is finite for separable classes too.
         "auto" as for alpha; None is "auto" where alpha is "auto", else 1e-3.
-    alpha_intercept : float or "auto", default=1.0
-        Penalty weight of differences between centered intercepts, in [0, inf]; "auto" as for alpha.
+    alpha_intercept : float, "auto" or None, default=None
+        Penalty weight of differences between centered intercepts, in [0, inf]. "auto" as for alpha;
+        None is "auto" where alpha is "auto", else 1.
     penalty_factor : array-like of shape (n_features,) or dict, default=None
         Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
         others. 0: no penalty on the feature; inf: its slope is common to all tasks.
@@ -324,8 +325,8 @@ feature_names_in_
         self,
         alpha: PenaltyWeights = 1.0,
         *,
-        alpha_shared: PenaltyWeight | None = 1e-3,
-        alpha_intercept: PenaltyWeight = 1.0,
+        alpha_shared: PenaltyWeight | None = None,
+        alpha_intercept: PenaltyWeight | None = None,
         penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,

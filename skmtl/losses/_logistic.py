@@ -30,6 +30,11 @@ class LogisticLoss(Loss):
         other = np.abs(derivative)
         return other * (1.0 - other)
 
+    def curvature_slope(self, derivative):
+        """Return the third derivative in z."""
+        other = np.abs(derivative)
+        return np.sign(derivative) * other * (1.0 - other) * (1.0 - 2.0 * other)
+
     def curvature_product(self, y, derivative, z):
         """Return the second derivative times z."""
         return self.curvature(derivative) * z

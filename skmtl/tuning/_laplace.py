@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from skmtl.arrowhead import Elimination, Posterior
+from skmtl.data import LongData
+from skmtl.penalties import Coefficients
 from skmtl.problem import Problem
 from skmtl.solvers import runs_away
 from skmtl.tuning._center import Center
 from skmtl.tuning._compressed import CompressedRows
 
+_ORDER = ("alpha", "alpha_intercept", "alpha_shared")
 _STEP = 1e-3  # of central differences, in log alpha
 
 
@@ -76,8 +80,23 @@ class LaplaceEvidence:
             )
         return None
 
-    def evaluate(self, alpha, alpha_intercept, alpha_shared):
-        """Return minus twice the log evidence; ``alpha`` is a number or (T,)."""
+    @property
+    def has_slopes(self):
+        """Whether ``evaluate`` can return derivatives."""
+        return type(self._problem.data) is LongData and self._problem.loss.n_outputs == 1
+
+    def sample(self, n_tasks):
+        """Return the evidence of some tasks of the long form, evenly spaced."""
+        problem = self._problem
+        tasks = np.linspace(0, problem.data.n_tasks - 1, n_tasks).astype(np.intp)
+        part = Problem(problem.data.take(tasks), problem.loss, problem.penalty.take(tasks))
+        return LaplaceEvidence(part, self._solve, part.origin())
+
+    def evaluate(self, alpha, alpha_intercept, alpha_shared, *, slopes=False):
+        """Return minus twice the log evidence; ``alpha`` is a number or (T,).
+
+        With ``slopes`` also its derivatives in the logarithms of the finite ones, a dict.
+        """
         data, loss = self._problem.data, self._problem.loss
         alpha = np.broadcast_to(np.asarray(alpha, dtype=float), data.n_tasks)
         weights = {"alpha": alpha, "alpha_intercept": alpha_intercept, "alpha_shared": alpha_shared}
@@ -86,23 +105,82 @@ class LaplaceEvidence:
         solution = self._solve(problem, penalty.project(self._start))
         self._start = solution.coefficients
         derivative = problem.evaluate(solution.coefficients).sums.derivative
-        K, theta = loss.n_outputs, 1.0
+        K, theta, data = loss.n_outputs, 1.0, data.rotated
         if K == 1:
-            data = data.curved(loss.curvature(derivative)[0]).rotated
+            data = data.curved(loss.curvature(derivative)[0])
             rows = CompressedRows(data, penalty)  # scaled by alpha
         else:
-            data, theta = data.rotated, 1.0 / alpha[0]
+            theta = 1.0 / alpha[0]
             rows = CompressedRows.of_classes(data, loss.probabilities(data.y, derivative), penalty)
         phi = 0.0 if alpha_intercept == 0 else 1.0 / alpha_intercept
         variances = np.repeat([theta, phi], [K * data.n_features, K])
         marginal = rows.at(np.diag(np.sqrt(variances)))
         center = Center(marginal.gram, penalty, K)
-        log_det = marginal.log_det + center.solve(marginal, alpha_shared).log_det
+        shared = center.solve(marginal, alpha_shared)
+        self._last = rows, marginal, shared.root, penalty
         n_flat = rows.n_flat + center.n_flat
-        value = 2 * solution.objective + log_det - n_flat * np.log(2 * np.pi)
+        value = 2 * solution.objective + marginal.log_det + shared.log_det
+        value -= n_flat * np.log(2 * np.pi)
         if K == 1 and alpha_intercept == 0 and data.class_mask is not None:
             value -= np.log(data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
-        return value
+        if not slopes:
+            return value
+        given = rows.slopes(marginal, np.zeros_like(marginal.a), shared.root, 0.0, diagonal=True)
+        fixed = self._slopes_given_curvature(penalty, np.diag(given), shared.root)
+        return value, self._slopes(problem, data, derivative, fixed)
+
+    def information(self):
+        """Return expected second derivatives in the logarithms at the last point, (3, 3).
+
+        Of a linear model with the curvatures as weights; zeros for more than two classes.
+        """
+        rows, marginal, root, penalty = self._last
+        found, d = np.zeros((3, 3)), self._problem.data.rotated.n_features
+        if self._problem.loss.n_outputs > 1:
+            return found
+        P = rows.information(marginal)
+        ratios = np.array([penalty.alpha[0], penalty.alpha_intercept])
+        ratios = np.divide(1.0, ratios, out=np.zeros(2), where=ratios > 0)
+        blocks = [[P[:d, :d].sum(), P[:d, d].sum()], [P[d, :d].sum(), P[d, d]]]
+        found[:2, :2] = np.outer(ratios, ratios) * blocks
+        if 0 < penalty.alpha_shared < np.inf:
+            share = np.eye(d) - penalty.alpha_shared * (root @ root.T)[:d, :d]
+            found[2, 2] = (share**2).sum()
+        return found
+
+    def _slopes_given_curvature(self, penalty, G, root):
+        """Return the derivatives of the log-determinants in the logarithms of penalty weights."""
+        d, shared = len(G) - 1, penalty.alpha_shared
+        of_center = shared * (root[:d] ** 2).sum() - d if 0 < shared < np.inf else 0.0
+        by_alpha = -G[:d].sum() / penalty.alpha[0] if penalty.alpha[0] > 0 else 0.0
+        intercept = penalty.alpha_intercept
+        by_intercept = -G[-1] / intercept if intercept > 0 else 0.0
+        return {"alpha": by_alpha, "alpha_intercept": by_intercept, "alpha_shared": of_center}
+
+    def _slopes(self, problem, curved, derivative, fixed):
+        """Return the derivatives of the evidence, given those at a fixed curvature.
+
+        The curvatures c_i move with the mode: the determinant changes by ``weight_i l_i dc_i``,
+        where l_i is the variance of the prediction of row i.
+        """
+        penalty, data = problem.penalty, problem.data.rotated
+        V, q, w, _ = self._start.of_output(0)
+        if problem.data.row_basis is not None:
+            V, w = V @ problem.data.row_basis, w @ problem.data.row_basis
+        elimination = Elimination(curved, penalty)
+        posterior = Posterior.of(curved, penalty, np.ones(data.n_features), elimination)
+        leverage = posterior.variances(data.X, data.codes)
+        moved = data.weight * leverage * problem.loss.curvature_slope(derivative)[0]
+        (G,), (R,) = data.adjoint(moved[None])
+        zeros = Coefficients.zeros(data.n_tasks, data.n_features).of_output(0)
+        dV, dq, dw, _ = elimination.step(zeros, -G, -R)
+        weight = penalty.curvature  # zero where a part is fixed
+        own = {
+            "alpha": weight.V.ravel() @ np.einsum("tj,tj->t", V - dV, V),
+            "alpha_intercept": weight.q * (q - dq) @ q,
+            "alpha_shared": weight.w * (w - dw) @ w,
+        }
+        return {name: own[name] + fixed[name] for name in own}
 
 
 class EvidenceOfWeights:
@@ -120,13 +198,26 @@ class EvidenceOfWeights:
     def __init__(self, evidence, names, known):
         self._evidence, self._names, self._known = evidence, names, known
 
+    def sample(self, n_tasks):
+        """Return the criterion of some of the tasks."""
+        known = dict(self._known)
+        if np.ndim(known["alpha"]):
+            tasks = np.linspace(0, len(known["alpha"]) - 1, n_tasks).astype(np.intp)
+            known["alpha"] = known["alpha"][tasks]
+        return EvidenceOfWeights(self._evidence.sample(n_tasks), self._names, known)
+
     def __call__(self, x, gradient=False):
-        """Return the value at x, with ``gradient`` also central differences, zero for inf."""
+        """Return the value at x, with ``gradient`` also the derivatives, zero for inf.
+
+        Where they are not known, they are central differences.
+        """
+        with np.errstate(over="ignore"):
+            weights = self._known | dict(zip(self._names, np.exp(x), strict=True))
         if not gradient:
-            with np.errstate(over="ignore"):
-                return self._evidence.evaluate(
-                    **self._known | dict(zip(self._names, np.exp(x), strict=True))
-                )
+            return self._evidence.evaluate(**weights)
+        if self._evidence.has_slopes:
+            value, slopes = self._evidence.evaluate(**weights, slopes=True)
+            return value, np.array([slopes[name] for name in self._names]) * np.isfinite(x)
         slope = np.zeros(len(x))
         for j in np.flatnonzero(np.isfinite(x)):
             step = _STEP * np.eye(len(x))[j]
@@ -134,5 +225,8 @@ class EvidenceOfWeights:
         return self(x), slope
 
     def metric(self, x):
-        """Return zeros: second derivatives are not known."""
-        return np.zeros((len(x), len(x)))
+        """Return about the second derivatives at x, those of a linear model; zeros if unknown."""
+        self(x)
+        metric = self._evidence.information()
+        places = [_ORDER.index(name) for name in self._names]
+        return metric[np.ix_(places, places)]

@@ -25,7 +25,7 @@ VARIANCES = {
 }
 PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
 _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no noise
-_SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
+SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
 
@@ -109,9 +109,9 @@ class RandomCoefficients:
         for a ``final`` result.
         """
         grid = GRIDS[len(span.names)]
-        if not span.names or criterion.likelihood.rows.n_blocks < 2 * _SAMPLE:
+        if not span.names or criterion.likelihood.rows.n_blocks < 2 * SAMPLE:
             return minimize(criterion, *span.bounds, **grid, polish=final)
-        x = minimize(criterion.sample(_SAMPLE), *span.bounds, **COARSE, polish=False)
+        x = minimize(criterion.sample(SAMPLE), *span.bounds, **COARSE, polish=False)
         if not final:
             return x
         start = np.where(np.isfinite(x), x, span.typical)
@@ -196,7 +196,7 @@ class RandomCoefficients:
         is_slope = with_data < data.n_features
         x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
         x = np.where(np.isfinite(x), x, typical)
-        starts = [x] if likelihood.rows.n_blocks >= 2 * _SAMPLE else [x, typical]
+        starts = [x] if likelihood.rows.n_blocks >= 2 * SAMPLE else [x, typical]
         if self._form == "diag":
             M = np.eye(len(known))[:, with_data]
             criterion = DiagonalCovariance(likelihood, M, known, self._prior)

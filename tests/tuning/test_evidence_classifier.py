@@ -81,9 +81,9 @@ def test_wide_classes():
     rng = np.random.default_rng(0)
     X, W = rng.normal(size=(40, 3)), rng.normal(size=(3, 5))
     Y = (X @ W + rng.logistic(size=(40, 5)) > 0).astype(int)
-    wide = MeanRegularizedClassifier("auto", alpha_intercept="auto").fit(X, Y)
+    wide = MeanRegularizedClassifier("auto").fit(X, Y)
     rows = Rows(np.tile(X, (5, 1)), Y.T.ravel(), np.repeat(np.arange(5), 40))
-    long = fit_classes(rows, **AUTO)
+    long = fit_classes(rows, **AUTO, alpha_shared="auto")
     assert_allclose([wide.alpha_, wide.log_evidence_], [long.alpha_, long.log_evidence_], rtol=1e-5)
 
 

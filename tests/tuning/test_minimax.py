@@ -73,7 +73,7 @@ QUIET = {
     "mean-cg": MeanRegularizedRegressor(1.5, alpha_shared=0.5, alpha_intercept=1.0, solver="cg"),
     "pooled-logistic": PooledClassifier(0.5, alpha_intercept=1.0),
     "separate-logistic": SharedL2Classifier(0.5),
-    "mean-logistic": MeanRegularizedClassifier(0.5, alpha_shared=0.1),
+    "mean-logistic": MeanRegularizedClassifier(0.5, alpha_shared=0.1, alpha_intercept=1.0),
     "graph-logistic": GraphRegularizedClassifier(0.5, task_graph=CHAIN, alpha_shared=0.1),
     "l21-logistic": ADMMClassifier("l21", 0.3),
 }
