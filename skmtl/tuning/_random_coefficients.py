@@ -153,7 +153,7 @@ class RandomCoefficients:
         F = criterion.factor(x)
         likelihood = criterion.likelihood
         value, sigma2 = likelihood.evaluate(F)
-        weights["alpha_shared"] = likelihood.alpha_shared(F)
+        weights["alpha_shared"] = float(likelihood.alpha_shared(F))
         found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
         for name in self._names:
             found[VARIANCES[name]] = float(sigma2 / weights[name])
