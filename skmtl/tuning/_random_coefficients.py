@@ -207,7 +207,7 @@ class RandomCoefficients:
         else:
             criterion = FullCovariance(likelihood, with_data, typical, known, self._prior)
             starts = [criterion.parameters(one) for one in starts]
-            bounds = np.full(len(starts[0]), -np.inf), np.full(len(starts[0]), np.inf)
+            bounds = criterion.bounds(np.log(_LEAST))
             limits = [] if self._prior else criterion.diagonal
         x = minimize_from(criterion, starts, *bounds, limits)
         return self._of_covariance(likelihood, criterion.factor(x))
