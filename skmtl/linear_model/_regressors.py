@@ -435,7 +435,7 @@ feature_names_in_
     array([0.327, 0.89 ])
     >>> model = MeanRegularizedRegressor(alpha="auto", task_column=0).fit(X, y)
     >>> model.alpha_.round(2), round(model.sigma2_, 3), model.tau2_.round(3)
-    (array([4.25, 3.11]), 0.517, array([0.121, 0.166]))
+    (array([3.97, 3.34]), 0.517, array([0.13 , 0.155]))
     """
 
     def __init__(

@@ -95,6 +95,14 @@ class FullCovariance:
         """Places of the parameters of the factor's diagonal, each an array."""
         return np.flatnonzero(self._on_diagonal)[:, None]
 
+    def bounds(self, least):
+        """Return bounds of the parameters beyond which line searches would overflow.
+
+        ``least`` is the logarithm of the least penalty weight, relative to the typical ones.
+        """
+        lower = np.where(self._on_diagonal, 0.5 * least, -np.exp(-0.5 * least))
+        return lower, np.where(self._on_diagonal, np.inf, -lower)
+
     def parameters(self, x):
         """Return the parameters of independent entries, given logarithms of their weights (m,)."""
         own = 0.5 * x + np.log(self._unit)
@@ -103,8 +111,8 @@ class FullCovariance:
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, lower triangular."""
         F = np.diag(np.sqrt(self._known))
-        entries = np.where(self._on_diagonal, np.exp(-x), x)
-        F[self._entries[self._row], self._entries[self._column]] = entries * self._unit[self._row]
+        entries = self._unit[self._row] * np.where(self._on_diagonal, self._inverse(x), x)
+        F[self._entries[self._row], self._entries[self._column]] = entries
         return F
 
     def __call__(self, x, gradient=False):
@@ -128,7 +136,11 @@ class FullCovariance:
 
     def _change(self, x):
         """Return the derivatives of the entries of F in x."""
-        return self._unit[self._row] * np.where(self._on_diagonal, -np.exp(-x), 1.0)
+        return self._unit[self._row] * np.where(self._on_diagonal, -self._inverse(x), 1.0)
+
+    def _inverse(self, x):
+        """Return exp(-x) of the parameters of the diagonal, 1 elsewhere."""
+        return np.exp(-np.where(self._on_diagonal, x, 0.0))
 
     def _log_spread(self, F):
         """Return the prior, and its derivative in the covariance of the slopes."""

@@ -153,7 +153,7 @@ class RandomCoefficients:
         F = criterion.factor(x)
         likelihood = criterion.likelihood
         value, sigma2 = likelihood.evaluate(F)
-        weights["alpha_shared"] = likelihood.alpha_shared(F)
+        weights["alpha_shared"] = float(likelihood.alpha_shared(F))
         found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
         for name in self._names:
             found[VARIANCES[name]] = float(sigma2 / weights[name])
@@ -207,7 +207,7 @@ class RandomCoefficients:
         else:
             criterion = FullCovariance(likelihood, with_data, typical, known, self._prior)
             starts = [criterion.parameters(one) for one in starts]
-            bounds = np.full(len(starts[0]), -np.inf), np.full(len(starts[0]), np.inf)
+            bounds = criterion.bounds(np.log(_LEAST))
             limits = [] if self._prior else criterion.diagonal
         x = minimize_from(criterion, starts, *bounds, limits)
         return self._of_covariance(likelihood, criterion.factor(x))

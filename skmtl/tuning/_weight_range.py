@@ -53,7 +53,7 @@ class WeightRange(NamedTuple):
     def weights(self, x):
         """Return the penalty weights of logarithms x, a dict."""
         with np.errstate(over="ignore"):
-            return dict(zip(self.names, np.exp(x), strict=True))
+            return dict(zip(self.names, np.exp(x).tolist(), strict=True))
 
     def at_least(self, x):
         """Return the names of the weights at the lower end."""

@@ -326,3 +326,15 @@ def test_axes():
     assert_allclose(B.T @ B, np.diag(axes.squares), atol=1e-12)
     assert_allclose(B @ B.T @ axes.shift, C[:3, 3], rtol=1e-12)
     assert_allclose(axes.intercept + axes.shift @ C[:3, :3] @ axes.shift, C[3, 3], rtol=1e-12)
+
+
+def test_line_searches_of_a_covariance_do_not_overflow():
+    """The first line search tries factors that overflow."""
+    rng, (T, n, d) = np.random.default_rng(1), (60, 50, 10)
+    W = rng.normal(size=d) + rng.multivariate_normal(
+        np.zeros(d), 0.25 * (0.8 + 0.2 * np.eye(d)), size=T
+    )
+    codes, X = np.repeat(np.arange(T), n), rng.normal(size=(T * n, d))
+    rows = Rows(X, np.einsum("ij,ij->i", X, W[codes]) + rng.normal(size=T * n), codes)
+    C = fit(rows, covariance_type="full", covariance_prior=0).covariance_[:-1, :-1]
+    assert_allclose(C, np.cov((W - W.mean(axis=0)).T), atol=0.1)
