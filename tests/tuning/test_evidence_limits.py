@@ -122,7 +122,7 @@ def test_attributes_of_a_refit():
     assert not hasattr(model, "tau2_")
     model.set_params(alpha_intercept=3.0).fit(rows.long, rows.y)
     assert (model.alpha_, model.alpha_intercept_) == (2.0, 3.0)
-    stale = ("sigma2_", "tau2_", "tau2_intercept_", "restricted_log_likelihood_")
+    stale = ("tau2_", "tau2_intercept_", "restricted_log_likelihood_")
     assert not any(hasattr(model, name) for name in stale)
 
 
