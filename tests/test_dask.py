@@ -111,7 +111,7 @@ def assert_same(model, X, y, weight=None, *, rtol, target="y", where=None, table
         assert_allclose(
             model.predict_proba(table[COLUMNS]), whole.predict_proba(table[COLUMNS]), atol=1e-7
         )
-        if target == "bought":
+        if target == "bought" and hasattr(whole, "shared_coef_") and model.solver != "cg":
             assert_allclose(*(coef_table(m)["std_error"] for m in (model, whole)), rtol=1e-3)
     assert model.tasks_.tolist() == whole.tasks_.tolist()
     assert_array_equal(model.task_counts_, whole.task_counts_)
