@@ -28,6 +28,7 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
+from skmtl.inspection import coef_table
 from skmtl.model_selection import RegularizationPathCV
 
 pd = pytest.importorskip("pandas")
@@ -102,11 +103,16 @@ def assert_same(model, X, y, weight=None, *, rtol, target="y", where=None, table
     predicted, exact = (m.predict(table[COLUMNS]) for m in (model, whole))
     if target == "y":
         assert_allclose(predicted, exact, rtol=0, atol=rtol * np.abs(exact).max() * 1e2)
+        if hasattr(whole, "sigma2_"):
+            std = [m.predict(table[COLUMNS], return_std=True)[1] for m in (model, whole)]
+            assert_allclose(*std, rtol=1e-6)
     else:
         assert_array_equal(predicted, exact)
         assert_allclose(
             model.predict_proba(table[COLUMNS]), whole.predict_proba(table[COLUMNS]), atol=1e-7
         )
+        if target == "bought" and hasattr(whole, "shared_coef_") and model.solver != "cg":
+            assert_allclose(*(coef_table(m)["std_error"] for m in (model, whole)), rtol=1e-3)
     assert model.tasks_.tolist() == whole.tasks_.tolist()
     assert_array_equal(model.task_counts_, whole.task_counts_)
     assert_array_equal(model.feature_names_in_, whole.feature_names_in_)

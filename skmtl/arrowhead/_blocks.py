@@ -257,7 +257,15 @@ class DualBlocks(Blocks):
     With ``C = U'A`` the block is ``A'A = C'C``, and ``M^-1 C' = C' diag(1 / (l + alpha))``:
     deviations stay in the row space for any alpha. The rows A are not stored but read from the
     data again.
+
+    Attributes
+    ----------
+    outside : bool
+        Whether the p that are solved for may have parts outside of the row space. Else these are
+        rounding errors, which a small alpha would make large.
     """
+
+    outside = False
 
     def set_weights(self, data):
         """Store the data with their weights; called again when the weights change."""
@@ -313,8 +321,11 @@ class DualBlocks(Blocks):
         for (C, _, values, alpha), tasks in zip(
             self._spectra(), self.groups.members(), strict=True
         ):
-            inside = (C @ P[tasks].T) / values[:, None] + C @ V[tasks].T
+            share = (C @ P[tasks].T) / values[:, None]
+            inside = share + C @ V[tasks].T
             result[tasks] = (C.T @ (inside / (values + alpha)[:, None])).T - V[tasks]
+            if self.outside:
+                result[tasks] += (P[tasks] - share.T @ C) / alpha
         return result
 
     def response(self, w, c):

@@ -26,6 +26,9 @@ class Elimination:
     data : TaskData
         Features, and the curvatures as weights.
     penalty : MeanCoupling
+    outside : bool
+        Whether gradients may have parts outside of the space of a task's rows, as that of a
+        coupling along a graph.
 
     Attributes
     ----------
@@ -38,14 +41,16 @@ class Elimination:
     lme4. Journal of Statistical Software 67. https://doi.org/10.18637/jss.v067.i01
     """
 
-    def __init__(self, data, penalty):
+    def __init__(self, data, penalty, *, outside=False):
         self._penalty = penalty
         groups = Groups.of(data, penalty.alpha)
         self._parts = []
         for kind, chosen in block_kinds(data, groups).items():
             if chosen.any():
                 part, tasks = groups.select(chosen)
-                self._parts.append((kind(data, part, penalty.alpha_intercept), tasks))
+                blocks = kind(data, part, penalty.alpha_intercept)
+                blocks.outside = outside
+                self._parts.append((blocks, tasks))
         self._delta = np.empty((data.n_tasks, data.n_features))
         self._total = np.empty(data.n_tasks)
         self._factor()

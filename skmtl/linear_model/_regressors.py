@@ -105,7 +105,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         if before is None and hasattr(self, "coef_"):
             warn(
                 f"This {type(self).__name__} was fitted by fit, which keeps no moments of its "
-                "rows: partial_fit begins anew. Use partial_fit from the first batch on."
+                "targets: partial_fit begins anew. Use partial_fit from the first batch on."
             )
         batch = moments_of_rows(reader, rows)
         return self.fit_moments(batch if before is None else before + batch)

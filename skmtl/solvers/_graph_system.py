@@ -24,7 +24,7 @@ class GraphSystem(JointSystem):
         if derivative is not None:
             curved = [data.curved(h) for h in self._problem.loss.curvature(derivative)]
         star = self._problem.penalty.star()
-        self._eliminations = [Elimination(part, star) for part in curved]
+        self._eliminations = [Elimination(part, star, outside=True) for part in curved]
 
     @property
     def elimination(self):

@@ -219,3 +219,13 @@ def test_messages():
     model.set_params(solver="cg").fit(rows, y)
     with pytest.raises(ValueError, match="solver='direct'"):
         coef_table(model)
+
+
+def test_a_warm_start_at_the_solution():
+    # no step is made there, which would have computed the curvature
+    X, codes, y, _ = simulate(40)
+    rows = np.column_stack([codes, X])
+    model = MeanRegularizedClassifier(task_column=0, warm_start=True).fit(rows, y > np.median(y))
+    before = coef_table(model)["std_error"]
+    assert len(model.fit(rows, y > np.median(y)).history_) == 1
+    assert_allclose(coef_table(model)["std_error"], before, rtol=1e-3)

@@ -113,6 +113,17 @@ def test_fewer_rows_than_features_and_tasks_of_one_row(shared, solver):
         assert_allclose(fitted.objective_, reference.value(reference.solve()), atol=1e-10)
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.3])
+@pytest.mark.parametrize("alpha", [1e-6, 1.5, 1e6])
+def test_tasks_of_few_rows_and_many_features(alpha, shared):
+    # Their blocks are solved in the space of their rows, and links lead out of it.
+    rows = _problems.make_rows(sizes=(30, 12, 25, 20, 33), d=70)
+    fitted = model(None, alpha, task_graph=CHAIN, alpha_shared=shared).fit(rows.long, rows.y)
+    reference = GraphDense(rows, GRAPHS["chain"], alpha, alpha_shared=shared)
+    assert fitted.n_iter_ < 100
+    assert_allclose(fitted.objective_, reference.value(reference.solve()), rtol=1e-8, atol=1e-9)
+
+
 @pytest.mark.parametrize("alpha_intercept", [0.0, 1.0])
 def test_steps_stay_out_of_the_null_space_of_the_center(alpha_intercept):
     """A shift of the center against all deviations changes nothing: steps once grew without end."""
