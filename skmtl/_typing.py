@@ -16,8 +16,8 @@ Table: TypeAlias = Any  # a DataFrame, or a dict of arrays without pandas
 Axes: TypeAlias = Any  # of matplotlib
 
 TaskColumn: TypeAlias = str | int | None
-PenaltyWeight: TypeAlias = float | Literal["auto"]
-PenaltyWeights: TypeAlias = PenaltyWeight | ArrayLike | Mapping[Hashable, float]
+PenaltyWeight: TypeAlias = float | Literal["auto"] | None
+PenaltyWeights: TypeAlias = float | Literal["auto"] | ArrayLike | Mapping[Hashable, float]
 PenaltyFactor: TypeAlias = ArrayLike | Mapping[Hashable, float] | None
 TaskWeight: TypeAlias = (
     Literal["balanced", "uncertainty", "minimax"] | ArrayLike | Mapping[Hashable, float] | None

@@ -5,7 +5,13 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, logsumexp, softmax
 from sklearn.base import is_classifier
 
-from skmtl import PooledClassifier, PooledRegressor, SharedL2Classifier, SharedL2Regressor
+from skmtl import (
+    MeanRegularizedClassifier,
+    PooledClassifier,
+    PooledRegressor,
+    SharedL2Classifier,
+    SharedL2Regressor,
+)
 
 
 def row_losses(z, y, K):
@@ -94,7 +100,10 @@ def penalty_weights(model, T):
     if isinstance(model, SharedL2Regressor | SharedL2Classifier):
         return alpha, np.inf, 0.0
     intercept = 1.0 if model.alpha_intercept is None else model.alpha_intercept
-    return alpha, model.alpha_shared or 0.0, intercept
+    shared = model.alpha_shared
+    if shared is None:
+        shared = 1e-3 if isinstance(model, MeanRegularizedClassifier) else 0.0
+    return alpha, shared, intercept
 
 
 def center_of(X, weight):

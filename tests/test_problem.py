@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skmtl import MeanRegularizedRegressor
 from skmtl.data import LongData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import Coefficients, MeanCoupling
@@ -79,6 +80,21 @@ def test_optimality_knows_no_units(factor):
         residuals.append(problem.evaluate(Coefficients(V, q, w, c)).optimality)
     assert residuals[0] > 0.01
     assert_allclose(*residuals, rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["direct", "cg"])
+@pytest.mark.parametrize("alpha", [1e12, 1e16, 1e20])
+def test_a_large_penalty_of_deviations_does_not_hide_the_center(alpha, solver):
+    """The gradient of deviations is small beside their curvature, that of the center is not."""
+    rng = np.random.default_rng(0)
+    codes, X = np.repeat(np.arange(5), 20), rng.normal(size=(100, 3))
+    y = X.sum(axis=1) + rng.normal(size=100)
+    model = MeanRegularizedRegressor(
+        alpha, alpha_intercept=np.inf, solver=solver, tol=1e-10, task_column=0
+    )
+    model.fit(np.column_stack([codes, X]), y)
+    Z = X - X.mean(axis=0)
+    assert_allclose(model.shared_coef_, np.linalg.lstsq(Z, y, rcond=None)[0], rtol=1e-8)
 
 
 def test_data_do_not_refer_to_themselves():

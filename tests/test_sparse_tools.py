@@ -179,7 +179,7 @@ MODELS = {
     "mean": MeanRegularizedRegressor(1.0, alpha_shared=0.5, task_column=0),
     "free_center": MeanRegularizedRegressor(1.0, task_column=0),
     "minimax": MeanRegularizedRegressor(1.0, task_weight="minimax", task_column=0),
-    "auto": MeanRegularizedRegressor("auto", alpha_shared=0.5, task_column=0),
+    "auto": MeanRegularizedRegressor("auto", alpha_shared=0.5, alpha_intercept=1.0, task_column=0),
     "classifier": MeanRegularizedClassifier(1.0, alpha_shared=0.5, task_column=0),
     "pooled": PooledRegressor(1.0, task_column=0),
     "pooled_free": PooledRegressor(0.0, task_column=0),

@@ -57,7 +57,7 @@ def test_public_signatures_are_typed(name):
 
 def test_help_is_short():
     page = pydoc.render_doc(MeanRegularizedRegressor, renderer=pydoc.plaintext)
-    assert "alpha_intercept: 'PenaltyWeight' = 1.0" in page
+    assert "alpha_intercept: 'PenaltyWeight' = None" in page
     assert "fit(self, X: 'ArrayLike', y: 'ArrayLike'" in page
     assert "_SupportsArray" not in page
 

@@ -363,7 +363,7 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
         for each feature (lme4's ``||``), or any covariance of the slopes and, with
         ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag"
-        if there are more rows than features, else "spherical".
+        if X is dense with more rows than features, else "spherical".
     covariance_prior : float, default=10.0
         Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
         log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the
@@ -442,8 +442,8 @@ feature_names_in_
         self,
         alpha: PenaltyWeights = 1.0,
         *,
-        alpha_shared: PenaltyWeight | None = None,
-        alpha_intercept: PenaltyWeight | None = None,
+        alpha_shared: PenaltyWeight = None,
+        alpha_intercept: PenaltyWeight = None,
         covariance_type: CovarianceType = None,
         covariance_prior: float = 10.0,
         penalty_factor: PenaltyFactor = None,

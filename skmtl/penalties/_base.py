@@ -172,12 +172,21 @@ class Penalty(ABC):
     def residual(self, coefficients, gradient, curvature, split=None):
         """Return the residual of the optimality conditions, as ``Coefficients`` of gradients.
 
-        For a smooth penalty this is the gradient; for the center, the gradient at fixed W, after
-        elimination of the deviations. ``curvature`` is a function that returns the curvature of
-        the objective in V and q, (T, d) and (T,).
+        For a smooth penalty this is the gradient; for the center, after elimination of the
+        deviations: if their penalty is large, they follow the center. ``curvature`` is a function
+        that returns the curvature of the objective in V and q, (T, d) and (T,).
         """
-        free = self.free
-        return gradient._replace(
-            w=gradient.w - free.w * (gradient.V.sum(axis=-2) if free.w else 0.0),
-            c=gradient.c - free.c * gradient.q.sum(axis=-1),
-        )
+        free, w, c = self.free, gradient.w, gradient.c
+        if np.any(free.w) or np.any(free.c):
+            of_V, of_q = curvature()
+            own, (weight_V, weight_q, _, _) = gradient.V, self.curvature
+            w = w - free.w * _without(own, weight_V, of_V).sum(axis=-2)
+            c = c - free.c * _without(gradient.q, weight_q, of_q).sum(axis=-1)
+        return gradient._replace(w=w, c=c)
+
+
+def _without(gradient, penalty, curvature):
+    """Return the share of the gradient that is that of the data in the curvature."""
+    total = np.broadcast_to(curvature, gradient.shape[1:])
+    share = np.divide(penalty, total, out=np.zeros(total.shape), where=total > 0)
+    return gradient * (1.0 - share)

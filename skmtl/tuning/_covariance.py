@@ -50,10 +50,17 @@ class DiagonalCovariance:
         slope[: self._n_slopes] -= self._prior * spread
         return own + value, slope
 
+    def known(self, x):
+        """Return the second derivatives of the likelihood in each parameter, about, (k,)."""
+        return np.diag(self._information(x))
+
+    def _information(self, x):
+        change = self._M * np.exp(-x)
+        return change.T @ self.likelihood.information(self.factor(x)) @ change
+
     def metric(self, x):
         """Return about the second derivatives at x: expected ones, for a known center."""
-        change = self._M * np.exp(-x)
-        metric = change.T @ self.likelihood.information(self.factor(x)) @ change
+        metric = self._information(x)
         own = np.arange(self._n_slopes)
         metric[own, own] += 0.5 * self._prior
         return metric
@@ -125,6 +132,10 @@ class FullCovariance:
         G[np.ix_(self._slopes, self._slopes)] += by_covariance
         by_factor = 2 * (G @ F)[self._entries[self._row], self._entries[self._column]]
         return own + prior, self._change(x) * by_factor
+
+    def known(self, x):
+        """Return the second derivatives of the likelihood in each parameter, about."""
+        return np.diag(self.metric(x))
 
     def metric(self, x):
         """Return about the second derivatives at x, a diagonal matrix."""

@@ -129,9 +129,8 @@ def check_factors(names, basis, *, classifier):
     )
 
 
-def check_form(form, data):
-    """Raise where a form of the covariance cannot be estimated."""
-    n, d = data.n_rows, data.n_features
+def check_form(form, n, d):
+    """Raise where a form of the covariance of d coefficients cannot be estimated from n rows."""
     if form == "full" and n <= d:
         raise ValueError(
             f"covariance_type='full' estimates a covariance of {d} coefficients, and there are "

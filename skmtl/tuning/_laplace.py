@@ -224,6 +224,10 @@ class EvidenceOfWeights:
             slope[j] = (self(x + step) - self(x - step)) / (2 * _STEP)
         return self(x), slope
 
+    def known(self, x):
+        """Return the second derivatives in each parameter, about, (k,)."""
+        return np.diag(self.metric(x))
+
     def metric(self, x):
         """Return about the second derivatives at x, those of a linear model; zeros if unknown."""
         self(x)

@@ -86,7 +86,7 @@ def minimize_from(criterion, starts, lower, upper, limits):
 
     found = [descend(start) for start in starts]
     value, x = min(found, key=_value)
-    known = np.diag(criterion.metric(x))
+    known = criterion.known(x)
     for limit in limits:
         end = x.copy()
         end[limit] = np.inf

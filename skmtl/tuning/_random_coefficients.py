@@ -65,9 +65,10 @@ class RandomCoefficients:
         self._common = basis.fixed if basis is not None and basis.fixed.any() else None
         self._units = np.ones(problem.data.n_features) if basis is None else basis.B
         self._names, self._problem, self._prior = names, problem, spec.covariance_prior
-        many = "alpha" in names and problem.data.n_rows > problem.data.n_features
-        self._form = spec.covariance_type or ("diag" if many else "spherical")
-        check_form(self._form, problem.data)
+        n_rows = problem.data.n_rows if posed.rows.wide else posed.rows.counts.sum()
+        many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
+        self._form = spec.covariance_type or ("diag" if "alpha" in names and many else "spherical")
+        check_form(self._form, n_rows, problem.data.n_features)
         self._own = tuple([name for name in names if name != "alpha_shared"])
 
     def estimate(self):

@@ -134,9 +134,10 @@ def test_alpha_per_task(K, kind, alpha, message):
 )
 @pytest.mark.parametrize("value", [-1.0, np.nan, "big", None, [1.0, 2.0]])
 def test_penalty_weights(K, kind, name, value):
-    if value is None and name == "alpha_shared":
-        model = kinds(K)[kind](task_column=0, alpha_shared=None).fit(X, TARGET[K])
+    if value is None and kind == 2:  # the default beside a number
+        model = kinds(K)[kind](task_column=0, **{name: None}).fit(X, TARGET[K])
         assert model.alpha_shared_ == (0 if K is None else 1e-3)
+        assert model.alpha_intercept_ == 1
         return
     with pytest.raises(ValueError, match=rf"{name} must be a number in \[0, inf\], got"):
         kinds(K)[kind](task_column=0, **{name: value}).fit(X, TARGET[K])

@@ -78,7 +78,8 @@ def test_batches_give_the_fit_of_all_rows(model, offset, weighted):
     assert parts.optimality_ < 1e-7
     if model.alpha == "auto":
         found = ("alpha_", "alpha_intercept_", "sigma2_", "restricted_log_likelihood_")
-        assert_allclose(*([getattr(m, name) for name in found] for m in (parts, whole)), rtol=1e-6)
+        parts, whole = (np.hstack([getattr(m, n) for n in found]) for m in (parts, whole))
+        assert_allclose(parts, whole, rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -92,7 +93,9 @@ def test_fewer_rows_than_features(name, seed):
         with pytest.raises(ValueError, match=str(error)[:20]):
             model.partial_fit(X, y)
         return
-    assert_allclose(model.partial_fit(X, y).predict(X), whole.predict(X), atol=1e-8)
+    # the likelihood of few rows is so flat that its maximum has few digits
+    close = 1e-5 if name == "auto" else 1e-8
+    assert_allclose(model.partial_fit(X, y).predict(X), whole.predict(X), atol=close)
 
 
 @pytest.mark.parametrize("missing", [False, True])
