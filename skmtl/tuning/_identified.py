@@ -80,12 +80,12 @@ def check_scale(problem):
 
 
 def warn_of_units(data):
-    """Warn where features have so different units that one variance fits none of them."""
+    """Warn where features have so different units that coefficients differ in size, too."""
     scale = np.sqrt(data.square_norms.sum(axis=0))
     scale = scale[scale > 0]
     if scale.size and scale.max() > _UNITS * scale.min():
         warn(
-            "alpha='auto' estimates one variance for the coefficients of all features, and their "
+            "alpha='auto' prefers coefficients of about the same size, and the features' "
             f"standard deviations differ by a factor of {scale.max() / scale.min():.0f}. Scale "
             "them, as with make_task_pipeline(StandardScaler(), model)."
         )
