@@ -42,9 +42,16 @@ def kinds(K):
     return REGRESSORS if K is None else CLASSIFIERS
 
 
+def with_numbers(K):
+    """Return the same, the last with its default penalty weights as numbers, not None."""
+    pooled, separate, mean = kinds(K)
+    numbers = {"alpha_shared": 0.0 if K is None else 1e-3, "alpha_intercept": 1.0}
+    return pooled, separate, lambda alpha, **params: mean(alpha, **numbers | params)
+
+
 def models(K):
     """Return models of a family by name."""
-    pooled, separate, mean = kinds(K)
+    pooled, separate, mean = with_numbers(K)
     small = 0.0 if K is None else 0.3  # classes may be separable
     found = {
         "pooled": pooled(2.0),
@@ -73,7 +80,7 @@ def models(K):
 
 def basic(K):
     """Return one model of each kind."""
-    pooled, separate, mean = kinds(K)
+    pooled, separate, mean = with_numbers(K)
     return {
         "pooled": pooled(2.0, alpha_intercept=4.0),
         "separate": separate(2.0),
