@@ -1,4 +1,4 @@
-"""Seconds of tuning alpha: searches, leave-one-out and restricted likelihood, in one run.
+"""Seconds of tuning alpha: searches, leave-one-out and estimated variances, in one run.
 
 Run it on an idle machine: ``python -m benchmarks.tuning``. Without the School data
 (``SKMTL_DATA``, see ``fetch_school``) synthetic data of the same size are used.
@@ -7,10 +7,13 @@ Searches start from raw X and y and include the final fit on all rows.
 
 import time
 import warnings
+from functools import partial
 
+import mixedlm_rs
 import numpy as np
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV
+from statsmodels.regression.mixed_linear_model import MixedLM
 
 from benchmarks.adapters._augment import augmented
 from benchmarks.problems import school
@@ -24,6 +27,8 @@ from skmtl import (
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
 ALPHAS = np.geomspace(1, 1e4, 50)
+MIXED = (20_000, 1_000, 1), (100_000, 20_000, 1), (500_264, 125_066, 1), (1_000_000, 100_000, 3)
+PEER = "mixedlm-rs"
 FOLDS = TaskKFold(5, task_column=0)
 SEARCH, ALONE, AUTO, FIT = "RegularizationPathCV", "leave-one-out", 'alpha="auto"', "a single fit"
 
@@ -89,22 +94,80 @@ def bench_alone(problem):
     X, y = problem.long, problem.y
     model = MeanRegularizedRegressor(100, task_column=0)
     auto = MeanRegularizedRegressor("auto", task_column=0)
-    both = MeanRegularizedRegressor("auto", alpha_intercept="auto", task_column=0)
-    two = 'alpha="auto", alpha_intercept="auto"'
+    one = MeanRegularizedRegressor("auto", covariance_type="spherical", task_column=0)
     seconds = interleaved(
         {
             FIT: lambda: model.fit(X, y),
             ALONE: lambda: RegularizationPathCV(model, ALPHAS).fit(X, y),
             AUTO: lambda: auto.fit(X, y),
-            two: lambda: both.fit(X, y),
+            f"{AUTO}, one variance": lambda: one.fit(X, y),
         },
         9,
     )
-    note = f"auto: alpha {auto.alpha_:.3g}; both: {both.alpha_:.3g} and {both.alpha_intercept_:.3g}"
-    table("School, without folds", seconds, FIT, note)
-    for what, name, most in (("leave-one-out of 50 alphas", ALONE, 15), (AUTO, AUTO, 20)):
-        ratio = seconds[name] / seconds[FIT]
-        goal(f"{what} in at most {most} single fits", ratio <= most, f"{ratio:.1f}")
+    table("School, without folds", seconds, FIT, f"alpha {one.alpha_:.3g}, or by feature")
+    ratio = seconds[ALONE] / seconds[FIT]
+    goal("leave-one-out of 50 alphas in at most 15 single fits", ratio <= 15, f"{ratio:.1f}")
+
+
+def random_slopes(n, n_tasks, d):
+    """Return X with task labels, y, and y above its median: tasks of about n / n_tasks rows."""
+    rng = np.random.default_rng(0)
+    codes = np.sort(np.append(np.arange(n_tasks), rng.integers(0, n_tasks, n - n_tasks)))
+    X, W = rng.normal(size=(n, d)), 1 + 0.5 * rng.normal(size=(n_tasks, d))
+    y = np.einsum("ij,ij->i", X, W[codes]) + rng.normal(size=n_tasks)[codes]
+    y += rng.normal(size=n)
+    return np.column_stack([codes, X]), y, (y > np.median(y)).astype(int)
+
+
+def bench_mixed_models(_):
+    """REML of correlated intercepts and slopes, by mixedlm-rs and statsmodels."""
+    for n, n_tasks, d in MIXED:
+        X, y, _ = random_slopes(n, n_tasks, d)
+        codes, Z = X[:, 0].astype(int), np.column_stack([np.ones(n), X[:, 1:]])
+        reml = {"alpha_shared": 0.0, "covariance_prior": 0.0, "task_column": 0}
+        models = {
+            kind: MeanRegularizedRegressor("auto", covariance_type=kind, **reml)
+            for kind in ("full", "diag", "spherical")
+        }
+        results = {}
+
+        def peer(y=y, Z=Z, codes=codes, results=results):
+            results[PEER] = mixedlm_rs.MixedLM(y, Z, codes, exog_re=Z).fit(reml=True).llf
+
+        runs = {kind: partial(model.fit, X, y) for kind, model in models.items()} | {PEER: peer}
+        if n <= 20_000:
+            runs["statsmodels MixedLM"] = MixedLM(y, Z, codes, exog_re=Z).fit
+        seconds = interleaved(runs, 1 if n == 1_000_000 else 3)
+        gap = models["full"].restricted_log_likelihood_ - results[PEER]
+        title = f"(1 + x | g): {n:,} rows, {n_tasks:,} tasks, {d} features"
+        table(title, seconds, "full", f"log-likelihood of full minus that of {PEER}: {gap:.0e}")
+        for kind in models:
+            ratio = seconds[kind] / seconds[PEER]
+            goal(f"{kind}: as fast as {PEER}", ratio <= 1, f"{ratio:.2f} of its time")
+        if "statsmodels MixedLM" in seconds:
+            ratio = seconds["statsmodels MixedLM"] / seconds["full"]
+            goal("20 x faster than statsmodels", ratio >= 20, f"{ratio:.0f} x")
+
+
+def bench_variances(_):
+    X, y, _ = random_slopes(1_000_000, 10_000, 30)
+    model = MeanRegularizedRegressor(4.0, task_column=0)
+    autos = {
+        kind: MeanRegularizedRegressor("auto", covariance_type=kind, task_column=0)
+        for kind in ("spherical", "diag", "full")
+    }
+    runs = {FIT: lambda: model.fit(X, y)}
+    seconds = interleaved(runs | {k: partial(m.fit, X, y) for k, m in autos.items()}, 1)
+    table("auto: 1,000,000 rows, 10,000 tasks, 30 features", seconds, FIT)
+    for kind, most in (("spherical", 8), ("diag", 20), ("full", 40)):
+        ratio = seconds[kind] / seconds[FIT]
+        goal(f"{kind} in at most {most} single fits", ratio <= most, f"{ratio:.1f}")
+    X, _, y = random_slopes(100_000, 5_000, 5)
+    model, auto = (MeanRegularizedClassifier(a, task_column=0) for a in (4.0, "auto"))
+    seconds = interleaved({FIT: lambda: model.fit(X, y), AUTO: lambda: auto.fit(X, y)}, 1)
+    table("classes: 100,000 rows, 5,000 tasks, 5 features", seconds, FIT)
+    ratio = seconds[AUTO] / seconds[FIT]
+    goal("classifier's auto in at most 10 single fits", ratio <= 10, f"{ratio:.1f}")
 
 
 def bench_logistic(problem):
@@ -137,6 +200,7 @@ if __name__ == "__main__":
     began = time.perf_counter()
     warnings.simplefilter("ignore")
     data = school()
-    for bench in (bench_school, bench_alone, bench_logistic, bench_structured):
+    benches = bench_school, bench_alone, bench_mixed_models, bench_variances, bench_logistic
+    for bench in (*benches, bench_structured):
         bench(data)
     print(f"\n{time.perf_counter() - began:.0f} s in all")

@@ -19,7 +19,10 @@ def with_penalty_weights(spec, posed):
     check_factors(names, posed.basis, classifier=spec.classifier)
     check_identified(names, posed.rows, problem.penalty)
     check_scale(problem)
-    if "alpha" in names and posed.basis is None:  # with factors, units are the user's choice
+    reml = spec.covariance_prior == 0 and problem.penalty.alpha_shared == 0
+    no_units = reml and spec.covariance_type != "spherical" and not spec.classifier
+    # with factors, units are the user's choice
+    if "alpha" in names and posed.basis is None and not no_units:
         warn_of_units(problem.data)
     if spec.classifier:
         estimate = by_evidence(spec, names, problem)
