@@ -162,10 +162,13 @@ def _add_gram(Z, m, r, orthogonal, K):
 @jit(fastmath=SUMS)
 def _eliminate(K, r, A, top):
     """Replace K by its Cholesky factor C' and rows of A by ``C^-1 A``; return ``log|K|``."""
-    D, log_det = A.shape[1], 0.0
+    D, log_det, product = A.shape[1], 0.0, 1.0
     for i in range(0, r, 2):  # two pivots at a time
         for p in range(i, min(i + 2, r)):
-            log_det += math.log(K[p, p])
+            product *= K[p, p]
+            if product > 1e150:  # logarithms take long
+                log_det += math.log(product)
+                product = 1.0
             root = 1.0 / math.sqrt(K[p, p])
             for k in range(p, r):
                 K[p, k] *= root
@@ -185,7 +188,7 @@ def _eliminate(K, r, A, top):
                 K[j, k] -= x * K[i, k] + y * K[i + 1, k]
             for k in range(D):
                 A[top + j, k] -= x * A[top + i, k] + y * A[top + i + 1, k]
-    return log_det
+    return log_det + math.log(product)
 
 
 @jit(fastmath=SUMS)

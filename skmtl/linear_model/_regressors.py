@@ -409,7 +409,7 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         is 0, other variances are nan, and alpha is 0 or, with an estimated center, small; if the
         tasks are also equal, as with a constant y, alpha is inf.
     covariance_ : ndarray of shape (n_features + 1, n_features + 1)
-        With ``alpha="auto"``, that of the tasks' deviations: slopes and, last, centered intercept.
+        With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept.
     restricted_log_likelihood_ : float
         With "auto", its maximum, with the constants of R's lme4 and nlme; inf without noise.
     tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, noise_variance_, \

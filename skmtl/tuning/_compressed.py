@@ -216,11 +216,6 @@ class CompressedRows:
         """Number of blocks."""
         return len(self._scale)
 
-    @property
-    def gram(self):
-        """``R'R`` of all tasks, (d + 1, d + 1)."""
-        return self.at(np.zeros((self.R.shape[1], 0))).gram
-
     def sample(self, n_blocks):
         """Return the rows of some of the blocks, evenly spaced.
 

@@ -158,9 +158,6 @@ class RandomCoefficients:
         found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
         for name in self._names:
             found[VARIANCES[name]] = float(sigma2 / weights[name])
-        if "alpha" in self._names:
-            slopes, intercept = found["tau2_"] * self._units**2, sigma2 * F[-1, -1] ** 2
-            found["covariance_"] = np.diag(np.append(slopes, intercept))
         return Estimate({name: weights[name] for name in self._names}, found)
 
     def _without_noise(self, estimate, criterion, x, span):

@@ -43,26 +43,26 @@ class RestrictedLikelihood:
 
     def __init__(self, data, loss, penalty, *, estimates_center=False):
         self._estimates_center, self._alpha_shared = estimates_center, penalty.alpha_shared
-        rows = CompressedRows(data, penalty, loss)
-        if rows.null <= 1e4 * _TINY and data.y.any():
+        self.rows, self._last = CompressedRows(data, penalty, loss), None
+        if self.rows.null <= 1e4 * _TINY and data.y.any():
             raise ValueError(
-                f"The squares of y sum to {rows.null:.1e}, and such numbers have few "
+                f"The squares of y sum to {self.rows.null:.1e}, and such numbers have few "
                 "digits: values of y or the weights are too small for their squares. Scale them."
             )
-        self._center = Center(rows.gram, penalty)
+        d = data.n_features
+        self._center = Center(self._marginal(np.zeros((d + 1, d + 1))).gram, penalty)
         squares = data.square_norms
         self._curvature = squares.sum() / max(1, squares.shape[1]) or 1.0
-        self._last = None
-        self._set_rows(rows)
 
-    def _set_rows(self, rows):
-        self.rows, self.freedom = rows, rows.total - self._center.n_flat - rows.n_flat
+    @property
+    def freedom(self):
+        """Degrees of freedom N - p."""
+        return self.rows.total - self._center.n_flat - self.rows.n_flat
 
     def sample(self, n_blocks):
         """Return the likelihood of some of the blocks of tasks."""
         other = copy(self)
-        other._last = None
-        other._set_rows(self.rows.sample(n_blocks))
+        other.rows, other._last = self.rows.sample(n_blocks), None
         return other
 
     def _marginal(self, F):
