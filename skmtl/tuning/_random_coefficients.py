@@ -69,6 +69,9 @@ class RandomCoefficients:
         many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
         self._form = spec.covariance_type or ("diag" if "alpha" in names and many else "spherical")
         check_form(self._form, n_rows, problem.data.n_features)
+        given = posed.rows.names
+        numbers = [f"feature {j}" for j in range(problem.data.n_features)]
+        self._features = numbers if given is None else map(repr, given)
         self._own = tuple([name for name in names if name != "alpha_shared"])
 
     def estimate(self):
@@ -186,7 +189,7 @@ class RandomCoefficients:
         estimated = np.any([self._part(name, len(known)) for name in start], axis=0)
         with_data = np.flatnonzero(size.any(axis=1) & estimated)
         if not self._prior:
-            labels = [f"of coefficients of feature {j}" for j in range(data.n_features)]
+            labels = [f"of coefficients of {name}" for name in self._features]
             labels.append(PARTS["alpha_intercept"])
             parts = {labels[j]: np.eye(len(known))[j] for j in with_data}
             check_confounded(self._own, known, parts, likelihood.rows.products())
@@ -227,8 +230,10 @@ class RandomCoefficients:
                 "alpha_shared_": float(alpha_shared),
                 "alpha_intercept_": float(sigma2 / tau2[-1]),
             }
+            weights = {"alpha": 1.0, "alpha_intercept": float(1.0 / np.float64(axes.intercept))}
+            if "alpha_intercept" not in self._names:  # 0 is a variance of inf
+                del found["alpha_intercept_"], weights["alpha_intercept"]
             for name in set(self._names) - {"alpha"}:
                 found[VARIANCES[name]] = float(sigma2 / found[f"{name}_"])
-            weights = {"alpha": 1.0, "alpha_intercept": float(1.0 / np.float64(axes.intercept))}
         shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
         return Estimate(weights | {"alpha_shared": shared}, found, axes)

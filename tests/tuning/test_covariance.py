@@ -141,17 +141,34 @@ def test_maximum_of_the_dense_likelihood(kind, weighted, alpha_shared, prior):
         assert criterion(x + size * rng.normal(size=len(x))) > criterion(x)
 
 
+@pytest.mark.parametrize("alpha_intercept", [0.0, 0.5, np.inf])
+@pytest.mark.parametrize("kind", ["diag", "full"])
+def test_known_variance_of_intercepts(kind, alpha_intercept):
+    rows = differing()
+    model = fit(rows, covariance_type=kind, alpha_intercept=alpha_intercept)
+    assert model.alpha_intercept_ == alpha_intercept
+    C = model.covariance_ / model.sigma2_
+    C[3, 3] = 1 / max(alpha_intercept, 1e-7)
+    assert not C[3, :3].any()
+    expected = best_linear_prediction(rows, C, model.alpha_shared_)
+    assert_allclose(model.predict(rows.long), expected, atol=1e-5)
+
+
+def best_linear_prediction(rows, C, alpha_shared):
+    Z = rows.X - rows.X.mean(axis=0)
+    D, ones = np.column_stack([Z, np.ones(len(Z))]), np.ones(len(Z))
+    between = (rows.codes[:, None] == rows.codes) * (D @ C @ D.T) + Z @ Z.T / alpha_shared
+    V = np.eye(len(Z)) + between
+    c = ones @ np.linalg.solve(V, rows.y) / (ones @ np.linalg.solve(V, ones))
+    return c + between @ np.linalg.solve(V, rows.y - c)
+
+
 @pytest.mark.parametrize("kind", ["diag", "full"])
 def test_predictions_are_best_linear_unbiased(kind):
     rows = differing()
     model = fit(rows, covariance_type=kind)
-    C, Z = model.covariance_ / model.sigma2_, rows.X - rows.X.mean(axis=0)
-    D = np.column_stack([Z, np.ones(len(Z))])
-    between = (rows.codes[:, None] == rows.codes) * (D @ C @ D.T) + Z @ Z.T / model.alpha_shared_
-    V = np.eye(len(Z)) + between
-    ones = np.ones(len(Z))
-    c = ones @ np.linalg.solve(V, rows.y) / (ones @ np.linalg.solve(V, ones))
-    expected = c + between @ np.linalg.solve(V, rows.y - c)
+    C = model.covariance_ / model.sigma2_
+    expected = best_linear_prediction(rows, C, model.alpha_shared_)
     assert_allclose(model.predict(rows.long), expected, rtol=1e-8)
     assert model.optimality_ < 1e-8
 
