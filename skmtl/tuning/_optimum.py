@@ -7,10 +7,11 @@ from scipy import optimize
 
 _SCAN = 0.5  # spacing of scans along an axis, in powers of ten
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
+_BETTER = 1e-6  # decrease of the criterion for which a point is another minimum: above rounding
 _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may be the global one
 # Grids by the number of parameters: reach and spacing, in powers of ten.
 COARSE = {"reach": 2.0, "step": 2.0}
-GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 2.0))}
+GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 8 / 3))}
 _NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
 _ROUGH, _FINE = 1e-2, 1e-6  # norms of the gradient
 _STEPS = 10  # at most, to refine a minimum
@@ -114,7 +115,7 @@ def _scanned(criterion, axes, value, x):
             other[j] = entry
             points.append((criterion(other), other))
     least, best = min(points, key=_value)
-    return best if least < value - _TIE else None
+    return best if least < value - _BETTER else None
 
 
 def _local_minima(values):
