@@ -81,8 +81,10 @@ def test_the_wide_form_is_the_long_form_of_observed_targets(model, weighted, mis
         rows, y.astype(int) if model in CLASSIFIERS else y, row_weight
     )
     model.set_params(task_column=None)
-    assert_allclose(found[0], long.coef_, atol=1e-8)
-    assert_allclose(found[1], long.intercept_, atol=1e-8)
+    # the evidence has exact derivatives in the long form, and differences in the wide form
+    close = 1e-5 if getattr(model, "alpha", None) == "auto" and model in CLASSIFIERS else 1e-8
+    assert_allclose(found[0], long.coef_, atol=close)
+    assert_allclose(found[1], long.intercept_, atol=close)
     assert found[2].tolist() == long.task_counts_.tolist()
 
 
