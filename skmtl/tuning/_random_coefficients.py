@@ -76,8 +76,8 @@ class RandomCoefficients:
         data = self._problem.data if self._common is not None else self._problem.data.rotated
         likelihood, known = self._likelihood(data), self._known_variances(data)
         parts = {PARTS[name]: self._part(name, len(known)) for name in self._own}
-        check_confounded(self._own, known, parts, likelihood.rows.products())
         check_freedom(self._names, likelihood.freedom)
+        check_confounded(self._own, known, parts, likelihood.rows.products())
         if likelihood.is_exact(np.diag(np.sqrt(known))):
             return self._exact()
         span = WeightRange.of(self._own, data, curvature=1.0, least=_LEAST)
@@ -136,7 +136,7 @@ class RandomCoefficients:
 
     def _exact(self):
         """Return the limits where the shared model fits all rows."""
-        joined = f" {' and '.join(self._own)} is set to inf, at which tasks do not differ."
+        joined = f" At {' and '.join(f'{name}_=inf' for name in self._own)}, tasks do not differ."
         warn(
             f"{which(self._names)} finds neither noise nor differences between tasks: the shared "
             "model fits all rows exactly (a constant y, say), and variances cannot be estimated."
@@ -144,6 +144,8 @@ class RandomCoefficients:
         )
         unknown = {VARIANCES[name]: np.nan for name in self._names}
         found = {"sigma2_": 0.0, **unknown, "restricted_log_likelihood_": np.inf}
+        if "alpha" in self._names:
+            found["covariance_"] = np.full((len(self._units) + 1,) * 2, np.nan)
         weights = dict.fromkeys(self._own, np.inf)
         if "alpha_shared" in self._names:
             weights["alpha_shared"] = 0.0
@@ -160,7 +162,8 @@ class RandomCoefficients:
             found[VARIANCES[name]] = float(sigma2 / weights[name])
         if "alpha" in self._names:
             slopes, intercept = found["tau2_"] * self._units**2, sigma2 * F[-1, -1] ** 2
-            found["covariance_"] = np.diag(np.append(slopes, intercept))
+            covariance = np.diag(np.append(slopes, intercept))
+            found["covariance_"] = self._with_flat_intercept(covariance)
         return Estimate({name: weights[name] for name in self._names}, found)
 
     def _without_noise(self, estimate, criterion, x, span):
@@ -172,6 +175,9 @@ class RandomCoefficients:
         has_center = weights.get("alpha_shared", np.inf) < np.inf
         for name in at_least:  # in the limit only the ratio of variances is identified
             found["sigma2_"], found[VARIANCES[name]] = 0.0, np.nan
+            if "covariance_" in found:
+                part = self._part(name, len(self._units) + 1)
+                found["covariance_"][part, part] = np.nan
             if has_center:  # both are small
                 found["tau2_shared_"] = np.nan
             else:
@@ -220,18 +226,26 @@ class RandomCoefficients:
         axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0))
         covariance = sigma2 * F @ F.T
         tau2, units = np.diag(covariance).copy(), np.append(self._units, 1.0)
+        shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
+        weights = {"alpha": 1.0, "alpha_shared": shared}
         with np.errstate(divide="ignore"):
             found = {
                 "sigma2_": float(sigma2),
                 "restricted_log_likelihood_": float(-value / 2),
-                "covariance_": covariance * np.outer(units, units),
+                "covariance_": self._with_flat_intercept(covariance * np.outer(units, units)),
                 "tau2_": tau2[:-1] * units[:-1] ** 2,
                 "alpha_": sigma2 / tau2[:-1],
                 "alpha_shared_": float(alpha_shared),
-                "alpha_intercept_": float(sigma2 / tau2[-1]),
             }
+            if "alpha_intercept" in self._names:
+                found["alpha_intercept_"] = float(sigma2 / tau2[-1])
+                weights["alpha_intercept"] = float(1.0 / np.float64(axes.intercept))
             for name in set(self._names) - {"alpha"}:
                 found[VARIANCES[name]] = float(sigma2 / found[f"{name}_"])
-            weights = {"alpha": 1.0, "alpha_intercept": float(1.0 / np.float64(axes.intercept))}
-        shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
-        return Estimate(weights | {"alpha_shared": shared}, found, axes)
+        return Estimate(weights, found, axes)
+
+    def _with_flat_intercept(self, covariance):
+        """Return the covariance with the variance inf of intercepts without penalty."""
+        if self._problem.penalty.alpha_intercept == 0:
+            covariance[-1, -1] = np.inf
+        return covariance
