@@ -345,7 +345,8 @@ def test_intercepts_without_penalty_are_fixed_effects(kind):
     rows = differing(intercept=3.0)
     model = fit(rows, covariance_type=kind, alpha_intercept=0.0)
     C, Z = model.covariance_, rows.X - rows.X.mean(axis=0)
-    assert model.alpha_intercept_ == 0 and C[-1, -1] == np.inf
+    assert model.alpha_intercept_ == 0
+    assert C[-1, -1] == np.inf
     same = rows.codes[:, None] == rows.codes
     between = same * (Z @ C[:-1, :-1] @ Z.T) / model.sigma2_ + Z @ Z.T / model.alpha_shared_
     V, own = np.eye(len(Z)) + between, np.eye(rows.codes.max() + 1)[rows.codes]

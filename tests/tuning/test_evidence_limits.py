@@ -83,7 +83,8 @@ def test_no_noise_at_all():
     assert_allclose(model.predict(rows.long), rows.y, rtol=1e-9)
     separate = fit(rows, alpha=0.0, alpha_intercept=0.0)
     assert_allclose(model.coef_, separate.coef_, rtol=1e-10)
-    assert np.isnan(model.tau2_) and np.isnan(model.covariance_.diagonal()[:-1]).all()
+    assert np.isnan(model.tau2_)
+    assert np.isnan(model.covariance_.diagonal()[:-1]).all()
 
 
 def test_what_the_data_cannot_tell():
@@ -215,7 +216,7 @@ def test_features_of_very_different_units_are_warned_of(kind, make):
 
 def test_small_weights_leave_no_degrees_of_freedom():
     rows = simulate()
+    weight = np.full(len(rows.y), 1e-3)
     for alpha_intercept in (0.0, "auto"):
         with pytest.raises(ValueError, match="leaves nothing to estimate variances from"):
-            weight = np.full(len(rows.y), 1e-3)
             fit(rows, weight, alpha="auto", alpha_intercept=alpha_intercept)
