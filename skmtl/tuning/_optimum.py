@@ -23,7 +23,8 @@ def minimize(criterion, typical, lower, upper, *, reach, step, polish):
 
     Criteria of few rows have several local minima, and plateaus towards inf. Each local minimum of
     a grid with an entry inf in each axis is refined. Then, if the grid was coarse, each axis is
-    scanned from the best, the other entries kept, until nothing better is found.
+    scanned from the best, the other entries kept, until that lowers the minimum no more: a value
+    may depend on the point before it, by rounding errors.
 
     Parameters
     ----------
@@ -60,8 +61,11 @@ def minimize(criterion, typical, lower, upper, *, reach, step, polish):
         )
     if _SCAN < step < reach:
         fine = [np.append(_spaced(*own, reach, _SCAN), np.inf) for own in bounds]
-        while (better := _scanned(criterion, fine, *min(found, key=_value)[:2])) is not None:
-            descend(better)
+        last = np.inf
+        while (best := min(found, key=_value))[0] < last - _BETTER:
+            last = best[0]
+            if (better := _scanned(criterion, fine, *best[:2])) is not None:
+                descend(better)
     if polish:
         least = min(value for value, *_ in found)
         close = [one for one in found if one[0] < least + _CLOSE]

@@ -79,10 +79,10 @@ class RandomCoefficients:
         data = self._problem.data if self._common is not None else self._problem.data.rotated
         likelihood, known = self._likelihood(data), self._known_variances(data)
         parts = {PARTS[name]: self._part(name, len(known)) for name in self._own}
-        check_confounded(self._own, known, parts, likelihood.rows.products())
         check_freedom(self._names, likelihood.freedom)
+        check_confounded(self._own, known, parts, likelihood.rows.products())
         if likelihood.is_exact(np.diag(np.sqrt(known))):
-            return self._exact()
+            return self._by_feature(self._exact())
         span = WeightRange.of(self._own, data, curvature=1.0, least=_LEAST)
         parts = [self._part(name, len(known)) for name in span.names]
         M = np.reshape(parts, (-1, len(known))).T
@@ -97,7 +97,8 @@ class RandomCoefficients:
         if self._common is not None and not span.at_least(x):
             return self._of_covariance(likelihood, criterion.factor(x))
         weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
-        return self._without_noise(self._of_weights(criterion, x, weights), criterion, x, span)
+        estimate = self._of_weights(criterion, x, weights)
+        return self._by_feature(self._without_noise(estimate, criterion, x, span))
 
     def _part(self, name, size):
         """Return which of the variances (d + 1,) a penalty weight determines, a mask."""
@@ -139,7 +140,7 @@ class RandomCoefficients:
 
     def _exact(self):
         """Return the limits where the shared model fits all rows."""
-        joined = f" {' and '.join(self._own)} is set to inf, at which tasks do not differ."
+        joined = f" At {' and '.join(f'{name}_=inf' for name in self._own)}, tasks do not differ."
         warn(
             f"{which(self._names)} finds neither noise nor differences between tasks: the shared "
             "model fits all rows exactly (a constant y, say), and variances cannot be estimated."
@@ -176,6 +177,15 @@ class RandomCoefficients:
                 found["tau2_shared_"] = np.nan
             else:
                 weights[name] = 0.0
+        return estimate
+
+    def _by_feature(self, estimate):
+        """Return the estimate with attributes of the shape that the form of the covariance has."""
+        if self._form != "spherical" and "alpha" in self._names:
+            weights, found, d = estimate.weights, estimate.found, len(self._units)
+            found["alpha_"] = np.full(d, weights["alpha"])
+            found["tau2_"] = np.full(d, found["tau2_"])
+            found["covariance_"] = np.full((d + 1, d + 1), np.nan)
         return estimate
 
     def _of_form(self, start, likelihood):
@@ -220,20 +230,26 @@ class RandomCoefficients:
         axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0))
         covariance = sigma2 * F @ F.T
         tau2, units = np.diag(covariance).copy(), np.append(self._units, 1.0)
+        shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
+        weights = {"alpha": 1.0, "alpha_shared": shared}
         with np.errstate(divide="ignore"):
             found = {
                 "sigma2_": float(sigma2),
                 "restricted_log_likelihood_": float(-value / 2),
-                "covariance_": covariance * np.outer(units, units),
+                "covariance_": self._with_flat_intercept(covariance * np.outer(units, units)),
                 "tau2_": tau2[:-1] * units[:-1] ** 2,
                 "alpha_": sigma2 / tau2[:-1],
                 "alpha_shared_": float(alpha_shared),
-                "alpha_intercept_": float(sigma2 / tau2[-1]),
             }
-            weights = {"alpha": 1.0, "alpha_intercept": float(1.0 / np.float64(axes.intercept))}
-            if "alpha_intercept" not in self._names:  # 0 is a variance of inf
-                del found["alpha_intercept_"], weights["alpha_intercept"]
+            if "alpha_intercept" in self._names:
+                found["alpha_intercept_"] = float(sigma2 / tau2[-1])
+                weights["alpha_intercept"] = float(1.0 / np.float64(axes.intercept))
             for name in set(self._names) - {"alpha"}:
                 found[VARIANCES[name]] = float(sigma2 / found[f"{name}_"])
-        shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
-        return Estimate(weights | {"alpha_shared": shared}, found, axes)
+        return Estimate(weights, found, axes)
+
+    def _with_flat_intercept(self, covariance):
+        """Return the covariance with the variance inf of intercepts without penalty."""
+        if self._problem.penalty.alpha_intercept == 0:
+            covariance[-1, -1] = np.inf
+        return covariance

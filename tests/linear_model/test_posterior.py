@@ -118,8 +118,10 @@ def test_estimated_covariances(covariance_type, weighted):
         "auto", covariance_type=covariance_type, task_column=0, handle_unknown="shared"
     )
     model.fit(rows, y, weight)
-    covariance = model.covariance_.copy()
-    covariance[-1, -1] = model.sigma2_ / model.alpha_intercept_
+    if covariance_type == "spherical":
+        covariance = np.diag([*np.full(D, model.tau2_), model.tau2_intercept_])
+    else:
+        covariance = model.covariance_
     precision = np.kron(np.eye(12), np.linalg.inv(covariance / model.sigma2_))
     parameters = 1.0, model.alpha_shared_, 1.0  # replaced
     posterior = dense(parameters, X, codes, weight, precision=precision)

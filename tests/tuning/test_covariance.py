@@ -357,3 +357,23 @@ def test_line_searches_of_a_covariance_do_not_overflow():
     rows = Rows(X, np.einsum("ij,ij->i", X, W[codes]) + rng.normal(size=T * n), codes)
     C = fit(rows, covariance_type="full", covariance_prior=0).covariance_[:-1, :-1]
     assert_allclose(C, np.cov((W - W.mean(axis=0)).T), atol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["spherical", "diag", "full"])
+def test_intercepts_without_penalty_are_fixed_effects(kind):
+    rows = differing(intercept=3.0)
+    model = fit(rows, covariance_type=kind, alpha_intercept=0.0)
+    Z = rows.X - rows.X.mean(axis=0)
+    C = model.tau2_ * np.eye(4) if kind == "spherical" else model.covariance_
+    assert model.alpha_intercept_ == 0
+    assert kind == "spherical" or C[-1, -1] == np.inf
+    same = rows.codes[:, None] == rows.codes
+    between = same * (Z @ C[:-1, :-1] @ Z.T) / model.sigma2_ + Z @ Z.T / model.alpha_shared_
+    V, own = np.eye(len(Z)) + between, np.eye(rows.codes.max() + 1)[rows.codes]
+    value, sigma2 = restricted_likelihood(rows.y, V, own)
+    assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-10)
+    assert_allclose(model.sigma2_, sigma2, rtol=1e-9)
+    solved = np.linalg.solve(V, own)
+    c = own @ np.linalg.solve(own.T @ solved, solved.T @ rows.y)
+    expected = c + between @ np.linalg.solve(V, rows.y - c)
+    assert_allclose(model.predict(rows.long), expected, rtol=1e-7)

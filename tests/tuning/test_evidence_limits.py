@@ -84,6 +84,11 @@ def test_no_noise_at_all():
     separate = fit(rows, alpha=0.0, alpha_intercept=0.0)
     assert_allclose(model.coef_, separate.coef_, rtol=1e-10)
     assert np.isnan(model.tau2_)
+    model = MeanRegularizedRegressor("auto", alpha_shared=0.0, alpha_intercept=0.0, task_column=0)
+    model.fit(rows.long, rows.y)
+    assert_array_equal(model.alpha_, np.zeros(3))
+    assert model.tau2_.shape == (3,)
+    assert np.isnan(model.covariance_).all()
 
 
 def test_what_the_data_cannot_tell():
@@ -211,3 +216,11 @@ def test_features_of_very_different_units_are_warned_of(kind, make):
     with pytest.warns(UserWarning, match=r"differ by a factor of \d+\. Scale them, as with make_"):
         model.fit(rows.long * [1, 100, 1], rows.y)
     clone(model).set_params(alpha=1.0).fit(rows.long * [1, 100, 1], rows.y)
+
+
+def test_small_weights_leave_no_degrees_of_freedom():
+    rows = simulate()
+    weight = np.full(len(rows.y), 1e-3)
+    for alpha_intercept in (0.0, "auto"):
+        with pytest.raises(ValueError, match="leaves nothing to estimate variances from"):
+            fit(rows, weight, alpha="auto", alpha_intercept=alpha_intercept)

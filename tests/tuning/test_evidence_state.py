@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import (
     check_sample_weight_equivalence_on_dense_data as check_sample_weights,
 )
 
-from skmtl import MeanRegularizedRegressor
+from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
 from tests._problems import Rows
 from tests.linear_model.test_estimator_checks import LongMean
 from tests.tuning._evidence import AUTO, fit, fit_classes, found, simulate, simulate_classes
@@ -126,6 +126,16 @@ def test_a_target_without_noise_and_differences(kind):
 
 
 # Classes that have no evidence ------------------------------------------------------------------
+
+
+def test_the_search_ends_where_values_have_rounding_errors():
+    """Separated classes: the least value is at the bound, and depends on the fit before."""
+    rows = simulate_classes(d=3, n=20)
+    y = (rows.X[:, 0] > 0).astype(int)
+    with pytest.warns(UserWarning, match="evidence grows without bound"):
+        model = MeanRegularizedClassifier("auto", task_column=0).fit(rows.long, y)
+    assert model.alpha_ == model.alpha_intercept_ == np.inf
+    assert model.tau2_shared_ == np.inf
 
 
 def test_classes_that_one_model_separates():
