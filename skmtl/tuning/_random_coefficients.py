@@ -25,6 +25,7 @@ VARIANCES = {
 }
 PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
 _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no noise
+_MANY = 100  # blocks of tasks that leave one maximum
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
@@ -113,8 +114,9 @@ class RandomCoefficients:
         Many tasks leave one maximum, and a sample of them says about where that is: enough, but
         for a ``final`` result.
         """
-        grid = GRIDS[len(span.names)]
-        if not span.names or criterion.likelihood.rows.n_blocks < 2 * SAMPLE:
+        n_blocks = criterion.likelihood.rows.n_blocks
+        grid = COARSE if n_blocks >= _MANY else GRIDS[len(span.names)]
+        if not span.names or n_blocks < 2 * SAMPLE:
             return minimize(criterion, *span.bounds, **grid, polish=final)
         x = minimize(criterion.sample(SAMPLE), *span.bounds, **COARSE, polish=False)
         if not final:
@@ -207,7 +209,7 @@ class RandomCoefficients:
         is_slope = with_data < data.n_features
         x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
         x = np.where(np.isfinite(x), x, typical)
-        starts = [x] if likelihood.rows.n_blocks >= 2 * SAMPLE else [x, typical]
+        starts = [x] if likelihood.rows.n_blocks >= _MANY else [x, typical]
         if self._form == "diag":
             M = np.eye(len(known))[:, with_data]
             criterion = DiagonalCovariance(likelihood, M, known, self._prior)
@@ -217,7 +219,7 @@ class RandomCoefficients:
             limits = together if self._prior else each
         else:
             criterion = FullCovariance(likelihood, with_data, typical, known, self._prior)
-            starts = [criterion.parameters(one) for one in starts]
+            starts = [criterion.parameters(x)]
             bounds = criterion.bounds(np.log(_LEAST))
             limits = [] if self._prior else criterion.diagonal
         x = minimize_from(criterion, starts, *bounds, limits)
