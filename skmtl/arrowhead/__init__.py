@@ -10,7 +10,7 @@ from skmtl.arrowhead._degrees import (
 )
 from skmtl.arrowhead._elimination import Elimination, block_kinds
 from skmtl.arrowhead._posterior import Posterior
-from skmtl.arrowhead._spectrum import Spectrum, Whitened, spectra
+from skmtl.arrowhead._spectrum import Spectrum
 from skmtl.arrowhead._system import ArrowheadSystem
 
 __all__ = [
@@ -21,12 +21,10 @@ __all__ = [
     "Posterior",
     "PrimalBlocks",
     "Spectrum",
-    "Whitened",
     "block_kinds",
     "coupled_share",
     "coupling_weights",
     "degrees_objection",
     "degrees_of_freedom",
     "graph_degrees",
-    "spectra",
 ]

@@ -4,12 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._linalg import row_spectrum, stacked_eigh
+from skmtl._linalg import stacked_eigh
 from skmtl._threads import in_chunks
-from skmtl.arrowhead._blocks import Groups
 
 _EPS = np.finfo(np.float64).eps
-_ONE_STACK = 2**22  # numbers that are worth no second stack
 
 
 class Whitened(NamedTuple):
@@ -61,8 +59,8 @@ class Spectrum:
         ``u_j . delta``.
     perp, perp_square : ndarray of shape (B, d) and (B,)
         Part of delta that is orthogonal to the thin rows, and its squared norm.
-    rows, group, thin : ndarray of shape (J,), (J,) and (J, d)
-        Positions of the nonzero eigenvalues among all B r, their groups and eigenvectors.
+    rows, thin : ndarray of shape (J,) and (J, d)
+        Positions of the nonzero eigenvalues among all B r, and their eigenvectors.
     """
 
     def __init__(self, l, U, delta, n, count):  # noqa: E741
@@ -71,7 +69,6 @@ class Spectrum:
         self.delta, self.n, self.count = delta, n, count
         self.rows = np.flatnonzero(kept)
         self.thin = np.ascontiguousarray(self.U.reshape(l.size, U.shape[-1])[self.rows])
-        self.group = self.rows // l.shape[1]
         self.g = np.matmul(self.U, delta[..., None])[..., 0]
         perp = delta - np.matmul(self.g[:, None], self.U)[:, 0]
         square, size = (perp**2).sum(axis=1), (delta**2).sum(axis=1)
@@ -113,10 +110,6 @@ class Spectrum:
         weights = (self.count * self.l.T).T[..., None]
         weights = np.multiply(weights, white.omega.swapaxes(1, 2), order="C").reshape(-1, n_pairs)
         weights = weights[self.rows] if len(self.rows) < len(weights) else weights
-        if n_pairs == 1:
-            thin = np.sqrt(weights) * self.thin
-            gram[0, :-1, :-1] += thin.T @ thin
-            return gram
         columns = np.ascontiguousarray(self.thin.T)
 
         def fill(first, last):  # a row of all the matrices at a time
@@ -127,47 +120,3 @@ class Spectrum:
 
         in_chunks(fill, d, weights.size * d**2)
         return gram
-
-
-def spectra(data, alpha):
-    """Return the groups of tasks of a ``TaskData`` and a list of (``Spectrum``, their numbers).
-
-    Groups with more rows than features are factored by their Gram matrices, others by their rows,
-    in stacks of similar rank: memory is of the order of the data.
-    """
-    groups = Groups.of(data, alpha)
-    blocks, place = np.unique(groups.block, return_inverse=True)
-    many, d = data.block_sizes[blocks] > data.n_features, data.n_features
-    found = {b: _few_rows(data, blocks[b]) for b in np.flatnonzero(~many)}
-    if many.any():
-        H, mean, total = data.moments(blocks[many])
-        values, vectors = stacked_eigh(H)
-        parts = zip(values, vectors.swapaxes(1, 2), mean, total, strict=True)
-        found |= dict(zip(np.flatnonzero(many), parts, strict=True))
-    rank = np.array([len(found[b][0]) for b in range(len(blocks))])
-    stack = np.ceil(np.log2(np.maximum(rank, 1)))
-    if len(blocks) * d**2 <= _ONE_STACK:
-        stack[:] = 0
-    result = []
-    for size in np.unique(stack):
-        own = np.flatnonzero(stack == size)
-        l = np.zeros((len(own), max(1, rank[own].max())))  # noqa: E741
-        U = np.zeros((*l.shape, d))
-        for i, b in enumerate(own):
-            l[i, : rank[b]], U[i, : rank[b]] = found[b][:2]
-        mean, total = (np.array([found[b][k] for b in own]) for k in (2, 3))
-        members = np.flatnonzero(stack[place] == size)
-        i, scale = np.searchsorted(own, place[members]), groups.scale[members]
-        if not np.array_equal(i, np.arange(len(l))) or (scale != 1).any():
-            l, U, mean, total = scale[:, None] * l[i], U[i], mean[i], scale * total[i]  # noqa: E741
-        result.append((Spectrum(l, U, mean, total, groups.size[members]), members))
-    return groups, result
-
-
-def _few_rows(data, block):
-    """Return eigenvalues (r,) and eigenvectors (r, d) of a block by its rows, mean and weight."""
-    rows, mean, total = data.block_rows(block)
-    values, vectors = row_spectrum(rows)
-    keep = values > 0  # rows that are all zero
-    U = vectors[:, keep].T @ rows / np.sqrt(values[keep])[:, None]
-    return values[keep], U, mean, total
