@@ -138,6 +138,10 @@ class LongData(TaskData):
             self._in_chunks(_kernels.adjoint_rows, g_k, self.indptr, *sums)
         return G, R
 
+    def weighted_adjoint(self, values):
+        """Compute the weighted sums of ``values_i x_i`` and of ``values_i``, of values (K, n)."""
+        return self.adjoint(self.weight * values)
+
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
         if self.class_mask is not None:

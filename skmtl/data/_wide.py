@@ -174,6 +174,13 @@ class WideData(TaskData):
         self._scale(G, R)
         return G[None], R[None]
 
+    def weighted_adjoint(self, values):
+        """Compute weighted sums of ``values_i x_i`` and of ``values_i``, of values (1, n, T)."""
+        weighted = self._weigh(values[0], slice(None), slice(None))
+        G, R = self._adjoint(slice(None), weighted), weighted.sum(axis=0)
+        self._scale(G, R)
+        return G[None], R[None]
+
     def _scale(self, *sums):
         """Multiply per-task sums by the task weights, in place."""
         if (self.scale != 1).any():

@@ -11,6 +11,7 @@ from skmtl.tuning._optimum import COARSE, GRIDS, minimize, minimize_from
 from skmtl.tuning._random_coefficients import SAMPLE, VARIANCES, Estimate
 from skmtl.tuning._weight_range import WeightRange
 
+_FEW = 1000  # rows that may leave several maxima
 _LEAST = 1e-6  # multiple of the curvature of the loss at which the search ends
 _CAUSES = {
     "alpha": "features separate the classes of each task in another way",
@@ -40,12 +41,13 @@ def by_evidence(spec, names, problem):
     span = WeightRange.of(names, problem.data, curvature=0.25, least=_LEAST)
     criterion = EvidenceOfWeights(evidence, span.names, known)
     with one_blas_thread():
-        if evidence.has_slopes and problem.data.n_tasks >= 2 * SAMPLE:
+        if evidence.has_samples and problem.data.n_tasks >= 2 * SAMPLE:
             x = minimize(criterion.sample(SAMPLE), *span.bounds, **COARSE, polish=False)
             start = np.where(np.isfinite(x), x, span.typical)
             x = minimize_from(criterion, [start], *span.bounds[1:], np.arange(len(x))[:, None])
         else:
-            grid = GRIDS[len(span.names)] if problem.loss.n_outputs == 1 else COARSE
+            few = problem.loss.n_outputs == 1 and problem.data.totals.sum() < _FEW
+            grid = GRIDS[len(span.names)] if few else COARSE
             x = minimize(criterion, *span.bounds, **grid, polish=False)
     best = known | span.weights(x)
     found = {"log_evidence_": float(-0.5 * criterion(x))}

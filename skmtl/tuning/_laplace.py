@@ -83,7 +83,12 @@ class LaplaceEvidence:
     @property
     def has_slopes(self):
         """Whether ``evaluate`` can return derivatives."""
-        return type(self._problem.data) is LongData and self._problem.loss.n_outputs == 1
+        return isinstance(self._problem.data.X, np.ndarray) and self._problem.loss.n_outputs == 1
+
+    @property
+    def has_samples(self):
+        """Whether ``sample`` is defined."""
+        return self.has_slopes and isinstance(self._problem.data, LongData)
 
     def sample(self, n_tasks):
         """Return the evidence of some tasks of the long form, evenly spaced."""
@@ -169,9 +174,12 @@ class LaplaceEvidence:
             V, w = V @ problem.data.row_basis, w @ problem.data.row_basis
         elimination = Elimination(curved, penalty)
         posterior = Posterior.of(curved, penalty, np.ones(data.n_features), elimination)
-        leverage = posterior.variances(data.X, data.codes)
-        moved = data.weight * leverage * problem.loss.curvature_slope(derivative)[0]
-        (G,), (R,) = data.adjoint(moved[None])
+        if isinstance(data, LongData):
+            leverage = posterior.variances(data.X, data.codes)
+        else:
+            leverage = posterior.variances_of_all(data.X)
+        moved = leverage * problem.loss.curvature_slope(derivative)
+        (G,), (R,) = data.weighted_adjoint(moved)
         zeros = Coefficients.zeros(data.n_tasks, data.n_features).of_output(0)
         dV, dq, dw, _ = elimination.step(zeros, -G, -R)
         weight = penalty.curvature  # zero where a part is fixed

@@ -81,8 +81,8 @@ def test_the_wide_form_is_the_long_form_of_observed_targets(model, weighted, mis
         rows, y.astype(int) if model in CLASSIFIERS else y, row_weight
     )
     model.set_params(task_column=None)
-    # the evidence has exact derivatives in the long form, and differences in the wide form
-    close = 1e-5 if getattr(model, "alpha", None) == "auto" and model in CLASSIFIERS else 1e-8
+    # the search for the evidence's maximum ends at a norm of the gradient of 1e-5
+    close = 1e-6 if getattr(model, "alpha", None) == "auto" and model in CLASSIFIERS else 1e-8
     assert_allclose(found[0], long.coef_, atol=close)
     assert_allclose(found[1], long.intercept_, atol=close)
     assert found[2].tolist() == long.task_counts_.tolist()

@@ -15,7 +15,7 @@ from skmtl.data import read_rows
 from skmtl.fitting import choose_solver, pose
 from skmtl.losses import MultinomialLoss
 from skmtl.problem import Problem
-from skmtl.tuning._laplace import LaplaceEvidence
+from skmtl.tuning._laplace import EvidenceOfWeights, LaplaceEvidence
 from tests._dense import Dense
 from tests._problems import Rows
 from tests.tuning._evidence import AUTO, dense_evidence, fit_classes, simulate_classes
@@ -105,6 +105,60 @@ def test_classifier_as_an_estimator():
     search = GridSearchCV(clone(model), {"alpha": [1.0, "auto"]}, cv=folds)
     search.fit(rows.long, rows.y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("long", (240, 2)), ("long", (20, 30)), ("wide", (40, 3)), ("wide", (12, 20))],
+)
+def test_derivatives_of_the_evidence(kind, size, weighted):
+    """Against differences: rows, more features than rows, missing targets, task weights."""
+    rng, (n, d) = np.random.default_rng(0), size
+    params = {"alpha": 2.0, "alpha_intercept": 0.7, "alpha_shared": 0.2}
+    model = MeanRegularizedClassifier(**params, tol=1e-12)
+    X, W = rng.normal(size=(n, d)), rng.normal(size=(d, 5))
+    Y = (X @ W + rng.logistic(size=(n, 5)) > 0).astype(float)
+    Y[rng.random(Y.shape) < 0.2 * weighted] = np.nan
+    weight = rng.uniform(0.5, 2, n) if weighted else None
+    model.set_params(task_weight=[1.0, 2.0, 0.5, 1.0, 1.0] if weighted else None)
+    if kind == "long":
+        X, Y = np.column_stack([np.arange(n) % 5, X]), (np.nan_to_num(Y[:, 0]) > 0).astype(int)
+        model.set_params(task_column=0)
+    problem = pose(model._spec(), read_rows(model, X, Y, weight, reset=True)).problem
+
+    def solve(problem, start):
+        return choose_solver(problem)(problem, 1000, 1e-12).solve(start)
+
+    evidence = LaplaceEvidence(problem, solve, problem.origin())
+    criterion = EvidenceOfWeights(evidence, list(params), params)
+    x = np.log(list(params.values()))
+    steps = 1e-4 * np.eye(3)
+    differences = [(criterion(x + h) - criterion(x - h)) / 2e-4 for h in steps]
+    assert_allclose(criterion(x, gradient=True)[1], differences, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_many_tasks_begin_in_a_sample():
+    rows = simulate_classes(T=600, n=30)
+    model = fit_classes(rows, **AUTO, alpha_shared="auto")
+    best = {f: getattr(model, f"{f}_") for f in ("alpha", "alpha_intercept", "alpha_shared")}
+    for name in best:
+        for factor in (np.exp(0.05), np.exp(-0.05)):
+            near = fit_classes(rows, **best | {name: best[name] * factor})
+            assert log_evidence(near, rows) < model.log_evidence_
+
+
+def log_evidence(model, rows):
+    """Return the log evidence at the penalty weights of a fitted model."""
+    spec = model._spec()
+    problem = pose(spec, read_rows(model, rows.long, rows.y, None, reset=False)).problem
+
+    def solve(problem, start):
+        return choose_solver(problem)(problem, 1000, 1e-10).solve(start)
+
+    evidence = LaplaceEvidence(problem, solve, problem.origin())
+    return -0.5 * evidence.evaluate(model.alpha_, model.alpha_intercept_, model.alpha_shared_)
 
 
 def three_classes(T=8, n=30, seed=0):
