@@ -91,10 +91,12 @@ class RandomCoefficients:
             if not (one_variance or span.at_least(x)):
                 same = likelihood if data is self._problem.data else None
                 return self._of_form(dict(zip(span.names, x, strict=True)), same)
-        if self._common is not None and not span.at_least(x):
-            return self._of_covariance(likelihood, criterion.factor(x))
-        weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
-        return self._without_noise(self._of_weights(criterion, x, weights), criterion, x, span)
+        if self._common is None:
+            weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
+            estimate = self._of_weights(criterion, x, weights)
+        else:
+            estimate = self._of_covariance(likelihood, criterion.factor(x))
+        return self._without_noise(estimate, criterion, x, span)
 
     def _part(self, name, size):
         """Return which of the variances (d + 1,) a penalty weight determines, a mask."""
@@ -172,7 +174,8 @@ class RandomCoefficients:
         near = np.array([name in at_least for name in span.names])
         if near.any() and criterion(x + near) > criterion(x) + _GROWS:
             found["restricted_log_likelihood_"] = np.inf
-        has_center = weights.get("alpha_shared", np.inf) < np.inf
+        shared = weights["alpha_shared"] if "alpha_shared" in self._names else np.inf
+        has_center = np.isfinite(shared).all()
         for name in at_least:  # in the limit only the ratio of variances is identified
             found["sigma2_"], found[VARIANCES[name]] = 0.0, np.nan
             if "covariance_" in found:
@@ -180,7 +183,7 @@ class RandomCoefficients:
                 found["covariance_"][part, part] = np.nan
             if has_center:  # both are small
                 found["tau2_shared_"] = np.nan
-            else:
+            elif self._common is None:  # else deviations without penalty would not be common
                 weights[name] = 0.0
         return estimate
 

@@ -87,6 +87,20 @@ def test_no_noise_at_all():
     assert np.isnan(model.covariance_.diagonal()[:-1]).all()
 
 
+@pytest.mark.parametrize("alpha_shared", [0.0, "auto"])
+def test_no_noise_and_a_common_slope(alpha_shared):
+    rows = simulate(sigma=0.0, low=6)
+    W = np.random.default_rng(1).normal(size=(15, 3))
+    W[:, 0] = 2.0
+    y = np.einsum("ij,ij->i", rows.X, W[rows.codes]) + W[rows.codes, 1]
+    exact = Rows(rows.X, y, rows.codes)
+    params = {"penalty_factor": [np.inf, 1.0, 1.0], "alpha_shared": alpha_shared} | AUTO
+    model = fit(exact, **params)
+    assert model.sigma2_ == 0
+    assert_allclose(model.coef_[:, 0], 2.0, rtol=1e-6)
+    assert_allclose(model.predict(exact.long), exact.y, rtol=1e-6, atol=1e-6)
+
+
 def test_what_the_data_cannot_tell():
     rows = simulate()
     with pytest.raises(ValueError, match=r"alpha='auto' estimates how tasks differ.*one task"):
