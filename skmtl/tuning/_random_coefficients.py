@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
@@ -68,7 +69,8 @@ class RandomCoefficients:
         n_rows = problem.data.n_rows if posed.rows.wide else posed.rows.counts.sum()
         many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
         self._form = spec.covariance_type or ("diag" if "alpha" in names and many else "spherical")
-        check_form(self._form, n_rows, problem.data.n_features)
+        sparse = issparse(getattr(posed.rows, "X", None))
+        check_form(self._form, n_rows, problem.data.n_features, sparse=sparse)
         self._own = tuple([name for name in names if name != "alpha_shared"])
 
     def estimate(self):
