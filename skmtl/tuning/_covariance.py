@@ -51,7 +51,7 @@ class DiagonalCovariance:
         slope[: self._n_slopes] -= self._prior * spread
         return own + value, slope
 
-    def known(self, x):
+    def curvatures(self, x):
         """Return the second derivatives of the likelihood in each parameter, about, (k,)."""
         return np.diag(self._information(x))
 
@@ -134,7 +134,7 @@ class FullCovariance:
         by_factor = 2 * (G @ F)[self._entries[self._row], self._entries[self._column]]
         return own + prior, self._change(x) * by_factor
 
-    def known(self, x):
+    def curvatures(self, x):
         """Return the second derivatives of the likelihood in each parameter, about."""
         return np.diag(self.metric(x))
 

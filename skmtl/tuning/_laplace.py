@@ -222,7 +222,7 @@ class EvidenceOfWeights:
             slope[j] = (self(x + step) - self(x - step)) / (2 * _STEP)
         return self(x), slope
 
-    def known(self, x):
+    def curvatures(self, x):
         """Return the second derivatives in each parameter, about, (k,)."""
         return np.diag(self.metric(x))
 

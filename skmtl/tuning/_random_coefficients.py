@@ -26,6 +26,7 @@ VARIANCES = {
 }
 PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
 _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no noise
+_MOST = 14.0  # log of the multiple of the curvature above which tasks do not differ
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
@@ -212,7 +213,7 @@ class RandomCoefficients:
         if self._form == "diag":
             M = np.eye(len(known))[:, with_data]
             criterion = DiagonalCovariance(likelihood, M, known, self._prior)
-            bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + 14
+            bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + _MOST
             each = [np.array([j]) for j in range(len(x))]
             together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
             limits = together if self._prior else each

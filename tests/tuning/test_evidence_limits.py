@@ -15,6 +15,9 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
+from skmtl.penalties import MeanCoupling
+from skmtl.tuning._center import Center
+from skmtl.tuning._compressed import Marginal
 from tests._problems import Rows
 from tests.tuning._evidence import (
     AUTO,
@@ -226,6 +229,14 @@ def test_features_of_very_different_units_are_warned_of(kind, make):
     with pytest.warns(UserWarning, match=r"differ by a factor of \d+\. Scale them, as with make_"):
         model.fit(rows.long * [1, 100, 1], rows.y)
     clone(model).set_params(alpha=1.0).fit(rows.long * [1, 100, 1], rows.y)
+
+
+def test_a_penalty_of_the_center_below_rounding_errors():
+    gram = np.array([[3.0, 3.0, 0.0], [3.0, 3.0, 0.0], [0.0, 0.0, 1.0]])
+    center = Center(gram, MeanCoupling(np.ones(2), 1e-20, 1.0))
+    marginal = Marginal(None, None, gram, np.ones(3), 0.0)
+    with pytest.raises(ValueError, match=r"Features are collinear, and alpha_shared=1.0e-20 is"):
+        center.solve(marginal, 1e-20)
 
 
 def test_small_weights_leave_no_degrees_of_freedom():
