@@ -34,7 +34,7 @@ class Spec:
         Takes the task labels and returns the ``Penalty`` of these tasks; the weights named
         in ``auto`` are 1.0 there.
     auto : tuple of str
-        Penalty weights to estimate from the data: "alpha", "alpha_intercept".
+        Penalty weights to estimate from the data: "alpha", "alpha_intercept", "alpha_shared".
     covariance_type, covariance_prior
         Parameters of the estimator, for alpha="auto".
     fit_intercept, task_weight, class_weight, task_classes, penalty_factor, solver, max_iter, tol
@@ -335,7 +335,8 @@ def with_estimates(posed, estimated, found=None):
     ----------
     posed : Posed
     estimated : dict
-        Some of the penalty weights alpha (a number), alpha_shared and alpha_intercept.
+        Some of the penalty weights alpha and alpha_intercept, numbers, and alpha_shared, a number
+        or (d,).
     found : dict, optional
         Attributes of the estimator that were estimated with them.
     """

@@ -42,7 +42,7 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
         - ``feature``: name of the feature ("x0", "x1", ... if they have none), or "intercept", that
           at x = 0 as ``intercept_``.
         - ``estimate``, ``std_error``: the coefficient, and its standard error, which is inf where
-          neither rows nor a penalty identify it.
+          neither rows nor a penalty identify it, and NaN where ``sigma2_`` is.
         - ``lower``, ``upper``: ends of the interval.
         - ``pooling``: weight of the center, or of the neighbors in a graph, in the coefficient,
           from 0 to 1, and NaN for the center. `pooling_factor` is the mean over a task. That of an

@@ -74,10 +74,10 @@ class MeanRegularizedModel(LinearMultiTaskModel):
             alpha = read_per_task(self.alpha, "alpha", self.tasks_)
         elif np.ndim(self.alpha) == 0:
             alpha = float(alpha[0])
-        shared = self._penalty_weights()["alpha_shared"]
+        shared = self._penalty_weights()["alpha_shared"]  # in the problem, one per coordinate
         weights = {
             "alpha_": alpha,
-            "alpha_shared_": shared,
+            "alpha_shared_": shared if is_auto(shared) else float(shared),
             "alpha_intercept_": float(penalty.alpha_intercept),
         }
         estimated = {f"{name}_": value for name, value in fit.posed.estimated.items()}

@@ -362,8 +362,8 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
     covariance_type : {"spherical", "diag", "full"} or None, default=None
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
         for each feature (lme4's ``||``), or any covariance of the slopes and, with
-        ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag"
-        if X is dense with more rows than features, else "spherical".
+        ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag" if there
+        are more rows than features and X is not large and sparse, else "spherical".
     covariance_prior : float, default=10.0
         Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
         log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the
@@ -398,20 +398,23 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
     shared_coef_ : ndarray of shape (n_features,)
         The center w.
     alpha_, alpha_shared_, alpha_intercept_ : float
-        The values used; ``alpha_`` has one per task if ``alpha`` has, and one per feature if
-        ``covariance_type`` is "diag" or "full".
+        The values used. ``alpha_`` has one per task if ``alpha`` has, and one per feature where
+        variances per feature are estimated: with ``alpha="auto"``, by default.
     sigma2_ : float
         Noise variance; that of the likelihood with "auto", else as in `PooledRegressor`.
     tau2_, tau2_shared_, tau2_intercept_ : float
-        With "auto", the variances of the coefficients between tasks (sigma2 / alpha),
-        of the center (sigma2 / alpha_shared) and of the centered intercepts (sigma2 /
-        alpha_intercept). Weights count rows: weight 2 is the row twice. Without noise ``sigma2_``
-        is 0, other variances are nan, and alpha is 0 or, with an estimated center, small; if the
-        tasks are also equal, as with a constant y, alpha is inf.
+        With "auto", the variances of the coefficients between tasks (sigma2 / alpha, one per
+        feature where ``alpha_`` has, divided by its ``penalty_factor``), of the center (sigma2 /
+        alpha_shared) and of the centered intercepts (sigma2 / alpha_intercept). Weights count rows:
+        weight 2 is the row twice. Without noise ``sigma2_`` is 0, other variances are nan, and
+        alpha is 0 or, with an estimated center or a common slope, small; if the tasks are also
+        equal, as with a constant y, alpha is inf.
     covariance_ : ndarray of shape (n_features + 1, n_features + 1)
-        With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept.
+        With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
+        whose variance is inf with ``alpha_intercept=0``.
     restricted_log_likelihood_ : float
-        With "auto", its maximum, with the constants of R's lme4 and nlme; inf without noise.
+        With "auto", that of the estimates, without ``covariance_prior`` and with the constants of
+        R's lme4 and nlme; inf without noise.
     tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, noise_variance_, \
 task_loss_, minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, \
 feature_names_in_

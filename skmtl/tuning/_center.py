@@ -7,9 +7,8 @@ import numpy as np
 from skmtl import _likelihood_kernels as kernels
 
 _EPS = np.finfo(np.float64).eps
-_SHARED = np.log(10) * np.linspace(
-    -30, 8, 153
-)  # log alpha_shared, relative to the data's curvature
+# log alpha_shared, relative to the data's curvature
+_SHARED = np.log(10) * np.linspace(-30, 8, 153)
 _TIE = 1e-8  # inf is chosen unless a finite alpha_shared is better by more
 _NARROW = 1e-9  # accuracy of log alpha_shared
 
@@ -51,7 +50,8 @@ class Center:
     def solve(self, marginal, alpha_shared):
         """Return the ``CenterSolution`` at a ``Marginal`` and an alpha_shared in [0, inf].
 
-        It is that of the penalty or, if that is positive, another positive one.
+        It is that of the penalty or, if that is positive, another positive one. Raise ValueError if
+        it is so small that the system is singular but for rounding errors.
         """
         columns, d = self.columns, self._n_slopes
         if np.isinf(alpha_shared):
@@ -61,7 +61,13 @@ class Center:
         if 0 < alpha_shared < np.inf:
             system[slopes, slopes] += alpha_shared
         system = system[columns[:, None], columns]
-        factor = np.linalg.cholesky(system)
+        try:
+            factor = np.linalg.cholesky(system)
+        except np.linalg.LinAlgError:
+            raise ValueError(
+                f"Features are collinear, and alpha_shared={alpha_shared:.1e} is rounding error "
+                "beside their squares. Set it to 0, 'auto' or a larger number."
+            ) from None
         root, beta = np.zeros((len(marginal.gram), len(columns))), np.zeros(len(marginal.gram))
         root[columns] = np.linalg.inv(factor).T
         beta[columns] = np.linalg.solve(system, marginal.right[columns])

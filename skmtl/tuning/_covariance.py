@@ -6,6 +6,7 @@ import numpy as np
 
 _ROUNDING = 1e-8  # relative standard deviation that is zero but for rounding
 _SMALL = 1e-8  # scale of coordinates without deviations, relative to that of their rows
+_LEAST_TAU = 1e-100  # standard deviation whose square does not underflow
 
 
 class DiagonalCovariance:
@@ -50,7 +51,7 @@ class DiagonalCovariance:
         slope[: self._n_slopes] -= self._prior * spread
         return own + value, slope
 
-    def known(self, x):
+    def curvatures(self, x):
         """Return the second derivatives of the likelihood in each parameter, about, (k,)."""
         return np.diag(self._information(x))
 
@@ -133,7 +134,7 @@ class FullCovariance:
         by_factor = 2 * (G @ F)[self._entries[self._row], self._entries[self._column]]
         return own + prior, self._change(x) * by_factor
 
-    def known(self, x):
+    def curvatures(self, x):
         """Return the second derivatives of the likelihood in each parameter, about."""
         return np.diag(self.metric(x))
 
@@ -157,11 +158,10 @@ class FullCovariance:
         """Return the prior, and its derivative in the covariance of the slopes."""
         if not self._prior:
             return 0.0, 0.0
-        values, vectors = np.linalg.eigh((F @ F.T)[np.ix_(self._slopes, self._slopes)])
-        values = np.maximum(values, np.finfo(float).tiny)
-        spread = 0.5 * np.log(values)
-        spread -= spread.mean()
-        inner = self._prior * spread / values
+        vectors, tau, _ = np.linalg.svd(F[self._slopes], full_matrices=False)
+        tau = np.maximum(tau, _LEAST_TAU)
+        spread = np.log(tau) - np.log(tau).mean()
+        inner = self._prior * spread / tau**2
         return self._prior * (spread @ spread), (vectors * inner) @ vectors.T
 
 

@@ -23,10 +23,10 @@ _CAUSES = {
 def by_evidence(spec, names, problem):
     """Return the ``Estimate`` of the maximum of the Laplace evidence."""
     alpha = problem.penalty.alpha
-    if problem.loss.n_outputs > 1 and (alpha != alpha[0]).any():
+    if problem.loss.n_outputs > 1 and (alpha[0] == 0 or (alpha != alpha[0]).any()):
         raise ValueError(
-            f"{which(names)} with more than two classes requires one alpha for all tasks. Set "
-            "alpha to a number or 'auto'."
+            f"{which(names)} with more than two classes requires one positive alpha for all tasks. "
+            "Set alpha to a positive number or 'auto'."
         )
 
     def solve(problem, start):

@@ -10,6 +10,7 @@ _CONFOUNDED = 1e-9  # smallest eigenvalue of correlations of the parts of a cova
 
 
 def which(names):
+    """Return the parameters that are "auto", for messages."""
     names = ["alpha"] if "alpha" in names else names  # by default, the others come with it
     return " and ".join(f"{name}='auto'" for name in names)
 
@@ -129,8 +130,14 @@ def check_factors(names, basis, *, classifier):
     )
 
 
-def check_form(form, n, d):
+def check_form(form, n, d, *, sparse):
     """Raise where a form of the covariance of d coefficients cannot be estimated from n rows."""
+    if form == "full" and sparse:
+        raise ValueError(
+            "covariance_type='full' mixes features, which would make a sparse X dense. Set it to "
+            "'diag' or 'spherical', reduce the features first, as by TruncatedSVD, or pass "
+            "X.toarray()."
+        )
     if form == "full" and n <= d:
         raise ValueError(
             f"covariance_type='full' estimates a covariance of {d} coefficients, and there are "

@@ -27,7 +27,8 @@ class LaplaceEvidence:
         log evidence = -f + 1/2 log|P| - 1/2 log|H| + p/2 log(2 pi)
 
     The determinants are ``log|H| - log|P| = log|V| + log|X' V^-1 X|`` of the linear model whose
-    weights are the curvatures at the mode (``CompressedRows``).
+    weights are the curvatures at the mode (``CompressedRows``). Unpenalized intercepts of tasks
+    with one class diverge at any penalty weight: they are left out.
 
     Parameters
     ----------
@@ -36,9 +37,6 @@ class LaplaceEvidence:
     solve : callable
         ``solve(problem, start)`` returns the ``Solution``.
     start : Coefficients
-
-    Unpenalized intercepts of tasks with one class diverge at any penalty weight: they are left out
-    of the evidence.
 
     References
     ----------
@@ -232,7 +230,7 @@ class EvidenceOfWeights:
             slope[j] = (self(x + step) - self(x - step)) / (2 * _STEP)
         return self(x), slope
 
-    def known(self, x):
+    def curvatures(self, x):
         """Return the second derivatives in each parameter, about, (k,)."""
         return np.diag(self.metric(x))
 

@@ -79,7 +79,7 @@ def minimize_from(criterion, starts, lower, upper, limits):
     Parameters
     ----------
     criterion, lower, upper
-        As of ``minimize``.
+        As of ``minimize``; ``criterion.curvatures(x)`` are about its second derivatives, (k,).
     starts : list of ndarray of shape (k,)
     limits : list of ndarray of int
         Parameters that go to inf together, as is tried from the best minimum.
@@ -91,11 +91,11 @@ def minimize_from(criterion, starts, lower, upper, limits):
 
     found = [descend(start) for start in starts]
     value, x = min(found, key=_value)
-    known = criterion.known(x)
+    curvatures = criterion.curvatures(x)
     for limit in limits:
         end = x.copy()
         end[limit] = np.inf
-        if known[limit].sum() < _NEAR and criterion(end) <= value + _TIE:
+        if curvatures[limit].sum() < _NEAR and criterion(end) <= value + _TIE:
             value, x = descend(end)
     return x
 

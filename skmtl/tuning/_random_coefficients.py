@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
@@ -26,6 +27,7 @@ VARIANCES = {
 PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
 _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no noise
 _MANY = 100  # blocks of tasks that leave one maximum
+_MOST = 14.0  # log of the multiple of the curvature above which tasks do not differ
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
@@ -69,7 +71,8 @@ class RandomCoefficients:
         n_rows = problem.data.n_rows if posed.rows.wide else posed.rows.counts.sum()
         many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
         self._form = spec.covariance_type or ("diag" if "alpha" in names and many else "spherical")
-        check_form(self._form, n_rows, problem.data.n_features)
+        sparse = issparse(getattr(posed.rows, "X", None))
+        check_form(self._form, n_rows, problem.data.n_features, sparse=sparse)
         given = posed.rows.names
         numbers = [f"feature {j}" for j in range(problem.data.n_features)]
         self._features = numbers if given is None else map(repr, given)
@@ -95,10 +98,11 @@ class RandomCoefficients:
             if not (one_variance or span.at_least(x)):
                 same = likelihood if data is self._problem.data else None
                 return self._of_form(dict(zip(span.names, x, strict=True)), same)
-        if self._common is not None and not span.at_least(x):
-            return self._of_covariance(likelihood, criterion.factor(x))
-        weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
-        estimate = self._of_weights(criterion, x, weights)
+        if self._common is None:
+            weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
+            estimate = self._of_weights(criterion, x, weights)
+        else:
+            estimate = self._of_covariance(likelihood, criterion.factor(x))
         return self._by_feature(self._without_noise(estimate, criterion, x, span))
 
     def _part(self, name, size):
@@ -172,19 +176,20 @@ class RandomCoefficients:
         near = np.array([name in at_least for name in span.names])
         if near.any() and criterion(x + near) > criterion(x) + _GROWS:
             found["restricted_log_likelihood_"] = np.inf
-        has_center = weights.get("alpha_shared", np.inf) < np.inf
+        shared = weights["alpha_shared"] if "alpha_shared" in self._names else np.inf
+        has_center = np.isfinite(shared).all()
         for name in at_least:  # in the limit only the ratio of variances is identified
             found["sigma2_"], found[VARIANCES[name]] = 0.0, np.nan
             if has_center:  # both are small
                 found["tau2_shared_"] = np.nan
-            else:
+            elif self._common is None:  # else deviations without penalty would not be common
                 weights[name] = 0.0
         return estimate
 
     def _by_feature(self, estimate):
         """Return the estimate with attributes of the shape that the form of the covariance has."""
-        if self._form != "spherical" and "alpha" in self._names:
-            weights, found, d = estimate.weights, estimate.found, len(self._units)
+        weights, found, d = estimate.weights, estimate.found, len(self._units)
+        if self._form != "spherical" and "alpha" in self._names and "alpha_" not in found:
             found["alpha_"] = np.full(d, weights["alpha"])
             found["tau2_"] = np.full(d, found["tau2_"])
             found["covariance_"] = np.full((d + 1, d + 1), np.nan)
@@ -213,7 +218,7 @@ class RandomCoefficients:
         if self._form == "diag":
             M = np.eye(len(known))[:, with_data]
             criterion = DiagonalCovariance(likelihood, M, known, self._prior)
-            bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + 14
+            bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + _MOST
             each = [np.array([j]) for j in range(len(x))]
             together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
             limits = together if self._prior else each

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize
+from scipy.sparse import csr_array
 
 from skmtl import MeanRegularizedRegressor, TaskMoments
 from skmtl.data import read_rows
@@ -377,3 +378,10 @@ def test_intercepts_without_penalty_are_fixed_effects(kind):
     c = own @ np.linalg.solve(own.T @ solved, solved.T @ rows.y)
     expected = c + between @ np.linalg.solve(V, rows.y - c)
     assert_allclose(model.predict(rows.long), expected, rtol=1e-7)
+
+
+def test_a_full_covariance_does_not_make_a_sparse_X_dense():
+    rows = differing()
+    model = MeanRegularizedRegressor("auto", covariance_type="full", task_column=0)
+    with pytest.raises(ValueError, match="which would make a sparse X dense"):
+        model.fit(csr_array(rows.long), rows.y)

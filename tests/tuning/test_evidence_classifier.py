@@ -242,5 +242,7 @@ def test_three_classes_as_an_estimator():
     few = three_classes(T=3, n=8)
     few = Rows(np.hstack([few.X, np.random.default_rng(0).normal(size=(24, 30))]), few.y, few.codes)
     assert fit_classes(few, **AUTO, alpha_shared=1.0).alpha_ > 0
-    with pytest.raises(ValueError, match="requires one alpha for all tasks"):
+    with pytest.raises(ValueError, match="requires one positive alpha"):
         fit_classes(rows, alpha=np.arange(1.0, 9.0), alpha_intercept="auto")
+    with pytest.raises(ValueError, match="requires one positive alpha"):
+        fit_classes(rows, alpha=0.0, alpha_intercept="auto")

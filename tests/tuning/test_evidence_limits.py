@@ -15,6 +15,9 @@ from skmtl import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
+from skmtl.penalties import MeanCoupling
+from skmtl.tuning._center import Center
+from skmtl.tuning._compressed import Marginal
 from tests._problems import Rows
 from tests.tuning._evidence import (
     AUTO,
@@ -89,6 +92,20 @@ def test_no_noise_at_all():
     assert_array_equal(model.alpha_, np.zeros(3))
     assert model.tau2_.shape == (3,)
     assert np.isnan(model.covariance_).all()
+
+
+@pytest.mark.parametrize("alpha_shared", [0.0, "auto"])
+def test_no_noise_and_a_common_slope(alpha_shared):
+    rows = simulate(sigma=0.0, low=6)
+    W = np.random.default_rng(1).normal(size=(15, 3))
+    W[:, 0] = 2.0
+    y = np.einsum("ij,ij->i", rows.X, W[rows.codes]) + W[rows.codes, 1]
+    exact = Rows(rows.X, y, rows.codes)
+    params = {"penalty_factor": [np.inf, 1.0, 1.0], "alpha_shared": alpha_shared} | AUTO
+    model = fit(exact, **params)
+    assert model.sigma2_ == 0
+    assert_allclose(model.coef_[:, 0], 2.0, rtol=1e-6)
+    assert_allclose(model.predict(exact.long), exact.y, rtol=1e-6, atol=1e-6)
 
 
 def test_what_the_data_cannot_tell():
@@ -216,6 +233,14 @@ def test_features_of_very_different_units_are_warned_of(kind, make):
     with pytest.warns(UserWarning, match=r"differ by a factor of \d+\. Scale them, as with make_"):
         model.fit(rows.long * [1, 100, 1], rows.y)
     clone(model).set_params(alpha=1.0).fit(rows.long * [1, 100, 1], rows.y)
+
+
+def test_a_penalty_of_the_center_below_rounding_errors():
+    gram = np.array([[3.0, 3.0, 0.0], [3.0, 3.0, 0.0], [0.0, 0.0, 1.0]])
+    center = Center(gram, MeanCoupling(np.ones(2), 1e-20, 1.0))
+    marginal = Marginal(None, None, gram, np.ones(3), 0.0)
+    with pytest.raises(ValueError, match=r"Features are collinear, and alpha_shared=1.0e-20 is"):
+        center.solve(marginal, 1e-20)
 
 
 def test_small_weights_leave_no_degrees_of_freedom():
