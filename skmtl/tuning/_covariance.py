@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 _ROUNDING = 1e-8  # relative standard deviation that is zero but for rounding
+_RANK, _LEAST = 1e-20, 1e-280  # least eigenvalue, relative to the largest one and absolute
 _SMALL = 1e-8  # scale of coordinates without deviations, relative to that of their rows
 
 
@@ -158,7 +159,7 @@ class FullCovariance:
         if not self._prior:
             return 0.0, 0.0
         values, vectors = np.linalg.eigh((F @ F.T)[np.ix_(self._slopes, self._slopes)])
-        values = np.maximum(values, np.finfo(float).tiny)
+        values = np.maximum(values, max(_RANK * values[-1], _LEAST))
         spread = 0.5 * np.log(values)
         spread -= spread.mean()
         inner = self._prior * spread / values

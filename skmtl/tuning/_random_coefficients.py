@@ -136,7 +136,8 @@ class RandomCoefficients:
 
     def _exact(self):
         """Return the limits where the shared model fits all rows."""
-        joined = f" {' and '.join(self._own)} is set to inf, at which tasks do not differ."
+        verb = "is" if len(self._own) == 1 else "are"
+        joined = f" {' and '.join(self._own)} {verb} set to inf, at which tasks do not differ."
         warn(
             f"{which(self._names)} finds neither noise nor differences between tasks: the shared "
             "model fits all rows exactly (a constant y, say), and variances cannot be estimated."
