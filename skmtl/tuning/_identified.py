@@ -1,6 +1,7 @@
 """Whether variances are identified: what is said before they are estimated, by name."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skmtl._warn import warn
 from skmtl.solvers import check_finite
@@ -130,8 +131,13 @@ def check_factors(names, basis, *, classifier):
     )
 
 
-def check_form(form, n, d):
-    """Raise where a form of the covariance of d coefficients cannot be estimated from n rows."""
+def check_form(form, X, n, d):
+    """Raise where a form of the covariance of d coefficients cannot be estimated from n rows X."""
+    if form == "full" and issparse(X):
+        raise TypeError(
+            "covariance_type='full' requires a dense X, and it is sparse. Set this to 'diag' or "
+            "'spherical', reduce the features first, as by TruncatedSVD, or pass X.toarray()."
+        )
     if form == "full" and n <= d:
         raise ValueError(
             f"covariance_type='full' estimates a covariance of {d} coefficients, and there are "

@@ -68,7 +68,7 @@ class RandomCoefficients:
         n_rows = problem.data.n_rows if posed.rows.wide else posed.rows.counts.sum()
         many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
         self._form = spec.covariance_type or ("diag" if "alpha" in names and many else "spherical")
-        check_form(self._form, n_rows, problem.data.n_features)
+        check_form(self._form, posed.rows.X, n_rows, problem.data.n_features)
         self._own = tuple([name for name in names if name != "alpha_shared"])
 
     def estimate(self):

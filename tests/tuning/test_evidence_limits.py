@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -217,3 +218,10 @@ def test_features_of_very_different_units_are_warned_of(kind, make):
     with pytest.warns(UserWarning, match=r"differ by a factor of \d+\. Scale them, as with make_"):
         model.fit(rows.long * [1, 100, 1], rows.y)
     clone(model).set_params(alpha=1.0).fit(rows.long * [1, 100, 1], rows.y)
+
+
+def test_a_covariance_of_sparse_features_has_a_message():
+    rows = simulate()
+    model = MeanRegularizedRegressor("auto", covariance_type="full", task_column=0)
+    with pytest.raises(TypeError, match="covariance_type='full' requires a dense X"):
+        model.fit(sparse.csr_array(rows.long), rows.y)
