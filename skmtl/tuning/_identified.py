@@ -1,6 +1,7 @@
 """Whether variances are identified: what is said before they are estimated, by name."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skmtl._warn import warn
 from skmtl.solvers import check_finite
@@ -65,8 +66,9 @@ def check_confounded(names, known, parts, products):
     raise ValueError(
         f"{which(names)}: the variances {', '.join(variances)} "
         "cannot be told apart. The rows of every task have the same covariance for many values of "
-        "them, as with two rows per task and a feature of two values, or with a feature that is "
-        "constant within tasks. Set a penalty weight to a number, or leave the feature out."
+        "them, as with two rows per task and a feature of two values, with a feature that is "
+        "constant within tasks, or with weights far below 1, which count rows. Set a penalty "
+        "weight to a number, leave the feature out, or scale the weights."
     )
 
 
@@ -130,13 +132,12 @@ def check_factors(names, basis, *, classifier):
     )
 
 
-def check_form(form, n, d, *, sparse):
-    """Raise where a form of the covariance of d coefficients cannot be estimated from n rows."""
-    if form == "full" and sparse:
-        raise ValueError(
-            "covariance_type='full' mixes features, which would make a sparse X dense. Set it to "
-            "'diag' or 'spherical', reduce the features first, as by TruncatedSVD, or pass "
-            "X.toarray()."
+def check_form(form, X, n, d):
+    """Raise where a form of the covariance of d coefficients cannot be estimated from n rows X."""
+    if form == "full" and issparse(X):
+        raise TypeError(
+            "covariance_type='full' requires a dense X, and it is sparse. Set this to 'diag' or "
+            "'spherical', reduce the features first, as by TruncatedSVD, or pass X.toarray()."
         )
     if form == "full" and n <= d:
         raise ValueError(

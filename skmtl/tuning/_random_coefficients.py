@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
@@ -71,8 +70,8 @@ class RandomCoefficients:
         n_rows = problem.data.n_rows if posed.rows.wide else posed.rows.counts.sum()
         many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
         self._form = spec.covariance_type or ("diag" if "alpha" in names and many else "spherical")
-        sparse = issparse(getattr(posed.rows, "X", None))
-        check_form(self._form, n_rows, problem.data.n_features, sparse=sparse)
+        rows = getattr(posed.rows, "X", None)  # none on Dask
+        check_form(self._form, rows, n_rows, problem.data.n_features)
         given = posed.rows.names
         numbers = [f"feature {j}" for j in range(problem.data.n_features)]
         self._features = numbers if given is None else map(repr, given)

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -213,6 +214,12 @@ def test_two_rows_per_task_do_not_tell_slopes_from_noise(params):
     fit(Rows(x[:, None], y, codes), alpha="auto", alpha_intercept=1.0)  # a known ratio to the noise
 
 
+def test_weights_that_count_less_than_a_row_per_task():
+    rows = simulate()
+    with pytest.raises(ValueError, match="weights far below 1, which count rows"):
+        fit(rows, np.full(len(rows.y), 0.1), **AUTO)
+
+
 def test_a_feature_that_is_constant_within_tasks_is_an_intercept():
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(40), 6)
@@ -249,3 +256,10 @@ def test_small_weights_leave_no_degrees_of_freedom():
     for alpha_intercept in (0.0, "auto"):
         with pytest.raises(ValueError, match="leaves nothing to estimate variances from"):
             fit(rows, weight, alpha="auto", alpha_intercept=alpha_intercept)
+
+
+def test_a_covariance_of_sparse_features_has_a_message():
+    rows = simulate()
+    model = MeanRegularizedRegressor("auto", covariance_type="full", task_column=0)
+    with pytest.raises(TypeError, match="covariance_type='full' requires a dense X"):
+        model.fit(sparse.csr_array(rows.long), rows.y)
