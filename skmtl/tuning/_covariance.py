@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 _ROUNDING = 1e-8  # relative standard deviation that is zero but for rounding
-_RANK, _LEAST = 1e-20, 1e-280  # least eigenvalue, relative to the largest one and absolute
 _SMALL = 1e-8  # scale of coordinates without deviations, relative to that of their rows
 _LEAST_TAU = 1e-100  # standard deviation whose square does not underflow
 
