@@ -385,3 +385,14 @@ def test_a_full_covariance_does_not_make_a_sparse_X_dense():
     model = MeanRegularizedRegressor("auto", covariance_type="full", task_column=0)
     with pytest.raises(ValueError, match="which would make a sparse X dense"):
         model.fit(csr_array(rows.long), rows.y)
+
+
+@pytest.mark.parametrize("kind", ["spherical", "diag", "full"])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_all_slopes_common(kind, fit_intercept):
+    rows = differing()
+    params = {"alpha_shared": 0.5, "fit_intercept": fit_intercept}
+    model = fit(rows, covariance_type=kind, penalty_factor=np.full(3, np.inf), **params)
+    again = MeanRegularizedRegressor(np.inf, alpha_intercept=model.alpha_intercept_, **params)
+    again.set_params(task_column=0).fit(rows.long, rows.y)
+    assert_allclose(model.predict(rows.long), again.predict(rows.long), rtol=1e-6)
