@@ -156,7 +156,7 @@ class FullCovariance:
 
     def _log_spread(self, F):
         """Return the prior, and its derivative in the covariance of the slopes."""
-        if not self._prior:
+        if not self._prior or not len(self._slopes):
             return 0.0, 0.0
         vectors, tau, _ = np.linalg.svd(F[self._slopes], full_matrices=False)
         tau = np.maximum(tau, _LEAST_TAU)

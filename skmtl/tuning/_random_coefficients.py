@@ -178,7 +178,10 @@ class RandomCoefficients:
         shared = weights["alpha_shared"] if "alpha_shared" in self._names else np.inf
         has_center = np.isfinite(shared).all()
         for name in at_least:  # in the limit only the ratio of variances is identified
-            found["sigma2_"], found[VARIANCES[name]] = 0.0, np.nan
+            found["sigma2_"] = 0.0
+            found[VARIANCES[name]] *= np.nan  # a number, or one per feature
+            if "covariance_" in found:
+                found["covariance_"] *= np.nan
             if has_center:  # both are small
                 found["tau2_shared_"] = np.nan
             elif self._common is None:  # else deviations without penalty would not be common
@@ -188,7 +191,7 @@ class RandomCoefficients:
     def _by_feature(self, estimate):
         """Return the estimate with attributes of the shape that the form of the covariance has."""
         weights, found, d = estimate.weights, estimate.found, len(self._units)
-        if self._form != "spherical" and "alpha" in self._names and "alpha_" not in found:
+        if self._form != "spherical" and "alpha" in self._names and "covariance_" not in found:
             found["alpha_"] = np.full(d, weights["alpha"])
             found["tau2_"] = np.full(d, found["tau2_"])
             found["covariance_"] = np.full((d + 1, d + 1), np.nan)

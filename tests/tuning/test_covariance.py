@@ -387,3 +387,14 @@ def test_intercepts_without_penalty_are_fixed_effects(kind):
     c = own @ np.linalg.solve(own.T @ solved, solved.T @ rows.y)
     expected = c + between @ np.linalg.solve(V, rows.y - c)
     assert_allclose(model.predict(rows.long), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["spherical", "diag", "full"])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_all_slopes_common(kind, fit_intercept):
+    rows = differing()
+    params = {"alpha_shared": 0.5, "fit_intercept": fit_intercept}
+    model = fit(rows, covariance_type=kind, penalty_factor=np.full(3, np.inf), **params)
+    again = MeanRegularizedRegressor(np.inf, alpha_intercept=model.alpha_intercept_, **params)
+    again.set_params(task_column=0).fit(rows.long, rows.y)
+    assert_allclose(model.predict(rows.long), again.predict(rows.long), rtol=1e-6)

@@ -105,6 +105,9 @@ def test_no_noise_and_a_common_slope(alpha_shared):
     params = {"penalty_factor": [np.inf, 1.0, 1.0], "alpha_shared": alpha_shared} | AUTO
     model = fit(exact, **params)
     assert model.sigma2_ == 0
+    assert model.tau2_.shape == model.alpha_.shape == (3,)
+    assert np.isnan(model.tau2_).all()
+    assert np.isnan(model.covariance_).all()
     assert_allclose(model.coef_[:, 0], 2.0, rtol=1e-6)
     assert_allclose(model.predict(exact.long), exact.y, rtol=1e-6, atol=1e-6)
 
