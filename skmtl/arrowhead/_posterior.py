@@ -252,6 +252,11 @@ class GraphPosterior(Posterior):
 
     def objection(self):
         """Return why variances cannot be computed, or None."""
+        if not self.penalty.isotropic:
+            return (
+                "with a task_graph there are none where penalty_factor=inf makes slopes common to "
+                "all tasks. Use a large number instead"
+            )
         size = len(self.penalty.weights) * (self.moments.n_features + 1)
         if size <= MOST:
             return None

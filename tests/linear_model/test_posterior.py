@@ -398,6 +398,17 @@ def test_messages():
     assert not hasattr(ADMMRegressor(task_column=0).fit(rows, y), "sigma2_")
 
 
+@pytest.mark.parametrize("n_tasks", [D, D + 2])
+def test_slopes_that_are_common_along_a_graph_have_a_message(n_tasks):
+    X, codes, y, _ = simulate(n_tasks=n_tasks)
+    rows, graph = np.column_stack([codes, X]), np.ones((n_tasks, n_tasks))
+    model = GraphRegularizedRegressor(2.0, task_column=0, task_graph=graph)
+    model.set_params(penalty_factor=[1.0, INF, 1.0]).fit(rows, y)
+    assert not hasattr(model, "sigma2_")
+    with pytest.raises(ValueError, match="penalty_factor=inf makes slopes common .* a large number"):
+        model.predict(rows, return_std=True)
+
+
 def test_another_fit_has_another_variance():
     X, codes, y, _ = simulate()
     rows = np.column_stack([codes, X])
