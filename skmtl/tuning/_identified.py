@@ -65,8 +65,9 @@ def check_confounded(names, known, parts, products):
     raise ValueError(
         f"{which(names)}: the variances {', '.join(variances)} "
         "cannot be told apart. The rows of every task have the same covariance for many values of "
-        "them, as with two rows per task and a feature of two values, or with a feature that is "
-        "constant within tasks. Set a penalty weight to a number, or leave the feature out."
+        "them, as with two rows per task and a feature of two values, with a feature that is "
+        "constant within tasks, or with weights far below 1, which count rows. Set a penalty "
+        "weight to a number, leave the feature out, or scale the weights."
     )
 
 

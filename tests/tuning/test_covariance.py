@@ -308,6 +308,16 @@ def test_moments_and_adapt(kind):
         assert_allclose(getattr(adapted, name), getattr(model, name))
 
 
+def test_prior_of_slopes_without_variance():
+    """Logarithms of variances that vanish together have no overflow in their derivatives."""
+    codes = np.repeat(np.arange(8), [2, 2, 2, 3, 1, 2, 2, 1])
+    X = np.array([5, 5, 6, 0, 1, 7, 2, 2, 2, 6, 6, 4, 0, 3, 6])[:, None] >> np.arange(3) & 1
+    y = np.array([3, 0, 3, 2, 1, 1, 1, 2, 0, 3, 3, 3, 2, 2, 2.0])
+    rows = Rows(X.astype(float), y, codes)
+    model = fit(rows, covariance_type="full", alpha_shared=0.0, alpha_intercept=1.0)
+    assert_allclose(model.covariance_[:3, :3], 0.0, atol=1e-10)
+
+
 @pytest.mark.parametrize("task_weight", ["balanced", "uncertainty", "minimax"])
 @pytest.mark.parametrize("kind", ["diag", "full"])
 def test_task_weights(kind, task_weight):

@@ -213,6 +213,12 @@ def test_two_rows_per_task_do_not_tell_slopes_from_noise(params):
     fit(Rows(x[:, None], y, codes), alpha="auto", alpha_intercept=1.0)  # a known ratio to the noise
 
 
+def test_weights_that_count_less_than_a_row_per_task():
+    rows = simulate()
+    with pytest.raises(ValueError, match="weights far below 1, which count rows"):
+        fit(rows, np.full(len(rows.y), 0.1), **AUTO)
+
+
 def test_a_feature_that_is_constant_within_tasks_is_an_intercept():
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(40), 6)
