@@ -13,6 +13,7 @@ _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may 
 COARSE = {"reach": 2.0, "step": 2.0}
 GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 8 / 3))}
 _NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
+_NEARLY = 2.0  # of the criterion above the minimum, at most, of a limit that is tried
 _ROUGH, _FINE = 1e-2, 1e-6  # norms of the gradient
 _STEPS = 10  # at most, to refine a minimum
 _NARROW = 1e-14  # square of the norm of the gradient there
@@ -95,8 +96,10 @@ def minimize_from(criterion, starts, lower, upper, limits):
     for limit in limits:
         end = x.copy()
         end[limit] = np.inf
-        if curvatures[limit].sum() < _NEAR and criterion(end) <= value + _TIE:
-            value, x = descend(end)
+        if curvatures[limit].sum() < _NEAR and criterion(end) <= value + _NEARLY:
+            other = descend(end)
+            if other[0] <= value + _TIE:
+                value, x = other
     return x
 
 

@@ -307,6 +307,23 @@ def test_moments_and_adapt(kind):
         assert_allclose(getattr(adapted, name), getattr(model, name))
 
 
+def test_a_limit_is_tried_that_is_better_once_the_others_follow():
+    """The likelihood is at least that of the model in which a slope is common to all tasks."""
+    rng = np.random.default_rng(35)  # draws with two local maxima
+    rng.integers(3, 14), rng.integers(1, 4), rng.choice([3, 6, 12])
+    codes = np.repeat(np.arange(4), rng.integers(1, 13, 4))
+    rng.random()
+    X = rng.normal(size=(len(codes), 2))
+    rng.choice(3, 2)
+    W, b = 1 + 1.5 * rng.normal(size=(4, 2)), rng.normal(size=4)
+    rng.choice(2)
+    y = (X * W[codes]).sum(axis=1) + b[codes] + rng.normal(size=len(codes))
+    rows = Rows(X, y, codes)
+    model = fit(rows, covariance_type="diag", covariance_prior=0.0)
+    nested = fit(rows, covariance_type="diag", covariance_prior=0.0, penalty_factor=[np.inf, 1.0])
+    assert model.restricted_log_likelihood_ > nested.restricted_log_likelihood_ - 1e-6
+
+
 def test_prior_of_slopes_without_variance():
     """Logarithms of variances that vanish together have no overflow in their derivatives."""
     codes = np.repeat(np.arange(8), [2, 2, 2, 3, 1, 2, 2, 1])
