@@ -28,6 +28,7 @@ _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no 
 _MANY = 100  # blocks of tasks that leave one maximum
 _MOST = 14.0  # log of the multiple of the curvature above which tasks do not differ
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
+_NO_NOISE = 1e-6  # share of sigma2 of one variance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
 
@@ -95,8 +96,12 @@ class RandomCoefficients:
         with one_blas_thread():
             x = self._one_variance(criterion, span, final=one_variance)
             if not (one_variance or span.at_least(x)):
+                noise = likelihood.evaluate(criterion.factor(x))[1]
                 same = likelihood if data is self._problem.data else None
-                return self._of_form(dict(zip(span.names, x, strict=True)), same)
+                estimate = self._of_form(dict(zip(span.names, x, strict=True)), same, noise)
+                if estimate is not None:
+                    return estimate
+                x = self._one_variance(criterion, span, final=True)
         if self._common is None:
             weights = dict.fromkeys(self._own, np.inf) | span.weights(x)
             estimate = self._of_weights(criterion, x, weights)
@@ -193,14 +198,16 @@ class RandomCoefficients:
         weights, found, d = estimate.weights, estimate.found, len(self._units)
         if self._form != "spherical" and "alpha" in self._names and "covariance_" not in found:
             found["alpha_"] = np.full(d, weights["alpha"])
-            found["tau2_"] = np.full(d, found["tau2_"])
-            found["covariance_"] = np.full((d + 1, d + 1), np.nan)
+            found["tau2_"] = found["tau2_"] * self._units**2
+            known = found["sigma2_"] * self._known_variances(self._problem.data)[-1]
+            covariance = np.diag(np.append(found["tau2_"], found.get("tau2_intercept_", known)))
+            found["covariance_"] = self._with_flat_intercept(covariance)
         return estimate
 
-    def _of_form(self, start, likelihood):
-        """Return the ``Estimate`` of a covariance.
+    def _of_form(self, start, likelihood, noise):
+        """Return the ``Estimate`` of a covariance, or None, with a warning, if it leaves no noise.
 
-        ``start`` are logarithms of the weights of one variance.
+        ``start`` are logarithms of the weights of one variance, ``noise`` is sigma2 there.
         """
         data = self._problem.data
         likelihood, known = likelihood or self._likelihood(data), self._known_variances(data)
@@ -229,8 +236,16 @@ class RandomCoefficients:
             starts = [criterion.parameters(x)]
             bounds = criterion.bounds(np.log(_LEAST))
             limits = [] if self._prior else criterion.diagonal
-        x = minimize_from(criterion, starts, *bounds, limits)
-        return self._of_covariance(likelihood, criterion.factor(x))
+        F = criterion.factor(minimize_from(criterion, starts, *bounds, limits))
+        if likelihood.evaluate(F)[1] > _NO_NOISE * noise:
+            return self._of_covariance(likelihood, F)
+        warn(
+            f"covariance_type={self._form!r}: tasks have so few rows for {data.n_features} "
+            "features that the likelihood is largest without any noise. One variance of all "
+            "coefficients is estimated instead. Use more rows or fewer features, or set covariance_type to "
+            f"{('diag' if self._form == 'full' else 'spherical')!r}."
+        )
+        return None
 
     def _of_covariance(self, likelihood, F):
         """Return the ``Estimate`` of a covariance ``F F'``, in its ``Axes``."""

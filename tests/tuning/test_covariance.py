@@ -1,5 +1,7 @@
 """``covariance_type``: variances of lme4, dense likelihoods, gradients, invariance."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -360,6 +362,25 @@ def test_more_features_than_rows():
     assert_allclose(model.sigma2_, sigma2, rtol=1e-8)
     with pytest.raises(ValueError, match="covariance of 30 coefficients, and there are 24 rows"):
         fit(rows, covariance_type="full")
+
+
+@pytest.mark.parametrize("kind", ["diag", "full"])
+def test_a_covariance_that_leaves_no_noise_is_one_variance(kind):
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(11), rng.integers(1, 4, 11))
+    X = rng.normal(size=(len(codes), 3))
+    y = np.einsum("ij,ij->i", X, 1 + rng.normal(size=(11, 3))[codes]) + rng.normal(size=len(codes))
+    rows = Rows(X, y, codes)
+    one = fit(rows, covariance_type="spherical")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fit(rows, covariance_type=kind)
+    assert model.sigma2_ > 0.1 * one.sigma2_
+    if caught:
+        assert "likelihood is largest without any noise" in str(caught[0].message)
+        assert_allclose(model.predict(rows.long), one.predict(rows.long), rtol=1e-6)
+        assert_allclose(model.tau2_, np.full(3, one.tau2_), rtol=1e-6)
+    assert kind == "diag" or caught
 
 
 def test_axes():
