@@ -242,8 +242,8 @@ class RandomCoefficients:
         warn(
             f"covariance_type={self._form!r}: tasks have so few rows for {data.n_features} "
             "features that the likelihood is largest without any noise. One variance of all "
-            "coefficients is estimated instead. Use more rows or fewer features, or set covariance_type to "
-            f"{('diag' if self._form == 'full' else 'spherical')!r}."
+            "coefficients is estimated instead. Use more rows or fewer features, or set "
+            f"covariance_type to {('diag' if self._form == 'full' else 'spherical')!r}."
         )
         return None
 
