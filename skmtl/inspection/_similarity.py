@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from skmtl._jobs import run
 from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
-from skmtl.data import covariance_products, read_X
+from skmtl.data import covariance_products, is_auto, read_X
 from skmtl.inspection._folds import Folds
 from skmtl.inspection._models import fitted_model
 
@@ -160,6 +160,13 @@ def task_affinity(
     >>> affinity.shape
     (3, 3)
     """
+    auto = [name for name, value in estimator.get_params().items() if is_auto(value)]
+    auto = [name for name in auto if name.rpartition("__")[2].startswith("alpha")]
+    if auto:
+        raise ValueError(
+            "task_affinity fits single tasks, which have no differences to estimate, and "
+            f"{auto[0]} is 'auto'. Set it to a number, as that of a fit of all tasks."
+        )
     folds = Folds.read(X, y, estimator, cv, scoring, sample_weight, task_column, random_state)
     T, sign = len(folds.rows.tasks), 1.0 if folds.metric.greater_is_better else -1.0
 

@@ -1,10 +1,13 @@
 """Evidence of the logistic model with random coefficients, by the Laplace approximation."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from skmtl.arrowhead import Elimination, Posterior
+from skmtl import _likelihood_kernels as kernels
+from skmtl._threads import in_chunks
+from skmtl.arrowhead import ArrowheadSystem, Elimination
 from skmtl.data import LongData
 from skmtl.penalties import Coefficients
 from skmtl.problem import Problem
@@ -170,16 +173,11 @@ class LaplaceEvidence:
         V, q, w, _ = self._start.of_output(0)
         if problem.data.row_basis is not None:
             V, w = V @ problem.data.row_basis, w @ problem.data.row_basis
-        elimination = Elimination(curved, penalty)
-        posterior = Posterior.of(curved, penalty, np.ones(data.n_features), elimination)
-        if isinstance(data, LongData):
-            leverage = posterior.variances(data.X, data.codes)
-        else:
-            leverage = posterior.variances_of_all(data.X)
-        moved = leverage * problem.loss.curvature_slope(derivative)
+        C = ArrowheadSystem.of(curved, penalty).covariances(np.arange(data.n_tasks)).finite
+        moved = _variances(data, C) * problem.loss.curvature_slope(derivative)
         (G,), (R,) = data.weighted_adjoint(moved)
         zeros = Coefficients.zeros(data.n_tasks, data.n_features).of_output(0)
-        dV, dq, dw, _ = elimination.step(zeros, -G, -R)
+        dV, dq, dw, _ = Elimination(curved, penalty).step(zeros, -G, -R)
         weight = penalty.curvature  # zero where a part is fixed
         own = {
             "alpha": weight.V.ravel() @ np.einsum("tj,tj->t", V - dV, V),
@@ -187,6 +185,17 @@ class LaplaceEvidence:
             "alpha_shared": weight.w * (w - dw) @ w,
         }
         return {name: own[name] + fixed[name] for name in own}
+
+
+def _variances(data, C):
+    """Return the variances of the predictions, in the shape of y; C (T, d + 1, d + 1)."""
+    if not isinstance(data, LongData):
+        Z = np.column_stack([data.X, np.ones(data.n_rows)])
+        return np.column_stack([np.einsum("ij,ij->i", Z @ one, Z) for one in C])
+    variances = np.empty(data.n_rows)
+    kernel = partial(kernels.prediction_variances, data.X, data.codes, C, variances)
+    in_chunks(kernel, data.n_rows, data.X.size * data.n_features)
+    return variances
 
 
 class EvidenceOfWeights:
@@ -203,6 +212,7 @@ class EvidenceOfWeights:
 
     def __init__(self, evidence, names, known):
         self._evidence, self._names, self._known = evidence, names, known
+        self._last = None  # x, the value and the derivatives there
 
     def sample(self, n_tasks):
         """Return the criterion of some of the tasks."""
@@ -217,13 +227,17 @@ class EvidenceOfWeights:
 
         Where they are not known, they are central differences.
         """
+        if self._last is not None and np.array_equal(x, self._last[0]):
+            return self._last[1:] if gradient else self._last[1]
         with np.errstate(over="ignore"):
             weights = self._known | dict(zip(self._names, np.exp(x), strict=True))
         if not gradient:
             return self._evidence.evaluate(**weights)
         if self._evidence.has_slopes:
             value, slopes = self._evidence.evaluate(**weights, slopes=True)
-            return value, np.array([slopes[name] for name in self._names]) * np.isfinite(x)
+            slopes = np.array([slopes[name] for name in self._names]) * np.isfinite(x)
+            self._last = x.copy(), value, slopes
+            return value, slopes
         slope = np.zeros(len(x))
         for j in np.flatnonzero(np.isfinite(x)):
             step = _STEP * np.eye(len(x))[j]
@@ -236,7 +250,8 @@ class EvidenceOfWeights:
 
     def metric(self, x):
         """Return about the second derivatives at x, those of a linear model; zeros if unknown."""
-        self(x)
+        self._last = None
+        self(x, gradient=self._evidence.has_slopes)
         metric = self._evidence.information()
         places = [_ORDER.index(name) for name in self._names]
         return metric[np.ix_(places, places)]

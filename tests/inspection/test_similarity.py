@@ -106,6 +106,18 @@ def test_similarity_of_three_classes():
     np.testing.assert_allclose(task_similarity(model), expected, rtol=1e-9)
 
 
+def test_affinity_of_single_tasks_has_no_variance_to_estimate(data):
+    X, y = data[:2]
+    for model in (
+        MeanRegularizedRegressor("auto", task_column=0),
+        make_task_pipeline(StandardScaler(), MeanRegularizedRegressor("auto", task_column=0)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"fits single tasks.*alpha is 'auto'\. Set it to a nu"
+        ):
+            task_affinity(X, y, model)
+
+
 def test_affinity_of_classifiers_and_of_scores_that_shall_be_large():
     X, y = make_multitask_classification(3, 40, 3, class_sep=1.0, random_state=0)
     model = MeanRegularizedClassifier(5.0, task_column=0)
