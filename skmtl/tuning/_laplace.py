@@ -84,7 +84,8 @@ class LaplaceEvidence:
     @property
     def has_slopes(self):
         """Whether ``evaluate`` can return derivatives."""
-        return isinstance(self._problem.data.X, np.ndarray) and self._problem.loss.n_outputs == 1
+        X = getattr(self._problem.data, "X", None)  # none on Dask
+        return isinstance(X, np.ndarray) and self._problem.loss.n_outputs == 1
 
     @property
     def has_samples(self):

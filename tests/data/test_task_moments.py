@@ -82,6 +82,7 @@ def test_batches_give_the_fit_of_all_rows(model, offset, weighted):
         assert_allclose(parts, whole, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:covariance_type='diag'. tasks have so few rows")
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("name", ["pooled", "separate", "least squares", "mean", "mean 0", "auto"])
 def test_fewer_rows_than_features(name, seed):
