@@ -127,10 +127,14 @@ class Problem:
         # Features without data in a task: the penalty still couples them to other tasks.
         return np.where(squares > 0, squares, task_mean(squares))
 
-    def _curvature(self):
-        """Return bounds of the curvature of the objective in V and q, (T, d) and (T,)."""
+    def _curvature(self, tasks=slice(None), *, slopes=True):
+        """Return bounds of the curvature of the objective in V and q, (T, d) and (T,).
+
+        Of a slice of the tasks; without ``slopes``, the first is None.
+        """
         bound, penalty = self.loss.curvature_bound, self.penalty.curvature
-        return bound * self._squares + penalty.V, bound * self.data.totals + penalty.q
+        of_q = bound * self.data.totals[tasks] + _of(tasks, penalty.q)
+        return bound * self._squares[tasks] + _of(tasks, penalty.V) if slopes else None, of_q
 
     @cached_property
     def _center_units(self):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_PART = 2**16  # numbers that fit into the cache
+
 
 class Coefficients(NamedTuple):
     """Coefficients of T tasks as a center and the tasks' deviations from it.
@@ -174,14 +176,20 @@ class Penalty(ABC):
 
         For a smooth penalty this is the gradient; for the center, after elimination of the
         deviations: if their penalty is large, they follow the center. ``curvature`` is a function
-        that returns the curvature of the objective in V and q, (T, d) and (T,).
+        that returns the curvature of the objective in V and q, (T, d) and (T,), or of a slice of
+        the tasks.
         """
         free, w, c = self.free, gradient.w, gradient.c
-        if np.any(free.w) or np.any(free.c):
-            of_V, of_q = curvature()
-            own, (weight_V, weight_q, _, _) = gradient.V, self.curvature
-            w = w - free.w * _without(own, weight_V, of_V).sum(axis=-2)
-            c = c - free.c * _without(gradient.q, weight_q, of_q).sum(axis=-1)
+        if np.any(free.w):
+            T, d = gradient.V.shape[1:]
+            step = max(1, _PART // max(1, d))
+            for part in (slice(first, first + step) for first in range(0, T, step)):
+                own, weight = gradient.V[:, part], self.curvature.V
+                weight = weight[part] if weight.ndim else weight
+                w = w - free.w * _without(own, weight, curvature(part)[0]).sum(axis=-2)
+        if np.any(free.c):
+            of_q = curvature(slice(0, None), slopes=False)[1]
+            c = c - free.c * _without(gradient.q, self.curvature.q, of_q).sum(axis=-1)
         return gradient._replace(w=w, c=c)
 
 
