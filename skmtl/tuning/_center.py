@@ -55,7 +55,7 @@ class Center:
         """
         columns, d = self.columns, self._n_slopes
         if np.isinf(alpha_shared):
-            columns = columns[columns == d]
+            columns = columns[columns >= d]
         slopes = columns[columns < d]
         system = marginal.gram.copy()
         if 0 < alpha_shared < np.inf:

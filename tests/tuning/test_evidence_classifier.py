@@ -183,12 +183,13 @@ def dense_evidence_of_classes(model, rows, weight=None):
     return 0.5 * (np.log(P[P > 0]).sum() - log_det + n_flat * np.log(2 * np.pi)) - model.objective_
 
 
+@pytest.mark.parametrize("alpha_shared", [0.3, np.inf])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("auto", [{"alpha"}, {"alpha", "alpha_intercept"}], ids=sorted)
-def test_evidence_of_three_classes(auto, weighted):
+def test_evidence_of_three_classes(auto, weighted, alpha_shared):
     rows = three_classes()
     weight = np.random.default_rng(1).uniform(0.5, 2, len(rows.y)) if weighted else None
-    params = {"alpha_shared": 0.3, "tol": 1e-11}
+    params = {"alpha_shared": alpha_shared, "tol": 1e-11}
     model = fit_classes(rows, weight, **params, **dict.fromkeys(auto, "auto"))
     assert_allclose(model.log_evidence_, dense_evidence_of_classes(model, rows, weight), atol=1e-7)
     best = {"alpha": model.alpha_, "alpha_intercept": model.alpha_intercept_}
