@@ -1,7 +1,9 @@
-"""Memory available to solvers."""
+"""Memory available to solvers, and work in parts of it."""
 
 import os
 from pathlib import Path
+
+_CACHED = 2**16  # numbers that fit into the cache
 
 
 def memory_limit():
@@ -13,3 +15,9 @@ def memory_limit():
     except (AttributeError, ValueError, OSError):  # another system, or a container without limit
         pass
     return min(limits, default=2.0**33) / 2
+
+
+def strips(n, size, most=_CACHED):
+    """Return slices that cover ``range(n)``, of about ``most`` numbers where each has ``size``."""
+    step = max(1, most // max(1, size))
+    return [slice(first, min(first + step, n)) for first in range(0, n, step)]

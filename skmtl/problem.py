@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
+from skmtl._memory import strips
 from skmtl._optimize import task_mean
 from skmtl._threads import in_chunks
 from skmtl.data import LossSums
 from skmtl.penalties import Coefficients
-
-_PART = 2**16  # numbers that fit into the cache
 
 
 class Evaluation(NamedTuple):
@@ -142,11 +141,9 @@ class Problem:
         penalty, free, bound = self.penalty.curvature, self.penalty.free, self.loss.curvature_bound
         of_w, of_c, squares = 1.0, 1.0, self._squares
         if free.w:
-            step = max(1, _PART // max(1, squares.shape[1]))
-            parts = [slice(t, t + step) for t in range(0, len(squares), step)]
             of_w = penalty.w + sum(
                 _following(bound * squares[own], _of(own, penalty.V), _of(own, free.V)).sum(axis=0)
-                for own in parts
+                for own in strips(*squares.shape)
             )
         if free.c:
             of_c = penalty.c + _following(bound * self.data.totals, penalty.q, free.q).sum()

@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skmtl import _kernels
+from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
 from skmtl.data._labels import (
@@ -209,7 +210,7 @@ class TaskMoments:
                 )
         total, place = self._with_tasks(other.tasks)
         shift = other.origin - self.origin
-        for part in _strips(len(other), self.scatter[0].size):
+        for part in strips(len(other), self.scatter[0].size, _STRIP):
             mean = other.deviation[part] + shift
             moments = Moments(other.scatter[part], mean, other.weight[part])
             total._absorb(place[part], other.counts[part], moments)
@@ -286,9 +287,10 @@ def plus_rows(moments, rows, *, in_place=False):
     total, place = moments, encode_tasks(rows.tasks, moments.tasks, moments.task_column)
     if not in_place or (place < 0).any():
         total, place = moments._with_tasks(rows.tasks)
-    data, strips = _long_data(rows, moments.origin), _strips(len(place), moments.scatter[0].size)
-    room = np.empty((strips[0].stop, *moments.scatter[0].shape))
-    for part in strips:
+    data = _long_data(rows, moments.origin)
+    parts = strips(len(place), moments.scatter[0].size, _STRIP)
+    room = np.empty((parts[0].stop, *moments.scatter[0].shape))
+    for part in parts:
         own = np.arange(part.start, part.stop)
         total._absorb(place[part], rows.counts[part], data.moments(own, room[: len(own)]))
     return total
@@ -373,12 +375,6 @@ def _long_data(rows, origin):
     Z = np.empty((len(rows.X), len(origin)))
     Z[:, :-1], Z[:, -1] = rows.X, rows.y
     return LongData(Z, rows.y, rows.weight, rows.codes, len(rows.tasks), origin)
-
-
-def _strips(n_tasks, size):
-    """Return slices of the tasks such that moments of ``size`` numbers for each are a few MB."""
-    step = max(1, _STRIP // size)
-    return [slice(first, min(first + step, n_tasks)) for first in range(0, n_tasks, step)]
 
 
 def _of_column(rows, t, origin):

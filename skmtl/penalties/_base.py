@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_PART = 2**16  # numbers that fit into the cache
+from skmtl._memory import strips
 
 
 class Coefficients(NamedTuple):
@@ -181,9 +181,7 @@ class Penalty(ABC):
         """
         free, w, c = self.free, gradient.w, gradient.c
         if np.any(free.w):
-            T, d = gradient.V.shape[1:]
-            step = max(1, _PART // max(1, d))
-            for part in (slice(first, first + step) for first in range(0, T, step)):
+            for part in strips(*gradient.V.shape[1:]):
                 own, weight = gradient.V[:, part], self.curvature.V
                 weight = weight[part] if weight.ndim else weight
                 w = w - free.w * _without(own, weight, curvature(part)[0]).sum(axis=-2)

@@ -92,6 +92,11 @@ class LaplaceEvidence:
         """Whether ``sample`` is defined."""
         return self.has_slopes and isinstance(self._problem.data, LongData)
 
+    @property
+    def alpha(self):
+        """That of the problem, (T,)."""
+        return self._problem.penalty.alpha
+
     def sample(self, n_tasks):
         """Return the evidence of some tasks of the long form, evenly spaced."""
         problem = self._problem
@@ -217,11 +222,8 @@ class EvidenceOfWeights:
 
     def sample(self, n_tasks):
         """Return the criterion of some of the tasks."""
-        known = dict(self._known)
-        if np.ndim(known["alpha"]):
-            tasks = np.linspace(0, len(known["alpha"]) - 1, n_tasks).astype(np.intp)
-            known["alpha"] = known["alpha"][tasks]
-        return EvidenceOfWeights(self._evidence.sample(n_tasks), self._names, known)
+        evidence = self._evidence.sample(n_tasks)
+        return EvidenceOfWeights(evidence, self._names, self._known | {"alpha": evidence.alpha})
 
     def __call__(self, x, gradient=False):
         """Return the value at x, with ``gradient`` also the derivatives, zero for inf.
