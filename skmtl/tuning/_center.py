@@ -156,9 +156,9 @@ class CenterSpectrum(NamedTuple):
 def _independent(gram):
     """Return the columns that are not combinations of those before."""
     kept, rest = [], gram.copy()
-    threshold = 8 * len(gram) * _EPS * np.diag(gram).max(initial=0.0)
+    threshold = 8 * len(gram) * _EPS * np.diag(gram)  # features have units of their own
     for j in range(len(gram)):
-        if rest[j, j] > threshold:
+        if rest[j, j] > threshold[j]:
             kept.append(j)
             rest = rest - np.outer(rest[j], rest[j] / rest[j, j])
     return kept

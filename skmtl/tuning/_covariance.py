@@ -177,7 +177,7 @@ class Axes(NamedTuple):
     fixed : bool ndarray of shape (d,)
         Coordinates in which tasks do not deviate; their columns of B are small.
     squares : ndarray of shape (d,)
-        Squared norms of the columns of B, which are orthogonal.
+        Squared norms of the columns of B, which are orthogonal if the center is penalized.
     intercept : float
         Variance of the deviations of intercepts, in units of the noise.
     """
@@ -189,10 +189,11 @@ class Axes(NamedTuple):
     intercept: float
 
     @classmethod
-    def of(cls, F, curvature):
+    def of(cls, F, curvature, alpha_shared):
         """Return the axes of a covariance ``F F'``, F (d + 1, d + 1).
 
-        ``curvature`` (d,) are the sums of squares of the features.
+        ``curvature`` (d,) are the sums of squares of the features. They are the units if the center
+        has no penalty, whose own units are those of the coefficients.
         """
         slopes, intercept, shift = F[:-1], F[-1], None
         if not np.count_nonzero(F - np.diag(np.diag(F))):
@@ -200,12 +201,16 @@ class Axes(NamedTuple):
             directions = curvature
             fixed = s == 0
         else:
-            U, s, right = np.linalg.svd(slopes, full_matrices=False)
+            own = alpha_shared == 0 or np.isinf(alpha_shared)
+            units = np.sqrt(np.where((curvature > 0) & own, curvature, 1.0))
+            U, s, right = np.linalg.svd(units[:, None] * slopes, full_matrices=False)
+            U /= units[:, None]
             directions = curvature @ U**2
             fixed = s * np.sqrt(directions) <= _ROUNDING * (s * np.sqrt(directions)).max()
             along = np.where(fixed, 0.0, right @ intercept)
-            shift = U @ (along / np.where(fixed, 1.0, s))
+            shift = units**2 * (U @ (along / np.where(fixed, 1.0, s)))
             rest = intercept @ intercept - along @ along
             rest = rest if rest > _ROUNDING * (intercept @ intercept) else 0.0
         s = np.where(fixed, _SMALL / np.sqrt(np.where(directions > 0, directions, 1.0)), s)
-        return cls(U * s, shift, fixed, s**2, float(rest))
+        B = U * s
+        return cls(B, shift, fixed, (np.atleast_2d(B) ** 2).sum(axis=0), float(rest))

@@ -224,14 +224,15 @@ class RandomCoefficients:
         x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
         x = np.where(np.isfinite(x), x, typical)
         starts = [x] if likelihood.rows.n_blocks >= _MANY else [x, typical]
-        if self._form == "diag":
-            M = np.eye(len(known))[:, with_data]
-            criterion = DiagonalCovariance(likelihood, M, known, self._prior)
-            bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + _MOST
-            each = [np.array([j]) for j in range(len(x))]
-            together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
-            limits = together if self._prior else each
-        else:
+        M = np.eye(len(known))[:, with_data]
+        criterion = DiagonalCovariance(likelihood, M, known, self._prior)
+        bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + _MOST
+        each = [np.array([j]) for j in range(len(x))]
+        together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
+        limits = together if self._prior else each
+        if self._form == "full":
+            x = minimize_from(criterion, starts, *bounds, limits)
+            x = np.where(np.isfinite(x), x, typical)
             criterion = FullCovariance(likelihood, with_data, typical, known, self._prior)
             starts = [criterion.parameters(x)]
             bounds = criterion.bounds(np.log(_LEAST))
@@ -251,7 +252,7 @@ class RandomCoefficients:
         """Return the ``Estimate`` of a covariance ``F F'``, in its ``Axes``."""
         value, sigma2 = likelihood.evaluate(F)
         alpha_shared = likelihood.alpha_shared(F)
-        axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0))
+        axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0), alpha_shared)
         covariance = sigma2 * F @ F.T
         tau2, units = np.diag(covariance).copy(), np.append(self._units, 1.0)
         shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares

@@ -264,11 +264,14 @@ def test_full_is_invariant_to_linear_changes_of_the_features():
     assert_allclose(other.predict(moved.long), model.predict(rows.long), atol=1e-6)
 
 
-def test_diag_is_invariant_to_units():
-    rows, units = differing(), np.array([100.0, 0.01, 3.0])
-    scaled = Rows(rows.X * units, rows.y, rows.codes)
-    other = fit(scaled, **REML)
-    assert_allclose(other.predict(scaled.long), fit(rows, **REML).predict(rows.long), atol=1e-6)
+@pytest.mark.parametrize("units", [(100.0, 0.01, 3.0), (1e-8, 1.0, 1e3), (1.0, 1e8, 1.0)])
+@pytest.mark.parametrize("kind", ["diag", "full"])
+def test_covariances_are_invariant_to_units(kind, units):
+    rows = differing()
+    scaled = Rows(rows.X * np.array(units), rows.y, rows.codes)
+    params = REML | {"covariance_type": kind}
+    model, other = fit(rows, **params), fit(scaled, **params)
+    assert_allclose(other.predict(scaled.long), model.predict(rows.long), atol=1e-6)
 
 
 # Forms of data ----------------------------------------------------------------------------------
@@ -383,14 +386,16 @@ def test_a_covariance_that_leaves_no_noise_is_one_variance(kind):
     assert kind == "diag" or caught
 
 
-def test_axes():
+@pytest.mark.parametrize("alpha_shared", [0.0, 1.0, np.inf])
+def test_axes(alpha_shared):
     """Deviations in the axes have unit variances, and independent intercepts."""
     rng = np.random.default_rng(0)
     F = np.tril(rng.normal(size=(4, 4)))
-    axes = Axes.of(F, np.ones(3))
+    axes = Axes.of(F, np.array([1.0, 0.1, 4.0]), alpha_shared)
     B, C = axes.B, F @ F.T
     assert_allclose(B @ B.T, C[:3, :3], rtol=1e-12)
-    assert_allclose(B.T @ B, np.diag(axes.squares), atol=1e-12)
+    if alpha_shared == 1.0:
+        assert_allclose(B.T @ B, np.diag(axes.squares), atol=1e-12)
     assert_allclose(B @ B.T @ axes.shift, C[:3, 3], rtol=1e-12)
     assert_allclose(axes.intercept + axes.shift @ C[:3, :3] @ axes.shift, C[3, 3], rtol=1e-12)
 
