@@ -95,29 +95,46 @@ def sparse_adjoint(values, indices, indptr, g, starts, center, G, total, first, 
 
 
 @jit()
-def sparse_kernel(values, indices, indptr, g, starts, cross, square, share, out, work, first, last):
-    """Write ``share_t sum_k g_k (x_i - c)(x_k - c)`` over the rows k of the task t of each row i.
+def sparse_adjoint_sum(values, indices, indptr, g, center, out, first, last):
+    """Write ``sum_i g_i (x_i - center)`` over the rows ``first:last``, (d,)."""
+    total = 0.0
+    for i in range(first, last):
+        total += g[i]
+    for j in range(out.shape[0]):
+        out[j] = -total * center[j]
+    for i in range(first, last):
+        for k in range(indptr[i], indptr[i + 1]):
+            out[indices[k]] += g[i] * values[k]
 
-    ``cross`` (n,) are the products of rows and c, ``square`` that of c, and ``work`` (d,) zeros.
+
+@jit()
+def sparse_kernel(
+    values, indices, indptr, g, starts, cross, square, share, shared, offset, out, work, first, last
+):
+    """Write the products of each row i and ``shared + share_t sum_k g_k (x_k - c)``, (d,).
+
+    The sum is over the rows k of its task t. ``cross`` (n,) are the products of rows and c,
+    ``square`` that of c, ``offset`` that of c and ``shared``, and ``work`` (d,) equals ``shared``.
     """
     for t in range(first, last):
         low, high = starts[t], starts[t + 1]
         weight, product = 0.0, 0.0
         for i in range(low, high):
-            weight += g[i]
-            product += g[i] * cross[i]
+            own = share[t] * g[i]
+            weight += own
+            product += own * cross[i]
             for k in range(indptr[i], indptr[i + 1]):
-                work[indices[k]] += g[i] * values[k]
+                work[indices[k]] += own * values[k]
         for i in range(low, high):
             z = 0.0
             for k in range(indptr[i], indptr[i + 1]):
                 z += values[k] * work[indices[k]]
-            out[i] = share[t] * (z - weight * cross[i] - product + weight * square)
+            out[i] = z - offset - weight * cross[i] - product + weight * square
         if indptr[high] - indptr[low] < work.shape[0]:
             for k in range(indptr[low], indptr[high]):
-                work[indices[k]] = 0.0
+                work[indices[k]] = shared[indices[k]]
         else:
-            work[:] = 0.0
+            work[:] = shared
 
 
 @jit()

@@ -11,7 +11,7 @@ from skmtl._memory import strips
 from skmtl._optimize import task_mean
 from skmtl._threads import in_chunks
 from skmtl.data import LossSums
-from skmtl.penalties import Coefficients
+from skmtl.penalties import Coefficients, MeanCoupling
 
 
 class Evaluation(NamedTuple):
@@ -56,24 +56,44 @@ class Problem:
         """
         sums = self.data.loss_sums(self.loss, coefficients.W, coefficients.intercept)
         if self._null_squares is None:
-            null, origin = sums, self.origin()
+            null = sums
             if any(part.any() for part in coefficients):
+                origin = self.origin()
                 null = self.data.loss_sums(self.loss, origin.V, origin.q)
             self._null_squares = null.squares
-        gradient = self.gradient(coefficients, sums.G, sums.R)
+        gradient = self.task_gradient(coefficients, sums.G, sums.R)
         residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
         value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
         return Evaluation(value, self._optimality(residual, sums), sums)
 
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
-        penalty, free = self.penalty.gradient(coefficients), self.penalty.free
-        V = penalty.V  # an array of its own
-        V += G
-        if not free.V.all():
-            V *= free.V
+        gradient = self.task_gradient(coefficients, G, R)
+        return gradient._replace(V=gradient.V[:])
+
+    def task_gradient(self, coefficients, G, R):
+        """Return the same; if possible, V is computed where ``V[:, tasks]`` is read, of a slice."""
+        free, V = self.penalty.free, None
+        if isinstance(self.penalty, MeanCoupling):
+            V = _TaskGradient(G, coefficients.V, self.penalty.curvature.V, free.V)
+            coefficients = coefficients._replace(V=0.0)
+        penalty = self.penalty.gradient(coefficients)
+        if V is None:
+            V = penalty.V  # an array of its own
+            V += G
+            if not free.V.all():
+                V *= free.V
         w = G.sum(axis=1) + penalty.w if free.w else np.zeros_like(penalty.w)
         return Coefficients(V, free.q * (R + penalty.q), w, free.c * R.sum(axis=1))
+
+    def slope(self, coefficients, G, R, point):
+        """Return the inner product of the gradient at some coefficients and a ``point``.
+
+        Of the smooth part of the objective; what is fixed counts too, without a penalty.
+        """
+        loss = np.vdot(G, point.V) + np.vdot(R, point.q)
+        center = np.vdot(G.sum(axis=1), point.w) + np.vdot(R.sum(axis=1), point.c)
+        return float(loss + center) + self.penalty.product(coefficients, point)
 
     def residual_norms(self, sums):
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
@@ -109,12 +129,14 @@ class Problem:
         return float(np.max(parts))  # unlike Python's, NaN if any of them is
 
     def _largest_slopes(self, V, residual):
-        """Return the largest scaled entry of each task in the gradient V (K, T, d): (K, T)."""
+        """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
         T, largest = self.data.n_tasks, np.empty(V.shape[:-1])
         weights = np.broadcast_to(self.penalty.curvature.V.ravel(), T).copy()
-        scale = self._squares, self.loss.curvature_bound, weights, residual
-        for V_k, out in zip(V, largest, strict=True):
-            in_chunks(partial(_kernels.largest_ratios, V_k, *scale, out), T, 10 * V_k.size)
+        for own in strips(*V.shape[1:]):
+            scale = self._squares[own], self.loss.curvature_bound, weights[own], residual[own]
+            for V_k, out in zip(V[:, own], largest[:, own], strict=True):
+                write = partial(_kernels.largest_ratios, V_k, *scale, out)
+                in_chunks(write, len(out), 10 * V_k.size)
         return largest.ravel()
 
     @cached_property
@@ -148,6 +170,24 @@ class Problem:
         if free.c:
             of_c = penalty.c + _following(bound * self.data.totals, penalty.q, free.q).sum()
         return np.sqrt(of_w), np.sqrt(of_c)
+
+
+class _TaskGradient:
+    """The gradient in V, (K, T, d), of which parts of the tasks are computed when needed."""
+
+    def __init__(self, G, V, weight, free):
+        self.shape, self._arrays = G.shape, (G, V)
+        self._weight, self._free = (np.broadcast_to(p, (len(G[0]), 1)) for p in (weight, free))
+
+    def __getitem__(self, key):
+        """Return the gradient of all tasks, for ``[:]``, or of a slice, for ``[:, tasks]``."""
+        tasks = key[1] if isinstance(key, tuple) else key
+        G, V = (array[:, tasks] for array in self._arrays)
+        gradient = self._weight[tasks] * V
+        gradient += G
+        if not self._free[tasks].all():
+            gradient *= self._free[tasks]
+        return gradient
 
 
 def _of(tasks, part):

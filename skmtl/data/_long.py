@@ -147,6 +147,7 @@ class LongData(TaskData):
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
         z = self.predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)
+        del W  # as large as the sums; a caller that has no name for it needs no memory for it
         sums, weighted = np.empty((2, self.n_rows)), np.empty(z.shape)
         value, squares = sums
         derivative = None if loss.constant_curvature is not None else np.empty(z.shape)
@@ -168,6 +169,7 @@ class LongData(TaskData):
     def curvature_product(self, loss, derivative, W, intercept):
         """Compute the Hessian of the loss times (W, intercept): (K, T, d) and (K, T)."""
         z = self.predict(W, intercept)
+        del W  # as in loss_sums
         return self.adjoint(self.weight * loss.curvature_product(self.y, derivative, z))
 
     def _block(self, b):

@@ -351,15 +351,23 @@ class SparseLongData(SparseLayout, LongData):
             self._by_task(_kernels.sparse_adjoint, g_k, *sums)
         return G, R
 
-    def kernel_product(self, g, share):
-        """Return the products of each row with ``share_t X_t'g_t``, X_t the rows of its task, (n,).
+    def kernel_product(self, g, share, shared):
+        """Return the products of each row with ``share_t X_t'g_t + shared X'g``, (n,).
 
-        ``g`` is (n,), ``share`` (T,).
+        X_t are the rows of its task, ``g`` is (n,), ``share`` (T,), ``shared`` a number.
         """
         X, (n, d), (_, cross, _) = self.X, self.X.shape, self._squares
-        rows, square, out = (*X.parts, g, self.indptr), X.center @ X.center, np.empty(n)
-        product = partial(_kernels.sparse_kernel, *rows, cross, square, share, out)
-        in_chunks(lambda first, last: product(np.zeros(d), first, last), self.n_tasks, 2 * X.work)
+
+        def part(first, last):
+            own = np.empty(d)
+            _kernels.sparse_adjoint_sum(*X.parts, g, X.center, own, first, last)
+            return own
+
+        common = shared * sum(in_chunks(part, n, X.work)) if shared else np.zeros(d)
+        square, out = X.center @ X.center, np.empty(n)
+        rows, center = (*X.parts, g, self.indptr, cross, square), X.center @ common
+        product = partial(_kernels.sparse_kernel, *rows, share, common, center, out)
+        in_chunks(lambda *chunk: product(common.copy(), *chunk), self.n_tasks, 2 * X.work)
         return out
 
     def _index(self, b):

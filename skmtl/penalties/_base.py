@@ -35,9 +35,10 @@ class Coefficients(NamedTuple):
 
     @classmethod
     def zeros(cls, n_tasks, n_features, n_outputs=1):
-        """Return the origin."""
-        shapes = (n_tasks, n_features), (n_tasks,), (n_features,), ()
-        return cls(*(np.zeros((n_outputs, *shape)) for shape in shapes))
+        """Return the origin; V, the largest part, takes no memory and cannot be written to."""
+        shapes = (n_tasks,), (n_features,), ()
+        V = np.broadcast_to(0.0, (n_outputs, n_tasks, n_features))
+        return cls(V, *(np.zeros((n_outputs, *shape)) for shape in shapes))
 
     @classmethod
     def stack(cls, outputs):
@@ -51,7 +52,12 @@ class Coefficients(NamedTuple):
     @property
     def W(self):
         """Coefficients of the tasks, (K, T, d)."""
-        return self.w[:, None] + self.V if self.w.any() else self.V
+        return self.of_tasks(slice(None))
+
+    def of_tasks(self, tasks):
+        """Return the coefficients of a slice of the tasks, (K, m, d)."""
+        V = self.V[:, tasks]
+        return self.w[:, None] + V if self.w.any() else V
 
     @property
     def intercept(self):
@@ -69,6 +75,14 @@ class Coefficients(NamedTuple):
     def times(self, factor):
         """Return the product with a number, part by part."""
         return Coefficients(*(factor * part for part in self))
+
+    def toward(self, point, share):
+        """Return the coefficients at a share of the way to a point; beyond it if more than 1."""
+        step = self.step_to(point)
+        for part, start in zip(step, self, strict=True):
+            part *= share
+            part += start
+        return step
 
     def dot(self, other):
         """Return the inner product, a float."""
@@ -144,7 +158,11 @@ class Penalty(ABC):
 
     def value(self, coefficients, split=None):
         """Return the penalty, a float; ``split`` is the `Split` of a penalty with parts."""
-        return 0.5 * self.gradient(coefficients).dot(coefficients)
+        return 0.5 * self.product(coefficients, coefficients)
+
+    def product(self, a, b):
+        """Return the inner product of the gradient at ``a`` and ``b``, a float."""
+        return self.gradient(a).dot(b)
 
     def gradient(self, coefficients):
         """Return the gradient of the smooth part, as ``Coefficients``."""

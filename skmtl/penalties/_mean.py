@@ -64,12 +64,11 @@ class MeanCoupling(Penalty):
         intercept = np.inf if self.fixed_intercept else 0.0
         return Coefficients(self.alpha[:, None], self.alpha_intercept, self.alpha_shared, intercept)
 
-    def value(self, coefficients, split=None):
-        """Return the penalty, a float."""
-        (V, q, w, _), weight = coefficients, self.curvature
-        own = np.einsum("ktj,ktj->t", V, V) @ weight.V[:, 0]
-        shared = weight.w * np.vdot(w, w) if self.isotropic else np.vdot(w, weight.w * w)
-        return 0.5 * float(own + weight.q * np.vdot(q, q) + shared)
+    def product(self, a, b):
+        """Return the inner product of the gradient at ``a`` and ``b``, a float."""
+        weight = self.curvature
+        own = np.einsum("ktj,ktj->t", a.V, b.V) @ weight.V[:, 0]
+        return float(own + weight.q * np.vdot(a.q, b.q) + np.vdot(a.w, weight.w * b.w))
 
     def canonicalize(self, coefficients, present=None):
         """Return the same model with c in canonical form where it is not identified.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmtl._memory import strips
 from skmtl._optimize import backtrack
 from skmtl.penalties import Coefficients, Split
 from skmtl.problem import Evaluation
@@ -59,6 +60,10 @@ class Iterate(NamedTuple):
     coefficients: Coefficients
     evaluation: Evaluation
     split: Split | None = None
+
+    def without_sums(self):
+        """Return the same without the sums of the loss."""
+        return self._replace(evaluation=self.evaluation._replace(sums=None))
 
 
 class Solver(ABC):
@@ -126,7 +131,7 @@ class Solver(ABC):
             history.append(self._entry(at.evaluation))
             if best is None or self._improves(history, best.evaluation):
                 # without the sums of the loss, which take as much memory as the coefficients
-                best, stalled = at._replace(evaluation=at.evaluation._replace(sums=None)), 0
+                best, stalled = at.without_sums(), 0
             else:
                 stalled += 1
             exhausted = self._exhausted(at.evaluation)
@@ -134,12 +139,15 @@ class Solver(ABC):
             if finished or stalled >= self._patience() or self.n_iter >= self.max_iter:
                 break
             done = self.watch() if self.watch else None
+            last_step = target = before = None  # each as large as the coefficients
             target, before = self.advance(at, history), at.coefficients
             if self._quadratic:
                 at = None  # its sums are not needed while those at the target are computed
                 at = self._evaluated(*target)
             else:
-                at = self._search(at, *target)
+                slope = self._slope(at, *target)
+                at = at.without_sums()
+                at = self._search(at, slope, *target)
             last_step = at.coefficients, before
             stopped = done is not None and done(*at)
         coefficients, evaluation, split = self._simplest(best)
@@ -179,24 +187,27 @@ class Solver(ABC):
         """Return the iterate to end with, given the best one."""
         return best
 
-    def _search(self, at, point, split):
-        """Return the next iterate on the line to a point, by backtracking; ``at`` if none."""
-        start, found = at.coefficients, at
+    def _search(self, at, slope, point, split):
+        """Return the next iterate on the line to a point, by backtracking; ``at`` if none.
+
+        ``slope`` is that of the objective at ``at``, whose sums are not needed.
+        """
+        start, found = at.coefficients, None
         parts = split and (at.split or self.problem.penalty.split(start.W)).parts
 
         def objective(share):
             nonlocal found
             ahead, own = point, split
             if share < 1:
-                ahead = start.plus(start.step_to(point).times(share))
+                ahead = start.toward(point, share)
                 own = split and split.between(parts, share)
+            found = None  # its sums are not needed while others are computed
             found = self._evaluated(ahead, own)
             return found.evaluation.objective
 
-        slope = self._slope(at, point, split)
         share = backtrack(objective, at.evaluation.objective, slope)
         if share == 0:
-            return at
+            return self._evaluated(start, at.split)
         return self._extended(at, slope, found) if share == 1 else found
 
     def _slope(self, at, point, split):
@@ -278,14 +289,14 @@ class NewtonSolver(Solver):
             shrunk = ratio**2 if ratio < 1 else 0.1 * self.rtol
         return min(0.1, max(shrunk, 1e-2 * self.tol / optimality))
 
-    def _gradient(self, at):
-        """Return the gradient at an iterate, as ``Coefficients``."""
-        sums = at.evaluation.sums
-        return self.problem.gradient(at.coefficients, sums.G, sums.R)
-
     def _slope(self, at, point, split):
         """Return the slope of the objective at an iterate, along the step to a point."""
-        return self._gradient(at).dot(at.coefficients.step_to(point))
+        return self._slope_along(at, at.coefficients, point)
+
+    def _slope_along(self, at, start, point):
+        """Return the slope of the objective at an iterate, along a step; no arrays are formed."""
+        known = at.coefficients, at.evaluation.sums.G, at.evaluation.sums.R
+        return self.problem.slope(*known, point) - self.problem.slope(*known, start)
 
     def _extended(self, at, slope, found):
         """Return ``found``, or a point beyond it where the loss flattens along the step.
@@ -295,11 +306,10 @@ class NewtonSolver(Solver):
         """
         if found.evaluation.optimality <= _FAR or not slope < 0:
             return found
-        start, point, gradient = at.coefficients, found.coefficients, self._gradient(found)
-        left = (gradient.dot(point) - gradient.dot(start)) / slope
+        start, point = at.coefficients, found.coefficients
+        left = self._slope_along(found, start, point) / slope
         if left > _EXTEND:
-            share = min(1 / (1 - left), 2.0)
-            beyond = self._evaluated(start.plus(start.step_to(point).times(share)))
+            beyond = self._evaluated(start.toward(point, min(1 / (1 - left), 2.0)))
             if beyond.evaluation.objective < found.evaluation.objective:
                 return beyond
         return found
@@ -327,8 +337,12 @@ def runs_away(solution, max_iter, tol):
 
 def _growth(solution):
     """Return the norm of each task's last step relative to its coefficients, (T,)."""
-    after, before = (part.W for part in solution.last_step)
-    step, W = (
-        np.square(part).sum(axis=(0, 2)) for part in (after - before, solution.coefficients.W)
-    )
-    return np.sqrt(np.divide(step, W, out=np.zeros_like(W), where=W > 0))
+    n_tasks, d = solution.coefficients.V.shape[1:]
+    growth = np.zeros(n_tasks)
+    for own in strips(n_tasks, d):
+        W, after, before = (
+            part.of_tasks(own) for part in (solution.coefficients, *solution.last_step)
+        )
+        step, size = (np.square(part).sum(axis=(0, 2)) for part in (after - before, W))
+        growth[own] = np.divide(step, size, out=np.zeros_like(size), where=size > 0)
+    return np.sqrt(growth)

@@ -3,24 +3,25 @@
 import numpy as np
 
 from skmtl._optimize import conjugate_gradients
-from skmtl.penalties import MeanCoupling
+from skmtl.penalties import Coefficients, MeanCoupling
 
 
 class DualSystem:
     """Solve for one number per row, from which all coefficients follow.
 
-    A Newton step of deviations V and intercepts, with a fixed center, minimizes the quadratic model
-    of the objective. Let g be its gradient, D the penalty weights, s the weights of the rows times
-    their curvatures and u the step of intercepts without penalty. Then ``gamma = sqrt(s) (X V +
-    u)``, the weighted change of the predictions, gives ``V = -(g + X' sqrt(s) gamma) / D`` and, by
-    the lemma of Woodbury, is the solution of ``(I + sqrt(s) K sqrt(s)) gamma = sqrt(s) (u - X g /
-    D)``, where K is the kernel ``X X' / D``: the eigenvalues are at least 1. The sums of ``sqrt(s)
-    gamma`` over the rows with an intercept u in common are minus its gradient; u is what remains
-    of the equation.
+    A Newton step minimizes the quadratic model of the objective. Let X have the rows' features of
+    the deviations and of the center, D be the penalty weights of these, v the coefficients and g
+    the gradient of the loss in them, s the weights of the rows times their curvatures, and u the
+    step of intercepts without penalty. Then ``gamma = sqrt(s) (X dv + u)``, the weighted change of
+    the predictions by the step dv, gives the solution ``v + dv = -(g + X' sqrt(s) gamma) / D``
+    and, by the lemma of Woodbury, solves ``(I + sqrt(s) K sqrt(s)) gamma = sqrt(s) (u - X (g / D +
+    v))``, where K is the kernel ``X D^-1 X'``: the eigenvalues are at least 1. The sums of
+    ``sqrt(s) gamma`` over the rows with an intercept u in common are minus its gradient; u is what
+    remains of the equation.
 
     From zeros, ``sqrt(s) r`` is added to gamma, where r are the derivatives of the loss over their
     curvatures: as ``g = X' s r``, the right-hand side becomes ``sqrt(s) (u + r)``, which takes no
-    product, V is ``-X' sqrt(s) gamma / D``, and the sums are zero.
+    product, the solution is ``-X' sqrt(s) gamma / D``, and the sums are zero.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ class DualSystem:
     def __init__(self, problem):
         self._problem, penalty = problem, problem.penalty
         self._share = 1.0 / penalty.alpha
+        self._shared = 1.0 / penalty.alpha_shared  # 0 where the center is fixed
         # The rows that share an intercept without penalty: of a task, or all.
         self._by_task = penalty.alpha_intercept == 0
         self._has_constraint = self._by_task or not penalty.fixed_intercept
@@ -42,16 +44,20 @@ class DualSystem:
 
     @staticmethod
     def applies(problem):
-        """Return whether only deviations are free, more than the rows, which predict one number."""
+        """Return whether rows, which predict one number, are fewer than penalized coefficients."""
         penalty, data = problem.penalty, problem.data
         return (
             data.has_kernel
             and not data.graded
             and problem.loss.n_outputs == 1
             and isinstance(penalty, MeanCoupling)
-            and penalty.fixed_center
+            and penalty.isotropic
             and (penalty.alpha > 0).all()
-            and data.n_rows < data.n_tasks * data.n_features
+            and penalty.alpha_shared > 0
+            # Else weights of the features precondition better. Squared loss takes one step, which
+            # is cheaper here in any case.
+            and (problem.loss.constant_curvature or penalty.alpha_shared >= penalty.alpha.max())
+            and data.n_rows < np.isfinite(penalty.alpha).sum() * data.n_features
         )
 
     def set_up(self, derivative):
@@ -60,7 +66,7 @@ class DualSystem:
         if derivative is not None:
             weight = data.curved(self._problem.loss.curvature(derivative)[0]).weight
         self._derivative, self._root = derivative, np.sqrt(weight)
-        kernel = data.row_norms * self._share[data.codes] + self._intercept
+        kernel = data.row_norms * (self._share + self._shared)[data.codes] + self._intercept
         self._diagonal = 1.0 + weight * kernel
         self._direction = self._root / self._diagonal  # of the constraint, preconditioned
         self._lengths = self._sums(weight)
@@ -85,35 +91,42 @@ class DualSystem:
 
         ``options`` are those of conjugate gradients.
         """
-        data, root, share = self._problem.data, self._root, self._share[:, None]
-        cold = not any(part.any() for part in point)
-        if cold:
-            derivative, start = self._derivative, None
-            if derivative is None:
-                derivative = self._problem.loss.evaluate(data.y, np.zeros((1, data.n_rows)))[1]
-            right = data.weight * derivative[0] / root
+        data, root = self._problem.data, self._root
+        start, cold = None, not any(part.any() for part in point)
+        if not cold:
+            right, start = self._equation(point, G, R)
+        elif self._derivative is not None:
+            right = data.weight * self._derivative[0] / root
         else:
-            V, q, _, c = self._problem.gradient(point, G, R)
-            start = self._constrained(q[0] if self._by_task else c[0])
-            V *= share
-            q *= self._intercept
-            right = -root * data.predict(V, q)[0]
+            zeros = np.zeros((1, data.n_rows))
+            right = data.weight * self._problem.loss.evaluate(data.y, zeros)[1][0] / root
 
         self._u = np.zeros(data.n_tasks if self._by_task else 1)
         gamma, _ = conjugate_gradients(
             self._product, right, self._precondition, start=start, **options
         )
-        G, R = data.adjoint((root * gamma)[None])
-        G *= share
-        R *= self._intercept
+        V, q = data.adjoint((root * gamma)[None])
         if not cold:
-            G += V
-            R += q
-        np.subtract(point.V, G, out=G)
-        np.subtract(point.q, R, out=R)
+            V += G
+            q += R
+        w = -self._shared * V.sum(axis=1) if self._shared else point.w
+        V *= -self._share[:, None]
+        fixed = self._share == 0
+        V[:, fixed] = point.V[:, fixed]
         if self._by_task:
-            R += self._u
-        return point._replace(V=G, q=R, c=point.c if self._by_task else point.c + self._u)
+            return Coefficients(V, point.q + self._u, w, point.c)
+        q = -self._intercept * q if self._intercept else point.q
+        return Coefficients(V, q, w, point.c + self._u)
+
+    def _equation(self, point, G, R):
+        """Return the right-hand side of a step, and the gamma to start from."""
+        V, q, w, c = self._problem.gradient(point, G, R)
+        start = self._constrained(q[0] if self._by_task else c[0])
+        V *= self._share[:, None]
+        q *= self._intercept
+        if self._shared:
+            V += self._shared * w[:, None]
+        return -self._root * self._problem.data.predict(V, q)[0], start
 
     def _constrained(self, gradient):
         """Return gamma with the sums that the gradient of the free intercepts determines."""
@@ -130,7 +143,7 @@ class DualSystem:
 
     def _product(self, gamma):
         data, beta = self._problem.data, self._root * gamma
-        product = data.kernel_product(beta, self._share)
+        product = data.kernel_product(beta, self._share, self._shared)
         if self._intercept:
             product += self._intercept * data.task_sums(beta)[data.codes]
         product *= self._root

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from skmtl import _kernels
+from skmtl._memory import strips
 from skmtl._optimize import conjugate_gradients
 from skmtl._threads import in_chunks
 from skmtl.penalties import Coefficients, MeanCoupling
@@ -68,7 +69,7 @@ class PrimalSystem:
         """
         if self._slopes is None:
             self._factor(point)
-        right = self._pack(self._problem.gradient(point, G, R))
+        right = self._pack(self._problem.task_gradient(point, G, R))
         right *= -1.0
         x, _ = conjugate_gradients(self._product, right, self._precondition, **options)
         target = self._unpack(x)
@@ -76,8 +77,15 @@ class PrimalSystem:
             part += start
         return target
 
-    def _pack(self, parts):
-        return np.concatenate([part.ravel() for part in parts])
+    def _pack(self, gradient):
+        """Return one array with all parts of a gradient."""
+        x = np.empty(sum(int(np.prod(shape)) for shape in self._shapes))
+        (V, *others), (own, *rest) = self._unpack(x), gradient
+        for tasks in strips(*V.shape[1:]):
+            V[:, tasks] = own[:, tasks]
+        for part, values in zip(others, rest, strict=True):
+            part[...] = values
+        return x
 
     def _unpack(self, x):
         """Return the ``Coefficients`` whose parts are views of x."""
@@ -87,8 +95,10 @@ class PrimalSystem:
 
     def _product(self, x):
         problem, parts = self._problem, self._unpack(x)
-        arguments = problem.loss, self._derivative, parts.W, parts.intercept
-        return self._pack(problem.gradient(parts, *problem.data.curvature_product(*arguments)))
+        sums = problem.data.curvature_product(
+            problem.loss, self._derivative, parts.W, parts.intercept
+        )
+        return self._pack(problem.task_gradient(parts, *sums))
 
     def _precondition(self, r):
         z = r.copy()

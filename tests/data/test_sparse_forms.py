@@ -12,6 +12,7 @@ from skmtl import (
     ADMMRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
+    SharedL2Classifier,
     SharedL2Regressor,
     TaskMoments,
 )
@@ -314,3 +315,29 @@ def test_a_column_is_split_off_in_one_copy(dtype):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.2 * copies + 1e5
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SharedL2Regressor(task_column=0),
+        MeanRegularizedRegressor(alpha_shared=1.0, task_column=0),
+        SharedL2Classifier(task_column=0),
+        MeanRegularizedClassifier(alpha_shared=1.0, task_column=0),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_memory_of_a_fit(model):
+    """At most that of 2 nnz + 4 (T + 1) d numbers beyond X, and some of rows and features."""
+    rng = np.random.default_rng(0)
+    n, d, T = 10_000, 20_000, 20
+    features = sparse.random_array((n, d), density=0.005, rng=rng)
+    Z = sparse.hstack([np.arange(n)[:, None] % T, features], format="csr")
+    y = rng.standard_normal(n)
+    y = y if "Regressor" in type(model).__name__ else y > 0
+    model.fit(Z, y)  # compiled
+    tracemalloc.start()
+    clone(model).fit(Z, y)
+    numbers = tracemalloc.get_traced_memory()[1] / 8
+    tracemalloc.stop()
+    assert numbers < 2 * Z.nnz + 4 * (T + 1) * d

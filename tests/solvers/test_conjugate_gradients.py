@@ -45,8 +45,9 @@ def test_conjugate_gradients(start, preconditioned):
 @pytest.mark.parametrize("alpha_intercept", [0.0, 0.5, np.inf])
 @pytest.mark.parametrize("fixed_intercept", [True, False])
 @pytest.mark.parametrize("moved", [True, False])
-def test_space_of_the_rows(loss, alpha_intercept, fixed_intercept, moved):
-    """Weighted rows, small tasks and alphas from 0.1 to inf, around any fixed center."""
+@pytest.mark.parametrize("alpha_shared", [np.inf, 3.0])
+def test_space_of_the_rows(loss, alpha_intercept, fixed_intercept, moved, alpha_shared):
+    """Weighted rows, small tasks and alphas from 0.1 to inf, around any center."""
     rng = np.random.default_rng(0)
     codes = np.array([0] * 9 + [1] * 12 + [2] * 2 + [3] * 8)
     n, d, T = len(codes), 40, 4
@@ -57,8 +58,12 @@ def test_space_of_the_rows(loss, alpha_intercept, fixed_intercept, moved):
     if isinstance(loss, LogisticLoss):
         y = np.where(np.arange(n) % 2, 1.0, -1.0)
     weight, center = rng.uniform(0.1, 3, n), X.toarray().mean(axis=0)
+    last = 0.5 if isinstance(loss, LogisticLoss) and alpha_shared < np.inf else np.inf
     penalty = MeanCoupling(
-        np.array([0.1, 2.0, 1.0, np.inf]), np.inf, alpha_intercept, fixed_intercept
+        np.array([0.1, 2.0, 1.0, last]),
+        alpha_shared,
+        alpha_intercept,
+        fixed_intercept,
     )
     problem = Problem(
         SparseLongData(canonical(X.tocsr()), y, weight, codes, T, center), loss, penalty
