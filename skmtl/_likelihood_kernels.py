@@ -340,14 +340,14 @@ def refine_shared(x, low, high, narrow, e, fit, squares, freedom):
 
 @jit(fastmath=SUMS)
 def prediction_variances(X, codes, C, out, first, last):
-    """Write ``z'C_t z`` of rows ``z = (x, 1)`` of tasks t, C (T, d + 1, d + 1)."""
+    """Write ``z'C_t z`` of rows ``z = (x, 1)`` of tasks t, C (T, d + 1, d + 1) symmetric."""
     d = X.shape[1]
     for i in range(first, last):
         t = codes[i]
         variance = C[t, d, d]
         for j in range(d):
-            s = 2.0 * C[t, j, d]
-            for k in range(d):
+            s = C[t, d, j]
+            for k in range(j):
                 s += C[t, j, k] * X[i, k]
-            variance += s * X[i, j]
+            variance += (2.0 * s + C[t, j, j] * X[i, j]) * X[i, j]
         out[i] = variance

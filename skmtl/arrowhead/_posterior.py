@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from skmtl._likelihood_kernels import prediction_variances
 from skmtl._linalg import SymmetricSolver, bordered
+from skmtl._memory import strips
+from skmtl._threads import in_chunks
 from skmtl.arrowhead._blocks import Groups
 from skmtl.arrowhead._degrees import (
     MOST,
@@ -19,6 +22,7 @@ from skmtl.arrowhead._degrees import (
 from skmtl.arrowhead._elimination import Elimination
 from skmtl.arrowhead._kept import KeptMoments, inside
 from skmtl.arrowhead._system import ArrowheadSystem, Covariance
+from skmtl.data import SMALL
 from skmtl.penalties import GraphCoupling
 
 _ZERO = 1e-7  # share of the absolute terms of a sum below which it is rounding error
@@ -104,16 +108,26 @@ class Posterior(ABC):
     def _covariances(self, groups):
         """Return the ``Covariance`` of some groups, an index array."""
 
-    def variances(self, Z, tasks, constant=1.0):
-        """Return the variances of linear forms of tasks, indices (n,): (n,)."""
-        return self._by_group(Z, self.of_task[tasks], constant)
+    def variances(self, Z, tasks):
+        """Return the variances of predictions of tasks, indices (n,): (n,)."""
+        groups = self.of_task[tasks]
+        order = np.argsort(groups, kind="stable")
+        found, first = np.unique(groups[order], return_index=True)
+        edges, variance = np.append(first, len(order)), np.empty(len(Z))
+        for start, covariances in self._in_chunks(found):
+            bounds = edges[start : start + len(covariances.finite) + 1]
+            codes = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+            for strip in strips(len(codes), Z.shape[1], _CHUNK):
+                rows = order[bounds[0] :][strip]
+                variance[rows] = _predictions(self._inside(Z[rows]), codes[strip], *covariances)
+        return variance
 
     def variances_of_all(self, Z, constant=1.0):
         """Return the variances of linear forms for all tasks, (n, T)."""
         groups, of_task = np.unique(self.of_task, return_inverse=True)
         Z, found = self._rows(Z, constant), np.empty((len(groups), len(Z)))
         for start, covariances in self._in_chunks(groups):
-            for g, part in enumerate(covariances, start):
+            for g, part in enumerate(zip(*covariances, strict=True), start):
                 found[g] = _forms(Z, *part)
         return found[of_task].T
 
@@ -129,26 +143,16 @@ class Posterior(ABC):
 
     def _rows(self, Z, constant=1.0):
         """Return linear forms in the coordinates of the system, the intercept's last."""
-        Z = Z if self._basis is None else inside(Z, self._basis)
-        return np.column_stack([Z, np.broadcast_to(constant, len(Z))])
+        return np.column_stack([self._inside(Z), np.broadcast_to(constant, len(Z))])
+
+    def _inside(self, Z):
+        return Z if self._basis is None else inside(Z, self._basis)
 
     def _in_chunks(self, groups):
-        """Yield the place of the first of some groups, and their ``Covariance``, one by one."""
+        """Yield the place of the first of some groups, and their ``Covariance``."""
         step = max(1, _CHUNK // (len(self._factor) + 1) ** 2)
         for start in range(0, len(groups), step):
-            yield start, zip(*self._covariances(groups[start : start + step]), strict=True)
-
-    def _by_group(self, Z, groups, constant):
-        """Return the variances of linear forms with the covariance of their group, (n,)."""
-        order = np.argsort(groups, kind="stable")
-        found, first = np.unique(groups[order], return_index=True)
-        edges, variance = np.append(first, len(order)), np.empty(len(Z))
-        for start, covariances in self._in_chunks(found):
-            for g, part in enumerate(covariances, start):
-                rows = order[edges[g] : edges[g + 1]]
-                for strip in np.array_split(rows, max(1, rows.size * len(part[0]) // _CHUNK)):
-                    variance[strip] = _forms(self._rows(Z[strip], constant), *part)
-        return variance
+            yield start, self._covariances(groups[start : start + step])
 
 
 class CenterPosterior(Posterior):
@@ -322,4 +326,20 @@ def _forms(Z, finite, infinite):
     if infinite.any():
         open_ = np.abs(Z @ infinite) > _ZERO * (np.abs(Z) @ np.abs(infinite))
         variance[open_.any(axis=1)] = np.inf
+    return variance
+
+
+def _predictions(Z, codes, finite, infinite):
+    """Return the same of rows ``(z, 1)``, whose covariances have the index ``codes``, sorted."""
+    variance, known = np.empty(len(Z)), np.zeros(len(finite), dtype=bool)
+    if Z.shape[1] <= SMALL:  # above, BLAS is faster
+        kernel = partial(prediction_variances, Z, codes, np.ascontiguousarray(finite), variance)
+        in_chunks(kernel, len(Z), Z.size * Z.shape[1])
+        np.maximum(variance, 0.0, out=variance)
+        known = ~infinite.any(axis=(1, 2))
+    groups, first = np.unique(codes, return_index=True)
+    for g, rows in zip(groups, np.split(np.arange(len(Z)), first[1:]), strict=True):
+        if not known[g]:
+            own = np.column_stack([Z[rows], np.ones(len(rows))])
+            variance[rows] = _forms(own, finite[g], infinite[g])
     return variance
