@@ -73,7 +73,6 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     own, center = coefficient_variances(fitted)
     weight = coefficient_weights(fitted)
     names, d = feature_names(model, fitted), fitted.coef_.shape[-1]
-    names = [f"x{j}" for j in range(d)] if names is None else names
     estimate = np.column_stack([fitted.coef_, fitted.intercept_])
     tasks = fitted.tasks_.tolist()
     if center is not None:

@@ -113,9 +113,9 @@ class CoefficientShrinkageDisplay(Display):
         X, y : array-like
             The data of ``fit``.
         features : str, int or sequence of two of them, default="intercept"
-            Names, or positions among the coefficients (the task column has none), of one or two
-            features; "intercept" is the centered intercept, the prediction at the mean of the
-            features.
+            Names as of `coef_table`, or positions among the coefficients (the task column has
+            none), of one or two features; "intercept" is the centered intercept, the prediction at
+            the mean of the features.
         sample_weight : array-like of shape (n,), default=None
             Sample weights of ``fit``.
         separate : estimator, default=None
@@ -239,21 +239,19 @@ def _constant(rows):
 def _place(model, names, feature):
     """Return the column of a feature in `_estimates`, and its axis label.
 
-    ``names`` (d,) are those of the features, or None.
+    ``names`` (d,) are those of the features.
     """
     d = model.coef_.shape[1]
     if isinstance(feature, str):
-        if names is not None and feature in names:
+        if feature in names:
             return names.index(feature), f"coefficient of {feature}"
         if feature == INTERCEPT:
             return d, "intercept at the mean of the features"
         raise ValueError(
-            f"{feature!r} is not a feature of the model, whose features are "
-            f"{'without names' if names is None else listed(names)}."
-            f"{did_you_mean(feature, names or [])} Pass a name, a position below {d}, or "
+            f"{feature!r} is not a feature of the model, whose features are {listed(names)}."
+            f"{did_you_mean(feature, names)} Pass a name, a position below {d}, or "
             f"{INTERCEPT!r}."
         )
     if not 0 <= feature < d:
         raise ValueError(f"There is no feature {feature}: the model has {d}, numbered from 0.")
-    name = f"feature {feature}" if names is None else names[feature]
-    return int(feature), f"coefficient of {name}"
+    return int(feature), f"coefficient of {names[feature]}"

@@ -61,19 +61,21 @@ def fitted_model(estimator, X=None):
 
 
 def feature_names(estimator, model):
-    """Return the names of the features of a fitted model, without the task column, or None.
+    """Return the names of the features of a fitted model, without the task column: a list of str.
 
-    Sparse features have those that the transformers of a Pipeline give.
+    Sparse features have those that the transformers of a Pipeline give. Without names they are
+    "x0", "x1", ..., in the order of ``coef_``.
     """
+    default = [f"x{j}" for j in range(model.coef_.shape[-1])]
     names = getattr(model, "feature_names_in_", None)
     inner = getattr(estimator, "best_estimator_", estimator)
     if names is None and isinstance(inner, Pipeline) and len(inner) > 1:
         try:
             names = inner[:-1].get_feature_names_out()
         except (AttributeError, ValueError):  # a transformer names nothing
-            return None
+            return default
     if names is None:
-        return None
+        return default
     names, column = list(names), model.task_column
     if column is not None:
         names.remove(column) if isinstance(column, str) else names.pop(column)

@@ -85,6 +85,13 @@ def test_shrinkage_of_intercepts_and_of_two_coefficients(data, model):
     np.testing.assert_allclose(line(ax, "shared estimate").get_ydata(), intercepts)
     both = CoefficientShrinkageDisplay.from_estimator(model, X, y, features=["intercept", 1])
     np.testing.assert_allclose(np.sort(both.shared[:, 0]), np.sort(intercepts))
+    names = coef_table(model)["feature"].unique()
+    for j, name in enumerate(names):  # "x0", "x1", ..., "intercept"
+        named = CoefficientShrinkageDisplay.from_estimator(model, X, y, features=name)
+        other = "intercept" if name == "intercept" else j
+        same = CoefficientShrinkageDisplay.from_estimator(model, X, y, features=other)
+        np.testing.assert_array_equal(named.shared, same.shared)
+        assert (named.names, name in named.names[0]) == (same.names, True)
     frame = pd.DataFrame(X, columns=["shop", "price", "size", "rent"])
     pipe = make_task_pipeline(
         StandardScaler().set_output(transform="pandas"),

@@ -495,11 +495,11 @@ def test_coverage_of_real_data(name):
 @pytest.mark.parametrize("d", [3, 80])
 def test_rows_of_one_task_and_of_all(d):
     """Compiled sums and BLAS; some tasks have directions without data and penalty."""
-    X, codes, y, weight = simulate(7, 5, d)
+    X, codes, y, _ = simulate(7, 5, d)
     kept = (codes != 2) | (np.arange(len(codes)) % 7 < 2)
     X, codes, y = X[kept], codes[kept], y[kept]
     X[codes == 2] *= np.arange(d) > 0  # a column of zeros
-    model = SharedL2Regressor(0.0, task_column=0) if d == 3 else SharedL2Regressor(0.3)
+    model = SharedL2Regressor(0.0 if d == 3 else 0.3)
     model.set_params(task_column=0).fit(np.column_stack([codes, X]), y)
     posterior, rng = model._posterior, np.random.default_rng(1)
     new, tasks = rng.normal(size=(60, d)), rng.integers(0, 5, 60)
