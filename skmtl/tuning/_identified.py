@@ -94,19 +94,12 @@ def warn_of_units(data):
         )
 
 
-def warn_of_free_center(names, problem):
-    """Warn where the center fits all rows for any penalty weights."""
-    n, d = problem.data.n_rows, problem.data.n_features
-    if problem.penalty.alpha_shared == 0 and n <= d:
-        warn(
-            f"{which(names)} estimates how tasks differ, and alpha_shared=0 leaves the center "
-            f"unpenalized: {d} features fit {n} rows exactly. Set alpha_shared='auto', which "
-            "estimates it too, or a number."
-        )
+def check_freedom(names, left, problem):
+    """Raise where no degrees of freedom are left beside the coefficients without penalty.
 
-
-def check_freedom(names, left):
-    """Raise where no degrees of freedom are left beside the coefficients without penalty."""
+    Warn where the center fits all rows for any penalty weights, and some are left, as by tasks with
+    the same rows or weights above 1.
+    """
     if left < 1:
         advice = "Use more rows"
         if "alpha_shared" not in names:
@@ -115,6 +108,13 @@ def check_freedom(names, left):
             f"{which(names)}: unpenalized coefficients fit the rows exactly, which leaves nothing "
             f"to estimate variances from (weights count rows, and {left:.3g} degrees of freedom "
             f"remain). {advice}, or weights that are not far below 1."
+        )
+    n, d = problem.data.n_rows, problem.data.n_features
+    if problem.penalty.alpha_shared == 0 and n <= d:
+        warn(
+            f"{which(names)} estimates how tasks differ, and alpha_shared=0 leaves the center "
+            f"unpenalized: {d} features fit {n} rows exactly. Set alpha_shared='auto', which "
+            "estimates it too, or a number."
         )
 
 

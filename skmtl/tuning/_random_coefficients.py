@@ -11,7 +11,6 @@ from skmtl.tuning._identified import (
     check_confounded,
     check_form,
     check_freedom,
-    warn_of_free_center,
     which,
 )
 from skmtl.tuning._optimum import COARSE, GRIDS, minimize, minimize_from
@@ -64,7 +63,6 @@ class RandomCoefficients:
 
     def __init__(self, spec, names, posed):
         problem, basis = posed.problem, posed.basis
-        warn_of_free_center(names, problem)
         self._common = basis.fixed if basis is not None and basis.fixed.any() else None
         self._units = np.ones(problem.data.n_features) if basis is None else basis.B
         self._names, self._problem, self._prior = names, problem, spec.covariance_prior
@@ -83,7 +81,7 @@ class RandomCoefficients:
         data = self._problem.data if self._common is not None else self._problem.data.rotated
         likelihood, known = self._likelihood(data), self._known_variances(data)
         parts = {PARTS[name]: self._part(name, len(known)) for name in self._own}
-        check_freedom(self._names, likelihood.freedom)
+        check_freedom(self._names, likelihood.freedom, self._problem)
         check_confounded(self._own, known, parts, likelihood.rows.products())
         if likelihood.is_exact(np.diag(np.sqrt(known))):
             return self._by_feature(self._exact())
