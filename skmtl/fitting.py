@@ -303,7 +303,7 @@ def _basis_of(spec, posed):
     factor = read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
     if factor is None:
         return None
-    if "alpha" in spec.auto and not spec.classifier and factor.all():
+    if spec.auto and not spec.classifier and factor.all():
         # what has no variance between tasks is scaled when the others are known
         hard = np.isinf(factor)
         return Basis(1.0 / np.sqrt(np.where(hard, 1.0, factor)), hard)

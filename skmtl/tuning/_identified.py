@@ -122,7 +122,7 @@ def check_factors(names, basis, *, classifier):
     """Raise where penalty factors of 0 or inf leave no variance to estimate."""
     if basis is None or basis.regular.all():
         return
-    if not basis.free.any() and "alpha" in names and not classifier:
+    if not basis.free.any() and not classifier:
         return
     limit = "0" if basis.free.any() else "inf"
     raise ValueError(

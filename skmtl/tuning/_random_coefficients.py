@@ -84,7 +84,7 @@ class RandomCoefficients:
         check_freedom(self._names, likelihood.freedom, self._problem)
         check_confounded(self._own, known, parts, likelihood.rows.products())
         if likelihood.is_exact(np.diag(np.sqrt(known))):
-            return self._by_feature(self._exact())
+            return self._by_feature(self._exact(data))
         span = WeightRange.of(self._own, data, curvature=1.0, least=_LEAST)
         parts = [self._part(name, len(known)) for name in span.names]
         M = np.reshape(parts, (-1, len(known))).T
@@ -141,12 +141,14 @@ class RandomCoefficients:
 
         Those to be estimated are zero. Where alpha is a number the rows are scaled by it.
         """
-        slope, intercept = float("alpha" not in self._names), 0.0
+        slopes, intercept = np.full(data.n_features, float("alpha" not in self._names)), 0.0
+        if self._common is not None:
+            slopes[self._common] = 0.0
         if "alpha_intercept" not in self._names and self._problem.penalty.alpha_intercept > 0:
             intercept = 1.0 / self._problem.penalty.alpha_intercept
-        return np.append(np.full(data.n_features, slope), intercept)
+        return np.append(slopes, intercept)
 
-    def _exact(self):
+    def _exact(self, data):
         """Return the limits where the shared model fits all rows."""
         joined = f" At {' and '.join(f'{name}_=inf' for name in self._own)}, tasks do not differ."
         warn(
@@ -159,7 +161,10 @@ class RandomCoefficients:
         weights = dict.fromkeys(self._own, np.inf)
         if "alpha_shared" in self._names:
             weights["alpha_shared"] = 0.0
-        return Estimate(weights, found)
+        alone = self._common is None or "alpha" in self._names
+        F = np.diag(np.sqrt(self._known_variances(data)))
+        axes = None if alone else self._axes(F, weights.get("alpha_shared", 1.0))
+        return Estimate(weights, found, axes)
 
     def _of_weights(self, criterion, x, weights):
         """Return the ``Estimate`` of one variance of all slopes."""
@@ -250,7 +255,7 @@ class RandomCoefficients:
         """Return the ``Estimate`` of a covariance ``F F'``, in its ``Axes``."""
         value, sigma2 = likelihood.evaluate(F)
         alpha_shared = likelihood.alpha_shared(F)
-        axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0), alpha_shared)
+        axes = self._axes(F, alpha_shared)
         covariance = sigma2 * F @ F.T
         tau2, units = np.diag(covariance).copy(), np.append(self._units, 1.0)
         shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
@@ -269,7 +274,19 @@ class RandomCoefficients:
                 weights["alpha_intercept"] = float(1.0 / np.float64(axes.intercept))
             for name in set(self._names) - {"alpha"}:
                 found[VARIANCES[name]] = float(sigma2 / found[f"{name}_"])
+        if "alpha" not in self._names:
+            del weights["alpha"], found["alpha_"], found["tau2_"], found["covariance_"]
         return Estimate(weights, found, axes)
+
+    def _axes(self, F, alpha_shared):
+        """Return the ``Axes`` of a covariance, in which alpha is what it was or, estimated, 1."""
+        axes = Axes.of(F, self._problem.data.square_norms.sum(axis=0), alpha_shared)
+        alpha = self._problem.penalty.alpha
+        alpha = alpha[np.isfinite(alpha)].min(initial=1.0)
+        if "alpha" in self._names or alpha == 1.0:
+            return axes
+        scale = np.where(axes.fixed, alpha, 1.0)  # their columns are small beside alpha
+        return axes._replace(B=axes.B * np.sqrt(scale), squares=axes.squares * scale)
 
     def _with_flat_intercept(self, covariance):
         """Return the covariance with the variance inf of intercepts without penalty."""

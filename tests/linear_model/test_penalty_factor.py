@@ -653,14 +653,15 @@ def test_models_that_a_report_compares_with():
     assert tuned("separate", given).estimator.penalty_factor == [np.inf, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("params", "limit"), [({"alpha": "auto"}, 0.0), ({"alpha_shared": "auto"}, np.inf)], ids=str
-)
-def test_auto_refuses_limits(params, limit):
+@pytest.mark.parametrize("model", [MeanRegularizedRegressor(), MeanRegularizedClassifier()])
+@pytest.mark.parametrize("name", ["alpha", "alpha_shared", "alpha_intercept"])
+def test_auto_refuses_limits(model, name):
     X, y = long_form()
-    model = MeanRegularizedRegressor(**params, task_column=0, penalty_factor=[limit, 1, 1, 1])
-    with pytest.raises(ValueError, match="finite positive factors, and penalty_factor has"):
-        model.fit(X, y)
+    regressor = isinstance(model, MeanRegularizedRegressor)
+    for limit in (0.0,) if regressor else (0.0, np.inf):
+        given = {name: "auto", "task_column": 0, "penalty_factor": [limit, 1, 1, 1]}
+        with pytest.raises(ValueError, match=f"finite positive factors, and .* has {limit:.0f}"):
+            clone(model).set_params(**given).fit(X, y if regressor else y > y.mean())
 
 
 @pytest.mark.parametrize("alpha_shared", [0.0, "auto"])
@@ -695,6 +696,42 @@ def test_random_slopes_of_some_features(alpha_shared):
     assert_allclose(np.array(found) / model.sigma2_, best[:3], rtol=1e-4)
     assert model.tau2_[1] == 0
     assert np.ptp(model.coef_[:, 1]) == 0
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("auto", ["alpha_intercept", "alpha_shared", "both"])
+def test_other_weights_with_a_common_slope(auto, scale):
+    """Of tasks with known penalty weights of the deviations, against the dense likelihood."""
+    rng = np.random.default_rng(0)
+    codes, X = np.repeat(np.arange(20), 8), scale * rng.normal(size=(160, 3)) * [1.0, 2.0, 0.5]
+    W, b = (1 + rng.normal(size=(20, 3)) * [1.0, 0.0, 0.7]) / scale, rng.normal(size=20)
+    y = np.einsum("ij,ij->i", X, W[codes]) + b[codes] + rng.normal(size=160)
+    factor, alpha = np.array([1.0, np.inf, 3.0]), scale**2 * np.linspace(0.5, 2, 20)
+    names = ["alpha_intercept", "alpha_shared"] if auto == "both" else [auto]
+    known = {"alpha_intercept": 0.8, "alpha_shared": 0.3 * scale**2}
+    model = MeanRegularizedRegressor(
+        alpha, task_column=0, penalty_factor=factor, **known | dict.fromkeys(names, "auto")
+    ).fit(np.column_stack([codes, X]), y)
+    Z, same = X - X.mean(axis=0), codes[:, None] == codes
+    own, shared = Z / np.sqrt(factor), Z / np.sqrt(np.where(np.isinf(factor), 1.0, factor))
+
+    def covariance(weights):
+        V = np.eye(160) + same * (own @ own.T / alpha[codes] + 1 / weights["alpha_intercept"])
+        return V + shared @ shared.T / weights["alpha_shared"]
+
+    def likelihood(*variances):
+        estimates = {name: known[name] / v for name, v in zip(names, variances, strict=True)}
+        return restricted_likelihood(y, covariance(known | estimates), np.ones((160, 1)))[0]
+
+    best, value = dense_maximum(likelihood, np.ones(len(names)))
+    assert_allclose(model.restricted_log_likelihood_, value, rtol=1e-10)
+    found = {name: getattr(model, f"{name}_") for name in names}
+    assert_allclose([known[name] / found[name] for name in names], best, rtol=1e-4)
+    assert np.ptp(model.coef_[:, 1]) == 0
+    again = MeanRegularizedRegressor(alpha, task_column=0, penalty_factor=factor, **known | found)
+    again.fit(np.column_stack([codes, X]), y)
+    for part in ("coef_", "intercept_", "shared_coef_"):
+        assert_allclose(getattr(model, part), getattr(again, part), rtol=1e-7, atol=1e-9)
 
 
 def test_auto_is_that_of_rescaled_features():
