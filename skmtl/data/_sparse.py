@@ -363,7 +363,7 @@ class SparseLongData(SparseLayout, LongData):
             _kernels.sparse_adjoint_sum(*X.parts, g, X.center, own, first, last)
             return own
 
-        common = shared * sum(in_chunks(part, n, X.work)) if shared else np.zeros(d)
+        common = shared * sum(in_chunks(part, n, 2 * X.work)) if shared else np.zeros(d)
         square, out = X.center @ X.center, np.empty(n)
         rows, center = (*X.parts, g, self.indptr, cross, square), X.center @ common
         product = partial(_kernels.sparse_kernel, *rows, share, common, center, out)
