@@ -1,5 +1,6 @@
 """The system of tasks around a center, the tasks eliminated: traces and products of its inverse."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -217,6 +218,11 @@ class _Part:
             solved[some] = _solved(M, np.where(free, sides[some], 0.0))
         return solved
 
+    @cached_property
+    def _inverse(self):
+        """``M^-1`` of the free coordinates, zeros in the others."""
+        return self._solve(np.broadcast_to(np.eye(self.m.shape[1]), self.H.shape))
+
     def _in_center(self, x, sides):
         """Return ``sides - A M^-1 sides`` without cancellation, given ``x = M^-1 sides``."""
         free = self._free[..., None]
@@ -248,6 +254,8 @@ class _Part:
 
     def of_center(self):
         """Return the derivative of ``w + v_t`` in w, (T, d, d), without cancellation."""
+        if self._free.all():
+            return self._inverse * self._P[:, None]
         eye = np.eye(self.m.shape[1])
         sides = np.where(self._free[:, None], self._P[:, None] * eye, -self._A)
         return np.where(self._free[..., None], self._solve(sides), eye)
@@ -280,8 +288,7 @@ class _Part:
     def covariance(self):
         """Return the ``Covariance`` of each task, given the center."""
         n_tasks, d = self.m.shape
-        none = np.zeros((n_tasks, d))
-        right = self._to_intercept(self._solve(np.broadcast_to(np.eye(d), (n_tasks, d, d))), none)
+        right = self._to_intercept(self._inverse, np.zeros((n_tasks, d)))
         finite = self._to_intercept(right.swapaxes(1, 2), np.zeros((n_tasks, d + 1)))
         finite[:, -1, -1] += self._intercept_variance
         null = self._null_spaces()
