@@ -10,8 +10,9 @@ from skmtl.solvers._primal_system import PrimalSystem
 class ConjugateGradientSolver(NewtonSolver):
     """Compute Newton steps by products of X and vectors.
 
-    The unknowns are all coefficients (``PrimalSystem``), or one number per row where these are
-    fewer (``DualSystem``). Memory is a few times that of the coefficients, (T + 1)(d + 1) numbers.
+    The unknowns are all coefficients (``PrimalSystem``), or one number per row (``DualSystem``)
+    where these are fewer and the center is fixed or penalized too. Memory is a few
+    times that of the coefficients, (T + 1)(d + 1) numbers.
     """
 
     needs_blocks = False
