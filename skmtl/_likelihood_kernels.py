@@ -14,7 +14,7 @@ from skmtl._kernels import SUMS, jit
 
 @jit()
 def compress(
-    H, mean, total, blocks, least, square, covariance, tasks, R, rows, z, targets, W, first, last
+    H, mean, total, blocks, least, square, covariance, tasks, places, R, z, W, first, last
 ):
     """Write rows and targets of blocks, and the coefficients W (T, d) of the targets in the rows.
 
@@ -23,15 +23,18 @@ def compress(
     target, of the tasks ``tasks[b]`` to ``tasks[b + 1]`` of block b. The rows are a Cholesky factor
     of H, pivoted by size and zero where a pivot is at most ``least``, relative to a unit diagonal;
     ``square`` (d,) are mean squares of the features. If the constant of the last row of a block is
-    not zero, that is the mean row.
+    not zero, that is the mean row. ``places`` are the first row, the end, the first target, the
+    lane and the largest number of rows of each block; R (rows, d + 1, lanes), z (targets, lanes).
     """
-    d = H.shape[1]
-    M, scale, order, c = np.empty((d, d)), np.empty(d), np.empty(d, dtype=np.int64), np.empty(d)
+    d, (rows, ends, targets, lanes, sizes) = H.shape[1], places
+    M, C = np.empty((d, d)), np.empty((d, d))
+    scale, order, c, x = np.empty(d), np.empty(d, dtype=np.int64), np.empty(d), np.empty(d + 1)
     for m in range(first, last):
         b = blocks[m]
-        top, size = rows[b], rows[b + 1] - rows[b]
-        has_mean = size > 0 and R[top + size - 1, d] != 0.0
-        most = size - 1 if has_mean else size
+        top, size, lane = rows[b], ends[b] - rows[b], lanes[b]
+        last_row = top + size - 1
+        has_mean = size > 0 and R[last_row, d, lane] != 0.0
+        most = sizes[b] - 1 if has_mean else sizes[b]
         for j in range(d):
             # what is constant within the block but for rounding has no row
             noise = least * total[m] * (square[j] + mean[m, j] ** 2)
@@ -40,47 +43,55 @@ def compress(
             for k in range(d):
                 positive = scale[j] > 0.0 and scale[k] > 0.0
                 M[j, k] = H[m, j, k] / scale[j] / scale[k] if positive else 0.0
-        rank = 0
-        while rank < most:
-            p = 0
-            for j in range(d):
-                if M[j, j] > M[p, p]:
-                    p = j
-            if M[p, p] <= least:
-                break
-            root = math.sqrt(M[p, p])
-            for j in range(d):
-                R[top + rank, j] = M[p, j] / root
-            for i in range(d):
-                for j in range(d):
-                    M[i, j] -= R[top + rank, i] * R[top + rank, j]
-            for j in range(d):
-                M[p, j] = M[j, p] = 0.0
-            order[rank] = p
-            rank += 1
+        rank = _pivoted_factor(M, most, least, C, order)
         for i in range(rank):
             for j in range(d):
-                R[top + i, j] *= scale[j]
+                C[i, j] *= scale[j]
+                R[top + i, j, lane] = C[i, j]
         for t in range(tasks[b], tasks[b + 1]):
             start = targets[b] + (t - tasks[b]) * size
             for j in range(d):
                 c[j] = covariance[t, j]
             for i in range(rank):
-                z[start + i] = c[order[i]] / R[top + i, order[i]]
+                x[i] = c[order[i]] / C[i, order[i]]
+                z[start + i, lane] = x[i]
                 for j in range(d):
-                    c[j] -= R[top + i, j] * z[start + i]
+                    c[j] -= C[i, j] * x[i]
             for i in range(rank - 1, -1, -1):
-                s = z[start + i]
                 for k in range(i + 1, rank):
-                    s -= R[top + i, order[k]] * W[t, order[k]]
-                W[t, order[i]] = s / R[top + i, order[i]]
+                    x[i] -= C[i, order[k]] * W[t, order[k]]
+                W[t, order[i]] = x[i] / C[i, order[i]]
             if has_mean:
-                z[start + most] = math.sqrt(total[m]) * covariance[t, d]
+                z[start + size - 1, lane] = math.sqrt(total[m]) * covariance[t, d]
         if has_mean:
             root = math.sqrt(total[m])
             for j in range(d):
-                R[top + most, j] = root * mean[m, j]
-            R[top + most, d] = root
+                R[last_row, j, lane] = root * mean[m, j]
+            R[last_row, d, lane] = root
+
+
+@jit()
+def _pivoted_factor(M, most, least, C, order):
+    """Write a Cholesky factor of M to rows of C, and its pivots to ``order``; return the rank."""
+    d, rank = M.shape[0], 0
+    while rank < most:
+        p = 0
+        for j in range(d):
+            if M[j, j] > M[p, p]:
+                p = j
+        if M[p, p] <= least:
+            break
+        root = math.sqrt(M[p, p])
+        for j in range(d):
+            C[rank, j] = M[p, j] / root
+        for i in range(d):
+            for j in range(d):
+                M[i, j] -= C[rank, i] * C[rank, j]
+        for j in range(d):
+            M[p, j] = M[j, p] = 0.0
+        order[rank] = p
+        rank += 1
+    return rank
 
 
 @jit(fastmath=SUMS)

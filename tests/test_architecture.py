@@ -22,6 +22,7 @@ ORDER = [
     "_kernels",
     "_sparse_kernels",
     "_likelihood_kernels",
+    "_lane_kernels",
     "_memory",
     "_threads",
     "_linalg",

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl import _likelihood_kernels as kernels
+from skmtl import _likelihood_kernels
 from skmtl._linalg import row_spectrum
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
 from skmtl.data import SMALL
 from skmtl.problem import class_curvature
+from skmtl.tuning._packs import Packs
 
 _EPS = np.finfo(np.float64).eps
 _TINY, _FEW_BLOCKS = 12, 500  # more features and fewer blocks: eigenvectors pay
@@ -60,10 +61,9 @@ class CompressedRows:
     Attributes
     ----------
     data : TaskData
-    R : ndarray of shape (rows, d + 1)
-        Features, and the constant, which is zero but in mean rows.
-    z : ndarray
-        Targets, task by task.
+    R, z : ndarray of shape (rows, d + 1) and (targets,)
+        Features and the constant, which is zero but in mean rows, and targets, task by task. Both
+        may have a last axis of lanes, see ``Packs``.
     log_det : float
         ``log|V| + log|X' V^-1 X|`` of the fixed effects of tasks.
     n_flat : int
@@ -84,27 +84,24 @@ class CompressedRows:
         self._groups = groups = Groups.of(data, penalty.alpha)
         self._orthogonal = d > _TINY and len(groups.block) < _FEW_BLOCKS
         self._flat = groups.alpha == 0
-        self._scale = 1.0 / np.sqrt(np.where(self._flat, np.inf, groups.alpha))
         self._has_mean = has_mean = penalty.alpha_intercept > 0
         order = np.argsort(groups.of_task, kind="stable")
-        self._totals, self.total = data.totals[order], data.totals.sum()
         size = np.where(self._flat, 0, np.minimum(data.block_sizes[groups.block] - 1, d)) + has_mean
-        count = groups.size.astype(np.intp)
-        self._rows, self._targets, self._tasks = map(_edges, (size, size * count, count))
-        self.R, self.z = np.zeros((self._rows[-1], d + 1)), np.zeros(self._targets[-1])
-        self.log_det, self.n_flat = 0.0, 0
-        if has_mean:
-            self.R[self._rows[1:] - 1, d] = 1.0
+        self._packs = packs = Packs(size, groups.size.astype(np.intp), d + 1)
+        scale = 1.0 / np.sqrt(np.where(self._flat, np.inf, groups.alpha))
+        self._totals, self.total = packs.of_tasks(data.totals[order]), data.totals.sum()
+        self._scale, self.log_det, self.n_flat = packs.of_blocks(scale), 0.0, 0
         moments = self._moments(loss)
-        W, mean = self._fill(moments[order])
+        self.R, self.z, *views = packs.zeros(d + 1)
+        W, mean = self._fill(moments[order], *views)
         if not has_mean:
             self.n_flat += data.n_tasks
             self.log_det += np.log(data.totals).sum()
         if loss is not None:
             W[order] = W.copy()
             intercept = moments[:, d] - np.einsum("tj,tj->t", W, mean[groups.of_task])
-            self._unexplained = data.loss_sums(loss, W[None], intercept[None]).squares[order]
-            self.within = self._unexplained.sum()
+            unexplained = data.loss_sums(loss, W[None], intercept[None]).squares
+            self._unexplained, self.within = packs.of_tasks(unexplained[order]), unexplained.sum()
 
     @classmethod
     def of_classes(cls, data, probabilities, penalty):
@@ -118,19 +115,14 @@ class CompressedRows:
         order = np.append(order[:, :-1].ravel(), order[:, -1])
         H, T, size = H[:, order[:, None], order], data.n_tasks, len(order)
         self.log_det, self.n_flat = 0.0, 0
-        self._has_mean, self._orthogonal, self._scale = True, False, np.ones(T)
         if penalty.alpha_intercept == 0:
             H = self._fix_intercepts(H, size - K)
-        self._rows = self._targets = np.arange(T + 1) * size
-        self._tasks, R, self.z = (
-            np.arange(T + 1),
-            np.zeros((T * size, size + 1)),
-            np.zeros(T * size),
-        )
-        nothing, ones = np.zeros((T, size + 1)), np.ones(T)
-        given = H, nothing, ones, np.arange(T), 64 * size * _EPS, nothing[0], nothing
-        edges = self._tasks, R, self._rows, self.z, self._targets
-        kernels.compress(*given, *edges, np.zeros((T, size)), 0, T)
+        ones, columns = np.ones(T, dtype=np.intp), np.zeros((T, size + 1))
+        self._packs, self._has_mean, self._orthogonal = Packs(size * ones, ones, size), True, False
+        self._scale = self._packs.of_blocks(np.ones(T))
+        R, self.z, *views = self._packs.zeros(size + 1)
+        given = H, columns, np.ones(T), np.arange(T), 64 * size * _EPS, columns[0], columns
+        self._compress(given, np.arange(T + 1), np.zeros((T, size)), *views)
         self.data, self.R = data, np.ascontiguousarray(R[:, :-1])
         return self
 
@@ -157,41 +149,49 @@ class CompressedRows:
             moments[:, :-1] = -data.loss_sums(loss, W, moments[None, :, -1]).G[0]
         return moments
 
-    def _fill(self, moments):
+    def _fill(self, moments, R, z):
         """Write the rows; return the coefficients of the targets (T, d) and the means (B, d)."""
         data, groups, d = self.data, self._groups, self.data.n_features
         few = (data.block_sizes[groups.block] <= d) & (d > SMALL)
         few |= self._orthogonal
         W, mean = np.zeros((data.n_tasks, d)), np.empty((len(groups.block), d))
+        edges, packs = np.append(0, np.cumsum(groups.size)).astype(np.intp), self._packs
+        if self._has_mean:
+            R[packs.rows[packs.pack + 1] - 1, d, packs.lane] = 1.0
         square = data.square_norms.sum(axis=0) / self.total
         many, step = np.flatnonzero(~few & ~self._flat), max(1, _CHUNK // (d * d + 1))
         for own in (many[first : first + step] for first in range(0, len(many), step)):
             H, mean[own], total = data.moments(groups.block[own])
             if (groups.scale[own] != 1).any():
                 H, total = H * groups.scale[own, None, None], total * groups.scale[own]
-            edges = self._tasks, self.R, self._rows, self.z, self._targets
             given = H, mean[own], total, own, 64 * d * _EPS, square, moments
-            in_chunks(partial(kernels.compress, *given, *edges, W), len(own), H.size * d)
+            self._compress(given, edges, W, R, z)
         for b in np.flatnonzero(few | self._flat):
-            tasks = slice(self._tasks[b], self._tasks[b + 1])
+            tasks, p, lane = slice(*edges[b : b + 2]), packs.pack[b], packs.lane[b]
+            first, end = packs.rows[p : p + 2]
             l, U, mean[b], total = _spectrum(data, groups.block[b])  # noqa: E741
             l, total = groups.scale[b] * l, groups.scale[b] * total  # noqa: E741
-            z = moments[tasks, :d] @ U.T / np.sqrt(l)
-            W[tasks] = z / np.sqrt(l) @ U
+            own = moments[tasks, :d] @ U.T / np.sqrt(l)
+            W[tasks] = own / np.sqrt(l) @ U
             if self._flat[b]:
                 thin, target = self._fix_slopes(b, l, U, mean[b], total), W[tasks] @ mean[b]
                 mean_row, target = np.append(np.zeros(d), thin), thin * (moments[tasks, d] - target)
             else:
-                rows = slice(self._rows[b], self._rows[b] + len(l))
-                self.R[rows, :d] = np.sqrt(l)[:, None] * U
+                R[first : first + len(l), :d, lane] = np.sqrt(l)[:, None] * U
                 mean_row = np.sqrt(total) * np.append(mean[b], 1.0)
                 target = np.sqrt(total) * moments[tasks, d]
-            of_tasks = self.z[self._targets[b] : self._targets[b + 1]].reshape(len(z), -1)
+            start, size = packs.targets[p], end - first
+            of_tasks = z[start : start + len(own) * size, lane].reshape(len(own), size)
             if not self._flat[b]:
-                of_tasks[:, : len(l)] = z
+                of_tasks[:, : len(l)] = own
             if self._has_mean:
-                self.R[self._rows[b + 1] - 1], of_tasks[:, -1] = mean_row, target
+                R[end - 1, :, lane], of_tasks[:, -1] = mean_row, target
         return W, mean
+
+    def _compress(self, given, tasks, W, R, z):
+        H = given[0]
+        part = partial(_likelihood_kernels.compress, *given, tasks, self._packs.places, R, z, W)
+        in_chunks(part, len(H), H.size * H.shape[1])
 
     def _fix_slopes(self, b, l, U, mean, total):  # noqa: E741
         """Count the slopes of a block as fixed; return the constant of the mean row given them."""
@@ -214,28 +214,24 @@ class CompressedRows:
     @property
     def n_blocks(self):
         """Number of blocks."""
-        return len(self._scale)
+        return len(self._packs.pack)
 
     def sample(self, n_blocks):
         """Return the rows of some of the blocks, evenly spaced.
 
         ``null`` and ``log_det`` stay those of all.
         """
-        blocks = np.linspace(0, len(self._scale) - 1, n_blocks).astype(np.intp)
+        packs = self._packs
+        n_packs = -(-n_blocks * len(packs) // self.n_blocks)
+        chosen = np.linspace(0, len(packs) - 1, n_packs).astype(np.intp)
+        arrays = (packs.rows, self.R), (packs.targets, self.z), (packs.tasks, self._totals)
+        taken = packs.take(chosen, *arrays, (packs.tasks, self._unexplained))
         other = copy(self)
-
-        def take(edges, *arrays):
-            parts = [slice(edges[b], edges[b + 1]) for b in blocks]
-            return [np.concatenate([array[part] for part in parts]) for array in arrays]
-
-        (other.R,) = take(self._rows, self.R)
-        (other.z,) = take(self._targets, self.z)
-        unexplained, totals = take(self._tasks, self._unexplained, self._totals)
-        for name in ("_rows", "_targets", "_tasks"):
-            setattr(other, name, _edges(np.diff(getattr(self, name))[blocks]))
-        other._scale, other._unexplained, other._totals = self._scale[blocks], unexplained, totals
-        other.within, other.total = unexplained.sum(), totals.sum()
-        other.n_flat = self.n_flat * len(totals) / len(self._totals)
+        other._packs, other.R, other.z, other._totals, other._unexplained = taken
+        other._scale = self._scale[chosen]
+        other.within, other.total = other._unexplained.sum(), other._totals.sum()
+        counts = map(np.count_nonzero, (other._totals, self._totals))
+        other.n_flat = self.n_flat * next(counts) / next(counts)
         return other
 
     def products(self):
@@ -246,7 +242,7 @@ class CompressedRows:
         every task.
         """
         norms, squares = self._gram_squares(self.R, self._scale)
-        noise = self.total - (0 if self._has_mean else len(self._totals))
+        noise = self.total - (0 if self._has_mean else self.data.n_tasks)
         return np.block([[noise, norms[None]], [norms[:, None], squares]])
 
     def information(self, marginal):
@@ -255,32 +251,32 @@ class CompressedRows:
 
     def _gram_squares(self, R, scale):
         """Return the sum over tasks of the diagonals of R'R, (d + 1,), and of its squares."""
-        D = R.shape[1]
+        D, packs = R.shape[1], self._packs
 
         def part(first, last):
             norms, squares = np.zeros(D), np.zeros((D, D))
-            given = R, self._rows, self._tasks, scale, norms, squares
-            kernels.gram_squares(*given, first, last)
+            given = R, packs.rows, packs.tasks, scale, norms, squares
+            packs.kernels.gram_squares(*given, first, last)
             return norms, squares
 
-        norms, squares = map(sum, zip(*in_chunks(part, len(scale), self._work), strict=True))
+        norms, squares = map(sum, zip(*in_chunks(part, len(packs), self._work), strict=True))
         return norms, squares + np.triu(squares, 1).T
 
     def at(self, F):
         """Return the ``Marginal`` with the covariance ``F F'``, F (d + 1, m)."""
-        D, (A, a) = self.R.shape[1], (np.empty_like(self.R), np.empty_like(self.z))
+        D, packs, A, a = self.R.shape[1], self._packs, np.empty_like(self.R), np.empty_like(self.z)
         diagonal = F.shape[1] == D and not np.count_nonzero(F - np.diag(np.diag(F)))
         slopes = F.diagonal()[:-1]
         orthogonal = bool(self._orthogonal and diagonal and (slopes == slopes[0]).all())
-        given = self.R, self._rows, self.z, self._targets, self._tasks, self._scale
+        given = self.R, packs.rows, self.z, packs.targets, packs.tasks, self._scale
         given += F, diagonal, orthogonal
 
         def part(first, last):
             S, right = np.zeros((D, D)), np.zeros(D)
-            log_det = kernels.whiten(*given, A, a, S, right, first, last)
+            log_det = packs.kernels.whiten(*given, A, a, S, right, first, last)
             return S, right, log_det
 
-        parts = in_chunks(part, len(self._scale), self._work)
+        parts = in_chunks(part, len(packs), self._work)
         S, right, log_det = map(sum, zip(*parts, strict=True))
         S = S + np.triu(S, 1).T
         return Marginal(A, a, S, right, log_det + self.log_det)
@@ -291,9 +287,10 @@ class CompressedRows:
 
     def residuals(self, marginal, beta):
         """Return ``a - A beta`` and the sum of squares, that of ``within`` included."""
-        e = np.empty_like(marginal.a)
-        given = marginal.A, self._rows, marginal.a, self._targets, beta, e
-        parts = in_chunks(partial(kernels.residual_squares, *given), len(self._scale), self.R.size)
+        e, packs = np.empty_like(marginal.a), self._packs
+        given = marginal.A, packs.rows, marginal.a, packs.targets, beta, e
+        part = partial(packs.kernels.residual_squares, *given)
+        parts = in_chunks(part, len(packs), self.R.size)
         return e, self.within + sum(parts)
 
     def slopes(self, marginal, e, root, precision, *, diagonal):
@@ -302,21 +299,16 @@ class CompressedRows:
         ``root`` (D, p) is a factor of the covariance of the center, ``precision`` 1 / sigma2. With
         ``diagonal``, only the diagonal is computed.
         """
-        D = len(marginal.gram)
-        given = marginal.A, self._rows, e, self._targets, self._tasks, root, precision, diagonal
+        D, packs = len(marginal.gram), self._packs
+        given = marginal.A, packs.rows, e, packs.targets, packs.tasks, root, precision, diagonal
 
         def part(first, last):
             G = np.zeros((D, D))
-            kernels.covariance_slopes(*given, G, first, last)
+            packs.kernels.covariance_slopes(*given, G, first, last)
             return G
 
-        G = sum(in_chunks(part, len(self._scale), 3 * self._work))
+        G = sum(in_chunks(part, len(packs), 3 * self._work))
         return marginal.gram + G + np.triu(G, 1).T
-
-
-def _edges(sizes):
-    """Return where parts of these sizes begin, and the end of the last."""
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
 
 
 def _spectrum(data, block):
