@@ -227,6 +227,29 @@ def adjoint_rows(X, g, indptr, G, total, first, last):
 
 
 @jit(fastmath=SUMS)
+def squared_loss_sums(X, y, s, indptr, W, intercept, G, total, squares, first, last):
+    """Write ``G_t = sum_i s_i r_i x_i``, and the sums of ``s_i r_i`` and ``s_i r_i^2``, per task.
+
+    Residuals are ``r_i = x_i . w_t + intercept_t - y_i``; one pass over the rows.
+    """
+    d = X.shape[1]
+    for t in range(first, last):
+        for j in range(d):
+            G[t, j] = 0.0
+        of_intercept, of_squares = 0.0, 0.0
+        for i in range(indptr[t], indptr[t + 1]):
+            r = intercept[t] - y[i]
+            for j in range(d):
+                r += X[i, j] * W[t, j]
+            weighted = s[i] * r
+            of_intercept += weighted
+            of_squares += weighted * r
+            for j in range(d):
+                G[t, j] += weighted * X[i, j]
+        total[t], squares[t] = of_intercept, of_squares
+
+
+@jit(fastmath=SUMS)
 def square_norms(X, s, indptr, out, first, last):
     """Write ``sum_i s_i x_ij^2`` over the rows of each task."""
     for t in range(first, last):

@@ -242,8 +242,7 @@ class Fit(NamedTuple):
 
     def null_losses(self):
         """Return the weighted loss of each task (T,) where all coefficients are zero."""
-        zeros = self.problem.origin()
-        return self.problem.data.loss_sums(self.problem.loss, zeros.V, zeros.q).value
+        return self.problem.null_sums().value
 
 
 def pose(spec, rows, *, reference=None, task_weight=None, center=None):

@@ -56,15 +56,21 @@ class Problem:
         """
         sums = self.data.loss_sums(self.loss, coefficients.W, coefficients.intercept)
         if self._null_squares is None:
-            null = sums
             if any(part.any() for part in coefficients):
-                origin = self.origin()
-                null = self.data.loss_sums(self.loss, origin.V, origin.q)
-            self._null_squares = null.squares
+                self.null_sums()
+            else:
+                self._null_squares = sums.squares
         gradient = self.task_gradient(coefficients, sums.G, sums.R)
         residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
         value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
         return Evaluation(value, self._optimality(residual, sums), sums)
+
+    def null_sums(self):
+        """Return the ``LossSums`` where all coefficients are zero."""
+        origin = self.origin()
+        sums = self.data.loss_sums(self.loss, origin.V, origin.q)
+        self._null_squares = sums.squares
+        return sums
 
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""

@@ -144,6 +144,11 @@ class LongData(TaskData):
 
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
+        if loss.constant_curvature == 1 and isinstance(self.X, np.ndarray):
+            squares, (G, R) = np.empty(self.n_tasks), map(np.empty_like, (W, intercept))
+            given = self.y, self.weight, self.indptr, W[0], intercept[0], G[0], R[0], squares
+            self._in_chunks(_kernels.squared_loss_sums, *given)
+            return LossSums(0.5 * squares, squares, G, R, None)
         if self.class_mask is not None:
             intercept = intercept + self.class_mask
         z = self.predict(W, intercept) if W.any() else np.take(intercept, self.codes, axis=-1)

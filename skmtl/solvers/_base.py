@@ -126,7 +126,7 @@ class Solver(ABC):
         """Return the ``Solution`` reached from ``start`` and, if given, its ``Split``."""
         at, history, best, stalled = self._evaluated(start, split), [], None, 0
         last_step, stopped = None, False
-        check_finite(at.evaluation)
+        check_finite(at.evaluation.objective)
         while True:
             history.append(self._entry(at.evaluation))
             if best is None or self._improves(history, best.evaluation):
@@ -315,11 +315,11 @@ class NewtonSolver(Solver):
         return found
 
 
-def check_finite(evaluation):
+def check_finite(objective):
     """Raise ValueError if the objective at the start is not finite."""
-    if not np.isfinite(evaluation.objective):
+    if not np.isfinite(objective):
         raise ValueError(
-            f"The objective is {evaluation.objective} before the first step: values of y, X "
+            f"The objective is {objective} before the first step: values of y, X "
             "or the weights are too large for their squares. Scale them."
         )
 

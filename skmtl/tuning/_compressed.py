@@ -260,14 +260,14 @@ class CompressedRows:
             return norms, squares
 
         norms, squares = map(sum, zip(*in_chunks(part, len(packs), self._work), strict=True))
-        return norms, squares + np.triu(squares, 1).T
+        return norms, _symmetric(squares)
 
     def at(self, F):
         """Return the ``Marginal`` with the covariance ``F F'``, F (d + 1, m)."""
         D, packs, A, a = self.R.shape[1], self._packs, np.empty_like(self.R), np.empty_like(self.z)
-        diagonal = F.shape[1] == D and not np.count_nonzero(F - np.diag(np.diag(F)))
+        diagonal = F.shape[1] == D and np.count_nonzero(F) == np.count_nonzero(F.diagonal())
         slopes = F.diagonal()[:-1]
-        orthogonal = bool(self._orthogonal and diagonal and (slopes == slopes[0]).all())
+        orthogonal = self._orthogonal and diagonal and bool((slopes == slopes[0]).all())
         given = self.R, packs.rows, self.z, packs.targets, packs.tasks, self._scale
         given += F, diagonal, orthogonal
 
@@ -278,8 +278,7 @@ class CompressedRows:
 
         parts = in_chunks(part, len(packs), self._work)
         S, right, log_det = map(sum, zip(*parts, strict=True))
-        S = S + np.triu(S, 1).T
-        return Marginal(A, a, S, right, log_det + self.log_det)
+        return Marginal(A, a, _symmetric(S), right, log_det + self.log_det)
 
     @property
     def _work(self):
@@ -308,7 +307,14 @@ class CompressedRows:
             return G
 
         G = sum(in_chunks(part, len(packs), 3 * self._work))
-        return marginal.gram + G + np.triu(G, 1).T
+        return marginal.gram + _symmetric(G)
+
+
+def _symmetric(upper):
+    """Return the symmetric matrix with this upper triangle, where the rest is zero."""
+    whole = upper + upper.T
+    whole.flat[:: len(whole) + 1] *= 0.5
+    return whole
 
 
 def _spectrum(data, block):

@@ -37,8 +37,10 @@ class DiagonalCovariance:
 
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, diagonal."""
+        F = np.zeros((len(self._known), len(self._known)))
         with np.errstate(over="ignore"):
-            return np.diag(np.sqrt(self._known + self._M @ np.exp(-x)))
+            F.flat[:: len(F) + 1] = np.sqrt(self._known + self._M @ np.exp(-x))
+        return F
 
     def __call__(self, x, gradient=False):
         """Return the value at x, with ``gradient`` also the derivatives (k,)."""
@@ -47,7 +49,7 @@ class DiagonalCovariance:
         if not gradient:
             return self.likelihood.evaluate(self.factor(x))[0] + value
         own, _, G = self.likelihood.evaluate(self.factor(x), slopes="diagonal")
-        slope = -np.exp(-x) * (np.diag(G) @ self._M)
+        slope = -np.exp(-x) * (G.diagonal() @ self._M)
         slope[: self._n_slopes] -= self._prior * spread
         return own + value, slope
 
@@ -130,7 +132,8 @@ class FullCovariance:
         if not gradient:
             return self.likelihood.evaluate(F)[0] + prior
         own, _, G = self.likelihood.evaluate(F, slopes="all")
-        G[np.ix_(self._slopes, self._slopes)] += by_covariance
+        if self._prior:
+            G[np.ix_(self._slopes, self._slopes)] += by_covariance
         by_factor = 2 * (G @ F)[self._entries[self._row], self._entries[self._column]]
         return own + prior, self._change(x) * by_factor
 

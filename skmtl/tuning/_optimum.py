@@ -3,7 +3,6 @@
 from itertools import product
 
 import numpy as np
-from scipy import optimize
 
 _SCAN = 0.5  # spacing of scans along an axis, in powers of ten
 _TIE = 1e-8  # inf is chosen unless a finite penalty weight is better by more
@@ -14,8 +13,12 @@ COARSE = {"reach": 2.0, "step": 2.0}
 GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 8 / 3))}
 _NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
 _NEARLY = 2.0  # of the criterion above the minimum, at most, of a limit that is tried
-_ROUGH, _FINE = 1e-2, 1e-6  # norms of the gradient
-_STEPS = 10  # at most, to refine a minimum
+_ROUGH, _FINE = 1e-2, (1e-4, 1e-7)  # norms of the gradient; the latter where steps fail
+_DESCENTS, _STEPS = 500, 10  # steps at most, to find a minimum and to refine it
+_DECREASE, _SHORTEST = 1e-4, 1e-9  # of a line search: share of the linear one, and of the step
+_STEP = 0.1  # of the range of a parameter, at most
+_ROUNDING = 1e-15  # relative decrease of the criterion that is none
+_LONGER = 4.0  # steps, after one along which the criterion is concave
 _NARROW = 1e-14  # square of the norm of the gradient there
 
 
@@ -142,72 +145,91 @@ class Descent:
     def __init__(self, criterion, free, lower, upper):
         self._criterion, self._free = criterion, free
         self._low, self._high = lower[free], upper[free]
-        self._inverse = None  # of the second derivatives, of the last descent
+        self._longest = _STEP * (self._high - self._low)
+        self._last = None  # place, slope and inverse second derivative where a descent ended
 
     def to(self, gtol, start):
         """Return the value at the local minimum near a point, and its place, (k,).
 
-        ``gtol`` bounds the gradient in the metric of the criterion.
+        Steps are those of BFGS, which begins with the metric of the criterion. ``gtol`` bounds the
+        norm of the gradient where the second derivative, as known by then, is 1.
         """
         x = start[self._free]
-        if len(x):
-            # BFGS is pure numpy; L-BFGS-B uses the BLAS of scipy, whose threads compete with
-            # numpy's.
-            scale = self._scale(start)
-            options = {"gtol": gtol, "norm": 2}
+        if not len(x):
+            return self._criterion(start), start
+        value, slope = self._slope(x)
+        return self._descended(gtol, value, x, slope, self._inverse_metric(start))
 
-            def scaled(u):
-                value, gradient = self._slope(x + scale @ u)
-                return value, gradient @ scale
+    def _descended(self, gtol, value, x, slope, inverse):
+        for _ in range(_DESCENTS):
+            found = self._searched(x, value, slope, -inverse @ slope)
+            if found is None:
+                break
+            before, last, (ahead, value, ahead_slope) = value, slope, found
+            step, x, slope = ahead - x, ahead, ahead_slope
+            concave = step @ (slope - last) <= 0
+            inverse = _LONGER * inverse if concave else _updated(inverse, step, slope - last)
+            if slope @ inverse @ slope <= gtol**2 or before - value <= _ROUNDING * abs(value):
+                break
+        self._last = x, slope, inverse
+        return value, self._whole(x)
 
-            result = optimize.minimize(
-                scaled, np.zeros(len(x)), jac=True, method="BFGS", options=options
-            )
-            x = x + scale @ result.x
-            self._inverse = scale @ result.hess_inv @ scale.T
-        return self._at(x)
+    def _searched(self, x, value, slope, step):
+        """Return the next place, its value and slope, or None, by backtracking along a step."""
+        share = 1.0 / max(1.0, np.max(np.abs(step) / self._longest))
+        gain = slope @ step
+        while share > _SHORTEST:
+            ahead = x + share * step
+            at, its_slope = self._slope(ahead)
+            if at <= value + _DECREASE * share * gain:
+                return ahead, at, its_slope
+            bend = at - value - share * gain
+            shorter = -0.5 * share**2 * gain / bend if np.isfinite(bend) and bend > 0 else 0.0
+            share = min(max(shorter, 0.1 * share), 0.5 * share)
+        return None
 
     def polished(self, value, start):
-        """Return the same to the last digits, from a value nearby and its place.
+        """Return the same to the last digits, from the value and the place where a descent ended.
 
         The value is flat at the minimum: where the derivatives vanish has more digits. Steps are
         those of BFGS, without a line search.
         """
-        x, inverse = start[self._free], self._inverse
-        if not len(x):
+        if not self._free.any():
             return value, start
-        slope = self._slope(x)[1]
+        for gtol in _FINE:
+            at, x, size = self._unsearched(*self._last)
+            if size <= _NARROW and at <= value + _TIE:
+                return at, self._whole(x)
+            value, start = self._descended(gtol, value, *self._last)
+        return value, start
+
+    def _unsearched(self, x, slope, inverse):
+        """Return the value and place after steps without line search, and the decrease ahead."""
         size = slope @ inverse @ slope
-        for _ in range(_STEPS):
+        for k in range(_STEPS):
             step = -inverse @ slope
             x, last = x + step, slope
-            slope = self._slope(x)[1]
+            at, slope = self._slope(x)
             inverse = _updated(inverse, step, slope - last)
             size, before = slope @ inverse @ slope, size
-            if size <= _NARROW or size > before:
+            # one step may not have found where the metric is far from the second derivative
+            if k and (size <= _NARROW or size > before):
                 break
-        at = self._at(x)
-        if size <= _NARROW and at[0] <= value + _TIE:
-            return at
-        return self.to(_FINE, start)
+        return at, x, size
 
-    def _scale(self, start):
-        """Return a matrix in whose coordinates the second derivative is about 1."""
+    def _inverse_metric(self, start):
+        """Return about the inverse of the second derivatives."""
         metric = self._criterion.metric(start)[np.ix_(self._free, self._free)]
         # where the criterion is flat, steps are of the order of 1
-        factor = np.linalg.cholesky(metric + np.eye(len(metric)))
-        return np.linalg.inv(factor).T
+        return np.linalg.inv(metric + np.eye(len(metric)))
 
     def _slope(self, x):
         value, gradient = self._criterion(self._whole(x), gradient=True)
         return value, gradient[self._free] * ((self._low < x) & (x < self._high))
 
-    def _at(self, x):
-        return self._criterion(self._whole(x)), self._whole(x)
-
     def _whole(self, x):
         full = np.full(len(self._free), np.inf)
-        full[self._free] = np.clip(x, self._low, self._high)
+        full[self._free] = np.minimum(np.maximum(x, self._low), self._high)
         return full
 
 

@@ -13,7 +13,7 @@ from skmtl.tuning._identified import (
     check_freedom,
     which,
 )
-from skmtl.tuning._optimum import COARSE, GRIDS, minimize, minimize_from
+from skmtl.tuning._optimum import COARSE, GRIDS, Descent, minimize, minimize_from
 from skmtl.tuning._restricted import RestrictedLikelihood
 from skmtl.tuning._weight_range import WeightRange
 
@@ -27,6 +27,7 @@ _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no 
 _MANY = 100  # blocks of tasks that leave one maximum
 _MOST = 14.0  # log of the multiple of the curvature above which tasks do not differ
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
+_START = 0.1  # norm of the gradient of a sample at the start of the search: little beside its error
 _NO_NOISE = 1e-6  # share of sigma2 of one variance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
@@ -124,11 +125,10 @@ class RandomCoefficients:
         grid = COARSE if n_blocks >= _MANY else GRIDS[len(span.names)]
         if not span.names or n_blocks < 2 * SAMPLE:
             return minimize(criterion, *span.bounds, **grid, polish=final)
-        x = minimize(criterion.sample(SAMPLE), *span.bounds, **COARSE, polish=False)
-        if not final:
-            return x
-        start = np.where(np.isfinite(x), x, span.typical)
-        return minimize_from(criterion, [start], *span.bounds[1:], np.arange(len(x))[:, None])
+        typical, *bounds = span.bounds
+        free = np.ones(len(typical), dtype=bool)
+        x = Descent(criterion.sample(SAMPLE), free, *bounds).to(_START, typical)[1]
+        return minimize_from(criterion, [x], *bounds, np.flatnonzero(free)[:, None]) if final else x
 
     def _likelihood(self, data):
         problem, estimates_center = self._problem, "alpha_shared" in self._names

@@ -67,8 +67,9 @@ class RestrictedLikelihood:
 
     def _marginal(self, F):
         """Return the ``Marginal`` at a covariance; that of the last one is kept."""
-        if self._last is None or not np.array_equal(F, self._last[0]):
-            self._last = F, self.rows.at(F)
+        key = F.tobytes()
+        if self._last is None or key != self._last[0]:
+            self._last = key, self.rows.at(F)
         return self._last[1]
 
     def is_exact(self, F):
