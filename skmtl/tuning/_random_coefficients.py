@@ -126,9 +126,8 @@ class RandomCoefficients:
         if not span.names or n_blocks < 2 * SAMPLE:
             return minimize(criterion, *span.bounds, **grid, polish=final)
         typical, *bounds = span.bounds
-        free = np.ones(len(typical), dtype=bool)
-        x = Descent(criterion.sample(SAMPLE), free, *bounds).to(_START, typical)[1]
-        return minimize_from(criterion, [x], *bounds, np.flatnonzero(free)[:, None]) if final else x
+        x = _of_sample(criterion, typical, *bounds)
+        return minimize_from(criterion, [x], *bounds, np.arange(len(x))[:, None]) if final else x
 
     def _likelihood(self, data):
         problem, estimates_center = self._problem, "alpha_shared" in self._names
@@ -234,8 +233,11 @@ class RandomCoefficients:
         together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
         limits = together if self._prior else each
         if self._form == "full":
-            x = minimize_from(criterion, starts, *bounds, limits)
-            x = np.where(np.isfinite(x), x, typical)
+            if likelihood.rows.n_blocks < 2 * SAMPLE:
+                x = minimize_from(criterion, starts, *bounds, limits)
+                x = np.where(np.isfinite(x), x, typical)
+            else:
+                x = _of_sample(criterion, x, *bounds)
             criterion = FullCovariance(likelihood, with_data, typical, known, self._prior)
             starts = [criterion.parameters(x)]
             bounds = criterion.bounds(np.log(_LEAST))
@@ -293,3 +295,9 @@ class RandomCoefficients:
         if self._problem.penalty.alpha_intercept == 0:
             covariance[-1, -1] = np.inf
         return covariance
+
+
+def _of_sample(criterion, start, lower, upper):
+    """Return about where the criterion of a sample of the blocks is least, near a start (k,)."""
+    free = np.ones(len(start), dtype=bool)
+    return Descent(criterion.sample(SAMPLE), free, lower, upper).to(_START, start)[1]
