@@ -18,7 +18,8 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, orthogonal, A, a, S, 
     D, lanes, log_det, most = R.shape[1], R.shape[2], 0.0, 0
     for b in range(first, last):
         most = max(most, rows[b + 1] - rows[b])
-    Z, K = np.empty((F.shape[1], most, lanes)), np.empty((most, most, lanes))
+    m = F.shape[1] + F.shape[1] % 2
+    Z, K = np.zeros((m, most, lanes)), np.empty((most, most, lanes))
     product = np.ones(lanes)
     for b in range(first, last):
         top, end = rows[b], rows[b + 1]
@@ -55,10 +56,12 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, orthogonal, A, a, S, 
                     for t in range(lanes):
                         s += A[top + i, j, t] * A[top + i, k, t]
                     S[j, k] += s
-    return log_det + np.log(product).sum()
+    for t in range(lanes):
+        log_det += math.log(product[t])
+    return log_det
 
 
-@jit(fastmath=SUMS)
+@jit(inline="always")
 def _random_parts(R, scale, F, diagonal, Z):
     """Write ``F'R'`` of the rows of a block to Z (m, r, lanes)."""
     D, lanes = R.shape[1], R.shape[2]
@@ -73,51 +76,38 @@ def _random_parts(R, scale, F, diagonal, Z):
                         Z[k, i, t] += x * scale[t] * R[i, j, t]
 
 
-@jit(fastmath=SUMS)
+@jit(inline="always")
 def _add_gram(Z, r, orthogonal, K):
     """Write ``I + Z'Z`` (upper triangle) to K; if ``orthogonal``, the diagonal and last column."""
-    m, lanes = Z.shape[0], Z.shape[2]
+    m, lanes = Z.shape[0], Z.shape[2]  # even
     for i in range(r):
         for k in range(i, r):
             for t in range(lanes):
                 K[i, k, t] = 1.0 if i == k else 0.0
             if orthogonal and i < k < r - 1:
                 continue
-            for n in range(0, m - m % 4, 4):  # four at a time: fewer loads and stores
+            for n in range(0, m, 2):
                 for t in range(lanes):
-                    x = Z[n, i, t] * Z[n, k, t] + Z[n + 1, i, t] * Z[n + 1, k, t]
-                    y = Z[n + 2, i, t] * Z[n + 2, k, t] + Z[n + 3, i, t] * Z[n + 3, k, t]
-                    K[i, k, t] += x + y
-            for n in range(m - m % 4, m):
-                for t in range(lanes):
-                    K[i, k, t] += Z[n, i, t] * Z[n, k, t]
+                    K[i, k, t] += Z[n, i, t] * Z[n, k, t] + Z[n + 1, i, t] * Z[n + 1, k, t]
 
 
-@jit(fastmath=SUMS)
+@jit(inline="always")
 def _eliminate(K, i, r, A, a):
     """Subtract from row i of K, A and a what rows above it explain."""
     D, lanes = A.shape[1], A.shape[2]
-    for p in range(0, i - i % 2, 2):
+    for p in range(0, i, 2):  # two at a time: fewer loads and stores
+        q, both = min(p + 1, i - 1), 1.0 if p + 1 < i else 0.0
         for k in range(i, r):
             for t in range(lanes):
-                K[i, k, t] -= K[p, i, t] * K[p, k, t] + K[p + 1, i, t] * K[p + 1, k, t]
+                K[i, k, t] -= K[p, i, t] * K[p, k, t] + both * K[q, i, t] * K[q, k, t]
         for k in range(D):
             for t in range(lanes):
-                A[i, k, t] -= K[p, i, t] * A[p, k, t] + K[p + 1, i, t] * A[p + 1, k, t]
+                A[i, k, t] -= K[p, i, t] * A[p, k, t] + both * K[q, i, t] * A[q, k, t]
         for t in range(lanes):
-            a[i, t] -= K[p, i, t] * a[p, t] + K[p + 1, i, t] * a[p + 1, t]
-    for p in range(i - i % 2, i):
-        for k in range(i, r):
-            for t in range(lanes):
-                K[i, k, t] -= K[p, i, t] * K[p, k, t]
-        for k in range(D):
-            for t in range(lanes):
-                A[i, k, t] -= K[p, i, t] * A[p, k, t]
-        for t in range(lanes):
-            a[i, t] -= K[p, i, t] * a[p, t]
+            a[i, t] -= K[p, i, t] * a[p, t] + both * K[q, i, t] * a[q, t]
 
 
-@jit(fastmath=SUMS)
+@jit(inline="always")
 def _times(product, x):
     """Multiply ``product`` by x, or replace it by 1 where large; return the logarithm of that."""
     log, largest = 0.0, 0.0
@@ -183,7 +173,7 @@ def covariance_slopes(A, rows, e, targets, tasks, W, precision, diagonal, G, fir
                     G[j, k] -= s
 
 
-@jit(fastmath=SUMS)
+@jit(inline="always")
 def _grams(A, S):
     """Write ``A'A`` of each task to S (D, D, lanes), the upper triangle."""
     D, lanes = A.shape[1], A.shape[2]

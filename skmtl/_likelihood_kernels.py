@@ -70,7 +70,7 @@ def compress(
             R[last_row, d, lane] = root
 
 
-@jit()
+@jit(inline="always")
 def _pivoted_factor(M, most, least, C, order):
     """Write a Cholesky factor of M to rows of C, and its pivots to ``order``; return the rank."""
     d, rank = M.shape[0], 0

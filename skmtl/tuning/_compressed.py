@@ -145,8 +145,8 @@ class CompressedRows:
             W = np.zeros((1, data.n_tasks, data.n_features))
             null = data.loss_sums(loss, W, np.zeros(W.shape[:2]))
             self.null = null.squares.sum()
-            moments[:, -1] = -null.R[0] / data.totals
-            moments[:, :-1] = -data.loss_sums(loss, W, moments[None, :, -1]).G[0]
+            mean = -null.R / data.totals
+            moments[:, :-1], moments[:, -1] = -data.loss_sums(loss, W, mean).G[0], mean[0]
         return moments
 
     def _fill(self, moments, R, z):
