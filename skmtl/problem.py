@@ -126,7 +126,7 @@ class Problem:
         of_w, of_c = self._center_units
         overall = np.linalg.norm(residual)
         parts = [
-            *self._largest_slopes(gradient.V, residual),
+            self._largest_slopes(gradient.V, residual).max(initial=0.0),
             _largest(gradient.q, of_q * residual),
             # entries of the center without curvature are not identified: any value is optimal
             _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * overall),

@@ -15,7 +15,7 @@ from skmtl.tuning._identified import (
 )
 from skmtl.tuning._optimum import COARSE, GRIDS, Descent, minimize, minimize_from
 from skmtl.tuning._restricted import RestrictedLikelihood
-from skmtl.tuning._weight_range import WeightRange
+from skmtl.tuning._weight_range import WeightRange, log_median
 
 VARIANCES = {
     "alpha": "tau2_",
@@ -27,6 +27,7 @@ _LEAST = 1e-10  # multiple of the curvature of the loss below which there is no 
 _MANY = 100  # blocks of tasks that leave one maximum
 _MOST = 14.0  # log of the multiple of the curvature above which tasks do not differ
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
+_CHEAP = 2**14  # numbers in the Gram matrices of a sample, at least
 _START = 0.1  # norm of the gradient of a sample at the start of the search: little beside its error
 _NO_NOISE = 1e-6  # share of sigma2 of one variance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
@@ -221,7 +222,7 @@ class RandomCoefficients:
             labels.append(PARTS["alpha_intercept"])
             parts = {labels[j]: np.eye(len(known))[j] for j in with_data}
             check_confounded(self._own, known, parts, likelihood.rows.products())
-        typical = np.log([np.median(own[own > 0]) for own in size[with_data]])
+        typical = np.array([log_median(own) for own in size[with_data]])
         is_slope = with_data < data.n_features
         x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
         x = np.where(np.isfinite(x), x, typical)
@@ -299,5 +300,6 @@ class RandomCoefficients:
 
 def _of_sample(criterion, start, lower, upper):
     """Return about where the criterion of a sample of the blocks is least, near a start (k,)."""
-    free = np.ones(len(start), dtype=bool)
-    return Descent(criterion.sample(SAMPLE), free, lower, upper).to(_START, start)[1]
+    free, rows = np.ones(len(start), dtype=bool), criterion.likelihood.rows
+    n_blocks = min(rows.n_blocks // 2, max(SAMPLE, _CHEAP // rows.R.shape[1] ** 2))
+    return Descent(criterion.sample(n_blocks), free, lower, upper).to(_START, start)[1]
