@@ -18,7 +18,7 @@ _DESCENTS, _STEPS = 500, 10  # steps at most, to find a minimum and to refine it
 _DECREASE, _SHORTEST = 1e-4, 1e-9  # of a line search: share of the linear one, and of the step
 _STEP = 0.1  # of the range of a parameter, at most
 _ROUNDING = 1e-15  # relative decrease of the criterion that is none
-_LONGER = 4.0  # steps, after one along which the criterion is concave
+_LONGER = 3.0  # times a step is added to the next, if the criterion is concave along it
 _NARROW = 1e-14  # square of the norm of the gradient there
 
 
@@ -167,8 +167,11 @@ class Descent:
                 break
             before, last, (ahead, value, ahead_slope) = value, slope, found
             step, x, slope = ahead - x, ahead, ahead_slope
-            concave = step @ (slope - last) <= 0
-            inverse = _LONGER * inverse if concave else _updated(inverse, step, slope - last)
+            if step @ (slope - last) > 0:
+                inverse = _updated(inverse, step, slope - last)
+            else:  # concave: longer steps in this direction
+                size = step @ np.linalg.solve(inverse, step)
+                inverse = inverse + _LONGER / size * np.outer(step, step) if size > 0 else inverse
             if slope @ inverse @ slope <= gtol**2 or before - value <= _ROUNDING * abs(value):
                 break
         self._last = x, slope, inverse
