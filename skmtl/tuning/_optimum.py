@@ -161,6 +161,7 @@ class Descent:
         return self._descended(gtol, value, x, slope, self._inverse_metric(start))
 
     def _descended(self, gtol, value, x, slope, inverse):
+        """Descend from a place with this value, slope and inverse second derivative."""
         for _ in range(_DESCENTS):
             found = self._searched(x, value, slope, -inverse @ slope)
             if found is None:
@@ -241,5 +242,6 @@ def _updated(inverse, step, change):
     curvature = step @ change
     if curvature <= 0:
         return inverse
-    A = np.eye(len(step)) - np.outer(step, change) / curvature
-    return A @ inverse @ A.T + np.outer(step, step) / curvature
+    along, step = inverse @ change, step / curvature
+    mixed = np.outer(along, step)
+    return inverse - mixed - mixed.T + (curvature + change @ along) * np.outer(step, step)
