@@ -122,6 +122,7 @@ def test_estimated_covariances(covariance_type, weighted):
         covariance = np.diag([*np.full(D, model.tau2_), model.tau2_intercept_])
     else:
         covariance = model.covariance_
+    covariance = covariance + 1e-9 * np.eye(4)  # may be singular
     precision = np.kron(np.eye(12), np.linalg.inv(covariance / model.sigma2_))
     parameters = 1.0, model.alpha_shared_, 1.0  # replaced
     posterior = dense(parameters, X, codes, weight, precision=precision)
