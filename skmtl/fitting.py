@@ -127,14 +127,9 @@ class Posed(NamedTuple):
         The penalty stays what it is, in the new coordinates; ``shift`` and ``overwrite`` are as of
         ``TaskData.in_basis``.
         """
-        problem = self.problem
-        data = problem.data.in_basis(basis.B, shift, overwrite=overwrite)
-        basis = basis if self.basis is None else self.basis.then(basis)
-        if basis.grades(data):
-            data = data.as_graded()
-        elif basis.fixed.any():  # a rotation would lose their small columns to rounding
-            data = data.without_rotation()
-        return self._replace(problem=Problem(data, problem.loss, problem.penalty), basis=basis)
+        joined = basis if self.basis is None else self.basis.then(basis)
+        problem = in_basis(self.problem, basis, shift=shift, overwrite=overwrite, joined=joined)
+        return self._replace(problem=problem, basis=joined)
 
     def to_users(self, coefficients):
         """Return the coefficients of the users' features, given those of the problem."""
@@ -245,6 +240,20 @@ class Fit(NamedTuple):
         return self.problem.null_sums().value
 
 
+def in_basis(problem, basis, *, shift=None, overwrite=False, joined=None):
+    """Return a problem in a ``Basis`` of its features, with the same penalty in new coordinates.
+
+    ``joined`` is that of the users' features, by default ``basis``; ``shift`` and ``overwrite`` are
+    as of ``TaskData.in_basis``.
+    """
+    data, joined = problem.data.in_basis(basis.B, shift, overwrite=overwrite), joined or basis
+    if joined.grades(data):
+        data = data.as_graded()
+    elif joined.fixed.any():  # a rotation would lose their small columns to rounding
+        data = data.without_rotation()
+    return Problem(data, problem.loss, problem.penalty)
+
+
 def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     """Return the ``Posed`` problem of some rows.
 
@@ -302,7 +311,7 @@ def _basis_of(spec, posed):
     factor = read_penalty_factor(spec.penalty_factor, rows.n_features, rows.names)
     if factor is None:
         return None
-    if spec.auto and not spec.classifier and factor.all():
+    if spec.auto and factor.all():
         # what has no variance between tasks is scaled when the others are known
         hard = np.isinf(factor)
         return Basis(1.0 / np.sqrt(np.where(hard, 1.0, factor)), hard)

@@ -209,7 +209,8 @@ def test_penalty_factor(kind, factor, where):
 def test_evidence_and_minimax_of_classifiers():
     few = make(200)
     table = dd.from_pandas(few, npartitions=2)
-    for weights in ({"alpha": "auto", "alpha_intercept": 2.0}, {"task_weight": "minimax"}):
+    auto = {"alpha": "auto", "alpha_intercept": 2.0, "covariance_type": "spherical"}
+    for weights in (auto, {"task_weight": "minimax"}):
         model = MeanRegularizedClassifier(**weights, task_column="shop", tol=1e-10)
         assert_same(
             model,
@@ -220,6 +221,13 @@ def test_evidence_and_minimax_of_classifiers():
             where={},
             table=few,
         )
+
+
+def test_variances_of_classifiers_need_the_rows():
+    table = dd.from_pandas(make(50), npartitions=2)
+    model = MeanRegularizedClassifier("auto", covariance_type="diag", task_column="shop")
+    with pytest.raises(TypeError, match="covariance_type='diag' of a classifier requires the rows"):
+        skmtl.dask.fit(model, table[COLUMNS], table["bought"])
 
 
 def test_many_partitions_are_summed_in_a_tree(client):

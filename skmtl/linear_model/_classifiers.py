@@ -6,6 +6,7 @@ import numpy as np
 
 from skmtl._typing import (
     ClassWeight,
+    CovarianceType,
     HandleUnknown,
     PenaltyFactor,
     PenaltyWeight,
@@ -245,15 +246,21 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
         Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
-        sorted by label). 0 fits separate models, inf equal slopes. "auto" is one estimate for all
-        by the Laplace approximation of the evidence, which underestimates differences between
-        tasks with few rows.
+        sorted by label). 0 fits separate models, inf equal slopes. "auto" estimates the variances
+        between tasks by the Laplace approximation of the evidence, which underestimates them with
+        few rows; standardize the features.
     alpha_shared : float, "auto" or None, default=None
         Penalty weight of the center. If positive, the center is finite for separable classes too.
         "auto" as for alpha; None is "auto" where alpha is "auto", else 1e-3.
     alpha_intercept : float, "auto" or None, default=None
         Penalty weight of differences between centered intercepts, in [0, inf]. "auto" as for alpha;
         None is "auto" where alpha is "auto", else 1.
+    covariance_type : {"spherical", "diag", "full"} or None, default=None
+        Covariance of the tasks' deviations with ``alpha="auto"``, as in `MeanRegularizedRegressor`,
+        and the same for each of more than two classes. Rows on Dask have "spherical" only.
+    covariance_prior : float, default=10.0
+        Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the log
+        evidence, as in `MeanRegularizedRegressor`. 0: none.
     penalty_factor : array-like of shape (n_features,) or dict, default=None
         Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
         others. 0: no penalty on the feature; inf: its slope is common to all tasks.
@@ -287,13 +294,17 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     shared_coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
         The center w.
     alpha_, alpha_shared_, alpha_intercept_ : float
-        The values used; ``alpha_`` has one per task if ``alpha`` has.
+        The values used. ``alpha_`` has one per task if ``alpha`` has, and one per feature where
+        variances per feature are estimated: with ``alpha="auto"``, by default.
     tau2_, tau2_shared_, tau2_intercept_ : float
-        With "auto", the variances between tasks, 1 / alpha and 1 / alpha_intercept, and of the
-        center, 1 / alpha_shared. inf, with a warning, if the evidence has no maximum: ``alpha_`` is
-        then the smallest value tried.
+        With "auto", the variances between tasks, 1 / alpha (one per feature where ``alpha_`` has)
+        and 1 / alpha_intercept, and of the center, 1 / alpha_shared. inf, with a warning, if the
+        evidence has no maximum: ``alpha_`` is then the smallest value tried.
+    covariance_ : ndarray of shape (n_features + 1, n_features + 1)
+        With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
+        whose variance is inf with ``alpha_intercept=0``.
     log_evidence_ : float
-        With "auto", its maximum.
+        With "auto", that of the estimates, without ``covariance_prior``.
     classes_, task_classes_, tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, \
 task_loss_, minimax_gap_, objective_, optimality_, n_iter_, history_, n_features_in_, \
 feature_names_in_
@@ -327,6 +338,8 @@ feature_names_in_
         *,
         alpha_shared: PenaltyWeight = None,
         alpha_intercept: PenaltyWeight = None,
+        covariance_type: CovarianceType = None,
+        covariance_prior: float = 10.0,
         penalty_factor: PenaltyFactor = None,
         task_column: TaskColumn = None,
         fit_intercept: bool = True,
@@ -342,6 +355,8 @@ feature_names_in_
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.covariance_type = covariance_type
+        self.covariance_prior = covariance_prior
         self.penalty_factor = penalty_factor
         self.task_column = task_column
         self.fit_intercept = fit_intercept

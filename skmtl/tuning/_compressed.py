@@ -11,7 +11,6 @@ from skmtl._linalg import row_spectrum
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
 from skmtl.data import SMALL
-from skmtl.problem import class_curvature
 from skmtl.tuning._packs import Packs
 
 _EPS = np.finfo(np.float64).eps
@@ -104,16 +103,13 @@ class CompressedRows:
             self._unexplained, self.within = packs.of_tasks(unexplained[order]), unexplained.sum()
 
     @classmethod
-    def of_classes(cls, data, probabilities, penalty):
-        """Return rows that have the curvature of the softmax loss at ``probabilities`` (K, n).
+    def of_classes(cls, data, H, penalty):
+        """Return rows that have the curvature H (T, D, D) of the softmax loss.
 
         Their columns are the slopes of all classes and then the intercepts. All alpha are equal.
         """
-        self, K, d = cls.__new__(cls), len(probabilities), data.n_features
-        H = class_curvature(data, probabilities, intercept=True)
-        order = np.arange(K * (d + 1)).reshape(K, d + 1)
-        order = np.append(order[:, :-1].ravel(), order[:, -1])
-        H, T, size = H[:, order[:, None], order], data.n_tasks, len(order)
+        self, T, size = cls.__new__(cls), data.n_tasks, H.shape[1]
+        K = size // (data.n_features + 1)
         self.log_det, self.n_flat = 0.0, 0
         if penalty.alpha_intercept == 0:
             H = self._fix_intercepts(H, size - K)

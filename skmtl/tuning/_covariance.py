@@ -10,14 +10,14 @@ _LEAST_TAU = 1e-100  # standard deviation whose square does not underflow
 
 
 class DiagonalCovariance:
-    """Minus twice the restricted log-likelihood in logarithms x (k,) of penalty weights.
+    """Minus twice a log-likelihood in logarithms x (k,) of penalty weights.
 
     The variance of entry j of (v_t, q_t) is ``known_j + sum_k M_jk exp(-x_k)`` in units of the
     noise: the slopes have one parameter together, or one each.
 
     Parameters
     ----------
-    likelihood : RestrictedLikelihood
+    likelihood : RestrictedLikelihood or LaplaceEvidence
     M : ndarray of shape (d + 1, k)
         Zeros and ones.
     known : ndarray of shape (d + 1,)
@@ -81,7 +81,7 @@ class FullCovariance:
 
     Parameters
     ----------
-    likelihood : RestrictedLikelihood
+    likelihood : RestrictedLikelihood or LaplaceEvidence
     entries : ndarray of int of shape (m,)
         Those of (v_t, q_t) that are correlated.
     typical : ndarray of shape (m,)
@@ -147,7 +147,7 @@ class FullCovariance:
         mean = self.likelihood.mean_gram(F)
         inner = np.diag(F.T @ mean @ F)[self._entries[self._column]]
         own = np.diag(mean)[self._entries[self._row]] * inner * self._change(x) ** 2
-        return np.diag(2 * (1 + self._on_diagonal) * self.likelihood.rows.data.n_tasks * own)
+        return np.diag(2 * (1 + self._on_diagonal) * self.likelihood.n_tasks * own)
 
     def _change(self, x):
         """Return the derivatives of the entries of F in x."""

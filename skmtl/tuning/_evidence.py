@@ -5,14 +5,15 @@ import numpy as np
 from skmtl._threads import one_blas_thread
 from skmtl._warn import warn
 from skmtl.fitting import choose_solver
+from skmtl.tuning._covariance import DiagonalCovariance, FullCovariance
 from skmtl.tuning._identified import which
-from skmtl.tuning._laplace import EvidenceOfWeights, LaplaceEvidence
+from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
 from skmtl.tuning._optimum import COARSE, GRIDS, minimize, minimize_from
-from skmtl.tuning._random_coefficients import SAMPLE, VARIANCES, Estimate
+from skmtl.tuning._random_coefficients import SAMPLE, VARIANCES, Estimate, RandomCoefficients
 from skmtl.tuning._weight_range import WeightRange
 
 _FEW = 1000  # rows that may leave several maxima
-_LEAST = 1e-6  # multiple of the curvature of the loss at which the search ends
+_FORMS = {"diag": DiagonalCovariance, "full": FullCovariance}
 _CAUSES = {
     "alpha": "features separate the classes of each task in another way",
     "alpha_intercept": "most tasks have one class only, and not the same one",
@@ -20,44 +21,133 @@ _CAUSES = {
 }
 
 
-def by_evidence(spec, names, problem):
-    """Return the ``Estimate`` of the maximum of the Laplace evidence."""
-    alpha = problem.penalty.alpha
-    if problem.loss.n_outputs > 1 and (alpha[0] == 0 or (alpha != alpha[0]).any()):
-        raise ValueError(
-            f"{which(names)} with more than two classes requires one positive alpha for all tasks. "
-            "Set alpha to a positive number or 'auto'."
-        )
+class RandomLogOdds(RandomCoefficients):
+    """Maximize the Laplace evidence over the penalty weights that are "auto".
 
-    def solve(problem, start):
-        return choose_solver(problem, spec.solver)(problem, spec.max_iter, spec.tol).solve(start)
+    Parameters are those of ``RandomCoefficients``.
+    """
 
-    evidence = LaplaceEvidence(problem, solve, problem.origin())
-    reason = evidence.objection(spec.max_iter, spec.tol)
-    if reason is not None:
-        raise ValueError(f"{which(names)} has no evidence to go by: {reason}.")
-    known = {name: getattr(problem.penalty, name) for name in VARIANCES}
-    known |= dict.fromkeys(names, np.inf)
-    span = WeightRange.of(names, problem.data, curvature=0.25, least=_LEAST)
-    criterion = EvidenceOfWeights(evidence, span.names, known)
-    with one_blas_thread():
-        if evidence.has_samples and problem.data.n_tasks >= 2 * SAMPLE:
-            x = minimize(criterion.sample(SAMPLE), *span.bounds, **COARSE, polish=False)
-            start = np.where(np.isfinite(x), x, span.typical)
-            x = minimize_from(criterion, [start], *span.bounds[1:], np.arange(len(x))[:, None])
-        else:
-            few = problem.loss.n_outputs == 1 and problem.data.totals.sum() < _FEW
+    _least = 1e-6  # multiple of the curvature of the loss at which the search ends
+
+    def __init__(self, spec, names, posed):
+        alpha, loss = posed.problem.penalty.alpha, posed.problem.loss
+        if loss.n_outputs > 1 and (alpha[0] == 0 or (alpha != alpha[0]).any()):
+            raise ValueError(
+                f"{which(names)} with more than two classes requires one positive alpha for all "
+                "tasks. Set alpha to a positive number or 'auto'."
+            )
+
+        def solve(problem, start):
+            solver = choose_solver(problem, spec.solver)(problem, spec.max_iter, spec.tol)
+            return solver.solve(start)
+
+        self._evidence = LaplaceEvidence(posed.problem, solve, posed.problem.origin())
+        super().__init__(spec, names, posed)
+        if self._form != "spherical" and not self._evidence.has_slopes:
+            raise TypeError(
+                f"covariance_type={self._form!r} of a classifier requires the rows in memory. Set "
+                "it to 'spherical', or pass arrays in place of Dask's."
+            )
+        reason = self._evidence.objection(spec.max_iter, spec.tol)
+        if reason is not None:
+            raise ValueError(f"{which(names)} has no evidence to go by: {reason}.")
+
+    @property
+    def _many(self):
+        """Whether the search begins in a sample of the tasks."""
+        return self._evidence.has_samples and self._evidence.n_tasks >= 2 * SAMPLE
+
+    def _default_form(self, many):
+        return super()._default_form(many and self._evidence.has_slopes)
+
+    def estimate(self):
+        """Return the ``Estimate``."""
+        data = self._problem.data if self._common is not None else self._problem.data.rotated
+        known = self._known_variances(data)
+        span = WeightRange.of(self._names, self._problem.data, curvature=0.25, least=self._least)
+        parts = [self._part(name, len(known)) for name in span.names if name in self._own]
+        M = np.reshape(parts, (-1, len(known))).T
+        criterion = self._with_center(DiagonalCovariance(self._evidence, M, known), span.names)
+        one_variance = self._form == "spherical" or "alpha" not in span.names
+        with one_blas_thread():
+            x = self._maximum(criterion, span, final=one_variance)
+            if not (one_variance or span.at_least(x)):
+                start = dict(zip(span.names, x, strict=True))
+                return self._of_form(start, self._evidence, 1.0)
+            if not one_variance:
+                x = self._maximum(criterion, span, final=True)
+            estimate = self._of_best(criterion, x, span)
+            if self._common is not None:
+                common = self._of_covariance(self._evidence, criterion.factor(x))
+                estimate = common._replace(found=estimate.found | common.found)
+            return self._by_feature(estimate)
+
+    def _with_center(self, criterion, names):
+        return EvidenceOfParameters(criterion, shared="alpha_shared" in names)
+
+    def _maximum(self, criterion, span, *, final):
+        """Return the logarithms of the weights where all slopes have one variance."""
+        if not self._many:
+            few = self._problem.loss.n_outputs == 1 and self._problem.data.totals.sum() < _FEW
             grid = GRIDS[len(span.names)] if few else COARSE
-            x = minimize(criterion, *span.bounds, **grid, polish=False)
-    best = known | span.weights(x)
-    found = {"log_evidence_": float(-0.5 * criterion(x))}
-    for name in names:
-        found[VARIANCES[name]] = float(1.0 / best[name])
-    for name in span.at_least(x):
-        found[VARIANCES[name]] = np.inf
-        warn(
-            f"{name}='auto': the evidence grows without bound with the variance, as "
-            f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
-            f"search, is no estimate. Set {name} to a number, by cross-validation."
-        )
-    return Estimate({name: best[name] for name in names}, found)
+            return minimize(criterion, *span.bounds, **grid, polish=False)
+        start = span.typical.copy()
+        if "alpha" in span.names:  # centers and deviations of about the same size
+            start[np.array(span.names) == "alpha_shared"] = start[span.names.index("alpha")]
+        each = np.arange(len(start))[:, None]
+        x = minimize_from(criterion.sample(SAMPLE), [start], *span.bounds[1:], each)
+        if not final:
+            return x
+        # the limit of alpha_shared is as clear from the sample
+        limits = [own for own in each if span.names[own[0]] in self._own or np.isinf(x[own])]
+        start = np.where(np.isfinite(x), x, start)
+        return minimize_from(criterion, [start], *span.bounds[1:], limits)
+
+    def _check_form(self, likelihood, known, with_data):
+        pass  # there is no variance of noise to confound others with
+
+    def _minimum(self, criterion, starts, bounds, limits, start):
+        lower, upper = bounds
+        whole, shared = self._with_center(criterion, self._names), "alpha_shared" in self._names
+        if shared:
+            curvature = {"curvature": 0.25, "least": self._least}
+            span = WeightRange.of(("alpha_shared",), self._problem.data, **curvature)
+            first = start["alpha_shared"]
+            if np.isinf(first) or not self._many:  # else that limit is far
+                limits = [*limits, np.array([len(lower)])]
+            first = first if np.isfinite(first) else span.typical[0]
+            starts = [np.append(x, first) for x in starts]
+            lower, upper = map(np.append, bounds, span.bounds[1:])
+        x = minimize_from(whole, starts, lower, upper, limits)
+        if (x <= lower + 1e-6).any() and isinstance(criterion, _FORMS[self._form]):
+            warn(
+                f"covariance_type={self._form!r}: the evidence grows without bound with a variance "
+                f"in covariance_ or tau2_shared_, as it does where {_CAUSES['alpha']}. The largest "
+                "is the upper bound of the search, and no estimate. Set covariance_type to "
+                "'spherical', or alpha to a number, by cross-validation."
+            )
+        whole.factor(x)  # sets alpha_shared
+        if shared:
+            start["alpha_shared"], x = x[-1], x[:-1]
+        return x
+
+    def _start_of_full(self, criterion, starts, bounds, limits, start):
+        return self._minimum(criterion, starts, bounds, limits, start)
+
+    def _criteria(self, value, sigma2):
+        return {"log_evidence_": float(-value / 2)}
+
+    def _of_best(self, criterion, x, span):
+        """Return the ``Estimate`` of one variance of all slopes."""
+        best = dict.fromkeys(self._names, np.inf) | span.weights(x)
+        found = self._criteria(criterion(x), 1.0)
+        for name in self._names:
+            found[VARIANCES[name]] = float(1.0 / best[name])
+        for name in span.at_least(x):
+            found[VARIANCES[name]] = np.inf
+            warn(
+                f"{name}='auto': the evidence grows without bound with the variance, as "
+                f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
+                f"search, is no estimate. Set {name} to a number, by cross-validation."
+            )
+        return Estimate(best, found)

@@ -118,18 +118,13 @@ def check_freedom(names, left, problem):
         )
 
 
-def check_factors(names, basis, *, classifier):
-    """Raise where penalty factors of 0 or inf leave no variance to estimate."""
-    if basis is None or basis.regular.all():
-        return
-    if not basis.free.any() and not classifier:
-        return
-    limit = "0" if basis.free.any() else "inf"
-    raise ValueError(
-        f"{which(names)} is estimated with finite positive factors, and penalty_factor has "
-        f"{limit}. Use a small or large number, such as 1e-4 or 1e4, or set the penalty weight to "
-        "a number."
-    )
+def check_factors(names, basis):
+    """Raise where a penalty factor of 0 leaves no variance to estimate."""
+    if basis is not None and basis.free.any():
+        raise ValueError(
+            f"{which(names)} is estimated with positive factors, and penalty_factor has 0. Use a "
+            "small number, such as 1e-4, or set the penalty weight to a number."
+        )
 
 
 def check_form(form, X, n, d):

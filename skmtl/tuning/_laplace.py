@@ -2,44 +2,55 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl import _likelihood_kernels as kernels
+from skmtl._evidence_kernels import class_variances
+from skmtl._likelihood_kernels import prediction_variances
 from skmtl._threads import in_chunks
-from skmtl.arrowhead import ArrowheadSystem, Elimination
-from skmtl.data import LongData
+from skmtl.data import Basis, LongData
+from skmtl.fitting import in_basis
 from skmtl.penalties import Coefficients
-from skmtl.problem import Problem
+from skmtl.problem import Problem, class_curvature
 from skmtl.solvers import runs_away
 from skmtl.tuning._center import Center
 from skmtl.tuning._compressed import CompressedRows
+from skmtl.tuning._covariance import Axes
+from skmtl.tuning._task_posterior import TaskPosterior
 
-_ORDER = ("alpha", "alpha_intercept", "alpha_shared")
 _STEP = 1e-3  # of central differences, in log alpha
+_STRIP = 2**21  # numbers in the dense rows that are in memory at a time
 
 
 class LaplaceEvidence:
-    """Compute minus twice the log evidence of penalty weights, integrated over the coefficients.
+    """Compute minus twice the log evidence of variances, integrated over the coefficients.
 
-    The deviations v_t ~ N(0, I / alpha_t), q_t ~ N(0, 1 / alpha_intercept) and the center
-    w ~ N(0, I / alpha_shared), flat if that is 0, and a flat c are integrated out about their
-    mode. With f the objective at the mode, ``H`` its Hessian and ``P`` that of the penalty,
-    in all coordinates that are not flat, of which there are p::
+    The deviations (v_t, q_t) ~ N(0, F F'), the center w ~ N(0, I / alpha_shared), flat if that is
+    0, and a flat c are integrated out about their mode. With f the objective at the mode, ``H`` its
+    Hessian and ``P`` that of the penalty, in all coordinates that are not flat, of which there are
+    p::
 
         log evidence = -f + 1/2 log|P| - 1/2 log|H| + p/2 log(2 pi)
 
     The determinants are ``log|H| - log|P| = log|V| + log|X' V^-1 X|`` of the linear model whose
     weights are the curvatures at the mode (``CompressedRows``). Unpenalized intercepts of tasks
-    with one class diverge at any penalty weight: they are left out.
+    with one class diverge at any penalty weight: they are left out. The coefficients of several
+    classes are independent and have F in common.
 
     Parameters
     ----------
     problem : Problem
-        Of the logistic loss and a ``MeanCoupling``.
+        Of a loss of classes and a ``MeanCoupling``: v_t is multiplied by ``1 / sqrt(alpha_t)``, and
+        with alpha_intercept = 0 the intercepts are flat.
     solve : callable
         ``solve(problem, start)`` returns the ``Solution``.
     start : Coefficients
+
+    Attributes
+    ----------
+    shared : float
+        alpha_shared, at first that of the problem; may be set.
 
     References
     ----------
@@ -50,6 +61,7 @@ class LaplaceEvidence:
 
     def __init__(self, problem, solve, start):
         self._problem, self._solve, self._start = problem, solve, start
+        self.shared, self._last = problem.penalty.alpha_shared, None
 
     def objection(self, max_iter, tol):
         """Return why the evidence is improper at any penalty weight, or None.
@@ -83,19 +95,25 @@ class LaplaceEvidence:
 
     @property
     def has_slopes(self):
-        """Whether ``evaluate`` can return derivatives."""
-        X = getattr(self._problem.data, "X", None)  # none on Dask
-        return isinstance(X, np.ndarray) and self._problem.loss.n_outputs == 1
+        """Whether ``evaluate`` can return derivatives: not on Dask."""
+        return hasattr(self._problem.data, "X")
 
     @property
     def has_samples(self):
         """Whether ``sample`` is defined."""
-        return self.has_slopes and isinstance(self._problem.data, LongData)
+        data = self._problem.data
+        return isinstance(data, LongData) and isinstance(data.X, np.ndarray)
 
     @property
-    def alpha(self):
-        """That of the problem, (T,)."""
-        return self._problem.penalty.alpha
+    def n_tasks(self):
+        """Number of tasks."""
+        return self._problem.data.n_tasks
+
+    n_blocks = n_tasks  # curvatures differ by task
+
+    def alpha_shared(self, _F):
+        """Return ``shared``, at any covariance."""
+        return self.shared
 
     def sample(self, n_tasks):
         """Return the evidence of some tasks of the long form, evenly spaced."""
@@ -104,143 +122,273 @@ class LaplaceEvidence:
         part = Problem(problem.data.take(tasks), problem.loss, problem.penalty.take(tasks))
         return LaplaceEvidence(part, self._solve, part.origin())
 
-    def evaluate(self, alpha, alpha_intercept, alpha_shared, *, slopes=False):
-        """Return minus twice the log evidence; ``alpha`` is a number or (T,).
+    def evaluate(self, F, *, slopes=None):
+        """Return minus twice the log evidence at F (d + 1, d + 1), and 1, the noise variance.
 
-        With ``slopes`` also its derivatives in the logarithms of the finite ones, a dict.
+        With ``slopes`` also the matrix G (d + 1, d + 1): a change dL of ``F F'`` changes the value
+        by tr(G dL). If the tasks have fewer rows than
+        features in total, F may be in the coordinates of ``row_basis``.
         """
-        data, loss = self._problem.data, self._problem.loss
-        alpha = np.broadcast_to(np.asarray(alpha, dtype=float), data.n_tasks)
-        weights = {"alpha": alpha, "alpha_intercept": alpha_intercept, "alpha_shared": alpha_shared}
-        penalty = replace(self._problem.penalty, **weights)
-        problem = Problem(data, loss, penalty)
-        solution = self._solve(problem, penalty.project(self._start))
-        self._start = solution.coefficients
-        derivative = problem.evaluate(solution.coefficients).sums.derivative
-        K, theta, data = loss.n_outputs, 1.0, data.rotated
+        point = self._point(F)
+        if slopes and point.G is None:
+            G, shared_slope = self._slopes(point)
+            point = self._last = point._replace(G=G, shared_slope=shared_slope)
+        return (point.value, 1.0, point.G.copy()) if slopes else (point.value, 1.0)
+
+    def shared_slope(self, F):
+        """Return the derivative in the logarithm of alpha_shared, zero if that is 0 or inf."""
+        self.evaluate(F, slopes="all")
+        return self._last.shared_slope
+
+    def information(self, F):
+        """Return expected second derivatives in the diagonal of the covariance, (d + 1, d + 1).
+
+        Of a linear model with a known center and the curvatures as weights.
+        """
+        point = self._point(F)
+        joint = point.rows.information(point.marginal)
+        return joint[point.places[:, None, :, None], point.places[:, None]].sum(axis=(0, 1))
+
+    def shared_information(self, F):
+        """Return the same in the logarithm of alpha_shared."""
+        if not 0 < self.shared < np.inf:
+            return 0.0
+        root = self._point(F).root[: -self._problem.loss.n_outputs]
+        share = np.eye(len(root)) - self.shared * (root @ root.T)
+        return (share**2).sum()
+
+    def mean_gram(self, F):
+        """Return the mean of ``X_t' V_t^-1 X_t`` over the tasks, (d + 1, d + 1)."""
+        point = self._point(F)
+        return point.of_a_class(point.marginal.gram) / self.n_tasks
+
+    def _point(self, F):
+        """Return the ``_Point`` at a covariance; the last one is kept."""
+        last, problem = self._last, self._problem
+        if last is not None and last.shared == self.shared and np.array_equal(last.F, F):
+            return last
+        loss, K, objective = problem.loss, problem.loss.n_outputs, self._find_mode(F)
+        sums = problem.data.loss_sums(loss, self._start.W, self._start.intercept)
+        data = problem.data if len(F) > problem.data.n_features else problem.data.rotated
+        penalty = replace(problem.penalty, alpha_shared=self.shared)
+        places, H = _places_of_classes(K, data.n_features), None
         if K == 1:
-            data = data.curved(loss.curvature(derivative)[0])
-            rows = CompressedRows(data, penalty)  # scaled by alpha
+            rows = CompressedRows(data.curved(loss.curvature(sums.derivative)[0]), penalty)
         else:
-            theta = 1.0 / alpha[0]
-            rows = CompressedRows.of_classes(data, loss.probabilities(data.y, derivative), penalty)
-        phi = 0.0 if alpha_intercept == 0 else 1.0 / alpha_intercept
-        variances = np.repeat([theta, phi], [K * data.n_features, K])
-        marginal = rows.at(np.diag(np.sqrt(variances)))
+            H = class_curvature(data, loss.probabilities(data.y, sums.derivative), intercept=True)
+            order = np.argsort(places, axis=None)
+            H = H[:, order[:, None], order]
+            rows = CompressedRows.of_classes(data, H, penalty)
+        joint = np.zeros((K * len(F), K * len(F)))
+        for own in places:
+            joint[np.ix_(own, own)] = F
+        if K > 1:  # one alpha of all tasks
+            joint[:-K] /= np.sqrt(penalty.alpha[0])
+        marginal = rows.at(joint)
         center = Center(marginal.gram, penalty, K)
-        shared = center.solve(marginal, alpha_shared)
-        self._last = rows, marginal, shared.root, penalty
-        n_flat = rows.n_flat + center.n_flat
-        value = 2 * solution.objective + marginal.log_det + shared.log_det
-        value -= n_flat * np.log(2 * np.pi)
-        if K == 1 and alpha_intercept == 0 and data.class_mask is not None:
-            value -= np.log(data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
-        if not slopes:
-            return value
-        given = rows.slopes(marginal, np.zeros_like(marginal.a), shared.root, 0.0, diagonal=True)
-        fixed = self._slopes_given_curvature(penalty, np.diag(given), shared.root)
-        return value, self._slopes(problem, data, derivative, fixed)
+        _, root, log_det = center.solve(marginal, self.shared)
+        value = 2 * objective + marginal.log_det + log_det
+        value -= (rows.n_flat + center.n_flat) * np.log(2 * np.pi)
+        if K == 1 and penalty.alpha_intercept == 0 and data.class_mask is not None:
+            value -= np.log(rows.data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
+        found = F.copy(), self.shared, value, places, data, sums, rows, H, joint, marginal, root
+        self._last = _Point(*found)
+        return self._last
 
-    def information(self):
-        """Return expected second derivatives in the logarithms at the last point, (3, 3).
+    def _find_mode(self, F):
+        """Move ``_start`` to the mode; return the objective there.
 
-        Of a linear model with the curvatures as weights; zeros for more than two classes.
+        Where all slopes have one variance, that is a penalty weight. Else the problem is posed in
+        the ``Axes`` of the covariance.
         """
-        rows, marginal, root, penalty = self._last
-        found, d = np.zeros((3, 3)), self._problem.data.rotated.n_features
-        if self._problem.loss.n_outputs > 1:
-            return found
-        P = rows.information(marginal)
-        ratios = np.array([penalty.alpha[0], penalty.alpha_intercept])
-        ratios = np.divide(1.0, ratios, out=np.zeros(2), where=ratios > 0)
-        blocks = [[P[:d, :d].sum(), P[:d, d].sum()], [P[d, :d].sum(), P[d, d]]]
-        found[:2, :2] = np.outer(ratios, ratios) * blocks
-        if 0 < penalty.alpha_shared < np.inf:
-            share = np.eye(d) - penalty.alpha_shared * (root @ root.T)[:d, :d]
-            found[2, 2] = (share**2).sum()
-        return found
+        problem, shared, slopes = self._problem, self.shared, F.diagonal()[:-1]
+        penalty, flat = problem.penalty, problem.penalty.alpha_intercept == 0
+        diagonal = not np.count_nonzero(F - np.diag(np.diag(F)))
+        if diagonal and (slopes == slopes.max(initial=0.0)).all():
+            with np.errstate(divide="ignore", invalid="ignore"):
+                alpha = (
+                    penalty.alpha / slopes.max(initial=0.0) ** 2 if len(slopes) else penalty.alpha
+                )
+                intercept = 0.0 if flat else 1.0 / F[-1, -1] ** 2
+            weights = {"alpha": alpha, "alpha_intercept": intercept, "alpha_shared": shared}
+            problem = problem.with_penalty(replace(penalty, **weights))
+            solution = self._solve(problem, problem.penalty.project(self._start))
+            self._start = solution.coefficients
+            return solution.objective
+        axes = Axes.of(F, problem.data.square_norms.sum(axis=0), shared)
+        basis = Basis(axes.B, axes.fixed)
+        with np.errstate(divide="ignore"):
+            weights = {
+                "alpha_intercept": 0.0 if flat else float(1.0 / np.float64(axes.intercept)),
+                "alpha_shared": shared if shared in (0, np.inf) else shared * axes.squares,
+            }
+        other = in_basis(problem, basis, shift=axes.shift).with_penalty(replace(penalty, **weights))
+        shift = np.zeros(len(slopes)) if axes.shift is None else axes.shift
+        V, q, w, c = self._start
+        start = basis.from_users(Coefficients(V, q - V @ shift, w, c - w @ shift))
+        solution = self._solve(other, other.penalty.project(start))
+        V, q, w, c = basis.to_users(solution.coefficients)
+        self._start = Coefficients(V, q + V @ shift, w, c + w @ shift)
+        return solution.objective
 
-    def _slopes_given_curvature(self, penalty, G, root):
-        """Return the derivatives of the log-determinants in the logarithms of penalty weights."""
-        d, shared = len(G) - 1, penalty.alpha_shared
-        of_center = shared * (root[:d] ** 2).sum() - d if 0 < shared < np.inf else 0.0
-        by_alpha = -G[:d].sum() / penalty.alpha[0] if penalty.alpha[0] > 0 else 0.0
-        intercept = penalty.alpha_intercept
-        by_intercept = -G[-1] / intercept if intercept > 0 else 0.0
-        return {"alpha": by_alpha, "alpha_intercept": by_intercept, "alpha_shared": of_center}
+    def _slopes(self, point):
+        """Return the derivatives in the covariance and in the logarithm of alpha_shared.
 
-    def _slopes(self, problem, curved, derivative, fixed):
-        """Return the derivatives of the evidence, given those at a fixed curvature.
-
-        The curvatures c_i move with the mode: the determinant changes by ``weight_i l_i dc_i``,
-        where l_i is the variance of the prediction of row i.
+        The curvatures move with the mode. With H_i the curvature of row i in its K predictions, and
+        V_i the covariance of these, the determinant changes by ``(diag V_i - 2 V_i p_i)' H_i d
+        eta_i``. For two classes that is the variance times the third derivative of the loss.
         """
-        penalty, data = problem.penalty, problem.data.rotated
-        V, q, w, _ = self._start.of_output(0)
-        if problem.data.row_basis is not None:
-            V, w = V @ problem.data.row_basis, w @ problem.data.row_basis
-        C = ArrowheadSystem.of(curved, penalty).covariances(np.arange(data.n_tasks)).finite
-        moved = _variances(data, C) * problem.loss.curvature_slope(derivative)
-        (G,), (R,) = data.weighted_adjoint(moved)
-        zeros = Coefficients.zeros(data.n_tasks, data.n_features).of_output(0)
-        dV, dq, dw, _ = Elimination(curved, penalty).step(zeros, -G, -R)
-        weight = penalty.curvature  # zero where a part is fixed
-        own = {
-            "alpha": weight.V.ravel() @ np.einsum("tj,tj->t", V - dV, V),
-            "alpha_intercept": weight.q * (q - dq) @ q,
-            "alpha_shared": weight.w * (w - dw) @ w,
-        }
-        return {name: own[name] + fixed[name] for name in own}
+        problem, root = self._problem, point.root
+        posterior = self._posterior(point)
+        G = posterior.determinant_slopes(point.marginal.gram, root)
+        data, loss, derivative = point.data, problem.loss, point.sums.derivative
+        if loss.n_outputs == 1:
+            moved = _variances(data, posterior.C) * loss.curvature_slope(derivative)
+        else:
+            p = loss.probabilities(data.y, derivative)
+            moved = loss.curvature_product(
+                data.y, derivative, _class_variances(data, posterior.C, p)
+            )
+        slopes, w, basis = point.sums.G, self._start.w, problem.data.row_basis
+        if data.n_features < slopes.shape[-1]:
+            slopes, w = slopes @ basis, w @ basis
+        gradient = _by_task(slopes, point.sums.R)
+        moved = _by_task(*data.weighted_adjoint(moved))
+        center, movement = posterior.movement(moved, gradient, root)
+        G = point.of_a_class(G - gradient.T @ gradient + movement)
+        if not 0 < self.shared < np.inf:
+            return G, 0.0
+        n_slopes = w.size
+        of_center = (root[:n_slopes] ** 2).sum() + w.ravel() @ (w.ravel() - center[:n_slopes])
+        return G, self.shared * of_center - n_slopes
+
+    def _posterior(self, point):
+        """Return the ``TaskPosterior`` at a ``_Point``."""
+        penalty, H, data = self._problem.penalty, point.H, point.rows.data
+        if H is None:
+            H = data.task_moments(slice(None)).gram(intercept=True)
+        D, K = H.shape[1], len(point.places)
+        flat, scale = np.zeros((len(H), D), dtype=bool), np.ones(len(H))
+        flat[:, -K:] = penalty.alpha_intercept == 0
+        if K == 1:  # else F is scaled
+            flat[:, :-1] = penalty.alpha[:, None] == 0
+            scale = 1.0 / np.sqrt(np.where(penalty.alpha == 0, np.inf, penalty.alpha))
+        return TaskPosterior.of(H, scale, point.joint, flat, point.root)
+
+
+class _Point(NamedTuple):
+    """The evidence at a covariance F and an alpha_shared, with the linear model at the mode.
+
+    ``places`` (K, d + 1) are those of each class in the joint covariance, ``data`` those in the
+    coordinates of F, and H (T, D, D) the curvature of more than two classes. G and ``shared_slope``
+    are derivatives, if G is not None.
+    """
+
+    F: np.ndarray
+    shared: float
+    value: float
+    places: np.ndarray
+    data: Any
+    sums: Any
+    rows: CompressedRows
+    H: np.ndarray | None
+    joint: np.ndarray
+    marginal: Any
+    root: np.ndarray
+    G: np.ndarray | None = None
+    shared_slope: float = 0.0
+
+    def of_a_class(self, joint):
+        """Return the sum of the blocks of the classes, (d + 1, d + 1)."""
+        return sum(joint[np.ix_(own, own)] for own in self.places)
+
+
+def _places_of_classes(K, d):
+    """Return where slopes and intercept of each class are, (K, d + 1): the intercepts are last."""
+    return np.column_stack([np.arange(K * d).reshape(K, d), K * d + np.arange(K)])
+
+
+def _by_task(slopes, intercepts):
+    """Return slopes (K, T, d) and intercepts (K, T) as (T, K (d + 1))."""
+    return np.column_stack([slopes.swapaxes(0, 1).reshape(slopes.shape[1], -1), intercepts.T])
+
+
+def _dense_rows(data):
+    """Yield slices of the rows and their features, an ndarray."""
+    if isinstance(data.X, np.ndarray):
+        yield slice(data.n_rows), data.X
+        return
+    step = max(1, _STRIP // data.n_features)
+    for first in range(0, data.n_rows, step):
+        rows = np.arange(first, min(first + step, data.n_rows))
+        yield slice(first, first + len(rows)), data.X.dense(rows)
 
 
 def _variances(data, C):
     """Return the variances of the predictions, in the shape of y; C (T, d + 1, d + 1)."""
-    if not isinstance(data, LongData):
-        Z = np.column_stack([data.X, np.ones(data.n_rows)])
-        return np.column_stack([np.einsum("ij,ij->i", Z @ one, Z) for one in C])
-    variances = np.empty(data.n_rows)
-    kernel = partial(kernels.prediction_variances, data.X, data.codes, C, variances)
-    in_chunks(kernel, data.n_rows, data.X.size * data.n_features)
-    return variances
+    out = np.empty(data.y.shape)
+    for rows, X in _dense_rows(data):
+        if isinstance(data, LongData):
+            kernel = partial(prediction_variances, X, data.codes[rows], C, out[rows])
+            in_chunks(kernel, len(X), X.size * data.n_features)
+        else:
+            Z = np.column_stack([X, np.ones(len(X))])
+            out[rows] = np.column_stack([np.einsum("ij,ij->i", Z @ one, Z) for one in C])
+    return out
 
 
-class EvidenceOfWeights:
-    """Minus twice the log evidence in logarithms x (k,) of penalty weights.
+def _class_variances(data, C, p):
+    """Return ``diag(V) - 2 V p`` of each row, (K, n), V the covariance of its K predictions."""
+    out = np.empty((data.n_rows, len(p)))
+    for rows, X in _dense_rows(data):
+        kernel = partial(
+            class_variances,
+            X,
+            data.codes[rows],
+            C,
+            np.ascontiguousarray(p.T[rows]),
+            out[rows],
+        )
+        in_chunks(kernel, len(X), len(X) * C.shape[1] ** 2)
+    return out.T
+
+
+class EvidenceOfParameters:
+    """The evidence in parameters x of a covariance and, last, the logarithm of alpha_shared.
 
     Parameters
     ----------
-    evidence : LaplaceEvidence
-    names : list of str
-        Of the penalty weights.
-    known : dict
-        All penalty weights; entries of ``names`` are replaced.
+    criterion : DiagonalCovariance or FullCovariance
+        Of a ``LaplaceEvidence``.
+    shared : bool
+        Whether alpha_shared is a parameter.
     """
 
-    def __init__(self, evidence, names, known):
-        self._evidence, self._names, self._known = evidence, names, known
-        self._last = None  # x, the value and the derivatives there
+    def __init__(self, criterion, *, shared):
+        self._criterion, self._shared = criterion, shared
+        self._evidence = criterion.likelihood
 
     def sample(self, n_tasks):
         """Return the criterion of some of the tasks."""
-        evidence = self._evidence.sample(n_tasks)
-        return EvidenceOfWeights(evidence, self._names, self._known | {"alpha": evidence.alpha})
+        return EvidenceOfParameters(self._criterion.sample(n_tasks), shared=self._shared)
+
+    def factor(self, x):
+        """Return the factor F (d + 1, d + 1) of the covariance, and set alpha_shared."""
+        return self._criterion.factor(self._own(x))
 
     def __call__(self, x, gradient=False):
         """Return the value at x, with ``gradient`` also the derivatives, zero for inf.
 
         Where they are not known, they are central differences.
         """
-        if self._last is not None and np.array_equal(x, self._last[0]):
-            return self._last[1:] if gradient else self._last[1]
-        with np.errstate(over="ignore"):
-            weights = self._known | dict(zip(self._names, np.exp(x), strict=True))
+        own = self._own(x)
         if not gradient:
-            return self._evidence.evaluate(**weights)
+            return self._criterion(own)
         if self._evidence.has_slopes:
-            value, slopes = self._evidence.evaluate(**weights, slopes=True)
-            slopes = np.array([slopes[name] for name in self._names]) * np.isfinite(x)
-            self._last = x.copy(), value, slopes
-            return value, slopes
+            value, slope = self._criterion(own, gradient=True)
+            if self._shared:
+                slope = np.append(slope, self._evidence.shared_slope(self._criterion.factor(own)))
+            return value, slope
         slope = np.zeros(len(x))
         for j in np.flatnonzero(np.isfinite(x)):
             step = _STEP * np.eye(len(x))[j]
@@ -248,13 +396,22 @@ class EvidenceOfWeights:
         return self(x), slope
 
     def curvatures(self, x):
-        """Return the second derivatives in each parameter, about, (k,)."""
+        """Return the second derivatives in each parameter, about."""
         return np.diag(self.metric(x))
 
     def metric(self, x):
-        """Return about the second derivatives at x, those of a linear model; zeros if unknown."""
-        self._last = None
-        self(x, gradient=self._evidence.has_slopes)
-        metric = self._evidence.information()
-        places = [_ORDER.index(name) for name in self._names]
-        return metric[np.ix_(places, places)]
+        """Return about the second derivatives at x, those of a linear model."""
+        own, k = self._own(x), len(x) - self._shared
+        metric = np.zeros((len(x), len(x)))
+        metric[:k, :k] = self._criterion.metric(own)
+        if self._shared:
+            metric[k, k] = self._evidence.shared_information(self._criterion.factor(own))
+        return metric
+
+    def _own(self, x):
+        """Return the parameters of the covariance, after alpha_shared is set."""
+        if not self._shared:
+            return x
+        with np.errstate(over="ignore"):
+            self._evidence.shared = float(np.exp(x[-1]))
+        return x[:-1]

@@ -2,7 +2,7 @@
 
 from skmtl.data import Basis
 from skmtl.fitting import with_estimates
-from skmtl.tuning._evidence import by_evidence
+from skmtl.tuning._evidence import RandomLogOdds
 from skmtl.tuning._identified import check_factors, check_identified, check_scale, warn_of_units
 from skmtl.tuning._random_coefficients import RandomCoefficients
 
@@ -16,18 +16,16 @@ def with_penalty_weights(spec, posed):
     posed : Posed
     """
     names, problem = spec.auto, posed.problem
-    check_factors(names, posed.basis, classifier=spec.classifier)
+    check_factors(names, posed.basis)
     check_identified(names, posed.rows, problem.penalty)
     check_scale(problem)
     reml = spec.covariance_prior == 0 and problem.penalty.alpha_shared == 0
-    no_units = reml and spec.covariance_type != "spherical" and not spec.classifier
+    no_units = reml and spec.covariance_type != "spherical"
     # with factors, units are the user's choice
     if "alpha" in names and posed.basis is None and not no_units:
         warn_of_units(problem.data)
-    if spec.classifier:
-        estimate = by_evidence(spec, names, problem)
-    else:
-        estimate = RandomCoefficients(spec, names, posed).estimate()
+    kind = RandomLogOdds if spec.classifier else RandomCoefficients
+    estimate = kind(spec, names, posed).estimate()
     if (axes := estimate.axes) is not None:
         basis = Basis(axes.B, axes.fixed)
         posed = posed.in_basis(basis, shift=axes.shift, overwrite=True)

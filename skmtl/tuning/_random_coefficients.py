@@ -52,7 +52,7 @@ class Estimate(NamedTuple):
 
 
 class RandomCoefficients:
-    """Maximize the restricted likelihood over the penalty weights that are "auto".
+    """Maximize a likelihood over the penalty weights that are "auto": the restricted one.
 
     Parameters
     ----------
@@ -63,6 +63,8 @@ class RandomCoefficients:
         In whose fixed coordinates slopes have no variance between tasks.
     """
 
+    _least = _LEAST
+
     def __init__(self, spec, names, posed):
         problem, basis = posed.problem, posed.basis
         self._common = basis.fixed if basis is not None and basis.fixed.any() else None
@@ -70,13 +72,17 @@ class RandomCoefficients:
         self._names, self._problem, self._prior = names, problem, spec.covariance_prior
         n_rows = problem.data.n_rows if posed.rows.wide else posed.rows.counts.sum()
         many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
-        self._form = spec.covariance_type or ("diag" if "alpha" in names and many else "spherical")
+        self._form = spec.covariance_type or self._default_form(many and "alpha" in names)
         rows = getattr(posed.rows, "X", None)  # none on Dask
         check_form(self._form, rows, n_rows, problem.data.n_features)
         given = posed.rows.names
         numbers = [f"feature {j}" for j in range(problem.data.n_features)]
         self._features = numbers if given is None else map(repr, given)
         self._own = tuple([name for name in names if name != "alpha_shared"])
+
+    def _default_form(self, many):
+        """Return the ``covariance_type`` of None; ``many`` rows can say about more variances."""
+        return "diag" if many else "spherical"
 
     def estimate(self):
         """Return the ``Estimate``."""
@@ -172,7 +178,7 @@ class RandomCoefficients:
         likelihood = criterion.likelihood
         value, sigma2 = likelihood.evaluate(F)
         weights["alpha_shared"] = float(likelihood.alpha_shared(F))
-        found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
+        found = self._criteria(value, sigma2)
         for name in self._names:
             found[VARIANCES[name]] = float(sigma2 / weights[name])
         return Estimate({name: weights[name] for name in self._names}, found)
@@ -202,7 +208,7 @@ class RandomCoefficients:
         if self._form != "spherical" and "alpha" in self._names and "covariance_" not in found:
             found["alpha_"] = np.full(d, weights["alpha"])
             found["tau2_"] = found["tau2_"] * self._units**2
-            known = found["sigma2_"] * self._known_variances(self._problem.data)[-1]
+            known = found.get("sigma2_", 1.0) * self._known_variances(self._problem.data)[-1]
             covariance = np.diag(np.append(found["tau2_"], found.get("tau2_intercept_", known)))
             found["covariance_"] = self._with_flat_intercept(covariance)
         return estimate
@@ -215,35 +221,29 @@ class RandomCoefficients:
         data = self._problem.data
         likelihood, known = likelihood or self._likelihood(data), self._known_variances(data)
         size = np.vstack([data.square_norms.T, data.totals])  # (d + 1, T)
-        estimated = np.any([self._part(name, len(known)) for name in start], axis=0)
-        with_data = np.flatnonzero(size.any(axis=1) & estimated)
+        own = [self._part(name, len(known)) for name in start if name in self._own]
+        with_data = np.flatnonzero(size.any(axis=1) & np.any(own, axis=0))
         if not self._prior:
-            labels = [f"of coefficients of {name}" for name in self._features]
-            labels.append(PARTS["alpha_intercept"])
-            parts = {labels[j]: np.eye(len(known))[j] for j in with_data}
-            check_confounded(self._own, known, parts, likelihood.rows.products())
+            self._check_form(likelihood, known, with_data)
         typical = np.array([log_median(own) for own in size[with_data]])
         is_slope = with_data < data.n_features
         x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
         x = np.where(np.isfinite(x), x, typical)
-        starts = [x] if likelihood.rows.n_blocks >= _MANY else [x, typical]
+        starts = [x] if likelihood.n_blocks >= _MANY else [x, typical]
         M = np.eye(len(known))[:, with_data]
         criterion = DiagonalCovariance(likelihood, M, known, self._prior)
-        bounds = typical + np.log(_LEAST), typical + np.log(data.n_tasks) + _MOST
+        bounds = typical + np.log(self._least), typical + np.log(data.n_tasks) + _MOST
         each = [np.array([j]) for j in range(len(x))]
         together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
         limits = together if self._prior else each
         if self._form == "full":
-            if likelihood.rows.n_blocks < 2 * SAMPLE:
-                x = minimize_from(criterion, starts, *bounds, limits)
-                x = np.where(np.isfinite(x), x, typical)
-            else:
-                x = _of_sample(criterion, x, *bounds)
+            x = self._start_of_full(criterion, starts, bounds, limits, start)
+            x = np.where(np.isfinite(x), x, typical)
             criterion = FullCovariance(likelihood, with_data, typical, known, self._prior)
             starts = [criterion.parameters(x)]
-            bounds = criterion.bounds(np.log(_LEAST))
+            bounds = criterion.bounds(np.log(self._least))
             limits = [] if self._prior else criterion.diagonal
-        F = criterion.factor(minimize_from(criterion, starts, *bounds, limits))
+        F = criterion.factor(self._minimum(criterion, starts, bounds, limits, start))
         if likelihood.evaluate(F)[1] > _NO_NOISE * noise:
             return self._of_covariance(likelihood, F)
         warn(
@@ -253,6 +253,27 @@ class RandomCoefficients:
             f"covariance_type to {('diag' if self._form == 'full' else 'spherical')!r}."
         )
         return None
+
+    def _start_of_full(self, criterion, starts, bounds, limits, start):
+        """Return about the minimum with a variance for each feature; see ``_minimum``."""
+        if criterion.likelihood.n_blocks < 2 * SAMPLE:
+            return self._minimum(criterion, starts, bounds, limits, start)
+        return _of_sample(criterion, starts[0], *bounds)
+
+    def _check_form(self, likelihood, known, with_data):
+        """Raise where variances of ``with_data``, one each, are not identified."""
+        labels = [f"of coefficients of {name}" for name in self._features]
+        labels.append(PARTS["alpha_intercept"])
+        parts = {labels[j]: np.eye(len(known))[j] for j in with_data}
+        check_confounded(self._own, known, parts, likelihood.rows.products())
+
+    def _minimum(self, criterion, starts, bounds, limits, start):
+        """Return the parameters of the covariance that minimize a criterion; see ``_of_form``."""
+        return minimize_from(criterion, starts, *bounds, limits)
+
+    def _criteria(self, value, sigma2):
+        """Return the attributes of the estimator for the noise and the likelihood, a dict."""
+        return {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
 
     def _of_covariance(self, likelihood, F):
         """Return the ``Estimate`` of a covariance ``F F'``, in its ``Axes``."""
@@ -264,9 +285,7 @@ class RandomCoefficients:
         shared = alpha_shared if np.isinf(alpha_shared) else alpha_shared * axes.squares
         weights = {"alpha": 1.0, "alpha_shared": shared}
         with np.errstate(divide="ignore"):
-            found = {
-                "sigma2_": float(sigma2),
-                "restricted_log_likelihood_": float(-value / 2),
+            found = self._criteria(value, sigma2) | {
                 "covariance_": self._with_flat_intercept(covariance * np.outer(units, units)),
                 "tau2_": tau2[:-1] * units[:-1] ** 2,
                 "alpha_": sigma2 / tau2[:-1],

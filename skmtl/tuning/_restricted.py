@@ -59,6 +59,16 @@ class RestrictedLikelihood:
         """Degrees of freedom N - p."""
         return self.rows.total - self._center.n_flat - self.rows.n_flat
 
+    @property
+    def n_blocks(self):
+        """Number of blocks of tasks."""
+        return self.rows.n_blocks
+
+    @property
+    def n_tasks(self):
+        """Number of tasks."""
+        return self.rows.data.n_tasks
+
     def sample(self, n_blocks):
         """Return the likelihood of some of the blocks of tasks."""
         other = copy(self)
@@ -118,7 +128,7 @@ class RestrictedLikelihood:
 
     def mean_gram(self, F):
         """Return the mean of ``X_t' V_t^-1 X_t`` over the tasks, (d + 1, d + 1)."""
-        return self._marginal(F).gram / self.rows.data.n_tasks
+        return self._marginal(F).gram / self.n_tasks
 
     def alpha_shared(self, F):
         """Return that of the problem, or the estimate at a covariance."""

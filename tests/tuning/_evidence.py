@@ -90,7 +90,7 @@ def simulate_classes(T=12, d=2, seed=0, n=25, tau=1.0, tau_intercept=0.8):
 
 
 def fit_classes(rows, sample_weight=None, **params):
-    given = {"alpha_shared": 1e-3, "alpha_intercept": 1.0} | params
+    given = {"alpha_shared": 1e-3, "alpha_intercept": 1.0, "covariance_type": "spherical"} | params
     model = MeanRegularizedClassifier(task_column=0, **given)
     return model.fit(rows.long, rows.y, sample_weight)
 

@@ -2,7 +2,6 @@
 
 import pickle
 from copy import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ from skmtl.data import read_rows
 from skmtl.fitting import choose_solver, pose
 from skmtl.losses import MultinomialLoss
 from skmtl.problem import Problem
-from skmtl.tuning._laplace import EvidenceOfWeights, LaplaceEvidence
+from skmtl.tuning._covariance import DiagonalCovariance
+from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
 from tests._dense import Dense
 from tests._problems import Rows
 from tests.tuning._evidence import AUTO, dense_evidence, fit_classes, simulate_classes
@@ -81,7 +81,7 @@ def test_wide_classes():
     rng = np.random.default_rng(0)
     X, W = rng.normal(size=(40, 3)), rng.normal(size=(3, 5))
     Y = (X @ W + rng.logistic(size=(40, 5)) > 0).astype(int)
-    wide = MeanRegularizedClassifier("auto").fit(X, Y)
+    wide = MeanRegularizedClassifier("auto", covariance_type="spherical").fit(X, Y)
     rows = Rows(np.tile(X, (5, 1)), Y.T.ravel(), np.repeat(np.arange(5), 40))
     long = fit_classes(rows, **AUTO, alpha_shared="auto")
     assert_allclose([wide.alpha_, wide.log_evidence_], [long.alpha_, long.log_evidence_], rtol=1e-5)
@@ -115,8 +115,7 @@ def test_classifier_as_an_estimator():
 def test_derivatives_of_the_evidence(kind, size, weighted):
     """Against differences: rows, more features than rows, missing targets, task weights."""
     rng, (n, d) = np.random.default_rng(0), size
-    params = {"alpha": 2.0, "alpha_intercept": 0.7, "alpha_shared": 0.2}
-    model = MeanRegularizedClassifier(**params, tol=1e-12)
+    model = MeanRegularizedClassifier("auto", tol=1e-12)
     X, W = rng.normal(size=(n, d)), rng.normal(size=(d, 5))
     Y = (X @ W + rng.logistic(size=(n, 5)) > 0).astype(float)
     Y[rng.random(Y.shape) < 0.2 * weighted] = np.nan
@@ -125,17 +124,53 @@ def test_derivatives_of_the_evidence(kind, size, weighted):
     if kind == "long":
         X, Y = np.column_stack([np.arange(n) % 5, X]), (np.nan_to_num(Y[:, 0]) > 0).astype(int)
         model.set_params(task_column=0)
-    problem = pose(model._spec(), read_rows(model, X, Y, weight, reset=True)).problem
+    problem = posed(model, X, Y, weight)
 
-    def solve(problem, start):
-        return choose_solver(problem)(problem, 1000, 1e-12).solve(start)
+    D = problem.data.rotated.n_features + 1
+    M = np.column_stack([np.arange(D) < D - 1, np.arange(D) == D - 1]).astype(float)
+    evidence = LaplaceEvidence(problem, solver(1e-12), problem.origin())
+    diagonal = DiagonalCovariance(evidence, M, np.zeros(D))
+    assert_derivative(EvidenceOfParameters(diagonal, shared=True), np.log([2.0, 0.7, 0.2]))
 
-    evidence = LaplaceEvidence(problem, solve, problem.origin())
-    criterion = EvidenceOfWeights(evidence, list(params), params)
-    x = np.log(list(params.values()))
-    steps = 1e-4 * np.eye(3)
-    differences = [(criterion(x + h) - criterion(x - h)) / 2e-4 for h in steps]
-    assert_allclose(criterion(x, gradient=True)[1], differences, rtol=1e-6, atol=1e-6)
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("d", "params"),
+    [(2, {}), (2, {"alpha_intercept": 0.0}), (2, {"alpha_shared": 0.0}), (30, {})],
+    ids=str,
+)
+@pytest.mark.parametrize("K", [2, 3])
+def test_derivatives_with_flat_parts(K, d, params, weighted):
+    """As above, for two and three classes: intercepts and center without penalty too."""
+    rows, rng = three_classes(T=4, n=5 if d == 30 else 12), np.random.default_rng(0)
+    X = np.column_stack([rows.codes, rng.normal(size=(len(rows.y), d - 2)), rows.X])
+    weight = rng.uniform(0.5, 2, len(rows.y)) if weighted else None
+    model = MeanRegularizedClassifier("auto", **params, task_column=0, tol=1e-12)
+    problem = posed(model, X, np.minimum(rows.y, K - 1), weight)
+    D, shared = problem.data.rotated.n_features + 1, "alpha_shared" not in params
+    M = np.column_stack([np.arange(D) < D - 1, np.arange(D) == D - 1]).astype(float)
+    M = M[:, : 1 if "alpha_intercept" in params else 2]
+    evidence = LaplaceEvidence(problem, solver(1e-12), problem.origin())
+    criterion = EvidenceOfParameters(DiagonalCovariance(evidence, M, np.zeros(D)), shared=shared)
+    assert_derivative(criterion, np.linspace(0.3, -0.8, M.shape[1] + shared))
+
+
+def test_derivative_beside_slopes_that_are_numbers():
+    rows, alpha = simulate_classes(T=5), [0.0, 2.0, np.inf, 0.5, 1.0]
+    model = MeanRegularizedClassifier(alpha, alpha_intercept="auto", task_column=0, tol=1e-12)
+    problem = posed(model, rows.long, rows.y)
+    evidence = LaplaceEvidence(problem, solver(1e-12), problem.origin())
+    M, known = np.array([[0.0], [0.0], [1.0]]), np.array([1.0, 1.0, 0.0])
+    criterion = EvidenceOfParameters(DiagonalCovariance(evidence, M, known), shared=True)
+    assert_derivative(criterion, np.array([0.4, -1.0]))
+
+
+def assert_derivative(criterion, x, step=1e-4):
+    """The derivatives of a criterion are its central differences."""
+    found = criterion(x, gradient=True)[1]
+    steps = step * np.eye(len(x))
+    differences = [(criterion(x + h) - criterion(x - h)) / (2 * step) for h in steps]
+    assert_allclose(found, differences, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -151,14 +186,27 @@ def test_many_tasks_begin_in_a_sample():
 
 def log_evidence(model, rows):
     """Return the log evidence at the penalty weights of a fitted model."""
-    spec = model._spec()
-    problem = pose(spec, read_rows(model, rows.long, rows.y, None, reset=False)).problem
+    alphas = model.alpha_, model.alpha_intercept_, model.alpha_shared_
+    model = clone(model).set_params(alpha="auto")
+    problem = posed(model, rows.long, rows.y)
+    evidence = LaplaceEvidence(problem, solver(1e-10), problem.origin())
+    return -0.5 * evidence_of(evidence, *alphas)
 
-    def solve(problem, start):
-        return choose_solver(problem)(problem, 1000, 1e-10).solve(start)
 
-    evidence = LaplaceEvidence(problem, solve, problem.origin())
-    return -0.5 * evidence.evaluate(model.alpha_, model.alpha_intercept_, model.alpha_shared_)
+def posed(model, X, y, weight=None):
+    """Return the problem of a model that is not fitted."""
+    return pose(model._spec(), read_rows(model, X, y, weight, reset=True)).problem
+
+
+def solver(tol):
+    return lambda problem, start: choose_solver(problem)(problem, 1000, tol).solve(start)
+
+
+def evidence_of(evidence, alpha, alpha_intercept, alpha_shared):
+    """Return minus twice the log evidence of penalty weights; two features, and alpha "auto"."""
+    evidence.shared = alpha_shared
+    own = 0.0 if alpha_intercept == 0 else 1 / alpha_intercept
+    return evidence.evaluate(np.diag(np.sqrt([1 / alpha, 1 / alpha, own])))[0]
 
 
 def three_classes(T=8, n=30, seed=0):
@@ -207,29 +255,16 @@ def test_two_classes_as_softmax(params):
     rows = simulate_classes(T=6, n=40)
     constants = []
     for alpha in (0.5, 5.0):
-        model = MeanRegularizedClassifier(
-            alpha, **{"alpha_intercept": alpha, "alpha_shared": 0.2} | params, task_column=0
-        )
-        spec = model._spec()
-        posed = pose(spec, read_rows(model, rows.long, rows.y, None, reset=True))
-        penalty = posed.problem.penalty
-        half = replace(
-            penalty,
-            alpha=penalty.alpha / 2,
-            alpha_shared=0.1,
-            alpha_intercept=penalty.alpha_intercept / 2,
-        )
-        data = posed.problem.data
+        given = {"alpha_intercept": alpha, "alpha_shared": 0.2} | params
+        model = MeanRegularizedClassifier("auto", **given, task_column=0)
+        problem = posed(model, rows.long, rows.y)
+        data = problem.data
         data = data.with_targets((data.y > 0).astype(np.intp), data.weight, None)
-        softmax = Problem(data, MultinomialLoss(2), penalty)
-
-        def solve(problem, start):
-            return choose_solver(problem)(problem, 1000, 1e-11).solve(start)
-
-        values = []
-        for problem, own in ((posed.problem, half), (softmax, penalty)):
-            evidence = LaplaceEvidence(problem, solve, problem.origin())
-            values.append(evidence.evaluate(own.alpha, own.alpha_intercept, own.alpha_shared))
+        softmax = Problem(data, MultinomialLoss(2), problem.penalty)
+        own, values = given["alpha_intercept"], []
+        for kind, half in ((problem, 0.5), (softmax, 1.0)):
+            evidence = LaplaceEvidence(kind, solver(1e-11), kind.origin())
+            values.append(evidence_of(evidence, half * alpha, half * own, half * 0.2))
         constants.append(values[1] - values[0])
     assert constants[1] == pytest.approx(constants[0], abs=1e-6)
 
