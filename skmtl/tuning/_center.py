@@ -10,6 +10,7 @@ from skmtl import _likelihood_kernels as kernels
 _EPS = np.finfo(np.float64).eps
 # log alpha_shared, relative to the data's curvature
 _SHARED = np.log(10) * np.linspace(-30, 8, 153)
+_SUMMED = 1e-10  # share of a column that is rounding error
 _TIE = 1e-8  # inf is chosen unless a finite alpha_shared is better by more
 _NARROW = 1e-9  # accuracy of log alpha_shared
 
@@ -36,13 +37,15 @@ class Center:
 
     def __init__(self, gram, penalty, n_outputs=1):
         d = self._n_slopes = len(gram) - n_outputs
-        free = _independent(gram[d:, d:])
+        # Each column of several classes is the sum of the others, but for the rounding of T sums.
+        share = 8 * len(gram) * _EPS if n_outputs == 1 else _SUMMED
+        free = _independent(gram[d:, d:], share)
         own = d + np.array([] if penalty.fixed_intercept else free, dtype=np.intp)
         self._has_intercept, slopes = len(own) > 0, []
         if penalty.alpha_shared == 0:
             border = gram[own, :d]
             rest = gram[:d, :d] - border.T @ np.linalg.solve(gram[np.ix_(own, own)], border)
-            slopes = _independent(rest)
+            slopes = _independent(rest, share)
         self.n_flat = len(own) + len(slopes)
         if 0 < penalty.alpha_shared < np.inf:
             slopes = range(d)
@@ -154,10 +157,10 @@ class CenterSpectrum(NamedTuple):
         return squares + share @ self.fit, self.log_det - np.log(share).sum()
 
 
-def _independent(gram):
-    """Return the columns that are not combinations of those before."""
+def _independent(gram, share):
+    """Return the columns that are not combinations of those before, which leave a share at most."""
     kept, rest = [], gram.copy()
-    threshold = 8 * len(gram) * _EPS * np.diag(gram)  # features have units of their own
+    threshold = share * np.diag(gram)  # features have units of their own
     for j in range(len(gram)):
         if rest[j, j] > threshold[j]:
             kept.append(j)

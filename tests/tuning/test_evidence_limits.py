@@ -245,6 +245,16 @@ def test_features_of_very_different_units_are_warned_of(kind, make):
     clone(model).set_params(alpha=1.0).fit(rows.long * [1, 100, 1], rows.y)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_of_sums_leaves_no_intercept_of_all_classes(seed):
+    """Adding to all classes changes no probability: three have two intercepts."""
+    p = np.random.default_rng(seed).dirichlet(np.ones(3), size=20_000)
+    gram = np.zeros((6, 6))
+    for row in p:
+        gram[3:, 3:] += np.diag(row) - np.outer(row, row)
+    assert Center(gram, MeanCoupling(np.ones(2), 1.0, 1.0), 3).n_flat == 2
+
+
 def test_a_penalty_of_the_center_below_rounding_errors():
     gram = np.array([[3.0, 3.0, 0.0], [3.0, 3.0, 0.0], [0.0, 0.0, 1.0]])
     center = Center(gram, MeanCoupling(np.ones(2), 1e-20, 1.0))
