@@ -3,9 +3,12 @@
 from copy import copy
 
 import numpy as np
+from numpy.testing import assert_allclose
 from scipy import optimize
 
 from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
+from skmtl.data import read_rows
+from skmtl.fitting import choose_solver, pose
 from tests._dense import Dense
 from tests._problems import Rows
 
@@ -93,6 +96,23 @@ def fit_classes(rows, sample_weight=None, **params):
     given = {"alpha_shared": 1e-3, "alpha_intercept": 1.0, "covariance_type": "spherical"} | params
     model = MeanRegularizedClassifier(task_column=0, **given)
     return model.fit(rows.long, rows.y, sample_weight)
+
+
+def posed(model, X, y, weight=None):
+    """Return the problem of a model that is not fitted."""
+    return pose(model._spec(), read_rows(model, X, y, weight, reset=True)).problem
+
+
+def solver(tol):
+    return lambda problem, start: choose_solver(problem)(problem, 1000, tol).solve(start)
+
+
+def assert_derivative(criterion, x, step=1e-4):
+    """The derivatives of a criterion are its central differences."""
+    found = criterion(x, gradient=True)[1]
+    steps = step * np.eye(len(x))
+    differences = [(criterion(x + h) - criterion(x - h)) / (2 * step) for h in steps]
+    assert_allclose(found, differences, rtol=1e-6, atol=1e-6)
 
 
 def dense_evidence(model, rows, weight=None):

@@ -10,15 +10,21 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from skmtl import MeanRegularizedClassifier
-from skmtl.data import read_rows
-from skmtl.fitting import choose_solver, pose
 from skmtl.losses import MultinomialLoss
 from skmtl.problem import Problem
 from skmtl.tuning._covariance import DiagonalCovariance
 from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
 from tests._dense import Dense
 from tests._problems import Rows
-from tests.tuning._evidence import AUTO, dense_evidence, fit_classes, simulate_classes
+from tests.tuning._evidence import (
+    AUTO,
+    assert_derivative,
+    dense_evidence,
+    fit_classes,
+    posed,
+    simulate_classes,
+    solver,
+)
 
 
 @pytest.mark.parametrize("alpha_shared", [0.0, 0.3])
@@ -165,14 +171,6 @@ def test_derivative_beside_slopes_that_are_numbers():
     assert_derivative(criterion, np.array([0.4, -1.0]))
 
 
-def assert_derivative(criterion, x, step=1e-4):
-    """The derivatives of a criterion are its central differences."""
-    found = criterion(x, gradient=True)[1]
-    steps = step * np.eye(len(x))
-    differences = [(criterion(x + h) - criterion(x - h)) / (2 * step) for h in steps]
-    assert_allclose(found, differences, rtol=1e-6, atol=1e-6)
-
-
 @pytest.mark.slow
 def test_many_tasks_begin_in_a_sample():
     rows = simulate_classes(T=600, n=30)
@@ -191,15 +189,6 @@ def log_evidence(model, rows):
     problem = posed(model, rows.long, rows.y)
     evidence = LaplaceEvidence(problem, solver(1e-10), problem.origin())
     return -0.5 * evidence_of(evidence, *alphas)
-
-
-def posed(model, X, y, weight=None):
-    """Return the problem of a model that is not fitted."""
-    return pose(model._spec(), read_rows(model, X, y, weight, reset=True)).problem
-
-
-def solver(tol):
-    return lambda problem, start: choose_solver(problem)(problem, 1000, tol).solve(start)
 
 
 def evidence_of(evidence, alpha, alpha_intercept, alpha_shared):
