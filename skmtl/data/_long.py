@@ -7,6 +7,7 @@ import numpy as np
 from skmtl import _kernels
 from skmtl._threads import in_chunks
 from skmtl.data._layout import FLAT, LossSums, TaskData, read_only
+from skmtl.losses import SquaredLoss
 
 # Largest d for which our kernel is faster than one BLAS call per task; see benchmarks/linear.py.
 SMALL = 64
@@ -144,7 +145,7 @@ class LongData(TaskData):
 
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
-        if loss.constant_curvature == 1 and isinstance(self.X, np.ndarray):
+        if type(loss) is SquaredLoss and isinstance(self.X, np.ndarray):
             squares, (G, R) = np.empty(self.n_tasks), map(np.empty_like, (W, intercept))
             given = self.y, self.weight, self.indptr, W[0], intercept[0], G[0], R[0], squares
             self._in_chunks(_kernels.squared_loss_sums, *given)

@@ -14,7 +14,7 @@ class Loss(ABC):
     n_outputs : int
         Predictions of a row, K.
     constant_curvature : float or None
-        The second derivative in z if it is constant; if it is 1, the loss is ``1/2 (y - z)^2``.
+        The second derivative in z if it is constant.
     curvature_bound : float
         Upper bound of the second derivative in each z.
     """

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skmtl.data import LongData
 from skmtl.losses import LogisticLoss, MultinomialLoss, SquaredLoss
 
 LOSSES = {
@@ -86,3 +87,20 @@ def test_multinomial_loss_keeps_its_digits():
         expected, slope = exact_softmax(z[:, i].tolist(), y[i])
         assert_allclose(value[i], expected, rtol=1e-12, atol=1e-300)
         assert_allclose(derivative[:, i], slope, rtol=1e-12, atol=1e-300)
+
+
+def test_another_loss_of_curvature_one():
+    """Rows of a task are summed in one pass for the squared loss only."""
+
+    class Tilted(SquaredLoss):
+        def evaluate(self, y, z):
+            value, derivative = super().evaluate(y, z)
+            return value + 3 * z[0], derivative + 3
+
+    rng = np.random.default_rng(0)
+    X, y, codes, W = rng.normal(size=(9, 2)), rng.normal(size=9), np.arange(9) % 3, np.eye(3, 2)
+    sums = LongData(X, y, np.ones(9), codes, 3, np.zeros(2)).loss_sums(
+        Tilted(), W[None], np.zeros((1, 3))
+    )
+    derivative = (X * W[codes]).sum(axis=1) - y + 3
+    assert_allclose(sums.R[0], np.bincount(codes, derivative))
