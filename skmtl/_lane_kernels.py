@@ -93,7 +93,7 @@ def _add_gram(Z, r, orthogonal, K):
 
 @jit(inline="always")
 def _eliminate(K, i, r, A, a):
-    """Subtract from row i of K, A and a what rows above it explain."""
+    """Eliminate the rows above from row i of K, A and a."""
     D, lanes = A.shape[1], A.shape[2]
     for p in range(0, i, 2):  # two at a time: fewer loads and stores
         q, both = min(p + 1, i - 1), 1.0 if p + 1 < i else 0.0

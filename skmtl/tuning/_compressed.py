@@ -215,7 +215,7 @@ class CompressedRows:
     def sample(self, n_blocks):
         """Return the rows of some of the blocks, evenly spaced.
 
-        ``null`` and ``log_det`` stay those of all.
+        ``null``, ``log_det`` and ``n_blocks`` stay those of all.
         """
         packs = self._packs
         n_packs = -(-n_blocks * len(packs) // self.n_blocks)

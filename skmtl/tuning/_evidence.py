@@ -8,13 +8,11 @@ from skmtl.fitting import choose_solver
 from skmtl.tuning._covariance import DiagonalCovariance, FullCovariance
 from skmtl.tuning._identified import which
 from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
-from skmtl.tuning._optimum import COARSE, GRIDS, Descent, minimize, minimize_from
+from skmtl.tuning._optimum import COARSE, GRIDS, NEARLY, ROUGH, Descent, minimize, minimize_from
 from skmtl.tuning._random_coefficients import SAMPLE, VARIANCES, Estimate, RandomCoefficients
 from skmtl.tuning._weight_range import WeightRange
 
 _FEW = 1000  # rows that may leave several maxima
-_ROUGH = 1e-2  # norm of the gradient where the search in a sample ends
-_NEARLY = 2.0  # of the criterion above the minimum, at most, of a limit that is tried
 _FORMS = {"diag": DiagonalCovariance, "full": FullCovariance}
 _CAUSES = {
     "alpha": "features separate the classes of each task in another way",
@@ -97,11 +95,11 @@ class RandomLogOdds(RandomCoefficients):
         if "alpha" in span.names:  # centers and deviations of about the same size
             start[np.array(span.names) == "alpha_shared"] = start[span.names.index("alpha")]
         sample, every = criterion.sample(SAMPLE), np.ones(len(start), dtype=bool)
-        value, x = Descent(sample, every, *span.bounds[1:]).to(_ROUGH, start)
+        value, x = Descent(sample, every, *span.bounds[1:]).to(ROUGH, start)
         limits = np.flatnonzero([name in self._own for name in span.names])[:, None]
         if "alpha_shared" in span.names:
             end = np.append(x[:-1], np.inf)
-            if sample(end) <= value + _NEARLY:  # else that limit is far
+            if sample(end) <= value + NEARLY:  # else that limit is far
                 limits = [*limits, np.array([len(end) - 1])]
                 x = x if final else end
         return minimize_from(criterion, [x], *span.bounds[1:], limits) if final else x

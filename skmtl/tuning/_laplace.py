@@ -126,8 +126,8 @@ class LaplaceEvidence:
         """Return minus twice the log evidence at F (d + 1, d + 1), and 1, the noise variance.
 
         With ``slopes`` also the matrix G (d + 1, d + 1): a change dL of ``F F'`` changes the value
-        by tr(G dL). If the tasks have fewer rows than
-        features in total, F may be in the coordinates of ``row_basis``.
+        by tr(G dL). If there are fewer rows than features, F may be in the coordinates of
+        ``row_basis``.
         """
         point = self._point(F)
         if slopes and point.G is None:
@@ -279,9 +279,9 @@ class LaplaceEvidence:
 class _Point(NamedTuple):
     """The evidence at a covariance F and an alpha_shared, with the linear model at the mode.
 
-    ``places`` (K, d + 1) are those of each class in the joint covariance, ``data`` those in the
-    coordinates of F, and H (T, D, D) the curvature of more than two classes. G and ``shared_slope``
-    are derivatives, if G is not None.
+    ``places`` (K, d + 1) are the columns of each class in the joint covariance, ``data`` is in the
+    coordinates of F, and H (T, D, D) is the curvature of more than two classes. G and
+    ``shared_slope`` are the derivatives, once computed; else G is None.
     """
 
     F: np.ndarray

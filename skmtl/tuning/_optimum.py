@@ -12,8 +12,8 @@ _CLOSE = 1e-2  # difference of local minima, found roughly, of which either may 
 COARSE = {"reach": 2.0, "step": 2.0}
 GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 8 / 3))}
 _NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
-_NEARLY = 2.0  # of the criterion above the minimum, at most, of a limit that is tried
-_ROUGH, _FINE = 1e-2, (1e-4, 1e-7)  # norms of the gradient; the latter where steps fail
+NEARLY = 2.0  # of the criterion above the minimum, at most, of a limit that is tried
+ROUGH, _FINE = 1e-2, (1e-4, 1e-7)  # norms of the gradient; the latter where steps fail
 _DESCENTS, _STEPS = 500, 10  # steps at most, to find a minimum and to refine it
 _DECREASE, _SHORTEST = 1e-4, 1e-9  # of a line search: share of the linear one, and of the step
 _STEP = 0.1  # of the range of a parameter, at most
@@ -52,7 +52,7 @@ def minimize(criterion, typical, lower, upper, *, reach, step, polish):
 
     def descend(x):
         descent = Descent(criterion, np.isfinite(x), lower, upper)
-        found.append((*descent.to(_ROUGH if polish else 1e-5, x), descent))
+        found.append((*descent.to(ROUGH if polish else 1e-5, x), descent))
 
     axes = [np.append(_spaced(*own, reach, step), np.inf) for own in bounds]
     values = np.array([criterion(np.array(x)) for x in product(*axes)])
@@ -91,7 +91,7 @@ def minimize_from(criterion, starts, lower, upper, limits):
 
     def descend(start):
         descent = Descent(criterion, np.isfinite(start), lower, upper)
-        return descent.polished(*descent.to(_ROUGH, start))
+        return descent.polished(*descent.to(ROUGH, start))
 
     found = [descend(start) for start in starts]
     value, x = min(found, key=_value)
@@ -99,7 +99,7 @@ def minimize_from(criterion, starts, lower, upper, limits):
     for limit in limits:
         end = x.copy()
         end[limit] = np.inf
-        if curvatures[limit].sum() < _NEAR and criterion(end) <= value + _NEARLY:
+        if curvatures[limit].sum() < _NEAR and criterion(end) <= value + NEARLY:
             other = descend(end)
             if other[0] <= value + _TIE:
                 value, x = other

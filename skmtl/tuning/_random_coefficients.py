@@ -23,7 +23,6 @@ VARIANCES = {
     "alpha_shared": "tau2_shared_",
 }
 PARTS = {"alpha": "of coefficients", "alpha_intercept": "of intercepts between tasks"}
-_LEAST = 1e-10  # multiple of the curvature of the loss below which there is no noise
 _MANY = 100  # blocks of tasks that leave one maximum
 _MOST = 14.0  # log of the multiple of the curvature above which tasks do not differ
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
@@ -63,7 +62,7 @@ class RandomCoefficients:
         In whose fixed coordinates slopes have no variance between tasks.
     """
 
-    _least = _LEAST
+    _least = 1e-10  # multiple of the curvature of the loss below which there is no noise
 
     def __init__(self, spec, names, posed):
         problem, basis = posed.problem, posed.basis
@@ -77,11 +76,11 @@ class RandomCoefficients:
         check_form(self._form, rows, n_rows, problem.data.n_features)
         given = posed.rows.names
         numbers = [f"feature {j}" for j in range(problem.data.n_features)]
-        self._features = numbers if given is None else map(repr, given)
+        self._features = numbers if given is None else [repr(name) for name in given]
         self._own = tuple([name for name in names if name != "alpha_shared"])
 
     def _default_form(self, many):
-        """Return the ``covariance_type`` of None; ``many`` rows can say about more variances."""
+        """Return the ``covariance_type`` of None; ``many``: enough rows for one per feature."""
         return "diag" if many else "spherical"
 
     def estimate(self):
@@ -93,7 +92,7 @@ class RandomCoefficients:
         check_confounded(self._own, known, parts, likelihood.rows.products())
         if likelihood.is_exact(np.diag(np.sqrt(known))):
             return self._by_feature(self._exact(data))
-        span = WeightRange.of(self._own, data, curvature=1.0, least=_LEAST)
+        span = WeightRange.of(self._own, data, curvature=1.0, least=self._least)
         parts = [self._part(name, len(known)) for name in span.names]
         M = np.reshape(parts, (-1, len(known))).T
         criterion = DiagonalCovariance(likelihood, M, known)
@@ -125,10 +124,10 @@ class RandomCoefficients:
     def _one_variance(self, criterion, span, *, final):
         """Return the logarithms of the weights where all slopes have one variance.
 
-        Many tasks leave one maximum, and a sample of them says about where that is: enough, but
-        for a ``final`` result.
+        The likelihood of many tasks has one maximum, and a sample of them its approximate place,
+        which is enough unless the result is ``final``.
         """
-        n_blocks = criterion.likelihood.rows.n_blocks
+        n_blocks = criterion.likelihood.n_blocks
         grid = COARSE if n_blocks >= _MANY else GRIDS[len(span.names)]
         if not span.names or n_blocks < 2 * SAMPLE:
             return minimize(criterion, *span.bounds, **grid, polish=final)

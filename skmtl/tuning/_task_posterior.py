@@ -33,11 +33,12 @@ class TaskPosterior(NamedTuple):
 
     @classmethod
     def of(cls, H, scale, F, flat, root):
-        """Return that of the curvature H (T, D, D) of the loss.
+        """Return the posterior of each task.
 
         Parameters
         ----------
         H : ndarray of shape (T, D, D)
+            Curvature of the loss.
         scale : ndarray of shape (T,)
             Factors of the slopes, all entries but the last.
         F : ndarray of shape (D, D)
