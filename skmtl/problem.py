@@ -75,7 +75,7 @@ class Problem:
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
         gradient = self.task_gradient(coefficients, G, R)
-        return gradient._replace(V=gradient.V[:])
+        return gradient._replace(V=gradient.V[:, :])
 
     def task_gradient(self, coefficients, G, R):
         """Return the same; if possible, V is computed where ``V[:, tasks]`` is read, of a slice."""
@@ -186,8 +186,8 @@ class _TaskGradient:
         self._weight, self._free = (np.broadcast_to(p, (len(G[0]), 1)) for p in (weight, free))
 
     def __getitem__(self, key):
-        """Return the gradient of all tasks, for ``[:]``, or of a slice, for ``[:, tasks]``."""
-        tasks = key[1] if isinstance(key, tuple) else key
+        """Return an array of the gradient of a slice of the tasks, for ``[:, tasks]``."""
+        _, tasks = key
         G, V = (array[:, tasks] for array in self._arrays)
         gradient = self._weight[tasks] * V
         gradient += G
