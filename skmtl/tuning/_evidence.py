@@ -53,7 +53,7 @@ class RandomLogOdds(RandomCoefficients):
             raise ValueError(f"{which(names)} has no evidence to go by: {reason}.")
 
     @property
-    def _many(self):
+    def _sampled(self):
         """Whether the search begins in a sample of the tasks."""
         return self._evidence.has_samples and self._evidence.n_tasks >= 2 * SAMPLE
 
@@ -70,12 +70,12 @@ class RandomLogOdds(RandomCoefficients):
         criterion = self._with_center(DiagonalCovariance(self._evidence, M, known), span.names)
         one_variance = self._form == "spherical" or "alpha" not in span.names
         with one_blas_thread():
-            x = self._maximum(criterion, span, final=one_variance)
+            x = self._one_variance(criterion, span, final=one_variance)
             if not (one_variance or span.at_least(x)):
                 start = dict(zip(span.names, x, strict=True))
                 return self._of_form(start, self._evidence, 1.0)
             if not one_variance:
-                x = self._maximum(criterion, span, final=True)
+                x = self._one_variance(criterion, span, final=True)
             estimate = self._of_best(criterion, x, span)
             if self._common is not None:
                 common = self._of_covariance(self._evidence, criterion.factor(x))
@@ -85,9 +85,8 @@ class RandomLogOdds(RandomCoefficients):
     def _with_center(self, criterion, names):
         return EvidenceOfParameters(criterion, shared="alpha_shared" in names)
 
-    def _maximum(self, criterion, span, *, final):
-        """Return the logarithms of the weights where all slopes have one variance."""
-        if not self._many:
+    def _one_variance(self, criterion, span, *, final):
+        if not self._sampled:
             few = self._problem.loss.n_outputs == 1 and self._problem.data.totals.sum() < _FEW
             grid = GRIDS[len(span.names)] if few else COARSE
             return minimize(criterion, *span.bounds, **grid, polish=False)
@@ -108,13 +107,14 @@ class RandomLogOdds(RandomCoefficients):
         pass  # there is no variance of noise to confound others with
 
     def _minimum(self, criterion, starts, bounds, limits, start):
+        """Minimize over alpha_shared too; write it to ``start``, for a search that follows."""
         lower, upper = bounds
         whole, shared = self._with_center(criterion, self._names), "alpha_shared" in self._names
         if shared:
             curvature = {"curvature": 0.25, "least": self._least}
             span = WeightRange.of(("alpha_shared",), self._problem.data, **curvature)
             first = start["alpha_shared"]
-            if np.isinf(first) or not self._many:  # else that limit is far
+            if np.isinf(first) or not self._sampled:  # else that limit is far
                 limits = [*limits, np.array([len(lower)])]
             first = first if np.isfinite(first) else span.typical[0]
             starts = [np.append(x, first) for x in starts]
