@@ -81,7 +81,8 @@ class CompressedRows:
     def __init__(self, data, penalty, loss=None):
         self.data, d = data, data.n_features
         self._groups = groups = Groups.of(data, penalty.alpha)
-        self._orthogonal = d > _TINY and len(groups.block) < _FEW_BLOCKS
+        # without targets these are curvatures, for one covariance
+        self._orthogonal = loss is not None and d > _TINY and len(groups.block) < _FEW_BLOCKS
         self._flat = groups.alpha == 0
         self._has_mean = has_mean = penalty.alpha_intercept > 0
         order = np.argsort(groups.of_task, kind="stable")

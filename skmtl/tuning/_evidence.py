@@ -86,14 +86,15 @@ class RandomLogOdds(RandomCoefficients):
         return EvidenceOfParameters(criterion, shared="alpha_shared" in names)
 
     def _one_variance(self, criterion, span, *, final):
-        if not self._sampled:
-            few = self._problem.loss.n_outputs == 1 and self._problem.data.totals.sum() < _FEW
+        few = self._problem.loss.n_outputs == 1 and self._problem.data.totals.sum() < _FEW
+        if not self._sampled and (few or final):
             grid = GRIDS[len(span.names)] if few else COARSE
             return minimize(criterion, *span.bounds, **grid, polish=False)
         start = span.typical.copy()
         if "alpha" in span.names:  # centers and deviations of about the same size
             start[np.array(span.names) == "alpha_shared"] = start[span.names.index("alpha")]
-        sample, every = criterion.sample(SAMPLE), np.ones(len(start), dtype=bool)
+        sample = criterion.sample(SAMPLE) if self._sampled else criterion
+        every = np.ones(len(start), dtype=bool)
         value, x = Descent(sample, every, *span.bounds[1:]).to(ROUGH, start)
         limits = np.flatnonzero([name in self._own for name in span.names])[:, None]
         if "alpha_shared" in span.names:
