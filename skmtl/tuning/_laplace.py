@@ -396,8 +396,9 @@ class EvidenceOfParameters:
         return self(x), slope
 
     def curvatures(self, x):
-        """Return the second derivatives in each parameter, about."""
-        return np.diag(self.metric(x))
+        """Return the second derivatives of the evidence in each parameter, about."""
+        own = self._criterion.curvatures(self._own(x))
+        return np.append(own, np.diag(self.metric(x))[len(own) :])
 
     def metric(self, x):
         """Return about the second derivatives at x, those of a linear model."""

@@ -178,6 +178,17 @@ def test_a_variance_of_zero_is_zero(K):
     assert_allclose(model.log_evidence_, value, atol=1e-6)
 
 
+def test_variances_of_tasks_with_equal_slopes_are_all_zero():
+    """With the prior too, which is constant where all variances go to zero together."""
+    rng, codes = np.random.default_rng(2), np.repeat(np.arange(30), 40)
+    X, b = rng.normal(size=(1200, 4)), rng.normal(size=30)
+    y = (X.sum(axis=1) + b[codes] + rng.logistic(size=1200) > 0).astype(int)
+    model, one = (fit(Rows(X, y, codes), covariance_type=kind) for kind in (None, "spherical"))
+    assert one.alpha_ == np.inf
+    assert_array_equal(model.alpha_, np.inf)
+    assert np.ptp(model.coef_, axis=0).max() == 0
+
+
 @CLASSES
 @pytest.mark.parametrize("kind", ["spherical", "diag", "full"])
 def test_a_common_slope(kind, K):
