@@ -60,6 +60,9 @@ class Center:
         columns, d, finite = self.columns, self._n_slopes, 0 < alpha_shared < np.inf
         if alpha_shared == np.inf:
             columns = columns[columns >= d]
+        root, beta = np.zeros((len(marginal.gram), len(columns))), np.zeros(len(marginal.gram))
+        if not len(columns):  # LAPACK would print that there is nothing to solve
+            return CenterSolution(beta, root, 0.0)
         system = marginal.gram[columns[:, None], columns]
         if finite:
             slopes = np.flatnonzero(columns < d)
@@ -72,7 +75,6 @@ class Center:
                 "beside their squares. Set it to 0, 'auto' or a larger number."
             )
         inverse = lapack.dtrtri(factor, lower=1)[0]
-        root, beta = np.zeros((len(marginal.gram), len(columns))), np.zeros(len(marginal.gram))
         root[columns] = inverse.T
         beta[columns] = inverse.T @ (inverse @ marginal.right[columns])
         log_det = 2 * np.log(factor.diagonal()).sum()

@@ -441,3 +441,11 @@ def test_all_slopes_common(kind, fit_intercept):
     again = MeanRegularizedRegressor(np.inf, alpha_intercept=model.alpha_intercept_, **params)
     again.set_params(task_column=0).fit(rows.long, rows.y)
     assert_allclose(model.predict(rows.long), again.predict(rows.long), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["spherical", "diag"])
+def test_a_model_without_a_center_prints_nothing(kind, capfd):
+    """LAPACK writes to the terminal if a matrix is empty."""
+    model = fit(simulate(), covariance_type=kind, alpha_shared=np.inf, fit_intercept=False)
+    assert np.isfinite(model.restricted_log_likelihood_)
+    assert capfd.readouterr() == ("", "")
