@@ -138,6 +138,46 @@ def bench_wide():
     )
 
 
+def nested_rows(n, d, n_regions, n_stores):
+    """Return rows of shuffled stores with the labels of regions and stores in front, and y."""
+    rng = np.random.default_rng(0)
+    store, X = rng.integers(n_stores, size=n), rng.standard_normal((n, d))
+    region = store * n_regions // n_stores
+    W = 1 + 0.5 * rng.standard_normal((n_regions, d + 1))[region]
+    W += 0.3 * rng.standard_normal((n_stores, d + 1))[store]
+    y = (X * W[:, :-1]).sum(axis=1) + W[:, -1] + rng.standard_normal(n)
+    return np.column_stack([region, store, X]), y
+
+
+def bench_nested():
+    """Time fits of stores in regions, beside those of stores alone, and per node."""
+    X, y = nested_rows(1_000_000, 10, 100, 10_000)
+    alone = np.ascontiguousarray(X[:, 1:])
+    nested = MeanRegularizedRegressor(task_column=[0, 1])
+    auto = MeanRegularizedRegressor("auto", task_column=[0, 1])
+    plain = MeanRegularizedRegressor(task_column=0)
+    names = "regions and stores", "stores alone", 'regions and stores, alpha="auto"'
+    candidates = {
+        names[0]: lambda: nested.fit(X, y),
+        names[1]: lambda: plain.fit(alone, y),
+        names[2]: lambda: auto.fit(X, y),
+    }
+    seconds = interleaved(candidates, dict.fromkeys(names, 15) | {names[2]: 3})
+    together, one, estimated = (seconds[name] for name in names)
+    table(
+        "n=1,000,000 d=10, 10,000 stores in 100 regions",
+        seconds,
+        names[0],
+        f"over stores alone {together / one:.2f} (goal 1.5), "
+        f'"auto" over a fit {estimated / together:.1f} (goal 25)',
+    )
+    print("\ngrowth in nodes (d=5, 10 rows per store, 9 stores per region)")
+    for n_nodes in (1_000, 10_000, 100_000):
+        X, y = nested_rows(9 * n_nodes, 5, n_nodes // 10, 9 * n_nodes // 10)
+        time = interleaved({"": lambda: nested.fit(X, y)}, 7)[""]  # noqa: B023
+        print(f"  {n_nodes:>10,} nodes: {1e6 * time / n_nodes:9.2f} us/node")
+
+
 FIRST_USE = """
 import json, time
 import numpy as np
@@ -169,3 +209,4 @@ if __name__ == "__main__":
     bench_large()
     bench_growth()
     bench_wide()
+    bench_nested()

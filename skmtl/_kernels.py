@@ -297,12 +297,13 @@ def factor_blocks(H, delta, h, alpha, suspicious, U, failed, first, last):
 
 
 @jit(fastmath=SUMS)
-def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
-    """Sum the factored blocks' contributions to the system of the center.
+def sum_blocks(H, h, kappa, gain, count, U, failed, parent, B, S, first, last):
+    """Sum the factored blocks' contributions to the systems of their centers.
 
-    Adds ``gain_b M_b^-1 [H_b, h_b]``, ``M_b = U_b' U_b``, to the upper d rows of S (d + 1, d + 1)
-    and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` to its corner. B (d, m) is workspace, zero after
-    its first d + 1 columns, with m padded for vector instructions.
+    Adds ``gain_b M_b^-1 [H_b, h_b]``, ``M_b = U_b' U_b``, to the upper d rows of that of center
+    ``parent_b`` in S (R, d + 1, d + 1), and ``count_b (kappa_b - h_b . M_b^-1 h_b)`` to its corner.
+    B (d, m) is workspace, zero after its first d + 1 columns, with m padded for vector
+    instructions.
     """
     d, m = B.shape
     for b in range(first, last):
@@ -342,12 +343,12 @@ def sum_blocks(H, h, kappa, gain, count, U, failed, B, S, first, last):
             inverse = 1.0 / U[b, i, i]
             for j in range(m):
                 B[i, j] *= inverse
-        corner = kappa[b]
+        corner, p = kappa[b], parent[b]
         for i in range(d):
             corner -= h[b, i] * B[i, d]
             for j in range(d + 1):
-                S[i, j] += gain[b] * B[i, j]
-        S[d, d] += count[b] * corner
+                S[p, i, j] += gain[b] * B[i, j]
+        S[p, d, d] += count[b] * corner
 
 
 @jit(fastmath=SUMS)

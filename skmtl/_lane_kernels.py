@@ -205,3 +205,26 @@ def gram_squares(R, rows, tasks, scale, norms, squares, first, last):
                 squares[j, k] += s
                 if j == k:
                     norms[j] += trace
+
+
+@jit(fastmath=SUMS)
+def task_grams(A, rows, a, targets, of_place, out, first, last):
+    """As the kernel of that name; A (rows, D, lanes), a (rows, lanes), places (blocks, lanes)."""
+    D, lanes = A.shape[1], A.shape[2]
+    G = np.empty((D + 1, D + 1, lanes))
+    for b in range(first, last):
+        top, end = rows[b], rows[b + 1]
+        _grams(A[top:end], G)
+        G[:, D] = 0.0
+        for i in range(top, end):
+            for j in range(D):
+                for t in range(lanes):
+                    G[j, D, t] += A[i, j, t] * a[i, t]
+            for t in range(lanes):
+                G[D, D, t] += a[i, t] * a[i, t]
+        for t in range(lanes):
+            task = of_place[b, t]
+            if task >= 0:
+                for j in range(D + 1):
+                    for k in range(j, D + 1):
+                        out[task, j, k] = out[task, k, j] = G[j, k, t]

@@ -297,6 +297,24 @@ def gram_squares(R, rows, tasks, scale, norms, squares, first, last):
             norms[j] += count * G[j, j]
 
 
+@jit(fastmath=SUMS)
+def task_grams(A, rows, a, targets, of_place, out, first, last):
+    """Write ``[A, a]'[A, a]`` of the task of each block, the place in ``out`` (T, D + 1, D + 1)."""
+    D = A.shape[1]
+    for b in range(first, last):
+        top, r, G = rows[b], rows[b + 1] - rows[b], out[of_place[b]]
+        G[:] = 0.0
+        _add_squares(A, top, r, 1.0, G)
+        for i in range(r):
+            target = a[targets[b] + i]
+            for j in range(D):
+                G[j, D] += A[top + i, j] * target
+            G[D, D] += target * target
+        for j in range(D + 1):
+            for k in range(j):
+                G[j, k] = G[k, j]
+
+
 @jit()
 def best_shared(e, fit, squares, freedom, grid):
     """Return where in ``grid`` the criterion of ``CenterSpectrum`` is least, and that value."""

@@ -17,7 +17,10 @@ def memory_limit():
     return min(limits, default=2.0**33) / 2
 
 
-def strips(n, size, most=_CACHED):
-    """Return slices that cover ``range(n)``, of about ``most`` numbers where each has ``size``."""
+def strips(n, size, most=_CACHED, *, first=0):
+    """Return slices that cover ``range(first, n)``, of about ``most`` numbers each.
+
+    Each entry has ``size`` numbers.
+    """
     step = max(1, most // max(1, size))
-    return [slice(first, min(first + step, n)) for first in range(0, n, step)]
+    return [slice(start, min(start + step, n)) for start in range(first, n, step)]

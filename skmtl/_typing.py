@@ -15,7 +15,7 @@ Estimator: TypeAlias = Any  # scikit-learn has no types
 Table: TypeAlias = Any  # a DataFrame, or a dict of arrays without pandas
 Axes: TypeAlias = Any  # of matplotlib
 
-TaskColumn: TypeAlias = str | int | None
+TaskColumn: TypeAlias = str | int | Sequence[str | int] | None
 PenaltyWeight: TypeAlias = float | Literal["auto"] | None
 PenaltyWeights: TypeAlias = float | Literal["auto"] | ArrayLike | Mapping[Hashable, float]
 PenaltyFactor: TypeAlias = ArrayLike | Mapping[Hashable, float] | None

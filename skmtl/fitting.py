@@ -326,7 +326,7 @@ def _basis_of(spec, posed):
 
 def excludes_classes(task_classes, penalty):
     """Return whether the classes that a task does not have are excluded there."""
-    return task_classes == "seen" or penalty.alpha_intercept == 0
+    return task_classes == "seen" or penalty.inner.alpha_intercept == 0
 
 
 def loss_of(classes):
@@ -348,10 +348,7 @@ def with_estimates(posed, estimated, found=None):
     found : dict, optional
         Attributes of the estimator that were estimated with them.
     """
-    values = dict(estimated)
-    if "alpha" in values:
-        values["alpha"] = np.full(posed.problem.data.n_tasks, values["alpha"])
-    penalty = replace(posed.problem.penalty, **values)
+    penalty = posed.problem.penalty.with_weights(**estimated)
     return posed.with_penalty(penalty)._replace(estimated=estimated, found=found or {})
 
 

@@ -63,9 +63,9 @@ def task_scores(
     y_pred : array-like of the shape of y_true, or None
         Predictions. None if all metrics use ``y_score``. Callable metrics receive y_pred
         unchanged: pass probabilities if they need these.
-    tasks : array-like of shape (n,), default=None
-        Task label of each row. None: the tasks are the columns of y_true; a 1-D y_true is one
-        task.
+    tasks : array-like of shape (n,) or (n, L), default=None
+        Task label of each row, also a tuple or the columns of several labels. None: the tasks are
+        the columns of y_true; a 1-D y_true is one task.
     y_score : array-like of shape (n,), (n, K), (n, T) or (n, T, K), default=None
         Probabilities for "roc_auc" and "log_loss", as from ``predict_proba``: of the second
         class, or of all classes. In the wide form also a list of T arrays of shape (n, K).
@@ -149,9 +149,9 @@ def make_task_scorer(
     metric : str or callable
         A name as in :func:`task_scores`, also as "neg_mean_squared_error" and the like, or a
         function ``metric(y_true, y_pred, **kwargs)``.
-    task_column : str or int, default=None
+    task_column : str, int or list of these, default=None
         Column of the task labels in the X passed to the scorer (before any transformer of a
-        Pipeline). None for the wide form: the tasks are the columns of y.
+        Pipeline), or several. None for the wide form: the tasks are the columns of y.
     average : {"macro", "micro", "weighted", "worst"}, default="macro"
         See :func:`task_scores`.
     greater_is_better : bool, default=None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -22,7 +20,9 @@ from skmtl.data import (
     is_frame,
     only_column,
     split_task_column,
+    task_columns,
     with_features,
+    without_task_column,
 )
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
@@ -32,7 +32,7 @@ __all__ = ["make_task_pipeline"]
 class TaskColumnTransformer(  # type: ignore[call-arg]
     TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
-    """Apply transformers to all columns but that of the task labels, which comes first.
+    """Apply transformers to all columns but those of the task labels, which come first.
 
     Of a dataframe it makes a dataframe, with labels in their own type, and of an array an array.
     Features that are sparse, or have no names that a dataframe can have, come out as
@@ -40,8 +40,8 @@ class TaskColumnTransformer(  # type: ignore[call-arg]
 
     Parameters
     ----------
-    task_column : str or int
-        Name or position of the column of labels in X.
+    task_column : str, int or list of these
+        Name or position of the column of labels in X, or of several.
     remainder : Pipeline
         Transformers of the other columns. One that reads a single column, such as text, gets it
         as a Series or an array (n,).
@@ -102,33 +102,39 @@ class TaskColumnTransformer(  # type: ignore[call-arg]
     def _joined(self, X, labels, Z):
         """Return features Z with the labels."""
         if issparse(Z):
-            return LabeledFeatures(Z.tocsr(), labels)
+            return self._labeled(Z.tocsr(), labels)
         if not is_frame(Z) and Z.dtype.kind not in "biuf":
             try:
                 Z = Z.astype(np.float64)
             except (TypeError, ValueError):  # text, of which the estimator says so
-                return LabeledFeatures(Z, labels)
+                return self._labeled(Z, labels)
+        names = column_names(X) or [f"x{j}" for j in range(X.shape[1])]
+        positions = self._positions(names)
         if not is_frame(X) and not is_frame(Z):
+            if len(positions) > 1:
+                return np.column_stack([X[:, positions], Z])
             numbers = labels.dtype.kind in "biuf"
             return np.column_stack([labels if numbers else labels.astype(object), Z])
-        names = column_names(X) or [f"x{j}" for j in range(X.shape[1])]
-        position = self._position(names)
-        names = [names[position], *self._names_of(Z)]
+        names = [*(names[position] for position in positions), *self._names_of(Z)]
         if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
-            return LabeledFeatures(Z, labels)
-        return with_features(X, position, Z, names)
+            return self._labeled(Z, labels)
+        return with_features(X, positions, Z, names)
 
-    def _position(self, names):
-        """Return the position of the task column among the names of all columns."""
-        column = self.task_column
-        return names.index(column) if isinstance(column, str) else column % len(names)
+    def _labeled(self, Z, labels):
+        return LabeledFeatures(Z, labels, n_columns=len(task_columns(self.task_column)))
+
+    def _positions(self, names):
+        """Return the positions of the task columns among the names of all columns, a list."""
+        columns = task_columns(self.task_column)
+        return [names.index(c) if isinstance(c, str) else c % len(names) for c in columns]
 
     def _names_of(self, Z):
         """Return the names of the features Z, numbered if the transformers give none, (d,)."""
         if is_frame(Z):
             return column_names(Z)
         try:
-            return self.get_feature_names_out().tolist()[1:]
+            labels = len(task_columns(self.task_column))
+            return self.get_feature_names_out().tolist()[labels:]
         except (AttributeError, ValueError):
             return [f"x{j}" for j in range(1, Z.shape[1] + 1)]
 
@@ -137,9 +143,10 @@ class TaskColumnTransformer(  # type: ignore[call-arg]
         check_is_fitted(self, "remainder_")
         names = getattr(self, "feature_names_in_", input_features)
         names = [f"x{j}" for j in range(self.n_features_in_)] if names is None else list(names)
-        labels = names.pop(self._position(names))
-        features = self.remainder_.get_feature_names_out(np.array(names, dtype=object))
-        return np.array([labels, *features], dtype=object)
+        places = self._positions(names)
+        labels, others = [names[j] for j in places], without_task_column(names, self.task_column)
+        features = self.remainder_.get_feature_names_out(np.array(others, dtype=object))
+        return np.array([*labels, *features], dtype=object)
 
     def set_output(self, *, transform=None):
         """Set the output of the transformers, of which the dataframe is one of that library."""
@@ -201,6 +208,9 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
     A first transformer that reads one column, such as ``TfidfVectorizer``, gets the only column
     beside the labels. If there are more, the first transformer is to be a ColumnTransformer.
 
+    Several task columns come first, in their order. If they are given by position, they are the
+    columns 0, 1, ... of the estimator, also as keys of a dict of penalty weights.
+
     Parameters of a transformer are named
     ``columntransformer__remainder__standardscaler__with_mean`` in a search, those of the
     estimator ``meanregularizedregressor__alpha``.
@@ -243,17 +253,17 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
             "RegularizationPathCV around the pipeline, not into it."
         )
     column = known[parameter]
-    if isinstance(column, bool) or not isinstance(column, Integral | str):
+    if column is None:
         raise ValueError(
-            f"The {name} has task_column={column!r}: set it to the name or position of the column "
-            "of task labels. The wide form has no such column: use "
-            "sklearn.pipeline.make_pipeline."
+            f"The {name} has task_column=None: set it to the name or position of the column of "
+            "task labels. The wide form has no such column: use sklearn.pipeline.make_pipeline."
         )
-    features = TaskColumnTransformer(
-        column if isinstance(column, str) else int(column),
-        make_pipeline(*(transformers or ["passthrough"])),
-    )
-    last = clone(estimator).set_params(**{parameter: 0})
+    n_columns = len(task_columns(column))
+    features = TaskColumnTransformer(column, make_pipeline(*(transformers or ["passthrough"])))
+    inside = 0 if n_columns == 1 else list(range(n_columns))
+    if n_columns > 1 and all(isinstance(own, str) for own in column):
+        inside = list(column)  # the keys of dicts of penalty weights
+    last = clone(estimator).set_params(**{parameter: inside})
     if isinstance(known.get("cv"), TaskKFold):
-        last.cv.task_column = 0
+        last.cv.task_column = inside
     return Pipeline([("columntransformer", features), (name.lower(), last)])

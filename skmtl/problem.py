@@ -11,7 +11,7 @@ from skmtl._memory import strips
 from skmtl._optimize import task_mean
 from skmtl._threads import in_chunks
 from skmtl.data import LossSums
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import Coefficients, MeanCoupling, sums_of_members
 
 
 class Evaluation(NamedTuple):
@@ -39,8 +39,9 @@ class Problem:
 
     def origin(self):
         """Return ``Coefficients`` of zeros."""
-        data = self.data
-        return Coefficients.zeros(data.n_tasks, data.n_features, self.loss.n_outputs)
+        data, nesting = self.data, self.penalty.nesting
+        n_nodes = data.n_tasks if nesting is None else sum(nesting.sizes)
+        return Coefficients.zeros(n_nodes, data.n_features, self.loss.n_outputs)
 
     def with_penalty(self, penalty):
         """Return the same problem with another penalty."""
@@ -54,7 +55,9 @@ class Problem:
         ``split`` holds the parts, copies and subgradients of a penalty with several terms or
         parts; it is verified.
         """
-        sums = self.data.loss_sums(self.loss, coefficients.W, coefficients.intercept)
+        point = self.penalty.flatten(coefficients)
+        sums = self.data.loss_sums(self.loss, point.W, point.intercept)
+        del point
         if self._null_squares is None:
             if any(part.any() for part in coefficients):
                 self.null_sums()
@@ -67,7 +70,7 @@ class Problem:
 
     def null_sums(self):
         """Return the ``LossSums`` where all coefficients are zero."""
-        origin = self.origin()
+        origin = self.penalty.flatten(self.origin())
         sums = self.data.loss_sums(self.loss, origin.V, origin.q)
         self._null_squares = sums.squares
         return sums
@@ -79,25 +82,26 @@ class Problem:
 
     def task_gradient(self, coefficients, G, R):
         """Return the same; if possible, V is computed where ``V[:, tasks]`` is read, of a slice."""
-        free, V = self.penalty.free, None
+        free, V, (of_V, of_q) = self.penalty.free, None, self.penalty.of_nodes(G, R)
         if isinstance(self.penalty, MeanCoupling):
-            V = _TaskGradient(G, coefficients.V, self.penalty.curvature.V, free.V)
+            V = _TaskGradient(of_V, coefficients.V, self.penalty.curvature.V, free.V)
             coefficients = coefficients._replace(V=0.0)
         penalty = self.penalty.gradient(coefficients)
         if V is None:
             V = penalty.V  # an array of its own
-            V += G
+            V += of_V
             if not free.V.all():
                 V *= free.V
         w = G.sum(axis=1) + penalty.w if free.w else np.zeros_like(penalty.w)
-        return Coefficients(V, free.q * (R + penalty.q), w, free.c * R.sum(axis=1))
+        return Coefficients(V, free.q * (of_q + penalty.q), w, free.c * R.sum(axis=1))
 
     def slope(self, coefficients, G, R, point):
         """Return the inner product of the gradient at some coefficients and a ``point``.
 
         Of the smooth part of the objective; what is fixed counts too, without a penalty.
         """
-        loss = np.vdot(G, point.V) + np.vdot(R, point.q)
+        of_V, of_q = self.penalty.of_nodes(G, R)
+        loss = np.vdot(of_V, point.V) + np.vdot(of_q, point.q)
         center = np.vdot(G.sum(axis=1), point.w) + np.vdot(R.sum(axis=1), point.c)
         return float(loss + center) + self.penalty.product(coefficients, point)
 
@@ -122,9 +126,11 @@ class Problem:
         """
         residual = self.residual_norms(sums)
         penalty, bound = self.penalty.curvature, self.loss.curvature_bound
-        of_q = np.sqrt(bound * self.data.totals + penalty.q)
+        of_q = np.sqrt(bound * self._totals + penalty.q)
         of_w, of_c = self._center_units
         overall = np.linalg.norm(residual)
+        if self.penalty.nesting is not None:
+            residual = np.sqrt(self.penalty.nesting.gather(residual**2))
         parts = [
             self._largest_slopes(gradient.V, residual).max(initial=0.0),
             _largest(gradient.q, of_q * residual),
@@ -136,8 +142,8 @@ class Problem:
 
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
-        T, largest = self.data.n_tasks, np.empty(V.shape[:-1])
-        weights = np.broadcast_to(self.penalty.curvature.V.ravel(), T).copy()
+        largest = np.empty(V.shape[:-1])
+        weights = np.broadcast_to(self.penalty.curvature.V.ravel(), V.shape[1]).copy()
         for own in strips(*V.shape[1:]):
             scale = self._squares[own], self.loss.curvature_bound, weights[own], residual[own]
             for V_k, out in zip(V[:, own], largest[:, own], strict=True):
@@ -147,12 +153,29 @@ class Problem:
 
     @cached_property
     def _squares(self):
-        """Squared norms of the features in each task, (T, d)."""
+        """Squared norms of the features in each task, (T, d), or those that are felt at nodes."""
         squares = self.data.square_norms
         if self.penalty.quadratic:
-            return squares
+            return self._at_nodes(squares, self.penalty.curvature.V, self.penalty.free.V)
         # Features without data in a task: the penalty still couples them to other tasks.
         return np.where(squares > 0, squares, task_mean(squares))
+
+    @cached_property
+    def _totals(self):
+        """Weights of the tasks, (T,), or those that are felt at nodes."""
+        totals, penalty, free = self.data.totals, self.penalty.curvature, self.penalty.free
+        return self._at_nodes(totals, penalty.q, free.q)
+
+    def _at_nodes(self, data, penalty, free):
+        """Return the data's curvature at all nodes: Schur complements outside of the tasks."""
+        nesting = self.penalty.nesting
+        if nesting is None:
+            return data
+        bound, parts = self.loss.curvature_bound, [data]
+        for level, parent in zip(nesting.levels, nesting.parents, strict=False):
+            own = _following(bound * parts[-1], penalty[level], free[level]) / bound
+            parts.append(sums_of_members(own, parent, axis=0))
+        return np.concatenate(parts)
 
     def _curvature(self, tasks=slice(None), *, slopes=True):
         """Return bounds of the curvature of the objective in V and q, (T, d) and (T,).
@@ -160,21 +183,24 @@ class Problem:
         Of a slice of the tasks; without ``slopes``, the first is None.
         """
         bound, penalty = self.loss.curvature_bound, self.penalty.curvature
-        of_q = bound * self.data.totals[tasks] + _of(tasks, penalty.q)
+        of_q = bound * self._totals[tasks] + _of(tasks, penalty.q)
         return bound * self._squares[tasks] + _of(tasks, penalty.V) if slopes else None, of_q
 
     @cached_property
     def _center_units(self):
         """Square roots of the curvature of the center, (d,) and a number; 1 where it is fixed."""
         penalty, free, bound = self.penalty.curvature, self.penalty.free, self.loss.curvature_bound
-        of_w, of_c, squares = 1.0, 1.0, self._squares
+        of_w, of_c, squares, nesting = 1.0, 1.0, self._squares, self.penalty.nesting
+        first = 0 if nesting is None else nesting.levels[-1].start  # of the nodes at the center
         if free.w:
             of_w = penalty.w + sum(
                 _following(bound * squares[own], _of(own, penalty.V), _of(own, free.V)).sum(axis=0)
-                for own in strips(*squares.shape)
+                for own in strips(*squares.shape, first=first)
             )
         if free.c:
-            of_c = penalty.c + _following(bound * self.data.totals, penalty.q, free.q).sum()
+            own = slice(first, None)
+            of_q, free_q = _of(own, penalty.q), _of(own, free.q)
+            of_c = penalty.c + _following(bound * self._totals[own], of_q, free_q).sum()
         return np.sqrt(of_w), np.sqrt(of_c)
 
 

@@ -15,7 +15,10 @@ from skmtl import MeanRegularizedRegressor
 PUBLIC = ["", ".penalties", ".model_selection", ".metrics", ".inspection", ".pipeline", ".datasets"]
 ROOT = Path(__file__).parent
 # What a Problem asks of a penalty: not called by users.
-INNER = {"Coefficients", "GraphCoupling", "MeanCoupling", "Penalty", "Split", "StructuredPenalty"}
+INNER = {
+    *("Coefficients", "GraphCoupling", "MeanCoupling", "NestedCoupling", "Nesting"),
+    *("Penalty", "Split", "StructuredPenalty", "sums_of_members"),
+}
 INNER |= {"Term", "read_graph"}
 
 

@@ -11,13 +11,14 @@ from skmtl.arrowhead._degrees import (
 from skmtl.arrowhead._elimination import Elimination, block_kinds
 from skmtl.arrowhead._posterior import Posterior
 from skmtl.arrowhead._spectrum import Spectrum
-from skmtl.arrowhead._system import ArrowheadSystem
+from skmtl.arrowhead._system import ArrowheadSystem, NestedSystem
 
 __all__ = [
     "ArrowheadSystem",
     "DualBlocks",
     "Elimination",
     "Groups",
+    "NestedSystem",
     "Posterior",
     "PrimalBlocks",
     "Spectrum",

@@ -16,6 +16,7 @@ import numpy as np
 
 from skmtl import _kernels
 from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, row_spectrum
+from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl.arrowhead._kept import KeptMoments, packed_grams
 from skmtl.data import SMALL
@@ -82,10 +83,13 @@ class Blocks(ABC):
         Means of the features.
     total : ndarray of shape (B,)
         Weight of one task of each group.
+    parent, n_parents : ndarray of int of shape (B,), int
+        Which center the tasks deviate from, and the number R of centers.
     """
 
-    def __init__(self, data, groups, alpha_intercept):
+    def __init__(self, data, groups, alpha_intercept, parent, n_parents):
         self.groups, self.alpha_intercept = groups, alpha_intercept
+        self.parent, self.n_parents = parent, n_parents
         self.set_weights(data)
 
     @abstractmethod
@@ -107,7 +111,7 @@ class Blocks(ABC):
         """Factor the blocks; with ``reduce``, also sum the system of the center."""
 
     def center_system(self):
-        """Return the contribution S (d + 1, d + 1) to the system of the center (w, c).
+        """Return the contributions S (R, d + 1, d + 1) to the systems of the centers (w, c).
 
         Sums over groups of ``gain M^-1 [A'A, h]`` in the upper d rows and of
         ``count (kappa - h' M^-1 h)`` in the corner; the rest of the last row is zero.
@@ -123,9 +127,17 @@ class Blocks(ABC):
         """
 
     def right_hand_side(self, x, P, V):
-        """Return the right-hand side of the center, (d,), at ``x = M^-1 (P - alpha V)``."""
+        """Return the right-hand sides of the centers, (R, d), at ``x = M^-1 (P - alpha V)``."""
         weight = (self.groups.gain / self.groups.size)[self.groups.of_task]
-        return weight @ (x + V)
+        if self.n_parents == 1:
+            return (weight @ (x + V))[None]
+        return self.of_parents(weight[:, None] * (x + V), self.parent[self.groups.of_task])
+
+    def of_parents(self, parts, parent):
+        """Return the sums of parts over those of each center."""
+        sums = np.zeros((self.n_parents, *parts.shape[1:]))
+        np.add.at(sums, parent, parts)
+        return sums
 
     @abstractmethod
     def solve(self, P, V):
@@ -133,7 +145,10 @@ class Blocks(ABC):
 
     @abstractmethod
     def response(self, w, c):
-        """Return ``M^-1 (A'A w + h c)`` for each task: minus the deviations' step for (w, c)."""
+        """Return ``M^-1 (A'A w + h c)`` for each task: minus the deviations' step for (w, c).
+
+        The steps of the centers are w (R, d) and c (R,).
+        """
 
     @abstractmethod
     def kept(self):
@@ -183,28 +198,28 @@ class PrimalBlocks(Blocks):
         self._solvers = {
             b: SymmetricSolver(H[b] + groups.alpha[b] * np.eye(d)) for b in np.flatnonzero(failed)
         }
-        self._S = np.zeros((d + 1, d + 1))
+        self._S = np.zeros((self.n_parents, d + 1, d + 1))
         if not reduce:
             return
         for b, solver in self._solvers.items():
-            x = solver.solve(np.column_stack([H[b], h[b]]))
-            self._S[:-1] += groups.gain[b] * x
-            self._S[-1, -1] += groups.size[b] * (kappa[b] - h[b] @ x[:, -1])
+            x, S = solver.solve(np.column_stack([H[b], h[b]])), self._S[self.parent[b]]
+            S[:-1] += groups.gain[b] * x
+            S[-1, -1] += groups.size[b] * (kappa[b] - h[b] @ x[:, -1])
         if len(self._solvers) < n_blocks:
 
             def part(first, last):
-                B, S = np.zeros((d, -(-(d + 1) // 8) * 8)), np.zeros((d + 1, d + 1))
-                _kernels.sum_blocks(
-                    H, h, kappa, groups.gain, groups.size, self._U, failed, B, S, first, last
-                )
+                B, S = np.zeros((d, -(-(d + 1) // 8) * 8)), np.zeros_like(self._S)
+                given = H, h, kappa, groups.gain, groups.size, self._U, failed, self.parent
+                _kernels.sum_blocks(*given, B, S, first, last)
                 return S
 
             self._S += sum(in_chunks(part, n_blocks, work))
         if groups.gain.any() and not groups.alpha.any():
             # M^-1 A'A is the projection on the row space: computed without rounding errors.
-            self._S[:-1, :-1] = groups.size.sum() * np.eye(d)
+            count = np.bincount(self.parent, groups.size, self.n_parents)
+            self._S[:, :-1, :-1] = count[:, None, None] * np.eye(d)
             for b, solver in self._solvers.items():
-                self._S[:-1, :-1] -= groups.size[b] * (solver.null @ solver.null.T)
+                self._S[self.parent[b], :-1, :-1] -= groups.size[b] * (solver.null @ solver.null.T)
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
@@ -225,7 +240,11 @@ class PrimalBlocks(Blocks):
     def response(self, w, c):
         """Return ``M^-1 (A'A w + h c)`` for each task."""
         n_blocks, d, _ = self._H.shape
-        product = (self._H.reshape(n_blocks * d, d) @ w).reshape(n_blocks, d) + c * self.h
+        if self.n_parents == 1:
+            product = (self._H.reshape(n_blocks * d, d) @ w[0]).reshape(n_blocks, d)
+        else:
+            product = np.einsum("bjk,bk->bj", self._H, w[self.parent])
+        product += c[self.parent, None] * self.h
         return self._solve(product, np.arange(n_blocks))[self.groups.of_task]
 
     def kept(self):
@@ -295,19 +314,19 @@ class DualBlocks(Blocks):
         """Factor the blocks; with ``reduce``, also sum the system of the center."""
         groups, d = self.groups, self.data.n_features
         self._eigen = [row_spectrum(self._rows(g)[:, :-1]) for g in range(len(groups.block))]
-        self._S = np.zeros((d + 1, d + 1))
+        self._S = np.zeros((self.n_parents, d + 1, d + 1))
         if not reduce:
             return
-        self._S[-1, -1] = groups.size @ self.kappa
-        waiting = []
+        self._S[:, -1, -1] = np.bincount(self.parent, groups.size * self.kappa, self.n_parents)
+        waiting, end = [], np.append(np.diff(self.parent) > 0, True)
         for g, (C, u, values, alpha) in enumerate(self._spectra()):
             root = np.sqrt(groups.gain[g] / (values + alpha))
             waiting.append(root[:, None] * np.column_stack([C, u]))
             # kappa - h' M^-1 h = kappa - u'u + alpha u' (l + alpha)^-1 u, the last term below
-            self._S[-1, -1] -= groups.size[g] * (u @ u)
-            if sum(map(len, waiting)) > 2048 or g == len(groups.block) - 1:
+            self._S[self.parent[g], -1, -1] -= groups.size[g] * (u @ u)
+            if sum(map(len, waiting)) > 2048 or end[g]:
                 rows = np.vstack(waiting)  # many tasks per product
-                self._S += rows.T @ rows
+                self._S[self.parent[g]] += rows.T @ rows
                 waiting = []
 
     def support(self):
@@ -330,7 +349,10 @@ class DualBlocks(Blocks):
 
     def response(self, w, c):
         """Return ``M^-1 (A'A w + h c)`` for each task."""
-        response = [C.T @ ((C @ w + u * c) / (values + a)) for C, u, values, a in self._spectra()]
+        response = [
+            C.T @ ((C @ w[own] + u * c[own]) / (values + alpha))
+            for own, (C, u, values, alpha) in zip(self.parent, self._spectra(), strict=True)
+        ]
         return np.array(response)[self.groups.of_task]
 
     def kept(self):
@@ -350,26 +372,36 @@ class PooledBlocks(Blocks):
     def factor(self, *, reduce):
         """Sum the system of the center."""
         groups, d = self.groups, self.data.n_features
-        self._S = np.zeros((d + 1, d + 1))
-        step = max(1, _CHUNK // max(1, d**2))
-        for first in range(0, len(groups.block), step):
-            part = slice(first, first + step)
+        self._S = np.zeros((self.n_parents, d + 1, d + 1))
+        for part in strips(len(groups.block), d**2, _CHUNK):
             H, self.delta[part], total = self.data.moments(groups.block[part])
             self.total[part] = groups.scale[part] * total
-            self._S[:-1, :-1] += np.tensordot(groups.size[part] * groups.scale[part], H, 1)
-        self._within = self._S[:-1, :-1].copy()
+            size = groups.size[part] * groups.scale[part]
+            self._S[:, :-1, :-1] += self._sums(size, H, self.parent[part])
+        self._within = self._S[:, :-1, :-1].copy()
         h = groups.size[:, None] * self.h
-        self._S[:-1, :-1] += h.T @ self.delta
-        self._S[:-1, -1] = h.sum(axis=0)
-        self._S[-1, -1] = groups.size @ self.kappa
+        if self.n_parents == 1:
+            self._S[0, :-1, :-1] += h.T @ self.delta
+        else:
+            for b, parent in enumerate(self.parent):
+                self._S[parent, :-1, :-1] += np.outer(h[b], self.delta[b])
+        self._S[:, :-1, -1] = self.of_parents(h, self.parent)
+        self._S[:, -1, -1] = np.bincount(self.parent, groups.size * self.kappa, self.n_parents)
+
+    def _sums(self, size, H, parent):
+        """Return the sums of ``size H`` over the groups of each center, (R, d, d)."""
+        if self.n_parents == 1:
+            return np.tensordot(size, H, 1)
+        return self.of_parents(size[:, None, None] * H, parent)
 
     def support(self):
         """Return the sum of ``[A, u]'[A, u]``; see the base class."""
-        return bordered(self._S[:-1, :-1], self._S[:-1, -1], self._S[-1, -1])
+        S = self._S.sum(axis=0)
+        return bordered(S[:-1, :-1], S[:-1, -1], S[-1, -1])
 
     def right_hand_side(self, x, P, V):
-        """Return the right-hand side of the center, (d,)."""
-        return P.sum(axis=0)
+        """Return the right-hand sides of the centers, (R, d)."""
+        return self.of_parents(P, self.parent[self.groups.of_task])
 
     def solve(self, P, V):
         """Return zeros: these tasks have no deviations."""
@@ -377,10 +409,11 @@ class PooledBlocks(Blocks):
 
     def response(self, w, c):
         """Return zeros: these tasks have no deviations."""
-        return np.zeros((len(self.groups.of_task), len(w)))
+        return np.zeros((len(self.groups.of_task), w.shape[1]))
 
     def kept(self):
         """Return the ``KeptMoments`` of the groups."""
-        d = len(self._within)
-        packed = packed_grams(self._within[None] / self.groups.size[0], *np.zeros((2, 1, d)))
-        return KeptMoments.of_grams(packed, self.groups, self.delta, self.total)
+        centers, first = np.unique(self.parent, return_index=True)
+        H = self._within[centers] / self.groups.size[first, None, None]
+        packed = packed_grams(H, *np.zeros((2, *H.shape[:2])))
+        return KeptMoments.of_grams(packed, self.groups, self.delta, self.total, first)

@@ -61,10 +61,10 @@ class KeptMoments(NamedTuple):
         )
 
     @classmethod
-    def of_grams(cls, packed, groups, mean, total):
-        """Return those of ``Groups``, given a packed Gram matrix of each, or of the first only."""
+    def of_grams(cls, packed, groups, mean, total, given=slice(None)):
+        """Return those of ``Groups``, given packed Gram matrices of all, or of some of them."""
         n_groups, place = len(groups.block), np.full(len(groups.block), -1)
-        place[: len(packed)] = np.arange(len(packed))
+        place[given] = np.arange(len(packed))
         rows, edges = np.empty((0, mean.shape[1])), np.zeros(n_groups + 1, dtype=np.intp)
         size = groups.size.astype(float)
         return cls(packed, place, rows, edges, mean, total, size, groups.alpha)

@@ -21,7 +21,7 @@ from skmtl.arrowhead._degrees import (
 )
 from skmtl.arrowhead._elimination import Elimination
 from skmtl.arrowhead._kept import KeptMoments, inside
-from skmtl.arrowhead._system import ArrowheadSystem, Covariance
+from skmtl.arrowhead._system import ArrowheadSystem, Covariance, NestedSystem
 from skmtl.data import SMALL
 from skmtl.penalties import GraphCoupling
 
@@ -150,9 +150,12 @@ class Posterior(ABC):
 
     def _in_chunks(self, groups):
         """Yield the place of the first of some groups, and their ``Covariance``."""
+        return self._chunks_of(groups, self._covariances)
+
+    def _chunks_of(self, groups, covariances):
         step = max(1, _CHUNK // (len(self._factor) + 1) ** 2)
         for start in range(0, len(groups), step):
-            yield start, self._covariances(groups[start : start + step])
+            yield start, covariances(groups[start : start + step])
 
 
 class CenterPosterior(Posterior):
@@ -182,14 +185,55 @@ class CenterPosterior(Posterior):
         covariance = (part[0] for part in self._system.center_covariance())
         return _forms(self._rows(Z, constant), *covariance)
 
-    def prior_variances(self, Z):
-        """Return the variances of predictions between tasks, (n,), for a task drawn at random.
+    def group_variances(self, Z, constant=1.0):
+        """Return the variances of linear forms for the groups of each outer column, (G, n).
+
+        A list from the outside in.
+        """
+        Z, found, system = self._rows(Z, constant), [], self._system
+        for size in self._group_sizes:
+            system = system.outer
+            own = np.empty((size, len(Z)))
+            for start, covariances in self._chunks_of(np.arange(size), system.covariances):
+                for g, part in enumerate(zip(*covariances, strict=True), start):
+                    own[g] = _forms(Z, *part)
+            found.insert(0, own)
+        return found
+
+    @property
+    def _group_sizes(self):
+        """Numbers of groups of the outer columns, from the inside out."""
+        return [] if self.penalty.nesting is None else self.penalty.nesting.sizes[1:]
+
+    def unseen_variances(self, Z, groups):
+        """Return the variances of predictions of tasks drawn at random, (n,).
+
+        ``groups`` (n,) is -1, or the group that a task is in, those of the outermost column first.
+        """
+        between, variance = np.zeros(len(Z)), np.empty(len(Z))
+        system, penalty = self._system, self.penalty
+        while penalty.nesting is not None:
+            between = between + self._prior_variances(Z, penalty.inner)
+            system, penalty = system.outer, penalty.outer
+            first = sum(penalty.nesting.sizes[1:]) if penalty.nesting is not None else 0
+            own = (groups >= first) & (groups < first + len(penalty.inner.alpha))
+            for group in np.unique(groups[own]):
+                rows = np.flatnonzero(groups == group)
+                covariance = (part[0] for part in system.covariances(np.array([group - first])))
+                variance[rows] = between[rows] + _forms(self._rows(Z[rows]), *covariance)
+        between, rest = between + self._prior_variances(Z, penalty.inner), groups < 0
+        variance[rest] = between[rest] + self.center_variances(Z[rest])
+        return variance
+
+    def _prior_variances(self, Z, penalty):
+        """Return the variances of predictions between tasks, (n,), around a known center.
 
         Where alpha differs, it is the mean over the tasks of the fit.
         """
-        squares, penalty = np.square(self._rows(Z)[:, :-1]), self.penalty
+        squares, fixed = np.square(self._rows(Z)[:, :-1]), penalty.fixed_intercept
         with np.errstate(divide="ignore"):
-            slope, intercept = np.mean(1.0 / penalty.alpha), 1.0 / self._alpha_intercept
+            slope = np.mean(1.0 / penalty.alpha)
+            intercept = 0.0 if fixed else 1.0 / np.float64(penalty.alpha_intercept)
         variance = np.full(len(Z), intercept)
         if slope > 0:
             free = self._factor == 0 if np.isfinite(slope) else np.isfinite(self._factor)
@@ -203,19 +247,35 @@ class CenterPosterior(Posterior):
 
     def pooling(self, B, inverse):
         """Return the weight of the center in each coefficient and intercept, (T, k + 1)."""
+        return self._pooling(self._system, len(self.moments.mean), B, inverse)[self.of_task]
+
+    def group_pooling(self, B, inverse):
+        """Return that of what the groups of each outer column deviate from, (G, k + 1).
+
+        A list from the outside in.
+        """
+        found, system = [], self._system
+        for size in self._group_sizes:
+            system = system.outer
+            found.insert(0, self._pooling(system, size, B, inverse))
+        return found
+
+    def _pooling(self, system, size, B, inverse):
         if self._basis is not None:
             B = inside(B, self._basis)
             inverse = B.T
         share = 0.0 if self.penalty.fixed_center else 1.0
-        n_groups, d = self.moments.mean.shape
-        found, step = np.empty((n_groups, len(B) + 1)), max(1, _CHUNK // d**2)
-        for first in range(0, n_groups, step):
-            entries = np.arange(first, min(first + step, n_groups))
-            slopes, found[entries, -1] = self._system.pooling_matrices(entries)
+        found, step = (
+            np.empty((size, len(B) + 1)),
+            max(1, _CHUNK // self.moments.mean.shape[1] ** 2),
+        )
+        for first in range(0, size, step):
+            entries = np.arange(first, min(first + step, size))
+            slopes, found[entries, -1] = system.pooling_matrices(entries)
             found[entries, :-1] = share * np.einsum(
                 "jk,tkl,lj->tj", B, slopes, inverse, optimize=True
             )
-        return found[self.of_task]
+        return found
 
     @property
     def _alpha_intercept(self):
@@ -224,8 +284,17 @@ class CenterPosterior(Posterior):
     @cached_property
     def _system(self):
         moments, penalty, basis, factor = self.moments, self.penalty, self._basis, self._factor
-        alpha = moments.alpha[:, None]
-        precision = np.where((factor == 1) | np.isinf(alpha), alpha, factor)
+
+        def precision_of(alpha):
+            return np.where((factor == 1) | np.isinf(alpha[:, None]), alpha[:, None], factor)
+
+        precision = precision_of(moments.alpha)
+        if penalty.nesting is not None:
+            parent = np.empty(len(precision), dtype=np.intp)
+            parent[self.of_task] = penalty.nesting.parents[0]
+            given = lambda entries: moments.moments(entries, basis)  # noqa: E731
+            of_groups = [precision_of(own.alpha) for own in penalty.levels_of_groups]
+            return NestedSystem(given, precision, penalty, of_groups, parent, moments.size)
         shared = np.broadcast_to(penalty.alpha_shared, factor.shape)
         system = ArrowheadSystem(
             lambda entries: moments.moments(entries, basis),

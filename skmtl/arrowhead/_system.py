@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, null_space_of, outer
+from skmtl.arrowhead._group_moments import GroupMoments
 
 _CHUNK = 2**21  # numbers in a chunk of blocks
 _ROUNDING = 1e-9  # share of a direction that is rounding error
@@ -96,7 +97,10 @@ class ArrowheadSystem:
         ``precision`` (T, d) replaces the alpha of the penalty.
         """
         if precision is None:
-            precision = np.broadcast_to(penalty.alpha[:, None], (data.n_tasks, data.n_features))
+            alpha = penalty.inner.alpha[:, None]
+            precision = np.broadcast_to(alpha, (data.n_tasks, data.n_features))
+        if penalty.nesting is not None:
+            return NestedSystem(data.task_moments, precision, penalty)
         parts = penalty.alpha_shared, penalty.alpha_intercept, penalty.fixed_intercept
         return cls(data.task_moments, precision, *parts)
 
@@ -144,10 +148,14 @@ class ArrowheadSystem:
         part = self._part(tasks)
         finite, infinite = part.covariance()
         if of_center:
-            center, F = self.center_covariance(), part.derivative()
+            center, F = self._centers(tasks), part.derivative()
             finite = finite + F @ center.finite @ F.swapaxes(1, 2)
             infinite = np.concatenate([infinite, F @ center.infinite], axis=2)
         return Covariance(finite, infinite).without_rounding(self._curvature)
+
+    def _centers(self, tasks):
+        """Return the ``Covariance`` of what some tasks deviate from, of one for all or of each."""
+        return self.center_covariance()
 
     def pooling_matrices(self, tasks):
         """Return the derivatives of ``w + v_t`` in w (B, d, d), of intercepts in c (B,)."""
@@ -186,6 +194,63 @@ class ArrowheadSystem:
     def pooling(self):
         """Return the derivative of each coefficient and intercept in its center, (T, d + 1)."""
         return np.concatenate([part.pooling() for _, part in self._parts()])
+
+
+class NestedSystem(ArrowheadSystem):
+    """The same where tasks deviate from groups, whose own system is that of tasks.
+
+    Parameters
+    ----------
+    moments, precision
+        As of ``ArrowheadSystem``.
+    penalty : NestedCoupling
+    of_groups : list of ndarray of shape (R, d) or (R, 1), optional
+        Precision of the groups of each outer column, from the inside out, by default alpha.
+    parent, size : ndarray of shape (T,), optional
+        Group of each task, by default that of the nesting, and its weight, by default 1.
+
+    Attributes
+    ----------
+    outer : ArrowheadSystem
+        Of the groups.
+    """
+
+    def __init__(self, moments, precision, penalty, of_groups=None, parent=None, size=None):
+        T, d = precision.shape
+        self._moments, self._precision = moments, precision
+        self._alpha_intercept = np.full(T, penalty.inner.alpha_intercept)
+        self._fixed_intercept, self._last = penalty.fixed_intercept, None
+        self._parent = penalty.nesting.parents[0] if parent is None else parent
+        S, self._curvature = np.zeros((penalty.nesting.sizes[1], d + 1, d + 1)), np.zeros(d + 1)
+        for tasks, part in self._parts():
+            own = 1.0 if size is None else size[tasks, None, None]
+            np.add.at(S, self._parent[tasks], own * part.center_systems())
+            self._curvature += part.curvature().sum(axis=0)
+        if of_groups is None:
+            of_groups = [own.alpha[:, None] for own in penalty.levels_of_groups]
+        precision, *rest = of_groups
+        precision = np.broadcast_to(precision, (len(S), d))
+        if penalty.outer.nesting is None:
+            self.outer = ArrowheadSystem.of(GroupMoments(S), penalty.outer, precision)
+        else:
+            moments = GroupMoments(S).task_moments
+            self.outer = NestedSystem(moments, precision, penalty.outer, rest)
+
+    def center_covariance(self):
+        """Return the ``Covariance`` of the center (w, c), B = 1."""
+        return self.outer.center_covariance()
+
+    def _centers(self, tasks):
+        return self.outer.covariances(self._parent[tasks])
+
+    def degrees(self):
+        """Return the effective degrees of freedom of each task, (T,)."""
+        degrees = np.empty(len(self._precision))
+        for tasks, part in self._parts():
+            own = part.own_degrees(intercept=not self._fixed_intercept)
+            center = self._centers(tasks).finite
+            degrees[tasks] = own + np.einsum("tjk,tkj->t", center, part.center_degrees())
+        return degrees
 
 
 class _Part:
@@ -234,6 +299,12 @@ class _Part:
         wc = self._in_center(self._of_m[..., None], self.m[..., None])[..., 0]
         weight = size * self.kappa
         return bordered(ww, weight @ wc, weight @ self._reach)
+
+    def center_systems(self):
+        """Return what each task adds to the system of its center, (T, d + 1, d + 1)."""
+        ww = self._in_center(self._of_A, self._A)
+        wc = self._in_center(self._of_m[..., None], self.m[..., None])[..., 0]
+        return bordered(ww, self.kappa[:, None] * wc, self.kappa * self._reach)
 
     def curvature(self):
         """Return the diagonals of the curvatures in the coefficients and intercepts, (T, d + 1)."""

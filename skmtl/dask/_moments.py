@@ -3,6 +3,7 @@
 from functools import reduce
 
 import dask
+import numpy as np
 
 from skmtl.dask._graph import (
     computed,
@@ -41,7 +42,7 @@ def moments_of_partitions(partitions, reader, names, order=None):
     names : list of str or None
         Columns of X.
     order : list, optional
-        Labels in the order that tasks have, by default sorted.
+        As of ``category_order``; by default tasks are sorted.
     """
     shared = constant("model", reader)
     numbered = list(enumerate(partitions))
@@ -61,7 +62,11 @@ def moments_of_partitions(partitions, reader, names, order=None):
         own = constant("strip", tasks[first : first + step])
         strips.append(tree("sum", _sum, [task("strip", _strip, c, own, column) for c in chains]))
     total = join_moments(computed(*strips))
-    return total if order is None else moments_of_tasks(total, in_order(total.tasks, order))
+    if order is not None:
+        tasks = tasks[in_order(tasks, order)]
+    places = encode_tasks(tasks, total.tasks, column)
+    same = np.array_equal(places, np.arange(len(tasks)))
+    return total if same else moments_of_tasks(total, places)
 
 
 def _chain(partitions, reader, names):

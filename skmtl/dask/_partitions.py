@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from skmtl._warn import listed
 from skmtl.dask._graph import task
-from skmtl.data import column_names, read_rows
+from skmtl.data import column_names, factorize, read_rows, task_columns
 
 _SAME_TABLE = (
     "Take X, y and sample_weight from the same table, so that partitions have the same rows."
@@ -78,11 +78,18 @@ def rows_of(data, name, X):
 
 
 def category_order(X, task_column):
-    """Return the categories of an ordered categorical task column, a list, or None."""
+    """Return the categories of the task columns, a list for each, None where they have no order.
+
+    None if none of them has.
+    """
     names = column_names(X)
-    if names is None or task_column is None:
+    if names is None:
         return None
-    name = task_column
+    found = [_categories(X, names, column) for column in task_columns(task_column)]
+    return found if any(own is not None for own in found) else None
+
+
+def _categories(X, names, name):
     if not isinstance(name, str):
         name = names[name] if -len(names) <= name < len(names) else None
     if name not in names or not getattr(X.dtypes[name], "ordered", False) or not X[name].cat.known:
@@ -91,9 +98,18 @@ def category_order(X, task_column):
 
 
 def in_order(tasks, categories):
-    """Return the places (T,) of tasks in the order of categories."""
-    number = {label: k for k, label in enumerate(categories)}
-    return np.argsort([number[label] for label in tasks.tolist()], kind="stable")
+    """Return the places (T,) of tasks in the order of categories.
+
+    These are a list for each column, or None where labels are sorted.
+    """
+    labels = tasks.tolist() if len(categories) > 1 else [(label,) for label in tasks.tolist()]
+    numbers = []
+    for own, found in zip(categories, zip(*labels, strict=True), strict=True):
+        if own is None:
+            own = factorize(np.array(found, dtype=object), None)[0].tolist()
+        numbers.append({label: number for number, label in enumerate(own)})
+    keys = [[number[own] for number, own in zip(numbers, label, strict=True)] for label in labels]
+    return np.array(sorted(range(len(labels)), key=keys.__getitem__), dtype=np.intp)
 
 
 def read_partition(number, reader, names, partition):
@@ -145,15 +161,21 @@ def check_kinds(number, found, known, what):
     """
     if found.dtype == known.dtype != object:
         return
-    types, others = ({type(label) for label in array.tolist()} for array in (found, known))
-    if types & others or (_are_numbers(types) and _are_numbers(others)):
-        return
-    mine, theirs = found.tolist()[0], known.tolist()[0]
-    raise ValueError(
-        f"Partition {number}: {what} of different types: here such as {mine!r} "
-        f"({type(mine).__name__}), in other partitions such as {theirs!r} "
-        f"({type(theirs).__name__}). Convert the column to one type."
-    )
+    for mine, theirs in zip(_columns(found), _columns(known), strict=False):
+        types, others = ({type(label) for label in labels} for labels in (mine, theirs))
+        if types & others or (_are_numbers(types) and _are_numbers(others)):
+            continue
+        raise ValueError(
+            f"Partition {number}: {what} of different types: here such as {mine[0]!r} "
+            f"({type(mine[0]).__name__}), in other partitions such as {theirs[0]!r} "
+            f"({type(theirs[0]).__name__}). Convert the column to one type."
+        )
+
+
+def _columns(labels):
+    """Return a list of the labels, or of those of each column of tuples."""
+    labels = labels.tolist()
+    return list(zip(*labels, strict=False)) if isinstance(labels[0], tuple) else [labels]
 
 
 def _are_numbers(types):

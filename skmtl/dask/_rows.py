@@ -162,7 +162,7 @@ def read_rows_of(partitions, reader, names, order=None):
     names : list of str or None
         Columns of X.
     order : list, optional
-        Labels in the order that tasks have, by default sorted.
+        As of ``category_order``; by default tasks are sorted.
     """
     shared = constant("model", reader)
     read = kept(

@@ -31,6 +31,7 @@ from skmtl.data._labels import (
     merge_tasks,
     read_task_labels,
     split_task_column,
+    task_columns,
     unknown_tasks_message,
     without_task_column,
 )
@@ -41,12 +42,14 @@ from skmtl.data._parameters import (
     is_auto,
     named_weights,
     read_penalty_factor,
+    read_per_column,
     read_per_task,
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
 from skmtl.data._task_moments import (
     TaskMoments,
+    gram_roots,
     join_moments,
     moments_of_rows,
     moments_of_tasks,
@@ -76,6 +79,7 @@ __all__ = [
     "encode_tasks",
     "factor_basis",
     "factorize",
+    "gram_roots",
     "is_auto",
     "is_frame",
     "join_moments",
@@ -91,6 +95,7 @@ __all__ = [
     "read_X",
     "read_class_weights",
     "read_penalty_factor",
+    "read_per_column",
     "read_per_task",
     "read_rows",
     "read_task_labels",
@@ -100,6 +105,7 @@ __all__ = [
     "rows_of_parts",
     "split_task_column",
     "take_rows",
+    "task_columns",
     "unknown_tasks_message",
     "weighted_mean",
     "wide_moments",

@@ -25,36 +25,39 @@ def columns_of_fit(X, names):
     return frame.select(names).to_native()
 
 
-def with_features(X, column, features, names):
-    """Return a dataframe of a column of X, as it is, and features.
+def with_features(X, columns, features, names):
+    """Return a dataframe of columns of X, as they are, and features.
 
     Parameters
     ----------
     X : dataframe or ndarray
-    column : int
+    columns : list of int
     features : dataframe or ndarray of shape (n, d)
         At least one of X and the features is a dataframe. The result is of the library of the
         features or, if these are an array, of X.
-    names : list of str, (d + 1,)
+    names : list of str, (L + d,)
         Different names of all columns.
     """
     library = nw.from_native(features if is_frame(features) else X).implementation
-    labels = _column(X, column, names[0], library)
-    if len(names) == 1:
+    n_labels = len(columns)
+    labels = _columns(X, columns, names[:n_labels], library)
+    if len(names) == n_labels:
         return labels
     if not is_frame(features):
-        features = nw.from_numpy(features, names[1:], backend=library).to_native()
+        features = nw.from_numpy(features, names[n_labels:], backend=library).to_native()
     if hasattr(labels, "set_axis"):  # pandas, which aligns rows by their index
         features = features.set_axis(labels.index)
     parts = [nw.from_native(labels), nw.from_native(features)]
     return nw.concat(parts, how="horizontal").to_native()
 
 
-def _column(X, column, name, library):
-    """Return a column of X as a dataframe of a library."""
+def _columns(X, columns, names, library):
+    """Return columns of X as a dataframe of a library."""
     if not is_frame(X):
-        return nw.new_series(name, X[:, column].tolist(), backend=library).to_frame().to_native()
-    frame = nw.from_native(X)[:, [column]]
+        given = zip(names, columns, strict=True)
+        own = [nw.new_series(name, X[:, j].tolist(), backend=library) for name, j in given]
+        return nw.concat([part.to_frame() for part in own], how="horizontal").to_native()
+    frame = nw.from_native(X)[:, columns]
     if frame.implementation is library:
         return frame.to_native()
     return frame.to_pandas() if library.is_pandas() else frame.to_polars()

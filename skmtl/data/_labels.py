@@ -36,10 +36,13 @@ class Labels:
         Distinct labels in their order, of which rows may have some only.
     codes : ndarray of shape (n,)
         Index into ``distinct``.
+    read : bool
+        Whether the distinct labels are already what ``factorize`` makes of them.
     """
 
     distinct: np.ndarray
     codes: np.ndarray
+    read: bool = False
 
     def __getitem__(self, rows):
         return replace(self, codes=self.codes[rows])
@@ -52,18 +55,20 @@ class LabeledFeatures:
     """Features (n, d) with the task labels beside them, as X of an estimator.
 
     ``names`` are those of the features, by default those of the columns of a dataframe, or None.
+    The labels are those of ``n_columns`` columns.
     """
 
-    def __init__(self, features, labels, names=None):
-        self.features, self.labels = features, labels
+    def __init__(self, features, labels, names=None, n_columns=1):
+        self.features, self.labels, self._n_columns = features, labels, n_columns
         self.names = column_names(features) if names is None else names
-        self.shape, self.ndim = (features.shape[0], features.shape[1] + 1), 2
+        self.shape, self.ndim = (features.shape[0], features.shape[1] + n_columns), 2
 
     def __len__(self):
         return self.shape[0]
 
     def __getitem__(self, rows):
-        return LabeledFeatures(self.features[rows], self.labels[rows], self.names)
+        parts = self.features[rows], self.labels[rows], self.names, self._n_columns
+        return LabeledFeatures(*parts)
 
 
 def split_task_column(X, task_column):
@@ -71,20 +76,17 @@ def split_task_column(X, task_column):
 
     Labels are an ndarray (n,) or ``Labels``. X is a dataframe that narwhals reads or an array, of
     which features are a view where possible; ``task_column`` a name or a position (negative counts
-    from the end).
+    from the end). Of several columns, a list, the labels are tuples, sorted by column.
     """
-    if isinstance(task_column, bool) or not isinstance(task_column, Integral | str):
-        raise TypeError(
-            f"task_column must be a column name or an integer position, got {task_column!r} "
-            f"({type(task_column).__name__})."
-        )
+    columns = task_columns(task_column)
     if isinstance(X, LabeledFeatures):
         return X.labels, X.features
     if nw.dependencies.is_into_dataframe(X):
         frame = nw.from_native(X, eager_only=True)
-        j = _position(task_column, len(frame.columns), frame.columns)
-        others = [k for k in range(len(frame.columns)) if k != j]
-        return _of_series(frame[:, j], task_column), frame[:, others].to_native()
+        places = _positions(columns, len(frame.columns), frame.columns)
+        others = [k for k in range(len(frame.columns)) if k not in places]
+        labels = [_of_series(frame[:, j], own) for j, own in zip(places, columns, strict=True)]
+        return _joined(labels, columns), frame[:, others].to_native()
     X = check_array(
         X,
         accept_sparse=["csr", "csc", "coo"],
@@ -92,19 +94,63 @@ def split_task_column(X, task_column):
         ensure_all_finite=False,
         ensure_min_samples=0,
     )
-    j = _position(task_column, X.shape[1])
+    places = _positions(columns, X.shape[1])
     if issparse(X):
-        labels, features = split_column(X, j)
-        large = labels[np.isfinite(labels) & (np.abs(labels) >= 2.0**53)]
-        if large.size:
-            raise ValueError(_too_large(task_column, float(large[0])))
-        return labels, features
-    labels = np.ascontiguousarray(X[:, j])
-    if j == 0:
-        return labels, X[:, 1:]
-    if j == X.shape[1] - 1:
-        return labels, X[:, :j]
-    return labels, np.delete(X, j, axis=1)
+        labels = dict.fromkeys(places)
+        for j in sorted(places, reverse=True):
+            labels[j], X = split_column(X, j)
+        for own, column in zip(labels.values(), columns, strict=True):
+            large = own[np.isfinite(own) & (np.abs(own) >= 2.0**53)]
+            if large.size:
+                raise ValueError(_too_large(column, float(large[0])))
+        return _joined(list(labels.values()), columns), X
+    labels = _joined([np.ascontiguousarray(X[:, j]) for j in places], columns)
+    first, last = min(places), max(places) + 1
+    if last - first == len(places) and (first == 0 or last == X.shape[1]):
+        return labels, X[:, last:] if first == 0 else X[:, :first]
+    return labels, np.delete(X, places, axis=1)
+
+
+def task_columns(task_column):
+    """Return the names or positions of the columns of task labels, a list; none of None."""
+    if task_column is None:
+        return []
+    columns = list(task_column) if isinstance(task_column, list | tuple) else [task_column]
+    for column in columns:
+        if isinstance(column, bool) or not isinstance(column, Integral | str):
+            raise TypeError(
+                "task_column must be a column name or an integer position, or a list of these from "
+                f"the outermost to the innermost, got {task_column!r} ({type(column).__name__})."
+            )
+    if not columns:
+        raise ValueError("task_column is an empty list: name at least one column of task labels.")
+    return [column if isinstance(column, str) else int(column) for column in columns]
+
+
+def _joined(labels, columns):
+    """Return the labels of several columns as ``Labels`` of tuples, sorted by column."""
+    if len(columns) == 1:
+        return labels[0]
+    codes, distinct = np.zeros(len(labels[0]), dtype=np.intp), [()]
+    for own, column in zip(labels, columns, strict=True):
+        if not len(own):
+            return np.empty(0, dtype=object)
+        tasks, place = factorize(own, column)
+        pairs, codes = _distinct(codes * len(tasks) + place)
+        tasks, outer, inner = tasks.tolist(), pairs // len(tasks), pairs % len(tasks)
+        distinct = [
+            (*distinct[k], _plain(tasks[j]))
+            for k, j in zip(outer.tolist(), inner.tolist(), strict=True)
+        ]
+    return Labels(_objects(distinct), codes, read=True)
+
+
+def _positions(columns, n_columns, names=None):
+    """Return the positions of the task columns, a list; only dataframes have ``names``."""
+    places = [_position(column, n_columns, names) for column in columns]
+    if len(set(places)) < len(places):
+        raise ValueError(f"task_column={columns!r} has the same column of X twice.")
+    return places
 
 
 def _position(task_column, n_columns, names=None):
@@ -139,7 +185,17 @@ def read_task_labels(tasks):
         if (tasks.codes < 0).any():
             raise ValueError(_missing("tasks"))
         return Labels(_objects(tasks.categories.tolist()), tasks.codes)
-    return tasks if isinstance(tasks, Labels) else np.asarray(tasks)
+    if nw.dependencies.is_into_dataframe(tasks):
+        frame = nw.from_native(tasks, eager_only=True)
+        return _joined([_of_series(frame[name], name) for name in frame.columns], frame.columns)
+    if isinstance(tasks, list | tuple) and len(tasks) and isinstance(tasks[0], tuple):
+        return _objects(tasks)
+    if isinstance(tasks, Labels):
+        return tasks
+    tasks = np.asarray(tasks)
+    if tasks.ndim != 2:
+        return tasks
+    return _joined(list(map(np.ascontiguousarray, tasks.T)), list(range(tasks.shape[1])))
 
 
 def column_names(y):
@@ -159,8 +215,8 @@ def without_task_column(names, task_column):
     """Return the names of columns, a list or None, without that of the task column."""
     if names is None or task_column is None:
         return names
-    position = _position(task_column, len(names), names)
-    return [name for place, name in enumerate(names) if place != position]
+    places = _positions(task_columns(task_column), len(names), names)
+    return [name for place, name in enumerate(names) if place not in places]
 
 
 def read_names(names, n_tasks):
@@ -229,21 +285,27 @@ def factorize(labels, task_column):
     """
     if isinstance(labels, Labels):
         used = np.bincount(labels.codes, minlength=len(labels.distinct)) > 0
+        if labels.read:
+            return labels.distinct[used], (np.cumsum(used) - 1)[labels.codes]
         tasks, place = factorize(labels.distinct[used], task_column)
         return tasks[place], (np.cumsum(used) - 1)[labels.codes]
     if labels.dtype.kind in "iufb":
-        values = _whole_numbers(labels, task_column)
-        low, high = values.min(), values.max()
-        if int(high) - int(low) <= 4 * values.size + 1000:
-            table = np.zeros(int(high) - int(low) + 1, dtype=bool)
-            offset = values - low
-            table[offset] = True
-            tasks = np.flatnonzero(table).astype(values.dtype) + low
-            return tasks, (np.cumsum(table) - 1)[offset]
-        return np.unique(values, return_inverse=True)
+        return _distinct(_whole_numbers(labels, task_column))
     if labels.dtype.kind in "mM":
         return np.unique(_instants(labels, task_column), return_inverse=True)
     return _factorize_objects(labels, task_column)
+
+
+def _distinct(values):
+    """Return the distinct integers, sorted, and each value's index into them."""
+    low, high = values.min(), values.max()
+    if int(high) - int(low) > 4 * values.size + 1000:
+        return np.unique(values, return_inverse=True)
+    table = np.zeros(int(high) - int(low) + 1, dtype=bool)
+    offset = values - low
+    table[offset] = True
+    distinct = np.flatnonzero(table).astype(values.dtype) + low
+    return distinct, (np.cumsum(table) - 1)[offset]
 
 
 def _factorize_objects(labels, task_column):
@@ -375,7 +437,8 @@ def _are_times(first, second):
 def merge_tasks(first, second, task_column):
     """Return the union of two arrays of distinct labels, and the indices of both in it.
 
-    It is sorted if both are; else it is the first and what is new in the second.
+    It is sorted if both are; else it is the first and what is new in the second, of several columns
+    with the members of each group together.
     """
     new = second[_places(second, first) < 0]
     if first.dtype == second.dtype or _are_times(first, second):
@@ -385,7 +448,19 @@ def merge_tasks(first, second, task_column):
     tasks, place = factorize(tasks, task_column)
     if not all((np.diff(factorize(a, task_column)[1]) > 0).all() for a in (first, second)):
         tasks = tasks[place]
+        if len(task_columns(task_column)) > 1:
+            tasks = _grouped(tasks)
     return tasks, _places(first, tasks), _places(second, tasks)
+
+
+def _grouped(tasks):
+    """Return labels that are tuples with the members of each group together, else in order."""
+    number, labels = {}, tasks.tolist()
+    keys = [
+        [number.setdefault(label[:k], len(number)) for k in range(1, len(label))]
+        for label in labels
+    ]
+    return tasks[sorted(range(len(labels)), key=keys.__getitem__)]
 
 
 def unknown_tasks_message(labels, codes, tasks, remedies):

@@ -46,6 +46,21 @@ def read_per_task(value, name, tasks):
     return np.array(np.broadcast_to(array, len(tasks)), dtype=np.float64)
 
 
+def read_per_column(value, name, columns):
+    """Return a penalty weight of each column of task labels, (L,).
+
+    ``value`` is one number for all, or a dict whose keys are the columns.
+    """
+    if not isinstance(value, Mapping):
+        return np.full(len(columns), check_alpha(value, name))
+    if set(value) != set(columns):
+        raise ValueError(
+            f"{name} is a dict of {listed(value)}, and task_column has the columns "
+            f"{listed(columns[::-1])}: give each of them a number."
+        )
+    return np.array([check_alpha(value[column], f"{name}[{column!r}]") for column in columns])
+
+
 def read_penalty_factor(value, n_features, names):
     """Return the factors of the penalty on each feature, (d,), None if all are 1.
 

@@ -6,7 +6,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from skmtl._warn import did_you_mean, listed
-from skmtl.data._labels import encode_tasks, factorize, read_task_labels
+from skmtl.data._labels import encode_tasks, factorize, read_task_labels, task_columns
 
 
 def moments_of_frame(frame, y, task_column, sample_weight):
@@ -16,10 +16,11 @@ def moments_of_frame(frame, y, task_column, sample_weight):
     """
     lazy = nw.from_native(frame).lazy()
     names = lazy.collect_schema().names()
-    _check_columns(names, {"y": y, "task_column": task_column, "sample_weight": sample_weight})
+    columns = task_columns(task_column)
+    _check_columns(names, {"y": [y], "task_column": columns, "sample_weight": [sample_weight]})
     names = [name for name in names if name not in (y, sample_weight)]
-    values = [*(name for name in names if name != task_column), y]
-    table = _numbers(lazy, values, task_column, sample_weight)
+    values = [*(name for name in names if name not in columns), y]
+    table = _numbers(lazy, values, columns, sample_weight)
     some = _collected(table.head(1))
     if not len(some):
         raise ValueError("The table has no rows of positive weight: there is nothing to add up.")
@@ -28,9 +29,10 @@ def moments_of_frame(frame, y, task_column, sample_weight):
     moved = zip(z, origin.tolist(), strict=True)
     table = table.with_columns(*(nw.col(name) - first for name, first in moved))
 
-    sums = _sums(table, z)
+    keys = [f"task{k}" for k in range(len(columns))]
+    sums = _sums(table, keys, z)
     found = _collected(sums)
-    tasks, place = factorize(read_task_labels(found["task"].to_native()), task_column)
+    tasks, place = factorize(_labels(found, columns), task_column)
     order = np.argsort(place)
     counts, total = (found[name].to_numpy()[order] for name in ("rows", "weight"))
     means = _stacked(found, [f"s_{name}" for name in z])[order] / total[:, None]
@@ -41,8 +43,8 @@ def moments_of_frame(frame, y, task_column, sample_weight):
             f"The columns {listed(np.array(values, dtype=object)[strange].tolist())} hold missing "
             "or infinite values. Fill them in or leave the rows out."
         )
-    found = _collected(_products(table, sums, z))
-    own = encode_tasks(read_task_labels(found["task"].to_native()), tasks, task_column)
+    found = _collected(_products(table, sums, keys, z))
+    own = encode_tasks(_labels(found, columns), tasks, task_column)
     scatter = np.empty((len(tasks), len(z), len(z)))
     for i, j in combinations_with_replacement(range(len(z)), 2):
         scatter[own, i, j] = scatter[own, j, i] = found[f"p{i}_{j}"].to_numpy()
@@ -59,16 +61,26 @@ def moments_of_frame(frame, y, task_column, sample_weight):
 
 
 def _check_columns(names, columns):
-    for argument, name in columns.items():
-        if name is not None and name not in names:
-            raise ValueError(
-                f"{argument}={name!r} is not a column.{did_you_mean(name, names)} There are the "
-                f"columns {listed(names)}."
-            )
+    for argument, given in columns.items():
+        for name in given:
+            if name is not None and name not in names:
+                raise ValueError(
+                    f"{argument}={name!r} is not a column.{did_you_mean(name, names)} There are "
+                    f"the columns {listed(names)}."
+                )
+    given = columns["task_column"]
+    if len(set(given)) < len(given):
+        raise ValueError(f"task_column={given!r} has the same column twice.")
 
 
-def _numbers(lazy, values, task_column, sample_weight):
-    """Return the columns task, weight and z0, z1, ... (the values) of rows of positive weight."""
+def _labels(found, columns):
+    """Return the labels of the columns task0, task1, ... of a table."""
+    own = [nw.col(f"task{k}").alias(name) for k, name in enumerate(columns)]
+    return read_task_labels(found.select(*own).to_native())
+
+
+def _numbers(lazy, values, columns, sample_weight):
+    """Return the columns task0, ..., weight and z0, ... (the values) of rows of positive weight."""
     schema = lazy.collect_schema()
     weights = [] if sample_weight is None else [sample_weight]
     other = [
@@ -83,7 +95,7 @@ def _numbers(lazy, values, task_column, sample_weight):
         )
     weight = nw.lit(1.0) if sample_weight is None else nw.col(sample_weight).cast(nw.Float64)
     table = lazy.select(
-        nw.col(task_column).alias("task"),
+        *(nw.col(name).alias(f"task{k}") for k, name in enumerate(columns)),
         weight.alias("weight"),
         *(nw.col(name).cast(nw.Float64).alias(f"z{i}") for i, name in enumerate(values)),
     )
@@ -97,12 +109,12 @@ def _numbers(lazy, values, task_column, sample_weight):
     return table.filter(nw.col("weight") > 0)
 
 
-def _sums(table, z):
+def _sums(table, keys, z):
     """Return rows, weight, weighted sums s_z and numbers of values z of each task."""
     weighted = [(nw.col(name) * nw.col("weight")).alias(f"s_{name}") for name in z]
     return (
         table.with_columns(*weighted)
-        .group_by("task")
+        .group_by(*keys)
         .agg(
             nw.len().alias("rows"),
             nw.col("weight").sum(),
@@ -112,7 +124,7 @@ def _sums(table, z):
     )
 
 
-def _products(table, sums, z):
+def _products(table, sums, keys, z):
     """Return the weighted sums of products p0_0, p0_1, ... about the means of each task."""
     means = [(nw.col(f"s_{name}") / nw.col("weight")).alias(f"s_{name}") for name in z]
     centered = [nw.col(name) - nw.col(f"s_{name}") for name in z]
@@ -121,10 +133,10 @@ def _products(table, sums, z):
         (nw.col(z[i]) * nw.col(z[j]) * nw.col("weight")).alias(f"p{i}_{j}") for i, j in pairs
     ]
     return (
-        table.join(sums.select("task", *means), on="task")
+        table.join(sums.select(*keys, *means), on=keys)
         .with_columns(*centered)
         .with_columns(*products)
-        .group_by("task")
+        .group_by(*keys)
         .agg(*(nw.col(f"p{i}_{j}").sum() for i, j in pairs))
     )
 

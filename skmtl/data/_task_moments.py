@@ -54,8 +54,8 @@ class TaskMoments:
         Weighted means of the features and the target, minus ``origin``.
     scatter : ndarray of shape (T, d + 1, d + 1)
         Weighted sums of their products about these means.
-    task_column : str, int or None
-        Column of the labels in X.
+    task_column : str, int, list of these or None
+        Column of the labels in X, or several.
     feature_names : list of str or None
         Columns of X, the task column included, if they have names.
 
@@ -113,8 +113,9 @@ class TaskMoments:
             Target; NaN in the wide form is not observed.
         sample_weight : array-like of shape (n,), or (n, T) in the wide form, default=None
             Weight of each row, or of each target.
-        task_column : str, int or None, default=None
-            Name or position of the column of task labels in X; None in the wide form.
+        task_column : str, int, list of these or None, default=None
+            Name or position of the column of task labels in X, or those of several from the
+            outermost to the innermost; None in the wide form.
 
         Returns
         -------
@@ -133,7 +134,7 @@ class TaskMoments:
         ----------
         batches : iterable of (X, y) or (X, y, sample_weight)
             As of `from_data`, all with the same columns. A batch may bring new tasks.
-        task_column : str, int or None, default=None
+        task_column : str, int, list of these or None, default=None
             As of `from_data`.
 
         Returns
@@ -153,7 +154,7 @@ class TaskMoments:
         frame: Any,
         *,
         y: str,
-        task_column: str,
+        task_column: str | list[str],
         sample_weight: str | None = None,
     ) -> TaskMoments:
         """Compute the moments by the engine of a table that need not be in memory.
@@ -165,9 +166,11 @@ class TaskMoments:
         frame : lazy frame or dataframe
             What narwhals reads: a polars LazyFrame (polars 1.25 or later), a DuckDB relation, an
             Ibis table, ...
-        y, task_column : str
-            Names of the columns of the target and of the task labels. All other columns are
-            features.
+        y : str
+            Name of the column of the target.
+        task_column : str or list of str
+            Name of the column of the task labels, or names of several from the outermost to the
+            innermost. All columns but these are features.
         sample_weight : str, default=None
             Name of a column of weights.
 
@@ -322,7 +325,7 @@ def rows_of_moments(moments, *, centered):
     """
     T, D = moments.deviation.shape
     each = moments.weight / (D + 1)
-    factor = _roots(moments.scatter) / np.sqrt(each)[:, None, None]
+    factor = gram_roots(moments.scatter) / np.sqrt(each)[:, None, None]
     middle = moments.deviation if centered else moments.mean
     Z = np.matmul(_contrasts(D), factor.swapaxes(1, 2)) + middle[:, None]
     Z = Z.reshape(T * (D + 1), D)
@@ -394,7 +397,7 @@ def _contrasts(D):
     return H / np.sqrt(np.arange(1, D + 1) * np.arange(2, D + 2))
 
 
-def _roots(A):
+def gram_roots(A):
     """Return F (T, D, D) with ``F F' = A`` for semidefinite A, up to rounding errors."""
     F, least = np.empty(A.shape), 8 * A.shape[1] * _EPS
     kernel = partial(_kernels.semidefinite_roots, read_only(A), least, F)

@@ -12,7 +12,12 @@ from sklearn.base import is_classifier
 from skmtl._table import table
 from skmtl._typing import Estimator
 from skmtl.inspection._models import feature_names, fitted_model
-from skmtl.linear_model import coefficient_variances, coefficient_weights
+from skmtl.linear_model import (
+    coefficient_variances,
+    coefficient_weights,
+    group_variances,
+    group_weights,
+)
 
 
 def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
@@ -35,10 +40,11 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     Returns
     -------
     DataFrame, or dict of ndarray without pandas
-        A row for each coefficient and intercept, first of the center (task None), then of each
-        task. Columns:
+        A row for each coefficient and intercept, first of the center (task None), then of the
+        groups of each outer task column, then of each task. Columns:
 
-        - ``task``: label of the task.
+        - ``level``, only with several task columns: "center", or the task column of the row.
+        - ``task``: label of the task or, a tuple, of the group.
         - ``feature``: name of the feature ("x0", "x1", ... if they have none), or "intercept", that
           at x = 0 as ``intercept_``.
         - ``estimate``, ``std_error``: the coefficient, and its standard error, which is inf where
@@ -46,7 +52,8 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
         - ``lower``, ``upper``: ends of the interval.
         - ``pooling``: weight of the center, or of the neighbors in a graph, in the coefficient,
           from 0 to 1, and NaN for the center. `pooling_factor` is the mean over a task. That of an
-          intercept is the one of the centered intercept.
+          intercept is the one of the centered intercept. With several task columns it is the
+          weight of the group that the task, or the group, is in.
 
     Raises
     ------
@@ -70,22 +77,20 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     """
     quantile = normal_quantile(interval)
     fitted, _ = fitted_model(model)
-    own, center = coefficient_variances(fitted)
-    weight = coefficient_weights(fitted)
-    names, d = feature_names(model, fitted), fitted.coef_.shape[-1]
-    estimate = np.column_stack([fitted.coef_, fitted.intercept_])
-    tasks = fitted.tasks_.tolist()
-    if center is not None:
-        shared = np.append(fitted.shared_coef_, fitted.shared_intercept_)
-        estimate, own = np.vstack([shared, estimate]), np.vstack([center, own])
-        tasks, weight = [None, *tasks], np.vstack([np.full(d + 1, np.nan), weight])
-    shown = d + fitted.fit_intercept
+    names, shown = feature_names(model, fitted), fitted.coef_.shape[-1] + fitted.fit_intercept
+    parts = _levels(fitted)
+    level = np.repeat([number for number, part in enumerate(parts) for _ in part[0]], shown)
+    tasks, *numbers = zip(*parts, strict=True)
+    tasks = [task for own in tasks for task in own]
     label = np.empty(len(tasks), dtype=object)
     label[:] = tasks
-    estimate, own, weight = (part[:, :shown].ravel() for part in (estimate, own, weight))
+    estimate, own, weight = (np.concatenate(part)[:, :shown].ravel() for part in numbers)
     error = standard_errors(fitted, own)
     reach = quantile * error
-    columns = {
+    columns = {}
+    if hasattr(fitted, "groups_"):
+        columns["level"] = np.array(["center", *fitted.task_column], dtype=object)[level]
+    columns |= {
         "task": np.repeat(label, shown),
         "feature": np.tile(np.array([*names, "intercept"][:shown], dtype=object), len(tasks)),
         "estimate": estimate,
@@ -95,6 +100,23 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
         "pooling": weight,
     }
     return table(columns)
+
+
+def _levels(model):
+    """Return labels, estimates, variances and weights of the center, the groups and the tasks."""
+    own, center = coefficient_variances(model)
+    parts = []
+    if center is not None:
+        shared = np.append(model.shared_coef_, model.shared_intercept_)[None]
+        parts.append(([None], shared, center[None], np.full(shared.shape, np.nan)))
+    if hasattr(model, "groups_"):
+        estimates = map(
+            np.column_stack, zip(model.group_coef_, model.group_intercept_, strict=True)
+        )
+        given = model.groups_, estimates, group_variances(model), group_weights(model)
+        parts += zip(*given, strict=True)
+    estimate = np.column_stack([model.coef_, model.intercept_])
+    return [*parts, (model.tasks_.tolist(), estimate, own, coefficient_weights(model))]
 
 
 def standard_errors(model, variances):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import helmert
 
 from skmtl._typing import Array, Estimator
 from skmtl.arrowhead import (
     ArrowheadSystem,
+    NestedSystem,
     coupled_share,
     coupling_weights,
     degrees_objection,
@@ -79,6 +83,7 @@ def effective_dof(
             kept, intercept = np.tile(kept, K), np.tile(intercept, K)
             df = graph_degrees(H[:, kept][:, :, kept], intercept[kept], penalty)
         else:
+            H = _in_contrasts(H, K)
             df = _class_system(H, d, penalty, posed.basis).degrees()
         result[place] = df
     return result
@@ -96,6 +101,9 @@ def pooling_factor(
     the centered intercept (the prediction at the mean of the features)::
 
         lambda_t = tr(M_t^-1 D_t) / (d + 1)
+
+    With several task columns, the center is the group that the task is in; `coef_table` has the
+    factors of the groups too.
 
     It is 0 for separate models (SharedL2 at any alpha, which shrinks towards zero) and 1 for a
     pooled one. It is also the mean over coefficients of the variance given the data and the
@@ -205,26 +213,42 @@ def _class_curvature(model, posed, data):
     return class_curvature(data, probabilities, intercept=True), data.n_features
 
 
+def _in_contrasts(H, K):
+    """Return the Hessian in orthonormal contrasts of the classes, which have all the curvature."""
+    T, size, B = len(H), H.shape[1] // K, helmert(K)
+    found = np.einsum("ak,tkilj,bl->taibj", B, H.reshape(T, K, size, K, size), B, optimize=True)
+    return found.reshape(T, (K - 1) * size, (K - 1) * size)
+
+
 def _class_system(H, d, penalty, basis):
     """Return the ``ArrowheadSystem`` of the coefficients and intercepts of K classes."""
     n_tasks, K = len(H), H.shape[1] // (d + 1)
-    precision, alpha_intercept = coupling_weights(penalty, n_tasks, d)
-    scale = np.ones(d)
-    if basis is not None and basis.fixed.any():
-        # Features of usual size: the null space of classes would lose small ones.
-        scale = np.where(basis.fixed, 1.0 / basis.lengths, 1.0)
-        precision = np.where(basis.fixed, np.inf, precision)
+    fixed = np.zeros(d, dtype=bool) if basis is None else basis.fixed
+    # Fixed features of usual size: the null space of classes would lose small ones.
+    scale = np.where(fixed, 1.0 / basis.lengths, 1.0) if fixed.any() else np.ones(d)
+    if fixed.any():
         each = np.tile(np.append(scale, 1.0), K)
         H = each[:, None] * H * each
-    precision = np.column_stack([precision, np.broadcast_to(alpha_intercept, n_tasks)])
     shared = np.broadcast_to(penalty.alpha_shared, d) * scale**2
-    shared = np.append(shared, np.inf if penalty.fixed_intercept else 0.0)
+    shared = np.tile(np.append(shared, np.inf if penalty.fixed_intercept else 0.0), K)
+
+    def precision_of(coupling, T):
+        precision, alpha_intercept = coupling_weights(coupling, T, d)
+        precision = np.where(fixed, np.inf, precision)
+        own = np.column_stack([precision, np.broadcast_to(alpha_intercept, T)])
+        return np.tile(own, K)
 
     def moments(tasks):
         own = H[tasks]
         return Moments(own, np.zeros(own.shape[:2]), np.zeros(len(own)))
 
-    return ArrowheadSystem(moments, np.tile(precision, K), np.tile(shared, K), np.inf, True)
+    precision = precision_of(penalty, n_tasks)
+    if penalty.nesting is None:
+        return ArrowheadSystem(moments, precision, shared, np.inf, True)
+    levels = np.full(len(penalty.alpha_intercept), np.inf)
+    whole = replace(penalty, alpha_shared=shared, alpha_intercept=levels, fixed_intercept=True)
+    of_groups = [precision_of(own, len(own.alpha)) for own in penalty.levels_of_groups]
+    return NestedSystem(moments, precision, whole, of_groups)
 
 
 def _penalized(d, penalty):

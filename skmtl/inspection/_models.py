@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._metrics import log_losses
+from skmtl.data import task_columns, without_task_column
 from skmtl.linear_model import (
     PooledClassifier,
     PooledRegressor,
@@ -76,10 +77,7 @@ def feature_names(estimator, model):
             return default
     if names is None:
         return default
-    names, column = list(names), model.task_column
-    if column is not None:
-        names.remove(column) if isinstance(column, str) else names.pop(column)
-    return names
+    return without_task_column(list(names), model.task_column)
 
 
 def find_task_column(estimator, given, cv=None):
@@ -97,8 +95,9 @@ def find_task_column(estimator, given, cv=None):
         return first.task_column
     if isinstance(first, ColumnTransformer):
         name, transformer, columns = first.transformers[0]
-        if (name, transformer) == ("task", "passthrough") and len(columns) == 1:
-            return columns[0]
+        n_columns = len(task_columns(final.task_column))
+        if (name, transformer) == ("task", "passthrough") and len(columns) == n_columns:
+            return columns[0] if n_columns == 1 else list(columns)
     raise ValueError(
         f"The {type(final).__name__} has task_column={final.task_column!r} after the transformers "
         "of a Pipeline; the corresponding column of X is unknown. Pass task_column=."

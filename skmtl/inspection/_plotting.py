@@ -61,8 +61,10 @@ class Display:
 
 
 def shortened(labels, length=18):
-    """Return labels as strings, truncated to ``length``."""
-    texts = [str(label) for label in labels]
+    """Return labels as strings, truncated to ``length``; those of several columns as "a / b"."""
+    texts = [
+        " / ".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in labels
+    ]
     return [text if len(text) <= length else text[: length - 1] + "…" for text in texts]
 
 

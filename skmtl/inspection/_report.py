@@ -67,10 +67,13 @@ def sharing_report(
         The models to compare with. None: `PooledRegressor` and `SharedL2Regressor`, or the
         classifiers, with the parameters they have in common with ``estimator``, inside its
         Pipeline. Their alpha, one for all tasks, is chosen on each training fold by
-        `RegularizationPathCV` from 15 values with three inner folds.
-    task_column : str or int, default=None
-        Column of the tasks in X. None: that of the estimator. Required only for a Pipeline that
-        was not made by `make_task_pipeline`.
+        `RegularizationPathCV` from 15 values with three inner folds. With several task columns,
+        whether a column helps shows in a comparison with the model without it, which has an alpha
+        and an alpha_intercept of inf there: ``{"region": inf, "store": 2.0}`` is that of the stores
+        alone.
+    task_column : str, int or list of these, default=None
+        Column of the tasks in X, or several. None: that of the estimator. Required only for a
+        Pipeline that was not made by `make_task_pipeline`.
     level : float, default=0.05
         Significance level: probability of any false flag.
     random_state : int or None, default=0

@@ -127,8 +127,8 @@ def task_affinity(
         A metric as in `sharing_report`; the result has its units.
     sample_weight : array-like of shape (n,) or (n, T), default=None
         Weight of each row or, in the wide form, of each target, in fits and scores.
-    task_column : str or int, default=None
-        Column of the tasks in X. None: that of the estimator.
+    task_column : str, int or list of these, default=None
+        Column of the tasks in X, or several. None: that of the estimator.
     random_state : int or None, default=0
         Seed of the random order of rows.
     n_jobs : int, default=None
@@ -177,7 +177,7 @@ def task_affinity(
     for (s, t), score in zip(pairs, scores[T:], strict=True):
         gain[s, t], gain[t, s] = sign * (score - alone[[s, t]])
     gain[np.isnan(alone), np.isnan(alone)] = np.nan
-    return square_table(np.array(folds.rows.tasks, dtype=object), gain)
+    return square_table(folds.rows.tasks, gain)
 
 
 def _scores_together(folds, estimator, tasks):

@@ -22,7 +22,12 @@ from skmtl.linear_model._observed import (
     observed_targets,
     scored_targets,
 )
-from skmtl.linear_model._posterior import coefficient_variances, coefficient_weights
+from skmtl.linear_model._posterior import (
+    coefficient_variances,
+    coefficient_weights,
+    group_variances,
+    group_weights,
+)
 from skmtl.linear_model._regressors import (
     MeanRegularizedRegressor,
     PooledRegressor,
@@ -47,6 +52,8 @@ __all__ = [
     "coefficient_weights",
     "fit_rows",
     "fitted_problem",
+    "group_variances",
+    "group_weights",
     "is_complete",
     "observed_accuracy",
     "observed_r2",

@@ -25,6 +25,7 @@ from skmtl.data import (
     read_rows,
     read_X,
     row_predictions,
+    task_columns,
     unknown_tasks_message,
 )
 from skmtl.fitting import Spec, pose
@@ -154,12 +155,13 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         for name, value in fit.found.items():
             setattr(self, name, value)
         self.task_counts_, self.task_weight_ = fit.rows.counts, fit.rows.task_weight
-        W, intercept = fit.coefficients.W, self._finite_intercept(fit)
+        W = fit.problem.penalty.flatten(fit.coefficients).W
+        intercept = self._finite_intercept(fit)
         self.coef_, self.intercept_ = users_coefficients(fit, W, intercept)
 
     def _finite_intercept(self, fit):
         """Return the centered intercepts that predictions are made with, (K, T)."""
-        return fit.solution.coefficients.intercept
+        return fit.problem.penalty.flatten(fit.solution.coefficients).intercept
 
     def _set_solution_attributes(self, fit):
         """Set the attributes that describe the solution as a whole."""
@@ -201,9 +203,14 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
                 message = unknown_tasks_message(labels, codes, self.tasks_, self._remedies())
             if self.handle_unknown == "error":
                 raise ValueError(message)
+            codes, model = self._fall_back(labels, codes)
             if self.handle_unknown == "warn":
-                warn(f"{message} Now the shared model is used.")
+                warn(f"{message} Now {model} is used.")
         return X, codes
+
+    def _fall_back(self, labels, codes):
+        """Return codes with those of models for unknown tasks, and the name of these models."""
+        return codes, "the shared model"
 
     def _linear_prediction(self, X, codes):
         """Return x . w + b with the task of each row, -1 for the shared model."""
@@ -212,10 +219,12 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
             return X @ coef.T + intercept
         if codes is None:
             return X @ coef[0].T + intercept[0]
-        if codes.min() < 0:
-            # Code -1 indexes the shared model, behind the last task.
-            coef = np.concatenate([coef, self.shared_coef_[None]])
-            intercept = np.concatenate([intercept, np.asarray(self.shared_intercept_)[None]])
+        if codes.min() < 0 or codes.max() >= len(coef):
+            # Behind the tasks are the models of groups and, as code -1, the shared model.
+            groups = getattr(self, "group_coef_", []), getattr(self, "group_intercept_", [])
+            coef = np.concatenate([coef, *groups[0], self.shared_coef_[None]])
+            shared = np.asarray(self.shared_intercept_)[None]
+            intercept = np.concatenate([intercept, *groups[1], shared])
         return row_predictions(X, codes, coef, intercept)
 
     def __sklearn_tags__(self):
@@ -260,7 +269,7 @@ def fit_rows(estimator, rows, feature_names):
 
 def set_columns(estimator, n_features, names):
     """Set the number of columns of X, and their names, a list or None."""
-    estimator.n_features_in_ = n_features + (estimator.task_column is not None)
+    estimator.n_features_in_ = n_features + len(task_columns(estimator.task_column))
     if names is None:
         estimator.__dict__.pop("feature_names_in_", None)
     else:

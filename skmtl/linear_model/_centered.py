@@ -10,12 +10,25 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._threads import blas_threads_for
-from skmtl.data import check_alpha, is_auto, merge_tasks, read_per_task, read_rows
+from skmtl.data import (
+    check_alpha,
+    factorize,
+    is_auto,
+    merge_tasks,
+    read_per_column,
+    read_per_task,
+    read_rows,
+    task_columns,
+)
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._coefficients import users_coefficients
 from skmtl.linear_model._parameters import check_unchanged
-from skmtl.penalties import MeanCoupling
+from skmtl.penalties import MeanCoupling, NestedCoupling, Nesting
 from skmtl.tuning import fit_given_center
 
+_NO_POSTERIOR = "adapt with several task columns computes no covariances of the new tasks"
+_OF_GROUPS = ("groups_", "group_coef_", "group_intercept_")
+_LISTED = 5  # models named in a warning
 _BY_TASK = ("coef_", "intercept_", "task_counts_", "task_weight_", "task_classes_")
 
 
@@ -23,6 +36,12 @@ def _joined(old, new, kept, order):
     """Return a ``Posterior`` with adapted tasks, or the reason why there is none, a str."""
     reasons = [part for part in (old, new) if isinstance(part, str)]
     return reasons[0] if reasons else old.with_adapted(new, kept, order)
+
+
+def _nearest(label, known):
+    """Return the label of the innermost known group that a task (a tuple) is in, () if none is."""
+    inside = (label[:size] for size in range(len(label) - 1, 0, -1))
+    return next((group for group in inside if group in known), ())
 
 
 class PooledModel(LinearMultiTaskModel):
@@ -60,16 +79,78 @@ class MeanRegularizedModel(LinearMultiTaskModel):
     def _penalty(self, tasks):
         weights = self._penalty_weights().items()
         weight = {name: 1.0 if is_auto(given) else given for name, given in weights}
+        columns = task_columns(self.task_column)
+        if len(columns) > 1:
+            columns = columns[::-1]
+            return self._nested_penalty(weight, columns, Nesting.of_labels(tasks, columns)[0])
         return MeanCoupling(
             read_per_task(weight["alpha"], "alpha", tasks),
             check_alpha(weight["alpha_shared"], "alpha_shared"),
             *self._intercept_penalty(weight["alpha_intercept"]),
         )
 
+    def _nested_penalty(self, weight, columns, nesting):
+        """Return the coupling of tasks in groups; ``columns`` go from the inside out."""
+        alpha, intercept = [
+            read_per_column(weight[name], name, columns) for name in ("alpha", "alpha_intercept")
+        ]
+        fixed = not self.fit_intercept
+        if fixed:
+            intercept = np.full(len(columns), np.inf)
+        shared = check_alpha(weight["alpha_shared"], "alpha_shared")
+        return NestedCoupling.of(alpha, shared, intercept, fixed, nesting)
+
+    def _set_task_attributes(self, fit):
+        super()._set_task_attributes(fit)
+        for name in _OF_GROUPS:
+            self.__dict__.pop(name, None)
+        penalty = fit.problem.penalty
+        if penalty.nesting is None:
+            return
+        found = [
+            users_coefficients(fit, own.W, own.intercept)
+            for own in penalty.of_groups(fit.coefficients)
+        ]
+        self.group_coef_, self.group_intercept_ = map(list, zip(*found, strict=True))
+        groups = Nesting.of_labels(fit.rows.tasks)[1][::-1]
+        self.groups_ = groups[len(groups) - len(found) :]
+
+    def _fall_back(self, labels, codes):
+        if not hasattr(self, "groups_"):
+            return super()._fall_back(labels, codes)
+        place, first = {(): -1}, len(self.tasks_)
+        for groups in self.groups_:
+            place |= {group: first + number for number, group in enumerate(groups)}
+            first += len(groups)
+        found, own = factorize(labels[codes < 0], self.task_column)
+        nearest = [_nearest(label, place) for label in found.tolist()]
+        codes = codes.copy()
+        codes[codes < 0] = np.array([place[group] for group in nearest])[own]
+        models = {}
+        for label, group in zip(found.tolist(), nearest, strict=True):
+            models.setdefault(
+                f"the model of group {group!r}" if group else "the shared model", label
+            )
+        listed_models = [f"{model} for {label!r}" for model, label in models.items()]
+        rest = f" and others ({len(models) - _LISTED} more)" if len(models) > _LISTED else ""
+        return codes, ", ".join(listed_models[:_LISTED]) + rest
+
     def _set_solution_attributes(self, fit):
         super()._set_solution_attributes(fit)
         penalty = fit.problem.penalty
         alpha = penalty.alpha
+        if penalty.nesting is not None:
+            columns = penalty.nesting.columns
+            levels = [level.start for level in penalty.nesting.levels]
+            for name, own in (
+                ("alpha", alpha[levels]),
+                ("alpha_intercept", penalty.alpha_intercept),
+            ):
+                by_column = dict(zip(columns[::-1], own[::-1].tolist(), strict=True))
+                setattr(self, f"{name}_", by_column)
+            shared = self._penalty_weights()["alpha_shared"]  # in the problem, one per coordinate
+            self.alpha_shared_ = float(penalty.alpha_shared if is_auto(shared) else shared)
+            return
         if isinstance(self.alpha, dict):  # after adapt the fit has some of the tasks only
             alpha = read_per_task(self.alpha, "alpha", self.tasks_)
         elif np.ndim(self.alpha) == 0:
@@ -88,7 +169,8 @@ class MeanRegularizedModel(LinearMultiTaskModel):
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.
 
-        New tasks are added; tasks of ``fit`` are fitted again from these rows alone.
+        New tasks are added; tasks of ``fit`` are fitted again from these rows alone. With several
+        task columns, groups of ``fit`` are fixed too, and new ones are fitted with their tasks.
 
         Parameters
         ----------
@@ -104,7 +186,8 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         -------
         estimator
             A new fitted one; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_`` refer
-            to the new rows.
+            to the new rows. With several task columns ``predict`` has no ``return_std`` then, and
+            the iterations are those of the group that took the most.
         """
         check_is_fitted(self)
         if self.task_column is None:
@@ -121,24 +204,80 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                     "others. To adapt, set it to a number or to a dict with every label."
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
-        center = self._reference.center
-        w = np.atleast_2d(self.shared_coef_)
-        c = np.reshape(self.shared_intercept_ + self.shared_coef_ @ center, len(w))
+        new, fits = copy.deepcopy(self), []
         with blas_threads_for(rows.work):
-            fit = fit_given_center(spec, rows, self._reference, (w, c))
-        self._warn(fit)
-        new = copy.deepcopy(self)
-        new._set_task_attributes(fit)
-        new.tasks_, old, own = merge_tasks(self.tasks_, fit.rows.tasks, self.task_column)
+            for group, tasks in self._known_groups(rows.tasks).items():
+                own = rows if len(tasks) == len(rows.tasks) else rows.take(tasks)
+                center = self._fixed_center(group)
+                fits.append(fit_given_center(spec, own, self._reference, center, len(group)))
+        for fit in fits:
+            self._warn(fit)
+            new._add(fit)
+        new._set_solution_attributes_of(fits, self)
+        return new
+
+    def _known_groups(self, tasks):
+        """Return the indices of tasks by the label of their innermost known group, () if none."""
+        if not hasattr(self, "groups_"):
+            return {(): np.arange(len(tasks))}
+        known, found = {group for groups in self.groups_ for group in groups}, {}
+        for number, label in enumerate(tasks.tolist()):
+            found.setdefault(_nearest(label, known), []).append(number)
+        return {group: np.array(members) for group, members in found.items()}
+
+    def _fixed_center(self, group):
+        """Return the coefficients and centered intercepts of a group, or with () of the center."""
+        coef, intercept = self.shared_coef_, self.shared_intercept_
+        if group:
+            level = len(group) - 1
+            place = self.groups_[level].index(group)
+            coef, intercept = self.group_coef_[level][place], self.group_intercept_[level][place]
+        w = np.atleast_2d(coef)
+        return w, np.reshape(intercept + coef @ self._reference.center, len(w))
+
+    def _add(self, fit):
+        """Add the tasks of a fit with a fixed center, and their groups, to the attributes."""
+        names = (*_BY_TASK, *_OF_GROUPS, "tasks_", *fit.found)
+        before = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        self._set_task_attributes(fit)
+        self.tasks_, old, own = merge_tasks(before["tasks_"], fit.rows.tasks, self.task_column)
         kept = ~np.isin(old, own)
         order = np.argsort(np.concatenate([old[kept], own]))
         for name in (*_BY_TASK, *fit.found):
-            if hasattr(self, name):
-                both = np.concatenate([getattr(self, name)[kept], getattr(new, name)])
-                setattr(new, name, both[order])
-        new._posterior = _joined(self._posterior, fit.posterior(), kept, order)
-        new._set_solution_attributes(fit)
+            if name in before:
+                both = np.concatenate([before[name][kept], getattr(self, name)])
+                setattr(self, name, both[order])
+        if "groups_" in before:
+            self._posterior = _NO_POSTERIOR
+            self._add_groups(before)
+        else:
+            self._posterior = _joined(self._posterior, fit.posterior(), kept, order)
+
+    def _add_groups(self, before):
+        """Add groups that were just set, those of some inner columns, to the ones before."""
+        groups, parts = Nesting.of_labels(self.tasks_)[1][::-1], {}
+        for name in _OF_GROUPS[1:]:
+            parts[name] = list(before[name])
+        added = getattr(self, "groups_", [])
+        first = len(groups) - len(added)
+        for level, labels in enumerate(added, first):
+            place = {group: n for n, group in enumerate([*before["groups_"][level], *labels])}
+            order = [place[group] for group in groups[level]]
+            for name, values in parts.items():
+                both = [values[level], getattr(self, name)[level - first]]
+                values[level] = np.concatenate(both)[order]
+        self.groups_ = groups
+        self.group_coef_, self.group_intercept_ = parts.values()
+
+    def _set_solution_attributes_of(self, fits, before):
+        """Set what describes the solution of fits with fixed centers; weights are as before."""
+        longest = max(fits, key=lambda fit: fit.solution.n_iter)
+        if hasattr(self, "groups_"):
+            super()._set_solution_attributes(longest)
+        else:
+            self._set_solution_attributes(longest)
+        self.objective_ = sum(fit.solution.objective for fit in fits)
+        self.optimality_ = max(fit.solution.optimality for fit in fits)
         for name in ("alpha_", "alpha_shared_", "alpha_intercept_"):
-            if name != "alpha_" or not isinstance(self.alpha, dict):
-                setattr(new, name, getattr(self, name))  # the center and variances are those of fit
-        return new
+            if name != "alpha_" or not isinstance(before.alpha, dict) or hasattr(self, "groups_"):
+                setattr(self, name, getattr(before, name))  # the center and variances are of fit

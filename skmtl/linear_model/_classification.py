@@ -139,7 +139,8 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         self._excludes = excludes_classes(self.task_classes, penalty)
 
     def _finite_intercept(self, fit):
-        point, data = fit.solution.coefficients, fit.problem.data
+        data = fit.problem.data
+        point = fit.problem.penalty.flatten(fit.solution.coefficients)
         intercept, mask = point.intercept, data.class_mask
         if self.task_classes == "seen" or mask is None:
             return intercept
@@ -165,7 +166,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         self._warn_of_single_classes(fit)
         tasks = fit.rows.tasks
         separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
-        separated &= runs_away(fit.solution, self.max_iter, self.tol)
+        separated &= runs_away(fit.solution, fit.problem.penalty, self.max_iter, self.tol)
         separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not separate
         parameter, unpenalized = self._coercive_parameter, _separated_by_unpenalized(fit)
         if unpenalized.any():
@@ -179,7 +180,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
 
     def _warn_of_single_classes(self, fit):
         """Warn of tasks with one class, and of what their probabilities depend on."""
-        rows, penalty = fit.rows, fit.problem.penalty
+        rows, penalty = fit.rows, fit.problem.penalty.inner
         single = rows.has_class.sum(axis=1) == 1
         if np.isinf(penalty.alpha_intercept):
             single &= np.ravel(penalty.free.V) > 0  # others have no coefficients of their own

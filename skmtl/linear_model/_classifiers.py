@@ -245,15 +245,16 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
-        sorted by label). 0 fits separate models, inf equal slopes. "auto" estimates the variances
-        between tasks by the Laplace approximation of the evidence, which underestimates them with
-        few rows; standardize the features.
+        Regularization strength, in [0, inf], of all tasks or of each (dict: by label or, with
+        several task columns, by column; array: sorted by label). 0 fits separate models, inf equal
+        slopes. "auto" estimates the variances between tasks by the Laplace approximation of the
+        evidence, which underestimates them with few rows; standardize the features.
     alpha_shared : float, "auto" or None, default=None
         Penalty weight of the center. If positive, the center is finite for separable classes too.
         "auto" as for alpha; None is "auto" where alpha is "auto", else 1e-3.
-    alpha_intercept : float, "auto" or None, default=None
-        Penalty weight of differences between centered intercepts, in [0, inf]. "auto" as for alpha;
+    alpha_intercept : float, dict, "auto" or None, default=None
+        Penalty weight of differences between centered intercepts, in [0, inf]; dict: by column, of
+        several task columns. "auto" as for alpha;
         None is "auto" where alpha is "auto", else 1.
     covariance_type : {"spherical", "diag", "full"} or None, default=None
         Covariance of the tasks' deviations with ``alpha="auto"``, as in `MeanRegularizedRegressor`,
@@ -264,8 +265,10 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     penalty_factor : array-like of shape (n_features,) or dict, default=None
         Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
         others. 0: no penalty on the feature; inf: its slope is common to all tasks.
-    task_column : str or int, default=None
+    task_column : str, int or list, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
+        A list: columns of groups in groups, from the outermost to that of the tasks; deviations are
+        those of a task or group from the group that it is in.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_classes : {"union", "seen"}, default="union"
@@ -276,7 +279,8 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
         Weight a_t of each task. "balanced": N / (T n_t), with n_t of the N rows in task t;
         "minimax": minimizes the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
+        Tasks not seen in fit: raise an error, predict by the shared model (with several task
+        columns: by the innermost group that was in fit), or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
         "direct" eliminates the blocks of the tasks (for K > 2 classes as a preconditioner);
         "cg" uses conjugate gradients, without blocks. "auto": "direct" if they fit into memory.
@@ -291,11 +295,17 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     ----------
     coef_ : ndarray of shape (n_tasks, n_features) or (n_tasks, n_classes, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
+    groups_ : list
+        With several task columns, the labels of the groups of each outer column, from the outside
+        in: lists of tuples. Labels in ``tasks_`` are tuples, too.
+    group_coef_, group_intercept_ : list of ndarray
+        Their coefficients and intercepts, of the shapes of ``coef_`` and ``intercept_``.
     shared_coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
         The center w.
-    alpha_, alpha_shared_, alpha_intercept_ : float
+    alpha_, alpha_shared_, alpha_intercept_ : float or dict
         The values used. ``alpha_`` has one per task if ``alpha`` has, and one per feature where
-        variances per feature are estimated: with ``alpha="auto"``, by default.
+        variances per feature are estimated: with ``alpha="auto"``, by default. With several task
+        columns dicts by column, except for ``alpha_shared_``.
     tau2_, tau2_shared_, tau2_intercept_ : float
         With "auto", the variances between tasks, 1 / alpha (one per feature where ``alpha_`` has,
         divided by its ``penalty_factor``) and 1 / alpha_intercept, and of the center, 1 /

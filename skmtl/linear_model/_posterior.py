@@ -74,17 +74,18 @@ class PosteriorRegressor(LinearMultiTaskModel):
         if self._wide:
             return _std(noise, self.sigma2_, in_strips(self, X, posterior.variances_of_all))
         codes = np.zeros(X.shape[0], dtype=np.intp) if codes is None else codes
-        variance, seen = np.empty(len(codes)), codes >= 0
+        variance, n_tasks = np.empty(len(codes)), len(self.tasks_)
+        seen = (codes >= 0) & (codes < n_tasks)
         variance[seen] = in_strips(self, X[seen], posterior.variances, codes[seen])
         if not seen.all():
-            between = in_strips(self, X[~seen], posterior.prior_variances)
-            if np.isinf(between).any():
+            groups = np.where(codes[~seen] < 0, -1, codes[~seen] - n_tasks)
+            variance[~seen] = in_strips(self, X[~seen], posterior.unseen_variances, groups)
+            if np.isinf(variance[~seen]).any():
                 warn(
                     "Standard deviations are inf for tasks that were not in fit: with a penalty "
                     "weight of 0 (alpha or alpha_intercept) the others say nothing about them."
                 )
-            variance[~seen] = between + in_strips(self, X[~seen], posterior.center_variances)
-        return _std(np.where(seen, noise[codes], noise_unseen), self.sigma2_, variance)
+        return _std(np.where(seen, noise[codes * seen], noise_unseen), self.sigma2_, variance)
 
     def _noise(self):
         """Return the noise variances of the tasks, (T,), and of a task that was not in fit."""
@@ -158,14 +159,33 @@ def coefficient_variances(model, at=None):
     return own, posterior.center_variances(Z, constant) if model._has_center else None
 
 
+def group_variances(model):
+    """Return the same of the groups of each outer column, a list of (G, d + 1)."""
+    posterior, forms = posterior_of(model), _forms(model)
+    return posterior.group_variances(*forms) if hasattr(model, "groups_") else []
+
+
 def coefficient_weights(model):
     """Return the weights of other tasks in the coefficients and intercepts of a fitted model.
 
     Shape (T, d + 1); see ``skmtl.inspection.pooling_factor``.
     """
+    return np.clip(posterior_of(model).pooling(*_bases(model)), 0.0, 1.0)
+
+
+def group_weights(model):
+    """Return the same of the groups of each outer column, a list of (G, d + 1)."""
+    posterior = posterior_of(model)
+    if not hasattr(model, "groups_"):
+        return []
+    return [np.clip(own, 0.0, 1.0) for own in posterior.group_pooling(*_bases(model))]
+
+
+def _bases(model):
+    """Return the coefficients in the coordinates of the fit, and these in the former."""
     basis, eye = model._reference.basis, np.eye(model.coef_.shape[-1])
     inverse = eye if basis is None else basis.coordinates(eye).T
-    return np.clip(posterior_of(model).pooling(_forms(model)[0][:-1], inverse), 0.0, 1.0)
+    return _forms(model)[0][:-1], inverse
 
 
 def _forms(model, at=None):

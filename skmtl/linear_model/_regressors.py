@@ -349,15 +349,17 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
     Parameters
     ----------
     alpha : float, array-like of shape (n_tasks,), dict or "auto", default=1.0
-        Regularization strength, in [0, inf], of all tasks or of each (dict: by label; array:
-        sorted by label). 0 fits separate models, inf equal slopes. "auto" estimates the
-        variances between tasks by maximum likelihood; standardize the features.
+        Regularization strength, in [0, inf], of all tasks or of each (dict: by label or, with
+        several task columns, by column; array: sorted by label). 0 fits separate models, inf equal
+        slopes. "auto" estimates the variances between tasks by maximum likelihood; standardize the
+        features.
     alpha_shared : float, "auto" or None, default=None
         Penalty weight of the center. 0 gives the center of minimum norm if it is not identified.
         "auto" estimates it; None is "auto" where alpha is "auto", else 0. ``alpha="auto"`` with
         ``alpha_shared=0`` is restricted maximum likelihood (REML), as of lme4 and nlme.
-    alpha_intercept : float, "auto" or None, default=None
-        Penalty weight of differences between centered intercepts, in [0, inf]. "auto" estimates it;
+    alpha_intercept : float, dict, "auto" or None, default=None
+        Penalty weight of differences between centered intercepts, in [0, inf]; dict: by column, of
+        several task columns. "auto" estimates it;
         None is "auto" where alpha is "auto", else 1.
     covariance_type : {"spherical", "diag", "full"} or None, default=None
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
@@ -371,8 +373,10 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
     penalty_factor : array-like of shape (n_features,) or dict, default=None
         Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
         others. 0: no penalty on the feature; inf: its slope is common to all tasks.
-    task_column : str or int, default=None
+    task_column : str, int or list, default=None
         Column of X with the task labels, by name or position. None: each column of y is a task.
+        A list: columns of groups in groups, from the outermost to that of the tasks; deviations are
+        those of a task or group from the group that it is in.
     fit_intercept : bool, default=True
         Whether to fit intercepts. If False, the features are not centered.
     task_weight : None, "balanced", "uncertainty", "minimax", dict or array-like, default=None
@@ -380,7 +384,8 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         "uncertainty": proportional to 1 / noise variance, estimated jointly; "minimax": minimizes
         the largest mean loss; None: 1; dict: by label; array: sorted by label.
     handle_unknown : {"error", "shared", "warn"}, default="error"
-        Tasks not seen in fit: raise an error, predict by the shared model, or do that and warn.
+        Tasks not seen in fit: raise an error, predict by the shared model (with several task
+        columns: by the innermost group that was in fit), or do that and warn.
     solver : {"auto", "direct", "cg"}, default="auto"
         "direct" eliminates the blocks of the tasks; "cg" uses conjugate gradients, without blocks.
         "auto": "direct" if they fit into memory.
@@ -395,20 +400,26 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
     ----------
     coef_ : ndarray of shape (n_tasks, n_features)
         Coefficients w_t in the order of ``tasks_``. The task column has none.
+    groups_ : list
+        With several task columns, the labels of the groups of each outer column, from the outside
+        in: lists of tuples. Labels in ``tasks_`` are tuples, too.
+    group_coef_, group_intercept_ : list of ndarray
+        Their coefficients and intercepts, of the shapes of ``coef_`` and ``intercept_``.
     shared_coef_ : ndarray of shape (n_features,)
         The center w.
-    alpha_, alpha_shared_, alpha_intercept_ : float
+    alpha_, alpha_shared_, alpha_intercept_ : float or dict
         The values used. ``alpha_`` has one per task if ``alpha`` has, and one per feature where
-        variances per feature are estimated: with ``alpha="auto"``, by default.
+        variances per feature are estimated: with ``alpha="auto"``, by default. With several task
+        columns dicts by column, except for ``alpha_shared_``.
     sigma2_ : float
         Noise variance; that of the likelihood with "auto", else as in `PooledRegressor`.
-    tau2_, tau2_shared_, tau2_intercept_ : float
+    tau2_, tau2_shared_, tau2_intercept_ : float or dict
         With "auto", the variances of the coefficients between tasks (sigma2 / alpha, one per
-        feature where ``alpha_`` has, divided by its ``penalty_factor``), of the center (sigma2 /
-        alpha_shared) and of the centered intercepts (sigma2 / alpha_intercept). Weights count rows:
-        weight 2 is the row twice. Without noise ``sigma2_`` is 0, other variances are nan, and
-        alpha is 0 or, with an estimated center or a common slope, small; if the tasks are also
-        equal, as with a constant y, alpha is inf.
+        feature or column where ``alpha_`` has, divided by its ``penalty_factor``), of the center
+        (sigma2 / alpha_shared) and of the centered intercepts (sigma2 / alpha_intercept). Weights
+        count rows: weight 2 is the row twice. Without noise ``sigma2_`` is 0, other variances are
+        nan, and alpha is 0 or, with an estimated center or a common slope, small; if the tasks are
+        also equal, as with a constant y, alpha is inf.
     covariance_ : ndarray of shape (n_features + 1, n_features + 1)
         With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
         whose variance is inf with ``alpha_intercept=0``.

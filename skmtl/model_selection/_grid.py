@@ -1,5 +1,6 @@
 """Grids of alpha, given or computed from the data."""
 
+from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -19,14 +20,18 @@ def alpha_grid(alphas, model, rows):
     """
     whole = isinstance(alphas, Integral) and not isinstance(alphas, bool)
     if not whole:
+        if isinstance(alphas, list | tuple) and any(isinstance(own, Mapping) for own in alphas):
+            values = np.empty(len(alphas), dtype=object)
+            values[:] = alphas  # each is read with the tasks of the model
+            return values
         try:
             values = np.asarray(alphas, dtype=np.float64)
         except (TypeError, ValueError):  # "auto", or a dict
             values = np.empty(0)
         if values.ndim != 1 or not len(values) or not (values >= 0).all():
             raise ValueError(
-                "alphas must be the size of the grid, or a 1-D array of at least one number in "
-                f"[0, inf], got {alphas!r}."
+                "alphas must be the size of the grid, a list of numbers and dicts, or a 1-D array "
+                f"of at least one number in [0, inf], got {alphas!r}."
             )
         return values
     if alphas < 1:

@@ -46,15 +46,17 @@ class RegularizationPathCV(
     alphas : int or array-like of shape (n_alphas,), default=50
         Values of alpha (regularization strength), or the size of a grid computed from the data:
         from ``alpha_max`` down to 1e-3 of it for a penalty with one norm; otherwise from 1e-4 to
-        1e3 times the mean curvature of the loss per task and feature.
+        1e3 times the mean curvature of the loss per task and feature. Where the estimator takes a
+        dict, such as with a number for each of several task columns, a list may contain dicts:
+        ``[{"region": 1.0, "store": 10.0}, ...]``. A computed grid has one alpha for all columns.
     param_grid : dict of str to array-like, default=None
         Grids of other penalty weights, such as ``{"alpha_intercept": [1, 10, 100]}`` or
         ``{"penalty__alpha": ...}``: parameters whose name, after any ``__``, begins with "alpha".
     cv : None, int, splitter or iterable, default=None
         None: leave-one-out where a closed form exists, else 5 folds. There is none for models
-        other than those above, a sparse X, an alpha of 0, penalty factors of 0 or inf, adaptive
-        task weights, a wide form with NaN or task weights, and a task or coefficient that is not
-        identified without one of the rows.
+        other than those above, several task columns, a sparse X, an alpha of 0, penalty factors of
+        0 or inf, adaptive task weights, a wide form with NaN or task weights, and a task or
+        coefficient that is not identified without one of the rows.
         An int is the number of folds, of `TaskKFold` if the estimator has a ``task_column`` or
         y has NaN.
         Otherwise a scikit-learn splitter or pairs of index arrays.
@@ -355,6 +357,12 @@ class RegularizationPathCV(
                     f"{type(self.estimator).__name__} are {named}. For other parameters use "
                     "GridSearchCV."
                 )
+        given = self.alphas if isinstance(self.alphas, list | tuple) else ()
+        if self.one_standard_error and any(isinstance(own, Mapping) for own in given):
+            raise ValueError(
+                "one_standard_error chooses the largest alpha, and alphas has dicts, which have no "
+                "order. Pass numbers, or leave one_standard_error at False."
+            )
         if self.one_standard_error and self.cv is None and self.scoring is not None:
             raise ValueError(
                 "one_standard_error needs a score for each row or fold: with leave-one-out leave "

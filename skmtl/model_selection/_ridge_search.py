@@ -70,7 +70,7 @@ class RidgeSearch:
                 setattr(model, name, value)
             spec = spec_of(model)
             penalty = spec.penalty(rows.tasks)
-            if spec.auto or not isinstance(penalty, MeanCoupling):
+            if spec.auto or not isinstance(penalty, MeanCoupling) or penalty.nesting:
                 return None
             alpha = penalty.alpha[0]
             if alpha == 0 or (penalty.alpha != alpha).any():

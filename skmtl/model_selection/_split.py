@@ -40,9 +40,10 @@ class TaskKFold(BaseCrossValidator):
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
-    task_column : str, int or None, default=None
+    task_column : str, int, list of these or None, default=None
         Name or position (negative counts from the end) of the column of X that holds the task
-        labels. None for the wide form: each column of y is a task, and NaN is not observed.
+        labels, or those of several. None for the wide form: each column of y is a task, and NaN is
+        not observed.
     shuffle : bool, default=False
         Assign tasks, and rows within tasks, to folds in random order. Otherwise the splits are a
         function of the data alone. Shuffle if the order of rows within a task may be periodic.

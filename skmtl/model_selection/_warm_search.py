@@ -1,6 +1,7 @@
 """Scores of candidates by warm-started fits."""
 
 import time
+from collections.abc import Mapping
 from functools import reduce
 from itertools import groupby
 
@@ -27,7 +28,7 @@ def warm_scores(estimator, candidates, splits, scorer, rows, progress, n_jobs, v
     `scorer_of`, ``progress`` a ``Progress``, ``n_jobs`` and ``verbose`` as of joblib.
     """
     order = sorted(
-        range(len(candidates)), key=lambda c: (_others(candidates[c]), -candidates[c]["alpha"])
+        range(len(candidates)), key=lambda c: (_others(candidates[c]), -_size(candidates[c]))
     )
     ordered = [candidates[c] for c in order]
     jobs = [(estimator, ordered, *split, scorer, rows, progress) for split in splits]
@@ -97,16 +98,20 @@ class _Path:
             else:
                 self._fit = refit(spec, last, self._start(), max(model.tol, _TOL))
         set_fit(model, self._fit)
-        if self._fit.problem.penalty.quadratic and 0 < model.alpha < np.inf:
+        if self._fit.problem.penalty.quadratic and self._is_knot():
             at = np.log(model.alpha)
             self._knots.pop(at, None)
             self._knots[at] = self._fit.solution.coefficients
             if len(self._knots) > _KNOTS:
                 del self._knots[next(iter(self._knots))]  # the first
 
+    def _is_knot(self):
+        alpha = self._model.alpha
+        return not isinstance(alpha, Mapping) and 0 < alpha < np.inf
+
     def _start(self):
         """Return coefficients extrapolated by a polynomial in log alpha, or the last ones."""
-        if not self._knots or not 0 < self._model.alpha < np.inf:
+        if not self._knots or not self._is_knot():
             return self._fit.solution.coefficients
         x, at = np.log(self._model.alpha), np.array(list(self._knots))
         weights = [np.prod((x - at[at != a]) / (a - at[at != a])) for a in at]
@@ -114,6 +119,12 @@ class _Path:
         return reduce(
             Coefficients.plus, [part.times(w) for part, w in zip(parts, weights, strict=True)]
         )
+
+
+def _size(candidate):
+    """Return alpha, or the largest of a dict."""
+    alpha = candidate["alpha"]
+    return max(alpha.values()) if isinstance(alpha, Mapping) else alpha
 
 
 def _others(candidate):

@@ -10,6 +10,7 @@ from skmtl.penalties._graph import GraphPenalty, read_graph
 from skmtl.penalties._graph_coupling import GraphCoupling
 from skmtl.penalties._low_rank import TraceNorm
 from skmtl.penalties._mean import MeanCoupling
+from skmtl.penalties._nested import NestedCoupling, Nesting, sums_of_members
 from skmtl.penalties._network import NetworkLasso
 from skmtl.penalties._quadratic import Graph, MeanRegularized, Ridge
 from skmtl.penalties._robust import RobustMean
@@ -42,6 +43,8 @@ __all__ = [
     "GraphPenalty",
     "MeanCoupling",
     "MeanRegularized",
+    "NestedCoupling",
+    "Nesting",
     "NetworkLasso",
     "Penalty",
     "Ridge",
@@ -55,4 +58,5 @@ __all__ = [
     "Term",
     "TraceNorm",
     "read_graph",
+    "sums_of_members",
 ]

@@ -125,6 +125,8 @@ class Penalty(ABC):
         Whether the gradient is linear.
     isotropic : bool
         Whether a quadratic penalty is the same in every orthonormal basis of the features.
+    nesting : Nesting or None
+        The groups of the tasks, whose deviations are in ``Coefficients`` behind those of the tasks.
     fixed_intercept : bool
         Whether the common intercept c is fixed.
     coercive : bool or ndarray of shape (T,)
@@ -133,6 +135,7 @@ class Penalty(ABC):
 
     quadratic = False
     isotropic = True
+    nesting = None
     fixed_intercept: bool
     coercive: bool | np.ndarray = True
 
@@ -151,6 +154,19 @@ class Penalty(ABC):
     def of_features(self, n_features, names):
         """Return the penalty of d features with these names, a list or None."""
         return self
+
+    @property
+    def inner(self):
+        """The coupling of the tasks to what they deviate from; see ``NestedCoupling.inner``."""
+        return self
+
+    def flatten(self, coefficients):
+        """Return the same with deviations of the tasks from the center only."""
+        return coefficients
+
+    def of_nodes(self, G, R):
+        """Return sums of arrays (K, T, d) and (K, T) over the tasks that a deviation is part of."""
+        return G, R
 
     @abstractmethod
     def take(self, tasks):
@@ -202,15 +218,16 @@ class Penalty(ABC):
             for part in strips(*gradient.V.shape[1:]):
                 own, weight = gradient.V[:, part], self.curvature.V
                 weight = weight[part] if weight.ndim else weight
-                w = w - free.w * _without(own, weight, curvature(part)[0]).sum(axis=-2)
+                own = own * share_of_data(weight, curvature(part)[0])
+                w = w - free.w * own.sum(axis=-2)
         if np.any(free.c):
             of_q = curvature(slice(0, None), slopes=False)[1]
-            c = c - free.c * _without(gradient.q, self.curvature.q, of_q).sum(axis=-1)
+            own = gradient.q * share_of_data(self.curvature.q, of_q)
+            c = c - free.c * own.sum(axis=-1)
         return gradient._replace(w=w, c=c)
 
 
-def _without(gradient, penalty, curvature):
-    """Return the share of the gradient that is that of the data in the curvature."""
-    total = np.broadcast_to(curvature, gradient.shape[1:])
-    share = np.divide(penalty, total, out=np.zeros(total.shape), where=total > 0)
-    return gradient * (1.0 - share)
+def share_of_data(penalty, curvature):
+    """Return the share of a curvature, which includes that of the penalty, that the data have."""
+    share = np.divide(penalty, curvature, out=np.zeros(np.shape(curvature)), where=curvature > 0)
+    return 1.0 - share

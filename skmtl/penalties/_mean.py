@@ -68,7 +68,7 @@ class MeanCoupling(Penalty):
         """Return the inner product of the gradient at ``a`` and ``b``, a float."""
         weight = self.curvature
         own = np.einsum("ktj,ktj->t", a.V, b.V) @ weight.V[:, 0]
-        return float(own + weight.q * np.vdot(a.q, b.q) + np.vdot(a.w, weight.w * b.w))
+        return float(own + np.vdot(a.q, weight.q * b.q) + np.vdot(a.w, weight.w * b.w))
 
     def canonicalize(self, coefficients, present=None):
         """Return the same model with c in canonical form where it is not identified.
@@ -109,6 +109,12 @@ class MeanCoupling(Penalty):
     def fix_center(self):
         """Return the penalty with the center (w, c) fixed."""
         return replace(self, alpha_shared=np.inf, fixed_intercept=True, alpha_common=None)
+
+    def with_weights(self, alpha=None, **others):
+        """Return the coupling with other penalty weights; alpha is a number or (T,)."""
+        if alpha is not None:
+            others["alpha"] = np.full(len(self.alpha), alpha)
+        return replace(self, **others)
 
     def star(self):
         """Return the coupling itself; see ``GraphCoupling.star``."""

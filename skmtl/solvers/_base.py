@@ -324,25 +324,25 @@ def check_finite(objective):
         )
 
 
-def runs_away(solution, max_iter, tol):
+def runs_away(solution, penalty, max_iter, tol):
     """Return in which tasks the coefficients were still growing when a solver stopped, (T,)."""
-    n_tasks = solution.coefficients.V.shape[1]
+    at = penalty.flatten(solution.coefficients)
+    n_tasks = at.V.shape[1]
     if solution.last_step is None or solution.n_iter >= max_iter:
         return np.zeros(n_tasks, dtype=bool)
     if solution.exhausted:
         return np.ones(n_tasks, dtype=bool)
     # Newton's method converges quadratically: near a finite solution the last step is small.
-    return _growth(solution) > max(_RUNAWAY, 3 * np.sqrt(tol))
+    after, before = map(penalty.flatten, solution.last_step)
+    return _growth(at, after, before) > max(_RUNAWAY, 3 * np.sqrt(tol))
 
 
-def _growth(solution):
+def _growth(at, after, before):
     """Return the norm of each task's last step relative to its coefficients, (T,)."""
-    n_tasks, d = solution.coefficients.V.shape[1:]
+    n_tasks, d = at.V.shape[1:]
     growth = np.zeros(n_tasks)
     for own in strips(n_tasks, d):
-        W, after, before = (
-            part.of_tasks(own) for part in (solution.coefficients, *solution.last_step)
-        )
-        step, size = (np.square(part).sum(axis=(0, 2)) for part in (after - before, W))
+        W, end, start = (part.of_tasks(own) for part in (at, after, before))
+        step, size = (np.square(part).sum(axis=(0, 2)) for part in (end - start, W))
         growth[own] = np.divide(step, size, out=np.zeros_like(size), where=size > 0)
     return np.sqrt(growth)

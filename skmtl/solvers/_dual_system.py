@@ -51,6 +51,7 @@ class DualSystem:
             and not data.graded
             and problem.loss.n_outputs == 1
             and isinstance(penalty, MeanCoupling)
+            and penalty.nesting is None
             and penalty.isotropic
             and (penalty.alpha > 0).all()
             and penalty.alpha_shared > 0

@@ -35,6 +35,8 @@ class JointSystem:
         self._largest = 0.0  # of the squared preconditioned residuals
         self._present, self._components = problem.data.present, None
         if self._present is not None:
+            of_nodes = problem.penalty.of_nodes(self._present[..., None], self._present)[1]
+            self._present = of_nodes > 0
             linked = self._present.astype(float) @ self._present.T
             self._components = connected_components(linked, directed=False)[1]
 
@@ -75,8 +77,9 @@ class JointSystem:
         best, smallest, self._n_iter = (point, G, R), size, 0
         while size > goal and self._n_iter < self._MAX_ITER:
             self._n_iter += 1
+            flat = problem.penalty.flatten(direction)
             product = problem.data.curvature_product(
-                problem.loss, self._derivative, direction.W, direction.intercept
+                problem.loss, self._derivative, flat.W, flat.intercept
             )
             curvature = direction.dot(problem.gradient(direction, *product))
             if not curvature > 0:  # rounding, in the null space

@@ -8,7 +8,7 @@ from skmtl import _kernels
 from skmtl._memory import strips
 from skmtl._optimize import conjugate_gradients
 from skmtl._threads import in_chunks
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import Coefficients, MeanCoupling, sums_of_members
 
 _LEAST = 1e-300  # penalty weight, against 0 / 0 where there are no data
 
@@ -51,6 +51,12 @@ class PrimalSystem:
             mean = V
         elif self._cold is None:
             self._cold = not point.V.any()
+        nesting = self._problem.penalty.nesting
+        if nesting is not None:
+            free = np.reshape(penalty.V, (-1, 1)), penalty.q[:, None]
+            self._slopes = _Tree(mean, free[0], penalty.w, nesting)
+            self._intercepts = _Tree(q, free[1], penalty.c, nesting)
+            return
         if self._cold:
             V = mean
         coupled_slopes = coupled and self._cold is not False
@@ -95,8 +101,9 @@ class PrimalSystem:
 
     def _product(self, x):
         problem, parts = self._problem, self._unpack(x)
+        flat = problem.penalty.flatten(parts)
         sums = problem.data.curvature_product(
-            problem.loss, self._derivative, parts.W, parts.intercept
+            problem.loss, self._derivative, flat.W, flat.intercept
         )
         return self._pack(problem.task_gradient(parts, *sums))
 
@@ -137,3 +144,41 @@ class _Arrowhead:
                 self._coupled,
             )
             in_chunks(kernel, w.shape[1], 20 * own[0].size)
+
+
+class _Tree:
+    """The same where the tasks deviate from groups; v are the deviations of all nodes.
+
+    Parameters
+    ----------
+    data : ndarray of shape (T, d) or (T, 1)
+    penalty : ndarray of shape (N, 1)
+    center : float or ndarray of shape (d,)
+    nesting : Nesting
+    """
+
+    def __init__(self, data, penalty, center, nesting):
+        self._nesting, self._shares, self._inverses = nesting, [], []
+        for number, level in enumerate(nesting.levels):
+            total = np.maximum(data + penalty[level], _LEAST)
+            self._inverses.append(1.0 / total)
+            self._shares.append(np.where(np.isinf(total), 0.0, data / total))
+            data = data * (1.0 - self._shares[-1])  # that is felt further out
+            if number < len(nesting.parents):
+                data = sums_of_members(data, nesting.parents[number], axis=0)
+        rest = data.sum(axis=0) + center
+        self._rest = np.where(rest == 0, 1.0, rest)
+
+    def solve(self, v, w):
+        """Replace right-hand sides v (K, N, d) and w (K, d) by the solutions."""
+        levels, parents = self._nesting.levels, self._nesting.parents
+        w -= self._nesting.eliminate(v, np.concatenate(self._shares))
+        w /= self._rest
+        total = np.broadcast_to(w[:, None], v[:, levels[-1]].shape)
+        for number in range(len(levels) - 1, -1, -1):
+            own = v[:, levels[number]]
+            if number < len(parents):
+                total = total[:, parents[number]]
+            own *= self._inverses[number]
+            own -= self._shares[number] * total
+            total = total + own

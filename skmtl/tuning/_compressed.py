@@ -1,7 +1,7 @@
 """Random coefficients integrated out: the marginal likelihood of the rows of all tasks."""
 
 from copy import copy
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -276,6 +276,23 @@ class CompressedRows:
         parts = in_chunks(part, len(packs), self._work)
         S, right, log_det = map(sum, zip(*parts, strict=True))
         return Marginal(A, a, _symmetric(S), right, log_det + self.log_det)
+
+    def task_grams(self, marginal):
+        """Return the Gram matrices ``[A, a]'[A, a]`` of all tasks, (T, d + 2, d + 2).
+
+        No two tasks share a block.
+        """
+        packs, size = self._packs, self.R.shape[1] + 1
+        found = np.empty((self.data.n_tasks, size, size))
+        given = marginal.A, packs.rows, marginal.a, packs.targets, self._task_of_place, found
+        in_chunks(partial(packs.kernels.task_grams, *given), len(packs), self._work)
+        return found
+
+    @cached_property
+    def _task_of_place(self):
+        """The task of each place in the packs, -1 where there is none."""
+        number = 1.0 + np.argsort(self._groups.of_task, kind="stable")
+        return self._packs.of_blocks(number).astype(np.intp) - 1
 
     @property
     def _work(self):

@@ -58,7 +58,7 @@ def _fit_once(spec, rows, start, watch, *, task_weight=None, center=None, last=N
     return solve(spec, posed, start=start, watch=watch)
 
 
-def fit_given_center(spec, rows, reference, shared):
+def fit_given_center(spec, rows, reference, shared, n_known=0):
     """Return the ``Fit`` of tasks around the center of an earlier fit, which stays fixed.
 
     Parameters
@@ -68,14 +68,16 @@ def fit_given_center(spec, rows, reference, shared):
     reference : Reference
         Of the earlier fit.
     shared : tuple of ndarray, (K, d) and (K,)
-        Its center: coefficients and centered intercept.
+        Its center, or a group that all tasks are in: coefficients and centered intercept.
+    n_known : int
+        Number of columns of labels, from the outside in, whose groups are this group.
     """
     if spec.weighting == "minimax":
         raise ValueError(
             "task_weight='minimax' compares the tasks of one fit and is not defined for others. "
             "To adapt, set task_weight to None (weight 1) or to a dict with every label."
         )
-    once = partial(_fit_given_center, spec, rows, reference, shared)
+    once = partial(_fit_given_center, spec, rows, reference, shared, n_known)
     if spec.weighting != "uncertainty":
         return once()
     if reference.noise is None:
@@ -88,9 +90,12 @@ def fit_given_center(spec, rows, reference, shared):
     return noise_weighted_fit(posed, once, reference.noise)
 
 
-def _fit_given_center(spec, rows, reference, shared, *, task_weight=None):
+def _fit_given_center(spec, rows, reference, shared, n_known, *, task_weight=None):
     posed = pose(spec, rows, reference=reference, task_weight=task_weight)
-    posed = posed.with_penalty(posed.problem.penalty.fix_center())
+    penalty = posed.problem.penalty
+    if n_known:
+        penalty = penalty.within(n_known)
+    posed = posed.with_penalty(penalty.fix_center())
     zeros, (w, c) = posed.problem.origin(), shared
     start = posed.from_users(Coefficients(zeros.V, zeros.q, w, c - posed.offset))
     return solve(spec, posed, start=lambda *_: (start, None))

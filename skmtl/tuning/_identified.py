@@ -33,11 +33,32 @@ def check_identified(names, rows, penalty):
             f"{which(own)} estimates how tasks differ, and there is one task. {advice}, or set "
             "task_column to the column of task labels."
         )
+    if penalty.nesting is not None:
+        _check_columns(own, penalty.nesting, free_center or "alpha_intercept" in names, advice)
+        advice += f", or leave the column {penalty.nesting.columns[0]!r} out of task_column"
     if rows.counts.max() == 1:
         raise ValueError(
             f"{which(own)} estimates how tasks differ, and each of the {T} tasks has one row: "
             f"differences between tasks cannot be distinguished from noise. {advice}."
         )
+
+
+def _check_columns(names, nesting, free_center, advice):
+    """Raise where the groups of a column are those of another, or all rows."""
+    columns, sizes = nesting.columns, nesting.sizes
+    if sizes[-1] == 1 and free_center:
+        raise ValueError(
+            f"{which(names)} estimates how the labels of {columns[-1]!r} differ, and there is one. "
+            f"{advice}, or leave the column out of task_column."
+        )
+    for level, parent in enumerate(nesting.parents):
+        inner, outer = columns[level : level + 2]
+        if len(parent) == sizes[level + 1]:
+            raise ValueError(
+                f"{which(names)} estimates how labels of {inner!r} differ within one of {outer!r}, "
+                f"and each of the {len(parent)} labels of {outer!r} has one of {inner!r}. "
+                f"{advice}, or leave one of these columns out of task_column."
+            )
 
 
 def check_confounded(names, known, parts, products):

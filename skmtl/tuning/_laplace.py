@@ -86,7 +86,7 @@ class LaplaceEvidence:
         solution = self._solve(problem, pooled.project(self._start))
         slope = problem.evaluate(solution.coefficients).sums.derivative
         # The derivative is below 1/2 in size if a row is classified correctly.
-        if (np.abs(slope) < 0.5).all() or runs_away(solution, max_iter, tol).any():
+        if (np.abs(slope) < 0.5).all() or runs_away(solution, pooled, max_iter, tol).any():
             return (
                 "one model of all tasks separates the classes, and with alpha_shared=0 nothing "
                 "keeps it finite. Set alpha_shared to a positive number, such as 1e-3"

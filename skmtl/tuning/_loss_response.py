@@ -3,7 +3,7 @@
 import numpy as np
 
 from skmtl.arrowhead import ArrowheadSystem
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import MeanCoupling
 from skmtl.problem import Problem
 from skmtl.solvers import DirectSolver, PrimalSystem
 from skmtl.tuning._task_systems import TaskMatrix
@@ -19,15 +19,16 @@ def response_objection(problem):
     if T <= MOST or _has_center(problem):
         return None
     return (
-        "with a task_graph, more than two classes or a non-smooth penalty, the derivatives of the "
-        f"losses in the task weights are one dense system, here of {T} tasks, and the limit is "
-        f"{MOST}"
+        "with a task_graph, several task columns, more than two classes or a non-smooth penalty, "
+        "the derivatives of the losses in the task weights are one dense system, here of "
+        f"{T} tasks, and the limit is {MOST}"
     )
 
 
 def _has_center(problem):
     """Return whether only a center couples the tasks, that is, their response has low rank."""
-    return isinstance(problem.penalty, MeanCoupling) and problem.loss.n_outputs == 1
+    star = isinstance(problem.penalty, MeanCoupling) and problem.penalty.nesting is None
+    return star and problem.loss.n_outputs == 1
 
 
 class LossResponse:
@@ -98,7 +99,7 @@ def _by_steps(problem, evaluation, G, R, tasks):
     else:
         system = PrimalSystem(problem)
         system.set_up(evaluation.sums.derivative)
-    origin = Coefficients.zeros(*G.shape[1:], len(G))
+    origin = problem.origin()
     B = np.empty((len(tasks), len(tasks)))
     for row, task in zip(B, tasks, strict=True):
         own = np.zeros_like(G), np.zeros_like(R)
@@ -108,6 +109,7 @@ def _by_steps(problem, evaluation, G, R, tasks):
             moved = solver.step(origin, evaluation._replace(sums=sums))
         else:
             moved = system.step(origin, *own, rtol=_RTOL)
+        moved = problem.penalty.flatten(moved)
         falls = np.einsum("ktj,ktj->t", G, moved.W) + (R * moved.intercept).sum(axis=0)
         row[:] = -falls[tasks]
     return 0.5 * (B + B.T)

@@ -6,6 +6,7 @@ import numpy as np
 
 from skmtl.tuning._center import Center
 from skmtl.tuning._compressed import CompressedRows
+from skmtl.tuning._nested_rows import NestedRows
 
 _FLOOR = 1e-30  # least share of the squares of y in sigma2
 _ROUNDING = 1e-26  # share of the squares of y that is rounding error
@@ -43,14 +44,16 @@ class RestrictedLikelihood:
 
     def __init__(self, data, loss, penalty, *, estimates_center=False):
         self._estimates_center, self._alpha_shared = estimates_center, penalty.alpha_shared
-        self.rows, self._last = CompressedRows(data, penalty, loss), None
+        rows = CompressedRows if penalty.nesting is None else NestedRows
+        self.rows, self._last = rows(data, penalty, loss), None
         if self.rows.null <= 1e4 * _TINY and data.y.any():
             raise ValueError(
                 f"The squares of y sum to {self.rows.null:.1e}, and such numbers have few "
                 "digits: values of y or the weights are too small for their squares. Scale them."
             )
         d = data.n_features
-        self._center = Center(self._marginal(np.zeros((d + 1, d + 1))).gram, penalty)
+        n_levels = 1 if penalty.nesting is None else len(penalty.nesting.levels)
+        self._center = Center(self._marginal(np.zeros(2 * [n_levels * (d + 1)])).gram, penalty)
         squares = data.square_norms
         self._curvature = squares.sum() / max(1, squares.shape[1]) or 1.0
 

@@ -78,7 +78,7 @@ PARAMETERS = [
     ({"task_column": -5}, ValueError, r"task_column=-5 is out of range: X has 4 columns"),
     ({"task_column": 0.0}, TypeError, r"task_column must be a column name or an integer.*got 0\.0"),
     ({"task_column": True}, TypeError, r"task_column must be a column name or an integer"),
-    ({"task_column": [0]}, TypeError, r"task_column must be a column name or an integer"),
+    ({"task_column": [0.5]}, TypeError, r"task_column must be a column name or an integer"),
 ]
 OF_CLASSIFIERS = [
     ({"task_classes": "all"}, ValueError, r"task_classes must be 'union' or 'seen', got 'all'"),

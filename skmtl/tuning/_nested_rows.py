@@ -1,0 +1,138 @@
+"""Random coefficients of tasks in groups integrated out, from the tasks outwards."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl.data import gram_roots
+from skmtl.penalties import sums_of_members
+from skmtl.tuning._compressed import CompressedRows
+
+
+class NestedMarginal(NamedTuple):
+    """Rows with independent noise at each level; see ``Marginal``.
+
+    Attributes
+    ----------
+    rows : list of ndarray of shape (B, r, d + 2)
+        Features, constant and, last, target of the nodes of each level but the tasks.
+    grams : list of ndarray of shape (B, d + 2, d + 2)
+        Gram matrices of these of all levels.
+    gram, right, log_det
+        As of ``Marginal``.
+    covariances : list of ndarray of shape (d + 1, d + 1)
+        Of the deviations of each level, in units of the noise.
+    """
+
+    rows: list
+    grams: list
+    gram: np.ndarray
+    right: np.ndarray
+    log_det: float
+    covariances: list
+
+
+class NestedRows:
+    """What ``CompressedRows`` are for tasks in groups.
+
+    Given the covariance of the deviations of the tasks, the rows of all tasks of a group are again
+    rows with independent noise, which only the deviations of groups correlate: they are compressed
+    to d + 2 by a root of their Gram matrix with the targets, and so on outwards. Covariances of all
+    levels are one block-diagonal matrix, that of the tasks first.
+
+    Parameters
+    ----------
+    data : TaskData
+    penalty : NestedCoupling
+    loss : SquaredLoss
+    """
+
+    def __init__(self, data, penalty, loss):
+        self.data, self._inner = data, CompressedRows(data, penalty.inner, loss)
+        self._parents, self._size = penalty.nesting.parents, data.n_features + 1
+        inner = self._inner
+        self.total, self.null, self.within = inner.total, inner.null, inner.within
+        self.n_flat, self.n_blocks = inner.n_flat, inner.n_blocks
+
+    def _blocks(self, F):
+        """Return the blocks of a block-diagonal matrix, one for each level."""
+        size, n_levels = self._size, len(self._parents) + 1
+        each = [slice(level * size, (level + 1) * size) for level in range(n_levels)]
+        return [F[own, own] for own in each]
+
+    def at(self, F):
+        """Return the ``NestedMarginal`` with the covariances ``F F'``."""
+        first, *factors = self._blocks(F)
+        marginal = self._inner.at(first)
+        grams, rows, log_det = [self._inner.task_grams(marginal)], [], marginal.log_det
+        for parent, factor in zip(self._parents, factors, strict=True):
+            Z = gram_roots(sums_of_members(grams[-1], parent, axis=0)).swapaxes(1, 2)
+            random = Z[..., :-1] @ factor
+            K = np.eye(Z.shape[1]) + random @ random.swapaxes(1, 2)
+            root = np.linalg.cholesky(K)
+            log_det += 2 * np.log(np.einsum("gii->gi", root)).sum()
+            rows.append(np.linalg.solve(root, Z))
+            grams.append(rows[-1].swapaxes(1, 2) @ rows[-1])
+        whole, covariances = grams[-1].sum(axis=0), [own @ own.T for own in self._blocks(F)]
+        parts = whole[:-1, :-1], whole[:-1, -1], log_det, covariances
+        return NestedMarginal(rows, grams, *parts)
+
+    def residuals(self, marginal, beta):
+        """Return what ``slopes`` needs, and the sum of squares; see the other class."""
+        outermost = marginal.rows[-1]
+        e = outermost[..., -1] - outermost[..., :-1] @ beta
+        return (e, beta), self.within + (e**2).sum()
+
+    def slopes(self, marginal, e, root, precision, *, diagonal):
+        """Return G, block-diagonal: a change dL of the covariances changes -2 l by tr(G dL)."""
+        size, n_levels, D = self._size, len(marginal.grams), marginal.gram.shape[0]
+        G, outermost = np.zeros((n_levels * size, n_levels * size)), marginal.rows[-1]
+        e, center = e  # the latter of each node: what it deviates from
+        h, C = np.einsum("grj,gr->gj", outermost[..., :-1], e), (root @ root.T)[None]
+        for level in range(n_levels - 1, -1, -1):
+            S = marginal.grams[level][:, :-1, :-1]
+            if h is None:
+                right = marginal.grams[level][:, :-1, -1]
+                h = right - np.einsum("gjk,gk->gj", S, center)
+            own = slice(level * size, (level + 1) * size)
+            SC = S @ C
+            if diagonal:
+                G[own, own] = np.diag(np.einsum("gjj->j", S) - np.einsum("gjk,gjk->j", SC, S))
+            else:
+                G[own, own] = (S - SC @ S).sum(axis=0)
+            G[own, own] -= precision * h.T @ h
+            if level == 0:
+                break
+            covariance, parent = marginal.covariances[level], self._parents[level - 1]
+            kept = np.eye(D) - covariance @ S
+            C = (kept @ covariance + kept @ C @ kept.swapaxes(1, 2))[parent]
+            center, h = (center + h @ covariance)[parent], None
+        return G
+
+    def information(self, marginal):
+        """Return the sums of ``S o S`` over the nodes of each level, block-diagonal."""
+        size, grams = self._size, marginal.grams
+        found = np.zeros((len(grams) * size, len(grams) * size))
+        for level, gram in enumerate(grams):
+            own = slice(level * size, (level + 1) * size)
+            found[own, own] = (gram[:, :-1, :-1] ** 2).sum(axis=0)
+        return found
+
+    def products(self):
+        """Return ``tr(A_i A_j)`` of parts A_i of the covariance; see the other class."""
+        F = np.zeros((self._size, self._size))
+        S = self._inner.task_grams(self._inner.at(F))[:, :-1, :-1]
+        n_levels, size = len(self._parents) + 1, self._size
+        found = np.zeros((1 + n_levels * size, 1 + n_levels * size))
+        norms = np.einsum("tjj->j", S)
+        found[0, 0] = self._inner.products()[0, 0]
+        for level in range(n_levels):
+            own = slice(1 + level * size, 1 + (level + 1) * size)
+            found[0, own] = found[own, 0] = norms
+            for outer in range(level, n_levels):
+                other = slice(1 + outer * size, 1 + (outer + 1) * size)
+                found[own, other] = (S**2).sum(axis=0)
+                found[other, own] = found[own, other].T
+            if level < n_levels - 1:
+                S = sums_of_members(S, self._parents[level], axis=0)
+        return found
