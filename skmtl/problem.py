@@ -40,7 +40,7 @@ class Problem:
     def origin(self):
         """Return ``Coefficients`` of zeros."""
         data, nesting = self.data, self.penalty.nesting
-        n_nodes = data.n_tasks if nesting is None else sum(nesting.sizes)
+        n_nodes = data.n_tasks if nesting is None else nesting.n_nodes
         return Coefficients.zeros(n_nodes, data.n_features, self.loss.n_outputs)
 
     def with_penalty(self, penalty):
@@ -153,7 +153,7 @@ class Problem:
 
     @cached_property
     def _squares(self):
-        """Squared norms of the features in each task, (T, d), or those that are felt at nodes."""
+        """Squared norms of features in each task, (T, d), or their Schur complements at nodes."""
         squares = self.data.square_norms
         if self.penalty.quadratic:
             return self._at_nodes(squares, self.penalty.curvature.V, self.penalty.free.V)
@@ -162,7 +162,7 @@ class Problem:
 
     @cached_property
     def _totals(self):
-        """Weights of the tasks, (T,), or those that are felt at nodes."""
+        """Weights of the tasks, (T,), or their Schur complements at nodes."""
         totals, penalty, free = self.data.totals, self.penalty.curvature, self.penalty.free
         return self._at_nodes(totals, penalty.q, free.q)
 

@@ -250,7 +250,7 @@ class CenterPosterior(Posterior):
         return self._pooling(self._system, len(self.moments.mean), B, inverse)[self.of_task]
 
     def group_pooling(self, B, inverse):
-        """Return that of what the groups of each outer column deviate from, (G, k + 1).
+        """Return the weights of what the groups of each outer column deviate from, (G, k + 1).
 
         A list from the outside in.
         """
@@ -261,14 +261,13 @@ class CenterPosterior(Posterior):
         return found
 
     def _pooling(self, system, size, B, inverse):
+        """Return ``pooling`` of the ``size`` entries of a system, (size, k + 1)."""
         if self._basis is not None:
             B = inside(B, self._basis)
             inverse = B.T
         share = 0.0 if self.penalty.fixed_center else 1.0
-        found, step = (
-            np.empty((size, len(B) + 1)),
-            max(1, _CHUNK // self.moments.mean.shape[1] ** 2),
-        )
+        found = np.empty((size, len(B) + 1))
+        step = max(1, _CHUNK // self.moments.mean.shape[1] ** 2)
         for first in range(0, size, step):
             entries = np.arange(first, min(first + step, size))
             slopes, found[entries, -1] = system.pooling_matrices(entries)
@@ -285,6 +284,9 @@ class CenterPosterior(Posterior):
     def _system(self):
         moments, penalty, basis, factor = self.moments, self.penalty, self._basis, self._factor
 
+        def given(entries):
+            return moments.moments(entries, basis)
+
         def precision_of(alpha):
             return np.where((factor == 1) | np.isinf(alpha[:, None]), alpha[:, None], factor)
 
@@ -292,12 +294,11 @@ class CenterPosterior(Posterior):
         if penalty.nesting is not None:
             parent = np.empty(len(precision), dtype=np.intp)
             parent[self.of_task] = penalty.nesting.parents[0]
-            given = lambda entries: moments.moments(entries, basis)  # noqa: E731
             of_groups = [precision_of(own.alpha) for own in penalty.levels_of_groups]
             return NestedSystem(given, precision, penalty, of_groups, parent, moments.size)
         shared = np.broadcast_to(penalty.alpha_shared, factor.shape)
         system = ArrowheadSystem(
-            lambda entries: moments.moments(entries, basis),
+            given,
             precision,
             np.where((factor == 0) & np.isfinite(shared), 0.0, shared),
             self._alpha_intercept,

@@ -140,14 +140,8 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         penalty = fit.problem.penalty
         alpha = penalty.alpha
         if penalty.nesting is not None:
-            columns = penalty.nesting.columns
-            levels = [level.start for level in penalty.nesting.levels]
-            for name, own in (
-                ("alpha", alpha[levels]),
-                ("alpha_intercept", penalty.alpha_intercept),
-            ):
-                by_column = dict(zip(columns[::-1], own[::-1].tolist(), strict=True))
-                setattr(self, f"{name}_", by_column)
+            self.alpha_ = penalty.nesting.by_column(penalty.level_alpha)
+            self.alpha_intercept_ = penalty.nesting.by_column(penalty.alpha_intercept)
             shared = self._penalty_weights()["alpha_shared"]  # in the problem, one per coordinate
             self.alpha_shared_ = float(penalty.alpha_shared if is_auto(shared) else shared)
             return
@@ -255,9 +249,8 @@ class MeanRegularizedModel(LinearMultiTaskModel):
 
     def _add_groups(self, before):
         """Add groups that were just set, those of some inner columns, to the ones before."""
-        groups, parts = Nesting.of_labels(self.tasks_)[1][::-1], {}
-        for name in _OF_GROUPS[1:]:
-            parts[name] = list(before[name])
+        groups = Nesting.of_labels(self.tasks_)[1][::-1]
+        parts = {name: list(before[name]) for name in _OF_GROUPS[1:]}
         added = getattr(self, "groups_", [])
         first = len(groups) - len(added)
         for level, labels in enumerate(added, first):

@@ -160,9 +160,8 @@ def coefficient_variances(model, at=None):
 
 
 def group_variances(model):
-    """Return the same of the groups of each outer column, a list of (G, d + 1)."""
-    posterior, forms = posterior_of(model), _forms(model)
-    return posterior.group_variances(*forms) if hasattr(model, "groups_") else []
+    """Return the variances of the groups of each outer column, a list of (G, d + 1)."""
+    return posterior_of(model).group_variances(*_forms(model))
 
 
 def coefficient_weights(model):
@@ -174,11 +173,8 @@ def coefficient_weights(model):
 
 
 def group_weights(model):
-    """Return the same of the groups of each outer column, a list of (G, d + 1)."""
-    posterior = posterior_of(model)
-    if not hasattr(model, "groups_"):
-        return []
-    return [np.clip(own, 0.0, 1.0) for own in posterior.group_pooling(*_bases(model))]
+    """Return the pooling weights of the groups of each outer column, a list of (G, d + 1)."""
+    return [np.clip(own, 0.0, 1.0) for own in posterior_of(model).group_pooling(*_bases(model))]
 
 
 def _bases(model):

@@ -66,6 +66,10 @@ class Nesting:
         """The nesting of the groups, None if they are in no group."""
         return Nesting(self.parents[1:], self.columns[1:]) if len(self.parents) > 1 else None
 
+    def by_column(self, values):
+        """Return a dict of values (L,), of the levels, by column from the outside in."""
+        return dict(zip(self.columns[::-1], values[::-1].tolist(), strict=True))
+
     def spread(self, nodes):
         """Return the sum along the way from each task to the center, (..., T) of (..., N)."""
         total = nodes[..., self.levels[-1]]
@@ -83,7 +87,8 @@ class Nesting:
     def eliminate(self, values, share):
         """Subtract from values (K, N, ...) a share (N, ...) of those of all nodes inside.
 
-        Of each of these after the same. Return what is to be subtracted from the center's.
+        Inner nodes come first, their values being reduced already. Return the share (K, ...) to be
+        subtracted from the values of the center.
         """
         inside = 0.0
         for level, parent in zip(self.levels, [*self.parents, None], strict=True):
@@ -157,6 +162,11 @@ class NestedCoupling(MeanCoupling):
         intercept = _limits(alpha_intercept)
         return cls(alpha, alpha_shared, intercept, fixed_intercept, nesting=nesting)
 
+    @property
+    def level_alpha(self):
+        """Penalty weight of the deviations of each level of nodes, (L,), a copy."""
+        return self.alpha[[level.start for level in self.nesting.levels]]
+
     @cached_property
     def inner(self):
         """The coupling of the tasks to their groups."""
@@ -183,13 +193,12 @@ class NestedCoupling(MeanCoupling):
         return replace(self, alpha=weights[0], alpha_intercept=weights[1], nesting=inside)
 
     def without_zeros(self, curvature, total):
-        """Return the coupling with zeros so small that other weights do not feel them.
+        """Return the coupling with negligible weights in place of zeros inside the outermost level.
 
-        But for those of the outermost level. ``curvature`` and ``total`` are the smallest of the
-        data in a coefficient and in an intercept.
+        ``curvature`` and ``total`` are the smallest of the data in a coefficient and in an
+        intercept.
         """
-        size = np.array([level.start for level in self.nesting.levels])
-        alpha, intercept = self.alpha[size], self.alpha_intercept.copy()
+        alpha, intercept = self.level_alpha, self.alpha_intercept.copy()
         for weights, least in ((alpha, curvature), (intercept, total)):
             small = least * _VANISHING ** np.cumsum(weights == 0)
             weights[:-1] = np.where(weights == 0, small, weights)[:-1]
@@ -218,7 +227,7 @@ class NestedCoupling(MeanCoupling):
     def with_weights(self, alpha=None, alpha_intercept=None, alpha_shared=None):
         """Return the coupling with other penalty weights, (L,) and a number, if not None."""
         if alpha is None:
-            alpha = self.alpha[[level.start for level in self.nesting.levels]]
+            alpha = self.level_alpha
         intercept = self.alpha_intercept if alpha_intercept is None else alpha_intercept
         shared = self.alpha_shared if alpha_shared is None else alpha_shared
         return NestedCoupling.of(alpha, shared, intercept, self.fixed_intercept, self.nesting)
@@ -264,7 +273,7 @@ class NestedCoupling(MeanCoupling):
     def residual(self, coefficients, gradient, curvature, split=None):
         """Return the gradient after elimination of the deviations inside; see the base class."""
         found, weights, free = [], self.curvature, self.free
-        parts = gradient.V[:, :], gradient.q
+        parts = gradient.V[:, :], gradient.q  # of a lazy gradient, the array
         for own, weight, unit in zip(parts, weights, curvature(), strict=False):
             share = share_of_data(weight, unit)
             own = own.copy()

@@ -71,7 +71,7 @@ def nested_estimate(spec, names, problem):
             f"{which(names)}: the likelihood grows without bound where the rows have no noise. Set "
             "the penalty weights to numbers, or use more rows."
         )
-    return _estimate(names, own, nesting.columns, likelihood, criterion.factor(x), x)
+    return _estimate(names, own, nesting, likelihood, criterion.factor(x), x)
 
 
 def _known(names, penalty, d):
@@ -80,9 +80,8 @@ def _known(names, penalty, d):
     The rows are scaled by the alpha of the tasks.
     """
     known = np.zeros((len(penalty.nesting.levels), d + 1))
-    alpha = penalty.alpha[[level.start for level in penalty.nesting.levels]]
     for name, weights, columns in (
-        ("alpha", alpha, slice(None, -1)),
+        ("alpha", penalty.level_alpha, slice(None, -1)),
         ("alpha_intercept", penalty.alpha_intercept, slice(-1, None)),
     ):
         if name not in names:
@@ -96,16 +95,17 @@ def _known(names, penalty, d):
     return known.ravel()
 
 
-def _estimate(names, own, columns, likelihood, F, x):
+def _estimate(names, own, nesting, likelihood, F, x):
     """Return the ``Estimate``, given which weight of which level each logarithm in x is."""
     value, sigma2 = likelihood.evaluate(F)
     found = {"sigma2_": float(sigma2), "restricted_log_likelihood_": float(-value / 2)}
-    weights = {name: np.full(len(columns), np.inf) for name in names if name != "alpha_shared"}
+    weights = {
+        name: np.full(len(nesting.levels), np.inf) for name in names if name != "alpha_shared"
+    }
     for (name, level), log_weight in zip(own, x, strict=True):
         weights[name][level] = np.exp(log_weight)
     for name, each in weights.items():
-        by_column = dict(zip(columns[::-1], (sigma2 / each[::-1]).tolist(), strict=True))
-        found[VARIANCES[name]] = by_column
+        found[VARIANCES[name]] = nesting.by_column(sigma2 / each)
     if "alpha_shared" in names:
         weights["alpha_shared"] = float(likelihood.alpha_shared(F))
         found[VARIANCES["alpha_shared"]] = float(sigma2 / weights["alpha_shared"])
