@@ -236,6 +236,22 @@ def test_free_intercepts_of_stores_fitted_exactly_converge(n_stores, region):
         assert model.optimality_ < 1e-9
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("region", [0.0, 3.0])
+def test_free_slopes_may_leave_nothing_for_the_intercepts_of_regions(region):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame({"region": rng.integers(0, 4, size=5), "store": np.arange(5)})
+        frame[[f"x{j}" for j in range(8)]] = rng.normal(size=(5, 8))
+        y = rng.normal(size=5)
+        model = MeanRegularizedRegressor(
+            {"region": 3.0, "store": 0.0},
+            alpha_intercept={"region": region, "store": 3.0},
+            task_column=TWO,
+        ).fit(frame, y)
+        np.testing.assert_allclose(model.predict(frame), y, atol=1e-8)
+
+
 def test_a_list_of_columns_changed_in_place_is_refused():
     frame, y, weight = table(TWO)
     columns = list(TWO)
