@@ -156,8 +156,11 @@ class Blocks(ABC):
 
 
 def parallel(a, b):
-    """Return the harmonic sum ``ab / (a + b)``, b in [0, inf]."""
-    return a if np.isinf(b) else a * (b / (a + b))
+    """Return the harmonic sum ``ab / (a + b)``, 0 of zeros, b in [0, inf]."""
+    if np.isinf(b):
+        return a
+    both = np.asarray(a + b)
+    return a * np.divide(b, both, out=np.zeros(both.shape), where=both > 0)
 
 
 class PrimalBlocks(Blocks):

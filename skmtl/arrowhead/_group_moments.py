@@ -22,7 +22,8 @@ class GroupMoments:
         self.n_dimensions = self.n_features
         self.block, self.scale = np.arange(self.n_tasks), np.ones(self.n_tasks)
         self.block_sizes = np.full(self.n_tasks, np.iinfo(np.intp).max // 4)
-        border, self.totals = S[:, :-1, -1], S[:, -1, -1]
+        # what is left of the weights where free slopes leave nothing may be below zero by rounding
+        border, self.totals = S[:, :-1, -1], np.maximum(S[:, -1, -1], 0.0)
         total = self.totals[:, None]
         self._mean = np.divide(border, total, out=np.zeros(border.shape), where=total > 0)
         H = 0.5 * (S[:, :-1, :-1] + S[:, :-1, :-1].swapaxes(1, 2))

@@ -198,15 +198,15 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                     "others. To adapt, set it to a number or to a dict with every label."
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
-        new, fits = copy.deepcopy(self), []
+        new, fits, places = copy.deepcopy(self), [], self._known_groups(rows.tasks)
         with blas_threads_for(rows.work):
-            for group, tasks in self._known_groups(rows.tasks).items():
+            for group, tasks in places.items():
                 own = rows if len(tasks) == len(rows.tasks) else rows.take(tasks)
                 center = self._fixed_center(group)
                 fits.append(fit_given_center(spec, own, self._reference, center, len(group)))
         for fit in fits:
             self._warn(fit)
-            new._add(fit)
+        new._add(fits, rows.tasks, np.concatenate(list(places.values())))
         new._set_solution_attributes_of(fits, self)
         return new
 
@@ -229,38 +229,42 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         w = np.atleast_2d(coef)
         return w, np.reshape(intercept + coef @ self._reference.center, len(w))
 
-    def _add(self, fit):
-        """Add the tasks of a fit with a fixed center, and their groups, to the attributes."""
-        names = (*_BY_TASK, *_OF_GROUPS, "tasks_", *fit.found)
+    def _add(self, fits, tasks, place):
+        """Add the tasks of fits with a fixed center, and their groups, to the attributes.
+
+        ``place`` has the index of each task of the fits, one after the other, in ``tasks``.
+        """
+        names, parts = (*_BY_TASK, *_OF_GROUPS, *fits[0].found), []
         before = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        self._set_task_attributes(fit)
-        self.tasks_, old, own = merge_tasks(before["tasks_"], fit.rows.tasks, self.task_column)
+        for fit in fits:
+            self._set_task_attributes(fit)
+            parts.append({name: getattr(self, name) for name in before if hasattr(self, name)})
+        self.tasks_, old, own = merge_tasks(self.tasks_, tasks, self.task_column)
+        own = own[place]
         kept = ~np.isin(old, own)
         order = np.argsort(np.concatenate([old[kept], own]))
-        for name in (*_BY_TASK, *fit.found):
+        for name in (*_BY_TASK, *fits[0].found):
             if name in before:
-                both = np.concatenate([before[name][kept], getattr(self, name)])
-                setattr(self, name, both[order])
+                both = [before[name][kept], *(part[name] for part in parts)]
+                setattr(self, name, np.concatenate(both)[order])
         if "groups_" in before:
             self._posterior = _NO_POSTERIOR
-            self._add_groups(before)
+            self._add_groups(before, parts)
         else:
-            self._posterior = _joined(self._posterior, fit.posterior(), kept, order)
+            self._posterior = _joined(self._posterior, fits[0].posterior(), kept, order)
 
-    def _add_groups(self, before):
-        """Add groups that were just set, those of some inner columns, to the ones before."""
-        groups = Nesting.of_labels(self.tasks_)[1][::-1]
-        parts = {name: list(before[name]) for name in _OF_GROUPS[1:]}
-        added = getattr(self, "groups_", [])
-        first = len(groups) - len(added)
-        for level, labels in enumerate(added, first):
-            place = {group: n for n, group in enumerate([*before["groups_"][level], *labels])}
-            order = [place[group] for group in groups[level]]
-            for name, values in parts.items():
-                both = [values[level], getattr(self, name)[level - first]]
-                values[level] = np.concatenate(both)[order]
-        self.groups_ = groups
-        self.group_coef_, self.group_intercept_ = parts.values()
+    def _add_groups(self, before, parts):
+        """Add the groups of fits, those of some inner columns, to the ones before."""
+        self.groups_, values = Nesting.of_labels(self.tasks_)[1][::-1], [[], []]
+        for level, groups in enumerate(self.groups_):
+            inward = level - len(self.groups_)  # an index from the inside
+            having = [before, *(own for own in parts if len(own.get("groups_", ())) >= -inward)]
+            labels = [group for own in having for group in own["groups_"][inward]]
+            place = {group: n for n, group in enumerate(labels)}
+            order = [place[group] for group in groups]
+            for name, found in zip(_OF_GROUPS[1:], values, strict=True):
+                found.append(np.concatenate([own[name][inward] for own in having])[order])
+        self.group_coef_, self.group_intercept_ = values
 
     def _set_solution_attributes_of(self, fits, before):
         """Set what describes the solution of fits with fixed centers; weights are as before."""

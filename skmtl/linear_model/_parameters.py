@@ -1,5 +1,6 @@
 """Check the parameters of the estimators that are independent of the data."""
 
+import copy
 from numbers import Integral, Real
 
 import numpy as np
@@ -56,7 +57,8 @@ def check_parameters(model):
 
 def frozen_parameters(model):
     """Return the parameters that cannot change after fit, a dict."""
-    return {name: getattr(model, name) for name in _FROZEN if hasattr(model, name)}
+    # copies: a list of columns may change in place
+    return {name: copy.copy(getattr(model, name)) for name in _FROZEN if hasattr(model, name)}
 
 
 def check_unchanged(model):

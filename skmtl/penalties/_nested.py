@@ -9,7 +9,9 @@ import numpy as np
 from skmtl.penalties._base import Coefficients, share_of_data
 from skmtl.penalties._mean import MeanCoupling
 
-_VANISHING = 1e-13  # weight that stands for a vanishing one, relative to the data
+# Weight that stands for a vanishing one, relative to the data. That of an intercept biases a task
+# that is fitted exactly by as much; that of coefficients is added to a matrix that may be singular.
+_VANISHING, _VANISHING_INTERCEPT = 1e-13, 1e-20
 
 
 class Nesting:
@@ -199,8 +201,10 @@ class NestedCoupling(MeanCoupling):
         intercept.
         """
         alpha, intercept = self.level_alpha, self.alpha_intercept.copy()
-        for weights, least in ((alpha, curvature), (intercept, total)):
-            small = least * _VANISHING ** np.cumsum(weights == 0)
+        for weights, small in (
+            (alpha, curvature * _VANISHING ** np.cumsum(alpha == 0)),
+            (intercept, total * _VANISHING_INTERCEPT ** np.cumsum(intercept == 0)),
+        ):
             weights[:-1] = np.where(weights == 0, small, weights)[:-1]
         return replace(self, alpha=np.repeat(alpha, self.nesting.sizes), alpha_intercept=intercept)
 

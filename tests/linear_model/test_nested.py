@@ -217,6 +217,50 @@ def test_unknown_stores_fall_back_to_the_region_and_the_center():
         model.predict(new)
 
 
+@pytest.mark.parametrize("n_stores", [5, 500])
+@pytest.mark.parametrize("region", [0.0, 1.0])
+@pytest.mark.filterwarnings("error")
+def test_free_intercepts_of_stores_fitted_exactly_converge(n_stores, region):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, labels = rng.normal(size=(12 * n_stores, 3)), np.arange(12 * n_stores) // 3
+        frame = pd.DataFrame({"region": labels // 7, "store": labels % 7})
+        frame.loc[0] = [-1, 0]  # a store with one row
+        frame[["x0", "x1", "x2"]] = x
+        y = x[:, 0] + 100 * rng.normal(size=labels[-1] + 1)[labels]
+        intercepts = {"region": region, "store": 0.0}
+        model = MeanRegularizedRegressor(1.0, alpha_intercept=intercepts, task_column=TWO)
+        own = y - model.fit(frame, y).predict(frame)
+        sums = np.bincount(frame.groupby(TWO).ngroup(), own)
+        np.testing.assert_allclose(sums, 0.0, atol=1e-12 * np.abs(y).max())
+        assert model.optimality_ < 1e-9
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("region", [0.0, 3.0])
+def test_free_slopes_may_leave_nothing_for_the_intercepts_of_regions(region):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame({"region": rng.integers(0, 4, size=5), "store": np.arange(5)})
+        frame[[f"x{j}" for j in range(8)]] = rng.normal(size=(5, 8))
+        y = rng.normal(size=5)
+        model = MeanRegularizedRegressor(
+            {"region": 3.0, "store": 0.0},
+            alpha_intercept={"region": region, "store": 3.0},
+            task_column=TWO,
+        ).fit(frame, y)
+        np.testing.assert_allclose(model.predict(frame), y, atol=1e-8)
+
+
+def test_a_list_of_columns_changed_in_place_is_refused():
+    frame, y, weight = table(TWO)
+    columns = list(TWO)
+    model = MeanRegularizedRegressor(task_column=columns).fit(frame, y, weight)
+    columns.reverse()
+    with pytest.raises(ValueError, match="task_column was"):
+        model.predict(frame)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
+from skmtl.data import merge_tasks
+from skmtl.linear_model import _centered
 from tests.linear_model.test_nested import THREE, TWO, table
 
 pytestmark = pytest.mark.filterwarnings("ignore:Only one class")
@@ -144,3 +146,26 @@ def test_attributes_are_merged_in_order():
         adapted.predict(new, return_std=True)
     twice = model.adapt(new[:16], z[:16], u[:16]).adapt(new, z, u)
     assert twice.tasks_.tolist() == tasks
+
+
+@pytest.mark.parametrize("columns", [TWO, THREE])
+def test_all_groups_at_once_are_group_by_group(columns, monkeypatch):
+    frame, y, _ = table(columns)
+    model = MeanRegularizedRegressor(2.0, task_column=columns, handle_unknown="shared")
+    model.fit(frame, y)
+    new, target = new_rows(columns)[:2]
+    expected = model
+    for _, rows in new.groupby(columns[0]).indices.items():
+        expected = expected.adapt(new.iloc[rows], target[rows])
+    merged = []
+    monkeypatch.setattr(
+        _centered, "merge_tasks", lambda *args: merged.append(args) or merge_tasks(*args)
+    )
+    found = model.adapt(new, target)
+    assert len(merged) == 1  # each takes as long as there are tasks
+    assert found.tasks_.tolist() == expected.tasks_.tolist()
+    assert found.groups_ == expected.groups_
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-10)
+    for name in ("group_coef_", "group_intercept_"):
+        for own, other in zip(getattr(found, name), getattr(expected, name), strict=True):
+            np.testing.assert_allclose(own, other, atol=1e-10)
