@@ -170,21 +170,28 @@ class Elimination:
 
         ``x = M^-1 (P - alpha V)``.
         """
-        right_c = np.bincount(self._parent, self._kappa * unpenalized, self._n_parents)
+        right_c = self._sums(self._kappa, unpenalized)
         right_w = np.zeros((self._n_parents, P.shape[1]))
+        if self._outer is None:
+            right_w -= self._penalty.curvature.w * groups.w
         for blocks, tasks in self._parts:
-            drift = np.einsum("t,tj,tj->t", self._kappa[tasks], self._delta[tasks], x[tasks])
-            right_c -= np.bincount(self._parent[tasks], drift, self._n_parents)
+            at_mean = np.einsum("tj,tj->t", self._delta[tasks], x[tasks])
+            right_c -= self._sums(self._kappa[tasks], at_mean, tasks)
             right_w += blocks.right_hand_side(x[tasks], P[tasks], V[tasks])
         if self._outer is not None:
             moved = self._outer.step(groups, -right_w, -right_c)
             dw, dc = self._outer.change(groups, moved)
             return dw, dc, moved
-        right_w = right_w[0] - self._penalty.curvature.w * groups.w
         if self._response is not None:
             right_c = (self._response * (x + V)).sum(keepdims=True)[0]
-        dw, dc = self._step_of_center(right_w, right_c[0], groups.w)
+        dw, dc = self._step_of_center(right_w[0], right_c[0], groups.w)
         return dw[None], np.array([dc]), groups._replace(w=groups.w + dw, c=groups.c + dc)
+
+    def _sums(self, weight, values, tasks=slice(None)):
+        """Return the sums of ``weight values`` over the tasks of each center, (R,)."""
+        if self._n_parents == 1:
+            return np.array([weight @ values])
+        return np.bincount(self._parent[tasks], weight * values, self._n_parents)
 
     def _step_of_center(self, right_w, right_c, w):
         """Return the step of the center, (d,) and a number."""

@@ -149,13 +149,13 @@ class RegularizationPathDisplay(Display):
             )
         # scikit-learn's std has no Bessel correction
         error = error / np.sqrt(max(1, len(folds) - 1 if folds else n_splits or 1))
-        alpha = list(cv_results[f"param_{parameter}"])
-        if any(isinstance(value, Mapping) for value in alpha):
+        values = list(cv_results[f"param_{parameter}"])
+        if any(isinstance(value, Mapping) for value in values):
             raise ValueError(
                 f"{parameter} has dicts in cv_results, which have no place on an axis of numbers. "
                 "Draw a search over numbers, or read cv_results."
             )
-        alpha = np.array(alpha, dtype=np.float64)
+        alpha = np.array(values, dtype=np.float64)
         others = {name: cv_results[f"param_{name}"] for name in names if name != parameter}
         texts = [[_text(name, value) for value in values] for name, values in others.items()]
         labels = np.array([", ".join(own) for own in zip(*texts, strict=True)] or [""] * len(alpha))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,7 +135,7 @@ class Penalty(ABC):
 
     quadratic = False
     isotropic = True
-    nesting = None
+    nesting: Any = None
     fixed_intercept: bool
     coercive: bool | np.ndarray = True
 

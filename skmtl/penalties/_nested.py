@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -155,7 +156,7 @@ class NestedCoupling(MeanCoupling):
         The groups.
     """
 
-    nesting: Nesting = None
+    nesting: Any = None
 
     @classmethod
     def of(cls, alpha, alpha_shared, alpha_intercept, fixed_intercept, nesting):
