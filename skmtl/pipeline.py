@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -260,10 +262,10 @@ def make_task_pipeline(*steps: Estimator) -> Pipeline:
         )
     n_columns = len(task_columns(column))
     features = TaskColumnTransformer(column, make_pipeline(*(transformers or ["passthrough"])))
-    inside = 0 if n_columns == 1 else list(range(n_columns))
+    first: Any = 0 if n_columns == 1 else list(range(n_columns))
     if n_columns > 1 and all(isinstance(own, str) for own in column):
-        inside = list(column)  # the keys of dicts of penalty weights
-    last = clone(estimator).set_params(**{parameter: inside})
+        first = list(column)  # the keys of dicts of penalty weights
+    last = clone(estimator).set_params(**{parameter: first})
     if isinstance(known.get("cv"), TaskKFold):
-        last.cv.task_column = inside
+        last.cv.task_column = first
     return Pipeline([("columntransformer", features), (name.lower(), last)])

@@ -80,8 +80,8 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     names, shown = feature_names(model, fitted), fitted.coef_.shape[-1] + fitted.fit_intercept
     parts = _levels(fitted)
     level = np.repeat([number for number, part in enumerate(parts) for _ in part[0]], shown)
-    tasks, *numbers = zip(*parts, strict=True)
-    tasks = [task for own in tasks for task in own]
+    labels, *numbers = zip(*parts, strict=True)
+    tasks = [task for own in labels for task in own]
     label = np.empty(len(tasks), dtype=object)
     label[:] = tasks
     estimate, own, weight = (np.concatenate(part)[:, :shown].ravel() for part in numbers)
