@@ -26,12 +26,7 @@ def posterior(H, scale, F, W, S, J, C, first, last):
         for j in range(D):  # I + F'HF, its Cholesky factor C, and then C^-1 F'
             for k in range(D):
                 K[j, k] = 1.0 if j == k else 0.0
-        for n in range(D):
-            for j in range(D):
-                x = own[n, j]
-                if x != 0.0:
-                    for k in range(D):
-                        K[j, k] += x * X[n, k]
+        _add_cross_product(own, X, K)
         for j in range(D):
             for k in range(D):
                 X[j, k] = own[k, j]
@@ -49,12 +44,7 @@ def posterior(H, scale, F, W, S, J, C, first, last):
                     for k in range(D):
                         X[j, k] -= x * X[i, k]
         V[:] = 0.0
-        for n in range(D):
-            for j in range(D):
-                x = X[n, j]
-                if x != 0.0:
-                    for k in range(D):
-                        V[j, k] += x * X[n, k]
+        _add_cross_product(X, X, V)
         _multiply(V, H[t], J[t])
         for j in range(D):
             for k in range(D):
@@ -79,6 +69,17 @@ def _multiply(A, B, out):
             x = A[j, n]
             for k in range(B.shape[1]):
                 out[j, k] += x * B[n, k]
+
+
+@jit(fastmath=SUMS)
+def _add_cross_product(A, B, out):
+    """Add ``A'B`` to ``out``."""
+    for n in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            x = A[n, j]
+            if x != 0.0:
+                for k in range(B.shape[1]):
+                    out[j, k] += x * B[n, k]
 
 
 @jit(fastmath=SUMS)

@@ -163,7 +163,7 @@ class _Tree:
             total = np.maximum(data + penalty[level], _LEAST)
             self._inverses.append(1.0 / total)
             self._shares.append(np.where(np.isinf(total), 0.0, data / total))
-            data = data * (1.0 - self._shares[-1])  # that is felt further out
+            data = data * (1.0 - self._shares[-1])  # the Schur complement
             if number < len(nesting.parents):
                 data = sums_of_members(data, nesting.parents[number], axis=0)
         rest = data.sum(axis=0) + center
