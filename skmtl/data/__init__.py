@@ -49,6 +49,7 @@ from skmtl.data._parameters import (
 from skmtl.data._rows import read_rows
 from skmtl.data._task_moments import (
     TaskMoments,
+    condensed_rows,
     gram_roots,
     join_moments,
     moments_of_rows,
@@ -75,6 +76,7 @@ __all__ = [
     "class_mask_of",
     "column_names",
     "columns_of_fit",
+    "condensed_rows",
     "covariance_products",
     "encode_tasks",
     "factor_basis",

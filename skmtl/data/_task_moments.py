@@ -30,6 +30,8 @@ from skmtl.data._rows import Rows, read_rows
 
 _STRIP = 2**19  # numbers of the moments that are added up at a time
 _EPS = np.finfo(np.float64).eps
+_FEWER = 2  # times as many rows that rows with their moments are worth it
+_ROOM = 2**27  # most numbers in the moments of the rows that are replaced
 
 
 class TaskMoments:
@@ -342,6 +344,20 @@ def rows_of_moments(moments, *, centered):
         origin=moments.origin if centered else None,
         names=without_task_column(moments.feature_names, moments.task_column),
     )
+
+
+def condensed_rows(estimator, rows, *, centered):
+    """Return ``Rows`` that are fewer and have the same moments, or the same where these are not.
+
+    Rows of the wide form with the same targets observed and weights for all tasks are the same.
+    """
+    T, d = len(rows.tasks), rows.n_features
+    alike = rows.wide and rows.observed is None and rows.weight.ndim == 1
+    if issparse(rows.X) or alike or T * (d + 1) ** 2 > _ROOM:
+        return rows
+    if rows.counts.sum() <= _FEWER * T * (d + 2):
+        return rows
+    return rows_of_moments(moments_of_rows(estimator, rows), centered=centered)
 
 
 def rows_of_parts(parts, *, centered):

@@ -4,6 +4,7 @@ from skmtl.linear_model._admm import ADMMClassifier, ADMMRegressor
 from skmtl.linear_model._alpha_max import alpha_max, alpha_max_of
 from skmtl.linear_model._base import (
     LinearMultiTaskModel,
+    PredictionRows,
     fit_rows,
     fitted_problem,
     set_fit,
@@ -44,6 +45,7 @@ __all__ = [
     "MeanRegularizedRegressor",
     "PooledClassifier",
     "PooledRegressor",
+    "PredictionRows",
     "SharedL2Classifier",
     "SharedL2Regressor",
     "alpha_max",

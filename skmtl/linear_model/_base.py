@@ -136,7 +136,9 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         self._warn(fit)  # as an error, it leaves the last fit as it was
         rows, solution = fit.rows, fit.solution
         self._split = solution.split if self.warm_start else None
-        self._wide, self._reference = rows.wide, fit.reference
+        # rows with the moments of the wide form are long
+        self._wide = rows.wide or (self.task_column is None and len(rows.tasks) > 1)
+        self._reference = fit.reference
         self._fitted_with = frozen_parameters(self)
         for name in (*VARIANCES, "moments_"):
             self.__dict__.pop(name, None)
@@ -191,6 +193,8 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
 
         Those of tasks that were not in fit are -1.
         """
+        if isinstance(X, PredictionRows):
+            return X.read_by(self)
         check_is_fitted(self)
         check_parameters(self)
         check_unchanged(self)
@@ -247,6 +251,19 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
 
 
 # What searches and inspection need of an estimator beside its public methods.
+
+
+class PredictionRows:
+    """Rows X that several models predict; they are read anew only for other tasks."""
+
+    def __init__(self, X):
+        self.X, self._tasks, self._read = X, None, None
+
+    def read_by(self, model):
+        """Return the features, and the codes of the tasks in a model, or None."""
+        if self._tasks is not model.tasks_:
+            self._read, self._tasks = model._prediction_rows(self.X), model.tasks_
+        return self._read
 
 
 def spec_of(estimator):

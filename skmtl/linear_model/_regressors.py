@@ -75,7 +75,6 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
             )
         rows = rows_of_moments(moments, centered=self.fit_intercept)
         self._fit_rows(spec, rows, Progress(self, None, None, None))
-        self._wide = self.task_column is None and len(moments) > 1
         self.moments_ = moments
         set_columns(self, moments.n_features, moments.feature_names)
         return self

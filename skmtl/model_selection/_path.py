@@ -37,7 +37,8 @@ class RegularizationPathCV(
     `PooledRegressor`, `SharedL2Regressor`, `MeanRegularizedRegressor` and, without a graph,
     `GraphRegularizedRegressor` add up moments to form training sets and use one factorization for
     all alphas; leave-one-out, in closed form, costs about as much. Other models are fitted from
-    the largest alpha to the smallest, warm-started.
+    the largest alpha to the smallest, warm-started; other regressors, where tasks have many rows
+    of a dense X, to their moments.
 
     Parameters
     ----------

@@ -139,8 +139,8 @@ def reads_predictions(scorer):
 def score_model(model, X, y, weight, scorer, by_task):
     """Return the score of a fitted model, and its losses in the shape of y.
 
-    Losses are squared errors, or minus the log-probability of the observed class. ``weight`` (n,)
-    or None and ``scorer`` are as in `many_scores`.
+    Losses are squared errors, or minus the log-probability of the observed class. X are
+    ``PredictionRows``; ``weight`` (n,) or None and ``scorer`` are as in `many_scores`.
     """
     if is_classifier(model):
         z = model.decision_function(X)
@@ -152,9 +152,9 @@ def score_model(model, X, y, weight, scorer, by_task):
     else:
         z = model.predict(X)
         losses = (y - z) ** 2
-        if isinstance(scorer, str):
-            return many_scores(scorer, X, y, weight, z[..., None])[0], losses
-    return call_scorer(scorer, model, X, y, weight, by_task), losses
+        if isinstance(scorer, str) or (reads_predictions(scorer) and not by_task):
+            return many_scores(scorer, X.X, y, weight, z[..., None])[0], losses
+    return call_scorer(scorer, model, X.X, y, weight, by_task), losses
 
 
 def weights_for(weight):

@@ -10,9 +10,9 @@ from sklearn.base import clone
 
 from skmtl._jobs import run
 from skmtl._threads import blas_threads_for
-from skmtl.data import read_rows
+from skmtl.data import condensed_rows, read_rows
 from skmtl.fitting import pose, refit, solve
-from skmtl.linear_model import is_complete, set_fit, spec_of
+from skmtl.linear_model import PredictionRows, is_complete, set_fit, spec_of
 from skmtl.model_selection._scoring import Scores, score_model, weights_for
 from skmtl.penalties import Coefficients
 from skmtl.tuning import ADAPTIVE
@@ -40,6 +40,7 @@ def warm_scores(estimator, candidates, splits, scorer, rows, progress, n_jobs, v
 def _scores_of_split(estimator, candidates, train, test, scorer, rows, progress):
     """Return the ``Scores`` of the candidates, in their order, without the axis of splits."""
     X, y, weight = rows.take(test)
+    X = PredictionRows(X)
     codes, n_tasks = None if rows.codes is None else rows.codes[test], len(rows.tasks)
     by_task = not is_complete(rows.y, rows.weight)  # in all splits alike
     split, scores = progress.part("split", len(candidates)), []
@@ -80,13 +81,17 @@ def _alpha_is_all(spec):
 class _Path:
     """Fits of a model to the same rows, read once, at its current alpha.
 
+    A squared loss depends on their moments only: regressors are fitted to fewer rows with these.
     With a quadratic penalty the solution is a smooth function of log alpha: starts are
     extrapolated from the last solutions, and one Newton step is often enough.
     """
 
     def __init__(self, model, X, y, sample_weight):
         self._model, self._fit, self._knots = model, None, {}
-        self._rows = read_rows(model, X, y, sample_weight, reset=True)
+        rows = read_rows(model, X, y, sample_weight, reset=True)
+        if not spec_of(model).classifier:
+            rows = condensed_rows(model, rows, centered=model.fit_intercept)
+        self._rows = rows
 
     def fit(self):
         """Fit the model with its current alpha."""

@@ -9,11 +9,18 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor, TaskMoments
+from skmtl import (
+    GraphRegularizedRegressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    TaskMoments,
+)
+from skmtl.fitting import solve
 from skmtl.inspection import coef_table, sharing_report
 from skmtl.metrics import make_task_scorer, task_scores
-from skmtl.model_selection import RegularizationPathCV, TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold, _warm_search
 from skmtl.pipeline import make_task_pipeline
+from tests.model_selection._searches import assert_same_search, grid_search
 
 pd = pytest.importorskip("pandas")
 
@@ -102,6 +109,72 @@ def test_path_over_weights_of_columns_is_that_of_single_fits():
     assert search.task_scores_.shape == (8, 3, 7)
     again = pickle.loads(pickle.dumps(search))
     np.testing.assert_array_equal(again.predict(X), search.predict(X))
+
+
+def many_rows(columns, seed=1):
+    """Return thirty rows for each store, so that moments are fewer numbers, and weights."""
+    rng = np.random.default_rng(seed)
+    labels = [(c, f"r{r}", s) for c in range(2) for r in range(1 + c) for s in range(3 + r)]
+    frame = pd.DataFrame(labels * 30, columns=["country", *COLUMNS])
+    code = frame.groupby(["country", *COLUMNS]).ngroup().to_numpy()
+    frame = frame[columns]
+    frame["a"], frame["b"] = rng.normal(size=(2, len(frame))) * [[1.0], [40.0]] + [[0.0], [900.0]]
+    slope = rng.normal(size=code.max() + 1)[code]
+    y = (
+        100.0
+        + slope * frame["a"] * (1 + 0.02 * (frame["b"] - 900))
+        + code
+        + rng.normal(size=len(frame))
+    )
+    return frame, y, rng.uniform(0.5, 2.0, len(frame))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"task_weight": "balanced"},
+        {"fit_intercept": False},
+        {"penalty_factor": {"a": np.inf, "b": 0.3}},
+        {"task_column": ["country", *COLUMNS]},
+        {"task_column": "store"},  # an alpha for each of its labels
+    ],
+    ids=str,
+)
+def test_path_of_many_rows_fits_their_moments(parameters, monkeypatch):
+    columns = parameters.get("task_column", COLUMNS)
+    X, y, weight = many_rows([columns] if isinstance(columns, str) else columns)
+    alphas = [dict.fromkeys(columns, 3.0), {c: 1e5 * k for k, c in enumerate(columns, 1)}]
+    if columns == "store":
+        alphas = [dict.fromkeys(range(4), 2.0), {0: 0.1, 1: 1e5, 2: 0.0, 3: np.inf}]
+    cv, sizes = TaskKFold(3, task_column=columns), []
+    model = MeanRegularizedRegressor(**{"task_column": columns} | parameters)
+    expected = grid_search(model, alphas, X, y, cv, sample_weight=weight)
+
+    def sized(spec, posed, **options):
+        sizes.append(posed.problem.data.n_rows)
+        return solve(spec, posed, **options)
+
+    monkeypatch.setattr(_warm_search, "solve", sized)
+    search = RegularizationPathCV(model, alphas, cv=cv).fit(X, y, weight)
+    assert sizes == [4 * len(expected.best_estimator_.tasks_)] * 3  # d + 2 rows for each
+    assert_same_search(search, expected, X, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_mean_squared_error", "neg_median_absolute_error"])
+@pytest.mark.parametrize("kind", [GraphRegularizedRegressor, MeanRegularizedRegressor])
+def test_path_of_moments_of_columns_with_missing_targets(kind, scoring):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(90, 2)) + 3.0, rng.normal(size=(90, 4)) + np.arange(4)
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    cv = TaskKFold(3)
+    search = RegularizationPathCV(kind(), [0.1, 10.0, 1e3], cv=cv, scoring=scoring).fit(X, Y)
+    assert search.best_estimator_.predict(X).shape == Y.shape
+    for number, (train, test) in enumerate(cv.split(X, Y)):
+        for c, alpha in enumerate(search.alphas_):
+            fitted = kind(alpha=alpha).fit(X[train], Y[train])
+            errors = np.nanmean((Y[test] - fitted.predict(X[test])) ** 2, axis=0)
+            np.testing.assert_allclose(search.task_scores_[c, number], -errors, rtol=1e-9)
 
 
 def test_grid_of_the_data_is_that_of_the_innermost_tasks():
