@@ -122,6 +122,73 @@ class KeptMoments(NamedTuple):
         return Moments(H, mean, self.total[entries])
 
 
+class KeptGroups(NamedTuple):
+    """Groups of the entries of ``KeptMoments``, and groups of these, from the inside out.
+
+    What ``adapt`` adds to a group, or to the center, that was known has no weight in it.
+
+    Attributes
+    ----------
+    parents : list of ndarray of int
+        Group of each entry, (E,); the outer group of each group; and so on.
+    size : list of ndarray of shape (R,)
+        Weight of each group in the system of what it deviates from, 1 or 0.
+    place : list of ndarray of int of shape (G,)
+        Where the groups of the model are among these.
+    """
+
+    parents: list
+    size: list
+    place: list
+
+    @classmethod
+    def of(cls, nesting, of_task, n_entries):
+        """Return those of a fit, given the ``Nesting`` and the entry of each task."""
+        parent = np.empty(n_entries, dtype=np.intp)
+        parent[of_task] = nesting.parents[0]
+        sizes = nesting.sizes[1:]
+        each = [np.arange(size) for size in sizes]
+        return cls([parent, *nesting.parents[1:]], list(map(np.ones, sizes)), each)
+
+    def with_adapted(self, nesting, former, entries, tasks):
+        """Return the same with added tasks and their groups, and the weights of added entries.
+
+        Parameters
+        ----------
+        nesting : Nesting
+            Of all tasks.
+        former : list of ndarray of int of shape (G,)
+            What number each of its groups had, by level; -1 where it is new.
+        entries, tasks : ndarray of int
+            Added entries, from 0, and the tasks that they belong to.
+        """
+        place, added = [], [tasks]
+        for own, before, size in zip(former, self.place, self.size, strict=True):
+            new = np.flatnonzero(own < 0)
+            place.append(before[own])
+            place[-1][new] = len(size) + np.arange(len(new))
+            added.append(new)
+        n_entries = entries.max() + 1
+        number = [entries, *(np.arange(len(new)) for new in added[1:])]
+        parents, weights = [], []
+        for level, parent in enumerate(nesting.parents):
+            outer, own = parent[added[level]], number[level]
+            codes, weight = np.empty((2, n_entries if level == 0 else len(own)), dtype=np.intp)
+            codes[own], weight[own] = place[level][outer], former[level][outer] < 0
+            parents.append(np.append(self.parents[level], codes))
+            weights.append(weight)
+        weights.append(np.zeros(len(added[-1])))
+        size = [np.append(own, new) for own, new in zip(self.size, weights[1:], strict=True)]
+        return KeptGroups(parents, size, place), weights[0]
+
+    def weights(self, size):
+        """Return the weights (E,) of entries in the center, given those in their groups."""
+        total = self.size[-1]
+        for parent, own in zip(self.parents[:0:-1], self.size[-2::-1], strict=True):
+            total = own * total[parent]
+        return size * total[self.parents[0]]
+
+
 def inside(rows, basis):
     """Return rows (n, d) in the coordinates of a ``row_basis`` (d, r), and outside: (n, r + 1)."""
     found = rows @ basis

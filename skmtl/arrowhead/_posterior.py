@@ -20,7 +20,7 @@ from skmtl.arrowhead._degrees import (
     graph_system,
 )
 from skmtl.arrowhead._elimination import Elimination
-from skmtl.arrowhead._kept import KeptMoments, inside
+from skmtl.arrowhead._kept import KeptGroups, KeptMoments, inside
 from skmtl.arrowhead._system import ArrowheadSystem, Covariance, NestedSystem
 from skmtl.data import SMALL
 from skmtl.penalties import GraphCoupling
@@ -73,7 +73,10 @@ class Posterior(ABC):
         else:
             moments, of_task = elimination.kept()
         if not isinstance(penalty, GraphCoupling):
-            return CenterPosterior(moments, penalty, factor, of_task)
+            groups = None
+            if penalty.nesting is not None:
+                groups = KeptGroups.of(penalty.nesting, of_task, len(moments.total))
+            return CenterPosterior(moments, penalty, factor, of_task, groups)
         latent = np.setdiff1d(np.arange(len(penalty.labels)), penalty.observed)
         nodes = np.concatenate([penalty.observed, latent])
         return GraphPosterior(moments, penalty, factor, nodes, of_task)
@@ -158,25 +161,55 @@ class Posterior(ABC):
             yield start, covariances(groups[start : start + step])
 
 
+@dataclass(frozen=True)
 class CenterPosterior(Posterior):
-    """Posterior around a center, a ``MeanCoupling``."""
+    """Posterior around a center, a ``MeanCoupling``.
+
+    Parameters
+    ----------
+    groups : KeptGroups or None
+        Those of the tasks in the groups of a ``NestedCoupling``.
+    """
+
+    groups: Any = None
 
     def objection(self):
         """Return None: variances can be computed."""
 
-    def with_adapted(self, other, kept, order):
-        """Return the posterior with tasks added whose posterior ``other`` has this center.
+    def with_adapted(self, others, kept, order, nesting=None, former=None):
+        """Return the posterior with tasks added that deviate from the center or a group of this.
 
-        The tasks are those of a mask ``kept``, then those of the other one, put in ``order``.
+        Parameters
+        ----------
+        others : list of Posterior
+            Those of the added tasks, given what they deviate from.
+        kept : ndarray of bool
+            Which tasks of this one are not replaced.
+        order : ndarray of int
+            Puts these, and then the added ones, in order.
+        nesting, former
+            With groups, as of ``KeptGroups.with_adapted``.
         """
-        added = other.moments._replace(size=np.zeros_like(other.moments.size))
-        moved = len(self.moments.total) + other.of_task
-        of_task = np.concatenate([self.of_task[kept], moved])[order]
-        return replace(self, moments=KeptMoments.join([self.moments, added]), of_task=of_task)
+        added = KeptMoments.join([other.moments for other in others])
+        starts = np.cumsum([0, *(len(other.moments.total) for other in others)])
+        entries = np.concatenate(
+            [start + other.of_task for start, other in zip(starts, others, strict=False)]
+        )
+        of_task = np.concatenate([self.of_task[kept], len(self.moments.total) + entries])[order]
+        size, groups, penalty = np.zeros_like(added.size), None, self.penalty
+        if nesting is not None:
+            tasks = np.argsort(order)[np.count_nonzero(kept) :]
+            groups, weight = self.groups.with_adapted(nesting, former, entries, tasks)
+            size, penalty = weight * added.size, penalty.of_nesting(nesting)
+        moments = KeptMoments.join([self.moments, added._replace(size=size)])
+        parts = {"moments": moments, "penalty": penalty, "of_task": of_task, "groups": groups}
+        return replace(self, **parts)
 
     def degrees(self):
         """Return the effective degrees of freedom of the fit."""
-        degrees = float(self._system.degrees() @ self.moments.size)
+        size = self.moments.size
+        size = size if self.groups is None else self.groups.weights(size)
+        degrees = float(self._system.degrees() @ size)
         self._system.forget()
         return degrees
 
@@ -191,19 +224,19 @@ class CenterPosterior(Posterior):
         A list from the outside in.
         """
         Z, found, system = self._rows(Z, constant), [], self._system
-        for size in self._group_sizes:
+        for place in self._places:
             system = system.outer
-            own = np.empty((size, len(Z)))
-            for start, covariances in self._chunks_of(np.arange(size), system.covariances):
+            own = np.empty((len(place), len(Z)))
+            for start, covariances in self._chunks_of(place, system.covariances):
                 for g, part in enumerate(zip(*covariances, strict=True), start):
                     own[g] = _forms(Z, *part)
             found.insert(0, own)
         return found
 
     @property
-    def _group_sizes(self):
-        """Numbers of groups of the outer columns, from the inside out."""
-        return [] if self.penalty.nesting is None else self.penalty.nesting.sizes[1:]
+    def _places(self):
+        """Where the groups of the outer columns are in their systems, from the inside out."""
+        return [] if self.groups is None else self.groups.place
 
     def unseen_variances(self, Z, groups):
         """Return the variances of predictions of tasks drawn at random, (n,).
@@ -212,14 +245,15 @@ class CenterPosterior(Posterior):
         """
         between, variance = np.zeros(len(Z)), np.empty(len(Z))
         system, penalty = self._system, self.penalty
-        while penalty.nesting is not None:
+        for place in self._places:
             between = between + self._prior_variances(Z, penalty.inner)
             system, penalty = system.outer, penalty.outer
             first = sum(penalty.nesting.sizes[1:]) if penalty.nesting is not None else 0
             own = (groups >= first) & (groups < first + len(penalty.inner.alpha))
             for group in np.unique(groups[own]):
                 rows = np.flatnonzero(groups == group)
-                covariance = (part[0] for part in system.covariances(np.array([group - first])))
+                covariances = system.covariances(place[[group - first]])
+                covariance = (part[0] for part in covariances)
                 variance[rows] = between[rows] + _forms(self._rows(Z[rows]), *covariance)
         between, rest = between + self._prior_variances(Z, penalty.inner), groups < 0
         variance[rest] = between[rest] + self.center_variances(Z[rest])
@@ -247,7 +281,8 @@ class CenterPosterior(Posterior):
 
     def pooling(self, B, inverse):
         """Return the weight of the center in each coefficient and intercept, (T, k + 1)."""
-        return self._pooling(self._system, len(self.moments.mean), B, inverse)[self.of_task]
+        entries = np.arange(len(self.moments.mean))
+        return self._pooling(self._system, entries, B, inverse)[self.of_task]
 
     def group_pooling(self, B, inverse):
         """Return the weights of what the groups of each outer column deviate from, (G, k + 1).
@@ -255,25 +290,21 @@ class CenterPosterior(Posterior):
         A list from the outside in.
         """
         found, system = [], self._system
-        for size in self._group_sizes:
+        for place in self._places:
             system = system.outer
-            found.insert(0, self._pooling(system, size, B, inverse))
+            found.insert(0, self._pooling(system, place, B, inverse))
         return found
 
-    def _pooling(self, system, size, B, inverse):
-        """Return ``pooling`` of the ``size`` entries of a system, (size, k + 1)."""
+    def _pooling(self, system, entries, B, inverse):
+        """Return ``pooling`` of some entries of a system, (E, k + 1)."""
         if self._basis is not None:
             B = inside(B, self._basis)
             inverse = B.T
         share = 0.0 if self.penalty.fixed_center else 1.0
-        found = np.empty((size, len(B) + 1))
-        step = max(1, _CHUNK // self.moments.mean.shape[1] ** 2)
-        for first in range(0, size, step):
-            entries = np.arange(first, min(first + step, size))
-            slopes, found[entries, -1] = system.pooling_matrices(entries)
-            found[entries, :-1] = share * np.einsum(
-                "jk,tkl,lj->tj", B, slopes, inverse, optimize=True
-            )
+        found = np.empty((len(entries), len(B) + 1))
+        for part in strips(len(entries), self.moments.mean.shape[1] ** 2, _CHUNK):
+            slopes, found[part, -1] = system.pooling_matrices(entries[part])
+            found[part, :-1] = share * np.einsum("jk,tkl,lj->tj", B, slopes, inverse, optimize=True)
         return found
 
     @property
@@ -292,10 +323,9 @@ class CenterPosterior(Posterior):
 
         precision = precision_of(moments.alpha)
         if penalty.nesting is not None:
-            parent = np.empty(len(precision), dtype=np.intp)
-            parent[self.of_task] = penalty.nesting.parents[0]
-            of_groups = [precision_of(own.alpha) for own in penalty.levels_of_groups]
-            return NestedSystem(given, precision, penalty, of_groups, parent, moments.size)
+            groups, sizes = self.groups, [moments.size, *self.groups.size]
+            of_groups = [precision_of(own.alpha[:1]) for own in penalty.levels_of_groups]
+            return NestedSystem(given, precision, penalty, of_groups, groups.parents, sizes)
         shared = np.broadcast_to(penalty.alpha_shared, factor.shape)
         system = ArrowheadSystem(
             given,

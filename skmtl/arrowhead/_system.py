@@ -91,10 +91,10 @@ class ArrowheadSystem:
             self._solver = SymmetricSolver(0.5 * (S + S.T)[part] + ridge, null)
 
     @classmethod
-    def of(cls, data, penalty, precision=None):
+    def of(cls, data, penalty, precision=None, size=None):
         """Return the system of a ``TaskData`` and a ``MeanCoupling``.
 
-        ``precision`` (T, d) replaces the alpha of the penalty.
+        ``precision`` (T, d) replaces the alpha of the penalty; ``size`` is that of the class.
         """
         if precision is None:
             alpha = penalty.inner.alpha[:, None]
@@ -102,7 +102,7 @@ class ArrowheadSystem:
         if penalty.nesting is not None:
             return NestedSystem(data.task_moments, precision, penalty)
         parts = penalty.alpha_shared, penalty.alpha_intercept, penalty.fixed_intercept
-        return cls(data.task_moments, precision, *parts)
+        return cls(data.task_moments, precision, *parts, size)
 
     def _parts(self):
         """Yield slices of tasks and their ``_Part``."""
@@ -204,10 +204,12 @@ class NestedSystem(ArrowheadSystem):
     moments, precision
         As of ``ArrowheadSystem``.
     penalty : NestedCoupling
-    of_groups : list of ndarray of shape (R, d) or (R, 1), optional
+    of_groups : list of ndarray of shape (R, d), (R, 1) or (1, d), optional
         Precision of the groups of each outer column, from the inside out, by default alpha.
-    parent, size : ndarray of shape (T,), optional
-        Group of each task, by default that of the nesting, and its weight, by default 1.
+    parents : list of ndarray of int, optional
+        Group of each task, outer group of each group and so on, by default those of the nesting.
+    sizes : list of ndarray, optional
+        Weights of tasks (T,), of groups (R,) and so on in these, by default 1.
 
     Attributes
     ----------
@@ -215,15 +217,17 @@ class NestedSystem(ArrowheadSystem):
         Of the groups.
     """
 
-    def __init__(self, moments, precision, penalty, of_groups=None, parent=None, size=None):
-        T, d = precision.shape
+    def __init__(self, moments, precision, penalty, of_groups=None, parents=None, sizes=None):
+        (T, d), nesting = precision.shape, penalty.nesting
+        parents = nesting.parents if parents is None else parents
+        sizes = [np.ones(n) for n in (T, *nesting.sizes[1:])] if sizes is None else sizes
         self._moments, self._precision = moments, precision
         self._alpha_intercept = np.full(T, penalty.inner.alpha_intercept)
         self._fixed_intercept, self._last = penalty.fixed_intercept, None
-        self._parent = penalty.nesting.parents[0] if parent is None else parent
-        S, self._curvature = np.zeros((penalty.nesting.sizes[1], d + 1, d + 1)), np.zeros(d + 1)
+        self._parent = parents[0]
+        S, self._curvature = np.zeros((len(sizes[1]), d + 1, d + 1)), np.zeros(d + 1)
         for tasks, part in self._parts():
-            own = 1.0 if size is None else size[tasks, None, None]
+            own = sizes[0][tasks, None, None]
             np.add.at(S, self._parent[tasks], own * part.center_systems())
             self._curvature += part.curvature().sum(axis=0)
         if of_groups is None:
@@ -231,10 +235,10 @@ class NestedSystem(ArrowheadSystem):
         precision, *rest = of_groups
         precision = np.broadcast_to(precision, (len(S), d))
         if penalty.outer.nesting is None:
-            self.outer = ArrowheadSystem.of(GroupMoments(S), penalty.outer, precision)
+            self.outer = ArrowheadSystem.of(GroupMoments(S), penalty.outer, precision, sizes[1])
         else:
-            moments = GroupMoments(S).task_moments
-            self.outer = NestedSystem(moments, precision, penalty.outer, rest)
+            moments, outside = GroupMoments(S).task_moments, (parents[1:], sizes[1:])
+            self.outer = NestedSystem(moments, precision, penalty.outer, rest, *outside)
 
     def center_covariance(self):
         """Return the ``Covariance`` of the center (w, c), B = 1."""

@@ -26,16 +26,15 @@ from skmtl.linear_model._parameters import check_unchanged
 from skmtl.penalties import MeanCoupling, NestedCoupling, Nesting
 from skmtl.tuning import fit_given_center
 
-_NO_POSTERIOR = "adapt with several task columns computes no covariances of the new tasks"
 _OF_GROUPS = ("groups_", "group_coef_", "group_intercept_")
 _LISTED = 5  # models named in a warning
 _BY_TASK = ("coef_", "intercept_", "task_counts_", "task_weight_", "task_classes_")
 
 
-def _joined(old, new, kept, order):
+def _joined(old, others, *given):
     """Return a ``Posterior`` with adapted tasks, or the reason why there is none, a str."""
-    reasons = [part for part in (old, new) if isinstance(part, str)]
-    return reasons[0] if reasons else old.with_adapted(new, kept, order)
+    reasons = [part for part in (old, *others) if isinstance(part, str)]
+    return reasons[0] if reasons else old.with_adapted(others, *given)
 
 
 def _nearest(label, known):
@@ -247,15 +246,19 @@ class MeanRegularizedModel(LinearMultiTaskModel):
             if name in before:
                 both = [before[name][kept], *(part[name] for part in parts)]
                 setattr(self, name, np.concatenate(both)[order])
-        if "groups_" in before:
-            self._posterior = _NO_POSTERIOR
-            self._add_groups(before, parts)
-        else:
-            self._posterior = _joined(self._posterior, fits[0].posterior(), kept, order)
+        nested = self._add_groups(before, parts) if "groups_" in before else ()
+        others = [fit.posterior() for fit in fits]
+        self._posterior = _joined(self._posterior, others, kept, order, *nested)
 
     def _add_groups(self, before, parts):
-        """Add the groups of fits, those of some inner columns, to the ones before."""
-        self.groups_, values = Nesting.of_labels(self.tasks_)[1][::-1], [[], []]
+        """Add the groups of fits, those of some inner columns, to the ones before.
+
+        Return the nesting of all, and what number each had before, -1 where it is new: a list of
+        (G,), from the inside out.
+        """
+        columns = task_columns(self.task_column)[::-1]
+        nesting, groups = Nesting.of_labels(self.tasks_, columns)
+        self.groups_, values, former = groups[::-1], [[], []], []
         for level, groups in enumerate(self.groups_):
             inward = level - len(self.groups_)  # an index from the inside
             having = [before, *(own for own in parts if len(own.get("groups_", ())) >= -inward)]
@@ -264,7 +267,10 @@ class MeanRegularizedModel(LinearMultiTaskModel):
             order = [place[group] for group in groups]
             for name, found in zip(_OF_GROUPS[1:], values, strict=True):
                 found.append(np.concatenate([own[name][inward] for own in having])[order])
+            number = {group: n for n, group in enumerate(before["groups_"][level])}
+            former.insert(0, np.array([number.get(group, -1) for group in groups]))
         self.group_coef_, self.group_intercept_ = values
+        return nesting, former
 
     def _set_solution_attributes_of(self, fits, before):
         """Set what describes the solution of fits with fixed centers; weights are as before."""

@@ -237,6 +237,10 @@ class NestedCoupling(MeanCoupling):
         shared = self.alpha_shared if alpha_shared is None else alpha_shared
         return NestedCoupling.of(alpha, shared, intercept, self.fixed_intercept, self.nesting)
 
+    def of_nesting(self, nesting):
+        """Return the coupling of other tasks and groups in these columns."""
+        return replace(self, alpha=np.repeat(self.level_alpha, nesting.sizes), nesting=nesting)
+
     def flatten(self, coefficients):
         """Return the same with deviations of the tasks from the center only."""
         V, q, w, c = coefficients

@@ -1,11 +1,14 @@
 """adapt with several columns of labels: groups of fit are fixed, new ones are fitted."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
 from skmtl.data import merge_tasks
+from skmtl.inspection import coef_table
 from skmtl.linear_model import _centered
 from tests.linear_model.test_nested import THREE, TWO, table
 
@@ -127,6 +130,145 @@ def test_three_classes_keep_what_is_known(columns):
         np.testing.assert_array_equal(now[[groups.index(group) for group in old]], coef)
 
 
+def covariances(frame, columns, weight, new, new_weight):
+    """Return the covariance of coefficients and intercept of all nodes, in units of the noise.
+
+    Those of fit have the posterior of its rows; nodes of the new rows have theirs given the known
+    group, plus what that is uncertain by.
+    """
+    center = weight @ frame[["x0", "x1"]].to_numpy() / weight.sum()
+
+    def rows(data):
+        X = np.column_stack([data[["x0", "x1"]] - center, np.ones(len(data))])
+        return X, list(data[columns].itertuples(index=False, name=None))
+
+    def on(labels, nodes):
+        each = [[label[: len(node)] == node for node in nodes] for label in labels]
+        return np.array(each, dtype=float)
+
+    def design(X, labels, nodes):
+        return (on(labels, nodes)[:, :, None] * X[:, None]).reshape(len(X), -1)
+
+    def ridge(nodes):
+        column = [columns[len(node) - 1] for node in nodes if node]
+        own = [[ALPHA[name], ALPHA[name], INTERCEPT[name]] for name in column]
+        return np.diag(np.ravel([[0.0, 0.0, 0.0]] * (() in nodes) + own))
+
+    def below(labels, known):
+        sizes = range(len(known) + 1, len(columns) + 1)
+        return sorted({label[:k] for label in labels for k in sizes})
+
+    X, labels = rows(frame)
+    nodes = [(), *below(labels, ())]
+    Z = design(X, labels, nodes)
+    C = np.linalg.inv((Z.T * weight) @ Z + ridge(nodes))
+    paths = {node: np.kron(on([node], nodes), np.eye(3)) for node in nodes}
+    found = {node: path @ C @ path.T for node, path in paths.items()}
+    groups = {node for node in nodes if len(node) < len(columns)}
+    X, labels = rows(new)
+    nearest = [max((g for g in groups if label[: len(g)] == g), key=len) for label in labels]
+    for known in set(nearest):
+        own = np.array([group == known for group in nearest])
+        members = [label for label, chosen in zip(labels, own, strict=True) if chosen]
+        nodes, u = below(members, known), new_weight[own]
+        Z = design(X[own], members, nodes)
+        C = np.linalg.inv((Z.T * u) @ Z + ridge(nodes))
+        for node in nodes:
+            path = np.kron(on([node], nodes), np.eye(3))
+            moved = np.eye(3) - path @ C @ (Z.T * u) @ X[own]
+            found[node] = path @ C @ path.T + moved @ found[known] @ moved.T
+    return found, center
+
+
+@pytest.mark.parametrize("columns", [TWO, THREE])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_standard_errors_are_those_of_the_posterior(columns, at_once):
+    frame, y, weight = table(columns)
+    model = MeanRegularizedRegressor(**kwargs(columns), handle_unknown="shared")
+    model.fit(frame, y, weight)
+    new, z, u = new_rows(columns)
+    if at_once:
+        adapted = model.adapt(new, z, u)
+    else:  # whole tasks at a time, in two steps, of which none adds to a group of the other
+        first = (new["region"] == "new").to_numpy()
+        adapted = model.adapt(new[first], z[first], u[first]).adapt(
+            new[~first], z[~first], u[~first]
+        )
+    expected, center = covariances(frame, columns, weight, new, u)
+    np.testing.assert_allclose(adapted.sigma2_, model.sigma2_, rtol=1e-12)
+
+    result = coef_table(adapted)
+    at_zero = np.eye(3)
+    at_zero[2, :2] = -center
+    found = result["std_error"].to_numpy().reshape(-1, 3)
+    labels = [label or () for label in result["task"][::3]]
+    assert len(labels) == len(expected)
+    for label, own in zip(labels, found, strict=True):
+        variance = np.diag(at_zero @ expected[label] @ at_zero.T)
+        np.testing.assert_allclose(own**2, model.sigma2_ * variance, rtol=1e-8, err_msg=label)
+
+    unknown = [("c0", "r1", 999), ("c0", "new", 99), ("cx", "newer", 9), ("cy", "nowhere", 0)]
+    extra = pd.DataFrame(unknown, columns=THREE)[columns].assign(x0=[1.0, 2, 3, 4], x1=-1.0)
+    everything = pd.concat([frame, new, extra], ignore_index=True)
+    X = np.column_stack([everything[["x0", "x1"]] - center, np.ones(len(everything))])
+    variance = np.empty(len(X))
+    for i, label in enumerate(everything[columns].itertuples(index=False, name=None)):
+        size = max(k for k in range(len(label) + 1) if label[:k] in expected)
+        prior = sum(
+            X[i, :2] @ X[i, :2] / ALPHA[name] + 1 / INTERCEPT[name] for name in columns[size:]
+        )
+        variance[i] = X[i] @ expected[label[:size]] @ X[i] + prior
+    std = adapted.predict(everything, return_std=True)[1]
+    np.testing.assert_allclose(std**2, model.sigma2_ * (1 + variance), rtol=1e-8)
+    again = pickle.loads(pickle.dumps(adapted)).predict(everything, return_std=True)[1]
+    np.testing.assert_array_equal(again, std)
+
+
+@pytest.mark.parametrize("kind", [MeanRegularizedRegressor, MeanRegularizedClassifier])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"alpha": np.inf},
+        {"alpha_intercept": np.inf},
+        {"penalty_factor": {"x0": np.inf}},
+        {"penalty_factor": {"x1": 0.0}},
+        {"fit_intercept": False},
+        {"task_weight": "balanced"},
+    ],
+    ids=str,
+)
+def test_standard_errors_with_regions_alike_are_those_of_stores_alone(kind, parameters):
+    frame, y, weight = table(TWO)
+    new, z, u = new_rows(TWO)
+    if kind is MeanRegularizedClassifier:
+        y, z = y > np.median(y), z > 0
+        if 0.0 in parameters.get("penalty_factor", {}).values():
+            pytest.skip("the classes of a store are separable")
+        parameters = parameters | {"tol": 1e-12}  # curvatures are those of the last step
+    own = {"alpha": 2.0, "alpha_intercept": 3.0} | parameters
+    single = kind(alpha_shared=0.3, task_column="task", handle_unknown="shared", **own)
+    for name in ("alpha", "alpha_intercept"):
+        own[name] = {"region": np.inf, "store": own[name]}
+    nested = kind(alpha_shared=0.3, task_column=TWO, handle_unknown="shared", **own)
+
+    def joint(data):
+        labels = data["region"] + "-" + data["store"].astype(str)
+        return data.drop(columns=TWO).assign(task=labels)
+
+    nested = nested.fit(frame, y, weight).adapt(new, z, u)
+    single = single.fit(joint(frame), y, weight).adapt(joint(new), z, u)
+    found, expected = coef_table(nested), coef_table(single).set_index("task")
+    found = found[found["level"] == "store"]
+    found.index = [f"{region}-{store}" for region, store in found["task"]]
+    expected = expected[expected.index.isin(found.index)]
+    assert sorted(found.index) == sorted(expected.index)
+    for label in single.tasks_:
+        for name in ("estimate", "std_error", "pooling"):
+            own, other = (part.loc[[label], name].to_numpy() for part in (found, expected))
+            np.testing.assert_allclose(own, other, rtol=1e-6, atol=1e-9)
+
+
 def test_attributes_are_merged_in_order():
     frame, y, weight = table(TWO)
     model = MeanRegularizedRegressor(**kwargs(TWO), handle_unknown="shared").fit(frame, y, weight)
@@ -142,8 +284,6 @@ def test_attributes_are_merged_in_order():
     expected = unknown[["x0", "x1"]].to_numpy()[0] @ adapted.group_coef_[0][place]
     expected += adapted.group_intercept_[0][place]
     np.testing.assert_allclose(adapted.predict(unknown), [expected])
-    with pytest.raises(ValueError, match="several task columns"):
-        adapted.predict(new, return_std=True)
     twice = model.adapt(new[:16], z[:16], u[:16]).adapt(new, z, u)
     assert twice.tasks_.tolist() == tasks
 
