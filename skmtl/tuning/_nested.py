@@ -37,7 +37,7 @@ def nested_estimate(spec, names, problem):
         data, problem.loss, problem.penalty, estimates_center="alpha_shared" in names
     )
     known, labels, masks, sizes = _known(names, problem.penalty, data.n_features), [], [], []
-    curvature = data.square_norms.mean(axis=1), data.totals
+    curvature = data.square_norms.sum(axis=1) / max(1, data.n_features), data.totals
     for level, column in enumerate(nesting.columns):
         for number, name in enumerate(_OWN):
             mask = np.zeros((len(nesting.levels), data.n_features + 1))
