@@ -27,6 +27,7 @@ from skmtl.penalties import GraphCoupling
 
 _ZERO = 1e-7  # share of the absolute terms of a sum below which it is rounding error
 _CHUNK = 2**20  # numbers of the rows, or of the covariances, in memory at a time
+_VANISHING = 1e-8  # multiple of the curvature of the data that stands for a vanishing penalty
 
 
 @dataclass(frozen=True)
@@ -287,9 +288,15 @@ class CenterPosterior(Posterior):
     def group_pooling(self, B, inverse):
         """Return the weights of what the groups of each outer column deviate from, (G, k + 1).
 
-        A list from the outside in.
+        A list from the outside in. Where the factor of the penalty is 0 they are those of a
+        vanishing one: rows leave nothing to the groups then but what penalties compare.
         """
         found, system = [], self._system
+        free = self._factor == 0
+        if free.any():
+            alpha = self.moments.alpha[np.isfinite(self.moments.alpha)].max(initial=0.0)
+            small = _VANISHING * system.mean_curvature() / (alpha if alpha > 0 else 1.0)
+            system = self._system_at(np.where(free, small, 0.0))
         for place in self._places:
             system = system.outer
             found.insert(0, self._pooling(system, place, B, inverse))
@@ -313,24 +320,32 @@ class CenterPosterior(Posterior):
 
     @cached_property
     def _system(self):
+        return self._system_at(np.zeros(len(self._factor)))
+
+    def _system_at(self, free):
+        """Return the system with multiples (d,) of alpha where the factor of the penalty is 0."""
         moments, penalty, basis, factor = self.moments, self.penalty, self._basis, self._factor
 
         def given(entries):
             return moments.moments(entries, basis)
 
         def precision_of(alpha):
-            return np.where((factor == 1) | np.isinf(alpha[:, None]), alpha[:, None], factor)
+            infinite = np.isinf(alpha)[:, None] | np.isinf(factor)
+            multiple = np.where(factor == 0, free, 1.0)
+            return np.where(infinite, np.inf, multiple * np.where(infinite, 0.0, alpha[:, None]))
 
-        precision = precision_of(moments.alpha)
+        precision, shared = precision_of(moments.alpha), penalty.alpha_shared
+        if (factor == 0).any() and np.all(np.isfinite(shared)):
+            shared = np.where(factor == 0, 0.0, shared)
         if penalty.nesting is not None:
             groups, sizes = self.groups, [moments.size, *self.groups.size]
             of_groups = [precision_of(own.alpha[:1]) for own in penalty.levels_of_groups]
+            penalty = replace(penalty, alpha_shared=shared)
             return NestedSystem(given, precision, penalty, of_groups, groups.parents, sizes)
-        shared = np.broadcast_to(penalty.alpha_shared, factor.shape)
         system = ArrowheadSystem(
             given,
             precision,
-            np.where((factor == 0) & np.isfinite(shared), 0.0, shared),
+            shared,
             self._alpha_intercept,
             penalty.fixed_intercept,
             moments.size,

@@ -120,6 +120,10 @@ class ArrowheadSystem:
         precision, alpha_intercept = self._precision[tasks], self._alpha_intercept[tasks]
         return _Part(self._moments(tasks), precision, alpha_intercept)
 
+    def mean_curvature(self):
+        """Return the mean over the tasks of the curvature in each coefficient, (d,)."""
+        return self._curvature[:-1] / len(self._precision)
+
     def forget(self):
         """Free the blocks, which are computed again where they are needed."""
         self._last = None

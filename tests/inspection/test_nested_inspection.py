@@ -265,3 +265,33 @@ def test_displays_name_tasks_of_several_columns():
     search = RegularizationPathCV(model, [1.0, {"region": 1.0, "store": 2.0}], cv=2).fit(X, y)
     with pytest.raises(ValueError, match="alpha has dicts in cv_results"):
         RegularizationPathDisplay.from_estimator(search)
+
+
+@pytest.mark.parametrize("columns", [TWO, THREE])
+def test_unpenalized_features_are_the_limit_of_small_penalty_factors(columns):
+    data = frame(4, seed=2)
+    data = data if columns is THREE else data.drop(columns="country").assign(region=data["country"])
+    X, y = data.drop(columns="y"), data["y"]
+    mean = data[["x0", "x1"]].mean().to_numpy()
+    model = nested(MeanRegularizedRegressor, columns).set_params(penalty_factor={"x0": 0.0})
+    table = coef_table(model.fit(X, y))
+    nodes, levels, design, ridge = dense(data, columns, mean)
+    ridge[::3] *= 1e-7
+    H = design.T @ design
+    covariance = np.linalg.inv(H + np.diag(ridge))
+    beta = covariance @ (design.T @ y)
+    estimate, variance = reference(nodes, levels, beta, covariance, mean)
+    found = table[["estimate", "std_error", "pooling"]].to_numpy().reshape(len(nodes), 3, 3)
+    np.testing.assert_allclose(found[..., 0], estimate, rtol=1e-4)
+    np.testing.assert_allclose(found[..., 2], pooling(nodes, levels, H, ridge), atol=1e-6)
+    outer = np.array([level != columns[-1] for level in levels])
+    assert np.isinf(found[outer][:, [0, 2], 1]).all()
+    expected = np.sqrt(model.sigma2_ * variance)
+    np.testing.assert_allclose(found[outer][:, 1, 1], expected[outer][:, 1], rtol=1e-4)
+    np.testing.assert_allclose(found[~outer][..., 1], expected[~outer], rtol=1e-4)
+    # With the rows of a store, all that penalties compare are the levels.
+    group = found[[level == columns[-2] for level in levels]][:, 0, 2]
+    sizes = [sum(task[:-1] == own for task in model.tasks_) for own in model.groups_[-1]]
+    if columns is TWO:
+        share = WEIGHTS["region"] / (WEIGHTS["region"] + np.array(sizes) * WEIGHTS["store"])
+        np.testing.assert_allclose(group, share, rtol=1e-6)
