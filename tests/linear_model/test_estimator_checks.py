@@ -39,10 +39,12 @@ class _LongForm:
     The estimator itself sees X and the labels behind it; this class only counts columns.
     """
 
+    columns = -1  # of labels
+
     def fit(self, X, y, sample_weight=None):
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64)
-        base = type(self).__bases__[1]
-        self.long_ = base(**self.get_params() | {"task_column": -1})
+        base = next(own for own in type(self).__mro__ if own.__module__.startswith("skmtl."))
+        self.long_ = base(**self.get_params() | {"task_column": self.columns})
         self.long_.fit(self._with_labels(X), y, sample_weight)
         self.coef_, self.n_iter_ = self.long_.coef_, self.long_.n_iter_
         return self
@@ -63,13 +65,25 @@ class _LongForm:
         return np.floor(2 * X.tocsr()[:, [0]].toarray()[:, 0] if issparse(X) else 2 * X[:, 0]) % 3
 
     def _with_labels(self, X, labels=None):
-        labels = (self._labels(X) if labels is None else labels)[:, None]
+        labels = self._all_labels(self._labels(X) if labels is None else labels)
         return hstack([X, labels], format="csr") if issparse(X) else np.hstack([X, labels])
+
+    def _all_labels(self, labels):
+        return labels[:, None]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = False
         return tags
+
+
+class _Nested:
+    """Labels of two columns: the tasks 0 and 2 are in one group, 1 is alone in another."""
+
+    columns = -2, -1
+
+    def _all_labels(self, labels):
+        return np.column_stack([labels % 2, labels])
 
 
 class LongPooled(_LongForm, PooledRegressor):
@@ -81,6 +95,10 @@ class LongSeparate(_LongForm, SharedL2Regressor):
 
 
 class LongMean(_LongForm, MeanRegularizedRegressor):
+    pass
+
+
+class LongNested(_Nested, LongMean):
     pass
 
 
@@ -130,6 +148,10 @@ class LongMeanClassifier(_LongClassifier, MeanRegularizedClassifier):
     pass
 
 
+class LongNestedClassifier(_Nested, LongMeanClassifier):
+    pass
+
+
 class LongGraphClassifier(_LongClassifier, GraphRegularizedClassifier):
     pass
 
@@ -142,6 +164,7 @@ LONG = [
     LongPooled(handle_unknown="shared"),
     LongSeparate(),
     LongMean(handle_unknown="shared"),
+    LongNested(handle_unknown="shared"),
     LongGraph(),
     LongADMM(),
 ]
@@ -149,6 +172,7 @@ LONG_CLASSIFIERS = [
     LongPooledClassifier(handle_unknown="shared"),
     LongSeparateClassifier(),
     LongMeanClassifier(handle_unknown="shared"),
+    LongNestedClassifier(handle_unknown="shared"),
     LongGraphClassifier(),
     LongADMMClassifier(),
 ]
@@ -171,7 +195,7 @@ def test_classifiers_in_array_form(estimator, check):
 
 
 @one_class
-@parametrize_with_checks(LONG_CLASSIFIERS[:3])
+@parametrize_with_checks(LONG_CLASSIFIERS[:4])
 def test_classifiers_in_long_form(estimator, check):
     check(estimator)
 
@@ -180,7 +204,7 @@ def test_classifiers_in_long_form(estimator, check):
 @one_class
 @parametrize_with_checks(
     [
-        *LONG_CLASSIFIERS[3:],
+        *LONG_CLASSIFIERS[4:],
         LongPooledClassifier(0.5, alpha_intercept=2.0, handle_unknown="shared"),
     ]
 )
@@ -198,16 +222,20 @@ def test_column_names(estimator):
     check_dataframe_column_names_consistency(type(estimator).__name__, estimator)
 
 
+def tasks_of(estimator):
+    return [(0, 0), (0, 2), (1, 1)] if isinstance(estimator, _Nested) else [0, 1, 2]
+
+
 def test_long_form_makes_tasks_that_matter():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
     for estimator in LONG:
         fitted = estimator.fit(X, y)
-        assert list(fitted.long_.tasks_) == [0, 1, 2]
+        assert list(fitted.long_.tasks_) == tasks_of(estimator)
     assert np.ptp(LONG[1].coef_, axis=0).min() > 0
     for estimator in LONG_CLASSIFIERS:
         fitted = estimator.fit(X, np.where(y > 0, "high", "low"))
-        assert list(fitted.long_.tasks_) == [0, 1, 2]
+        assert list(fitted.long_.tasks_) == tasks_of(estimator)
         assert list(fitted.classes_) == ["high", "low"]
     assert np.ptp(LONG_CLASSIFIERS[1].coef_, axis=0).min() > 0
 
