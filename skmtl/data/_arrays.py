@@ -106,7 +106,7 @@ def _sum_is_finite(X):
 def read_numbers(estimator, y, *, wide):
     """Return the target y, float64, (n,) or, in the wide form, (n, T) with NaN = not observed."""
     if not wide and y.ndim == 2:
-        y = column_or_1d(y, warn=True)
+        y = one_target(y)
     return check_array(
         y,
         dtype=np.float64,
@@ -115,6 +115,17 @@ def read_numbers(estimator, y, *, wide):
         input_name="y",
         estimator=estimator,
     )
+
+
+def one_target(y):
+    """Return the target of the long form as (n,); of (n, 1) with a warning, as scikit-learn."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {y.shape} instead: with a task_column, "
+            "a row has one target. For a column of y for each task, set task_column to None and "
+            "pass features only."
+        )
+    return column_or_1d(y, warn=True)
 
 
 def plain_target(y):

@@ -4,11 +4,11 @@ from numbers import Real
 
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 
 from skmtl._warn import listed
-from skmtl.data._arrays import plain_target
+from skmtl.data._arrays import one_target, plain_target
 from skmtl.data._labels import label_key
 
 _LONG_FORM = (
@@ -24,7 +24,7 @@ def read_labels(estimator, y, *, wide):
     """
     if wide and y.ndim == 2 and (y.shape[1] > 1 or _lacks_numbers(y)):
         return _read_indicator(y)
-    y = column_or_1d(y, warn=True)
+    y = one_target(y)
     y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
     if y.dtype == object and any(label is None for label in y):
         raise ValueError("Input y contains None. Leave out rows whose class is missing.")

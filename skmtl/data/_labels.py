@@ -123,7 +123,10 @@ def task_columns(task_column):
                 f"the outermost to the innermost, got {task_column!r} ({type(column).__name__})."
             )
     if not columns:
-        raise ValueError("task_column is an empty list: name at least one column of task labels.")
+        raise ValueError(
+            f"task_column={task_column!r} is empty: name at least one column of task labels, or "
+            "set it to None where each column of y is a task."
+        )
     return [column if isinstance(column, str) else int(column) for column in columns]
 
 
@@ -149,7 +152,10 @@ def _positions(columns, n_columns, names=None):
     """Return the positions of the task columns, a list; only dataframes have ``names``."""
     places = [_position(column, n_columns, names) for column in columns]
     if len(set(places)) < len(places):
-        raise ValueError(f"task_column={columns!r} has the same column of X twice.")
+        raise ValueError(
+            f"task_column={columns!r} has the same column of X twice. Name each column of labels "
+            "once, from the outermost to the innermost."
+        )
     return places
 
 

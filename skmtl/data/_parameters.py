@@ -52,7 +52,17 @@ def read_per_column(value, name, columns):
     ``value`` is one number for all, or a dict whose keys are the columns.
     """
     if not isinstance(value, Mapping):
+        if not isinstance(value, str | Real):
+            raise ValueError(
+                f"{name} must be a number for all columns of task labels or a dict with one for "
+                f"each of {listed(columns[::-1])}, got {value!r}."
+            )
         return np.full(len(columns), check_alpha(value, name))
+    if auto := [column for column, own in value.items() if is_auto(own)]:
+        raise ValueError(
+            f"{name}[{auto[0]!r}] is 'auto'. Weights of columns are estimated together: set {name} "
+            "to 'auto', or give each column a number."
+        )
     if set(value) != set(columns):
         raise ValueError(
             f"{name} is a dict of {listed(value)}, and task_column has the columns "

@@ -70,7 +70,10 @@ def _check_columns(names, columns):
                 )
     given = columns["task_column"]
     if len(set(given)) < len(given):
-        raise ValueError(f"task_column={given!r} has the same column twice.")
+        raise ValueError(
+            f"task_column={given!r} has the same column twice. Name each column of labels once, "
+            "from the outermost to the innermost."
+        )
 
 
 def _labels(found, columns):

@@ -244,7 +244,8 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         """Return what a user can do about tasks that were not in fit."""
         remedies = []
         if self._has_center:
-            remedies.append("handle_unknown='shared' to predict them by the shared model")
+            models = "their groups or the shared" if hasattr(self, "groups_") else "the shared"
+            remedies.append(f"handle_unknown='shared' to predict them by {models} model")
         if hasattr(self, "adapt"):
             remedies.append("adapt() to add them")
         return remedies or [f"a model with a shared part, such as {self._alternative}"]

@@ -43,6 +43,26 @@ def _nearest(label, known):
     return next((group for group in inside if group in known), ())
 
 
+def _check_groups(labels, known, columns):
+    """Raise if a label is in another group than in fit, where each label of its column is in one.
+
+    ``labels`` and ``known`` are tuples of tasks, ``columns`` those of the labels from the outside.
+    """
+    for level, column in enumerate(columns[1:], 1):
+        group = {}
+        repeats = any(group.setdefault(own[level], own[:level]) != own[:level] for own in known)
+        if repeats or len(set(group.values())) == 1:
+            continue  # a label says nothing about the group
+        for own in labels:
+            if own[level] in group and group[own[level]] != own[:level]:
+                raise ValueError(
+                    f"adapt got {own[level]!r} of the column {column!r} in the group "
+                    f"{own[:level]!r}. In fit it is in {group[own[level]]!r}, and each label of "
+                    f"{column!r} is in one group. Correct these rows, or, if it is new, give it "
+                    "another label."
+                )
+
+
 class PooledModel(LinearMultiTaskModel):
     """One w for all tasks: deviations have an infinite penalty weight."""
 
@@ -179,8 +199,13 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         -------
         estimator
             A new fitted one; ``objective_``, ``optimality_``, ``n_iter_`` and ``history_`` refer
-            to the new rows. With several task columns ``predict`` has no ``return_std`` then, and
-            the iterations are those of the group that took the most.
+            to the new rows; with several task columns the iterations are those of the group that
+            took the most.
+
+        Raises
+        ------
+        ValueError
+            If a label is in another group than in fit, where each label of its column is in one.
         """
         check_is_fitted(self)
         if self.task_column is None:
@@ -197,6 +222,9 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                     "others. To adapt, set it to a number or to a dict with every label."
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
+        if hasattr(self, "groups_"):
+            columns = task_columns(self.task_column)
+            _check_groups(rows.tasks.tolist(), self.tasks_.tolist(), columns)
         new, fits, places = copy.deepcopy(self), [], self._known_groups(rows.tasks)
         with blas_threads_for(rows.work):
             for group, tasks in places.items():

@@ -87,7 +87,8 @@ def _known(names, penalty, d):
         if name not in names:
             if (weights == 0).any():
                 raise ValueError(
-                    f"{which(names)} with several task columns requires a positive {name}, got 0."
+                    f"{which(names)} with several task columns requires a positive {name}, got 0. "
+                    f"Set {name} to a positive number, inf or 'auto'."
                 )
             known[:, columns] = 1.0 / weights[:, None]
     if "alpha" not in names:

@@ -264,14 +264,29 @@ def test_a_list_of_columns_changed_in_place_is_refused():
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"task_column": ["store", "store"]}, ValueError, "same column of X twice"),
-        ({"task_column": []}, ValueError, "empty list"),
+        ({"task_column": ["store", "store"]}, ValueError, "twice. Name each column"),
+        ({"task_column": ["region", 0]}, ValueError, "twice. Name each column"),
+        ({"task_column": []}, ValueError, r"task_column=\[\] is empty: name at least one"),
+        ({"task_column": [["region"], "store"]}, TypeError, r"got \[\['region'\], 'store'\]"),
+        ({"task_column": ["regoin", "store"]}, ValueError, "Did you mean 'region'"),
         ({"task_column": [0.0, 1.0]}, TypeError, "integer position"),
         ({"alpha": {"region": 1.0}}, ValueError, "'region', 'store': give each"),
         ({"alpha": {**WEIGHTS, "shop": 1.0}}, ValueError, "'shop'"),
         ({"alpha": {("r0", 0): 1.0}}, ValueError, "give each of them a number"),
         ({"alpha": {**WEIGHTS, "store": -1.0}}, ValueError, r"alpha\['store'\]"),
         ({"alpha_intercept": {"region": 1.0}}, ValueError, "alpha_intercept is a dict"),
+        (
+            {"alpha": [1.0, 2.0]},
+            ValueError,
+            "a dict with one for each of 'region', 'store', got",
+        ),
+        (
+            {"alpha": np.ones(11)},
+            ValueError,
+            "a dict with one for each of 'region', 'store', got",
+        ),
+        ({"alpha": {**WEIGHTS, "store": "auto"}}, ValueError, "set alpha to 'auto', or give each"),
+        ({"alpha": 0.0, "alpha_intercept": "auto"}, ValueError, "got 0. Set alpha to a positive"),
         ({"alpha_shared": -1.0}, ValueError, "alpha_shared must be"),
     ],
 )
@@ -290,6 +305,12 @@ def test_bad_data_leave_the_last_fit():
     before = model.coef_.copy()
     with pytest.raises(ValueError, match="'region' has missing labels"):
         model.fit(frame.assign(region=frame["region"].where(frame.index > 3)), y)
-    with pytest.raises(ValueError, match="1d array"):
+    with pytest.raises(ValueError, match=r"a row has one target\. For a column of y for each task"):
         model.fit(frame, np.column_stack([y, y]))
+    with pytest.raises(ValueError, match="now missing:\n- region"):
+        model.predict(frame.drop(columns="region"))
+    with pytest.raises(ValueError, match="task_column='region' is not a column of X"):
+        MeanRegularizedRegressor(task_column=TWO).fit(frame.drop(columns="region"), y)
+    with pytest.raises(ValueError, match="by their groups or the shared model or adapt"):
+        model.predict(frame.assign(store=77))
     np.testing.assert_array_equal(model.coef_, before)

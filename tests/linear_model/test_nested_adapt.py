@@ -309,3 +309,21 @@ def test_all_groups_at_once_are_group_by_group(columns, monkeypatch):
     for name in ("group_coef_", "group_intercept_"):
         for own, other in zip(getattr(found, name), getattr(expected, name), strict=True):
             np.testing.assert_allclose(own, other, atol=1e-10)
+
+
+def test_a_store_in_another_region_than_in_fit():
+    frame, y, _ = table(TWO)
+    own = frame.assign(store=frame["region"] + "-" + frame["store"].astype(str))  # no label twice
+    model = MeanRegularizedRegressor(task_column=TWO).fit(own, y)
+    rows = own[own["region"] == "r2"]
+    wrong, before = rows.assign(region="r1"), model.coef_.copy()
+    message = r"'r2-\d' of the column 'store' in the group \('r1',\)\. In fit it is in \('r2',\)"
+    with pytest.raises(ValueError, match=message):
+        model.adapt(wrong, y[rows.index])
+    np.testing.assert_array_equal(model.coef_, before)
+    assert ("r1", "r2-9") in model.adapt(wrong.assign(store="r2-9"), y[rows.index]).tasks_.tolist()
+    # A label counts within its group where labels repeat, or where there is one group.
+    repeated = MeanRegularizedRegressor(task_column=TWO).fit(frame, y)
+    assert ("r1", 3) in repeated.adapt(frame.assign(region="r1", store=3), y).tasks_.tolist()
+    single = MeanRegularizedRegressor(task_column=TWO).fit(own.assign(region="r0"), y)
+    assert ("r1", "r2-0") in single.adapt(wrong, y[rows.index]).tasks_.tolist()
