@@ -311,6 +311,38 @@ def test_all_groups_at_once_are_group_by_group(columns, monkeypatch):
             np.testing.assert_allclose(own, other, atol=1e-10)
 
 
+def test_standard_errors_of_a_store_in_a_region_that_was_adapted():
+    frame, y, weight = table(TWO)
+    model = MeanRegularizedRegressor(**kwargs(TWO), handle_unknown="shared").fit(frame, y, weight)
+    center = weight @ frame[["x0", "x1"]].to_numpy() / weight.sum()
+    new, z, u = new_rows(TWO)
+    first = model.adapt(new, z, u)
+    # The covariance of the region, of the standard deviations of a store of which nothing is known.
+    points = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [-1, 0], [0, -1]]) + center
+    unseen = pd.DataFrame(points, columns=["x0", "x1"]).assign(region="new", store=99)
+    unseen = unseen[new.columns]
+    X = np.column_stack([points - center, np.ones(6)])
+    prior = np.diag([ALPHA["store"], ALPHA["store"], INTERCEPT["store"]])
+    std = first.predict(unseen, return_std=True)[1]
+    forms = std**2 / model.sigma2_ - 1 - np.einsum("ij,jk,ik->i", X, np.linalg.inv(prior), X)
+    upper = np.triu_indices(3)
+    products = (X[:, :, None] * X[:, None])[:, *upper] * np.where(upper[0] == upper[1], 1, 2)
+    C = np.zeros((3, 3))
+    C[upper] = np.linalg.solve(products, forms)
+    C = C + np.triu(C, 1).T
+    rows, w = unseen.iloc[:4], np.array([1.0, 2.0, 0.5, 1.0])
+    second = first.adapt(rows, [0.3, 1.0, -1.0, 2.0], w)
+    own = np.linalg.inv((X[:4].T * w) @ X[:4] + prior)
+    moved = own @ prior
+    expected = own + moved @ C @ moved.T
+    std = second.predict(unseen, return_std=True)[1]
+    variance = model.sigma2_ * (1 + np.einsum("ij,jk,ik->i", X, expected, X))
+    np.testing.assert_allclose(std**2, variance, rtol=1e-8)
+    for other in (frame, new):
+        before, after = (own.predict(other, return_std=True)[1] for own in (first, second))
+        np.testing.assert_allclose(after, before, rtol=1e-12)
+
+
 def test_a_store_in_another_region_than_in_fit():
     frame, y, _ = table(TWO)
     own = frame.assign(store=frame["region"] + "-" + frame["store"].astype(str))  # no label twice
