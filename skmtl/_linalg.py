@@ -96,14 +96,6 @@ def bordered(matrix, border, corner):
     return result
 
 
-def parallel(a, b):
-    """Return the harmonic sum ``ab / (a + b)``, 0 of zeros, b in [0, inf]."""
-    if np.isinf(b):
-        return a
-    both = np.asarray(a + b)
-    return a * np.divide(b, both, out=np.zeros(both.shape), where=both > 0)
-
-
 def outer(weight, left, right):
     """Return the products ``weight left right'`` for each of B entries, (B, d, k)."""
     return weight[:, None, None] * left[:, :, None] * right[:, None, :]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl import _kernels
-from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, parallel, row_spectrum
+from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, row_spectrum
 from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl.arrowhead._group_moments import GroupMoments
@@ -24,7 +24,8 @@ from skmtl.data import SMALL
 
 _SIDES = ("left", "right")
 _CHUNK = 2**20  # numbers in a chunk of blocks that are summed but not kept
-# A vanishing alpha: what it multiplies is lost beside what it does not, but kept by itself.
+# Stands for a vanishing alpha in the system of the center, not in the blocks: in sums, what it
+# multiplies is lost beside what it does not, and kept by itself.
 VANISHING = 2.0**-150
 _IDENTIFIED = 1e-10  # share of its weight that a mean keeps where it identifies the intercept
 
@@ -171,6 +172,14 @@ class Blocks(ABC):
     @abstractmethod
     def kept(self):
         """Return the ``KeptMoments`` of the groups."""
+
+
+def parallel(a, b):
+    """Return the harmonic sum ``ab / (a + b)``, 0 of zeros, b in [0, inf]."""
+    if np.isinf(b):
+        return a
+    both = np.asarray(a + b)
+    return a * np.divide(b, both, out=np.zeros(both.shape), where=both > 0)
 
 
 class PrimalBlocks(Blocks):

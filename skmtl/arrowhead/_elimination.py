@@ -2,8 +2,15 @@
 
 import numpy as np
 
-from skmtl._linalg import SymmetricSolver, parallel
-from skmtl.arrowhead._blocks import VANISHING, DualBlocks, Groups, PooledBlocks, PrimalBlocks
+from skmtl._linalg import SymmetricSolver
+from skmtl.arrowhead._blocks import (
+    VANISHING,
+    DualBlocks,
+    Groups,
+    PooledBlocks,
+    PrimalBlocks,
+    parallel,
+)
 from skmtl.arrowhead._group_moments import GroupMoments, slopes_not_identified
 from skmtl.arrowhead._kept import KeptMoments
 from skmtl.data import SMALL

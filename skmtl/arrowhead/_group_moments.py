@@ -37,19 +37,14 @@ class GroupMoments:
         H = 0.5 * (S[:, :-1, :-1] + S[:, :-1, :-1].swapaxes(1, 2))
         self._H = H - outer(self.totals, self._mean, self._mean)
 
-    @property
-    def square_norms(self):
-        """Curvatures in the coefficients, (R, d)."""
-        return np.einsum("tjj->tj", self._H)
-
     @cached_property
     def _supports(self):
         return self._support()
 
     def null_space(self, group, alpha_intercept):
-        """Return the null space of a group's curvature in the coefficients, q eliminated.
+        """Return an orthonormal basis of the coefficients of a group that no row identifies.
 
-        Also the projection (d, d) on what is left, in units of ``scale`` (d,), and these.
+        Also the projection (d, d) on what is left in units ``scale`` of the features, and these.
         """
         S = self._supports[group]
         null = slopes_not_identified(S, free_intercept=alpha_intercept == 0)

@@ -134,7 +134,8 @@ class NestedCoupling(MeanCoupling):
 
     A task has the coefficients ``w + V_t + V_g + ...`` of the center and all nodes on the way.
     Weights are those of ``MeanCoupling``, of each node. A weight of zero is the limit of a
-    vanishing one.
+    vanishing one: weights around it are infinite beside it. Of several zeros the outermost vanishes
+    first: groups are as near to the solutions of their members as these allow.
 
     Parameters
     ----------

@@ -52,8 +52,8 @@ class JointSystem:
         curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty
         distinct = [Elimination(part, penalty) for part in curved]
         repeats = len(derivative) // len(distinct)
-        if distinct[0].separate:
-            # A center that is computed from the tasks comes last: its null space would add up in
+        if distinct[0].separate and not (penalty.fixed_center and penalty.nesting is None):
+            # Centers that are computed from the tasks come last: their null space would add up in
             # conjugate gradients.
             self._centering = distinct * repeats
             distinct = [Elimination(part, penalty, vanishing=0.0) for part in curved]
