@@ -18,11 +18,16 @@ from skmtl import _kernels
 from skmtl._linalg import SUSPICIOUS, SymmetricSolver, bordered, row_spectrum
 from skmtl._memory import strips
 from skmtl._threads import in_chunks
+from skmtl.arrowhead._group_moments import GroupMoments
 from skmtl.arrowhead._kept import KeptMoments, packed_grams
 from skmtl.data import SMALL
 
 _SIDES = ("left", "right")
 _CHUNK = 2**20  # numbers in a chunk of blocks that are summed but not kept
+# Stands for a vanishing alpha in the system of the center, not in the blocks: in sums, what it
+# multiplies is lost beside what it does not, and kept by itself.
+VANISHING = 2.0**-150
+_IDENTIFIED = 1e-10  # share of its weight that a mean keeps where it identifies the intercept
 
 
 class Groups(NamedTuple):
@@ -46,8 +51,11 @@ class Groups(NamedTuple):
     of_task: np.ndarray
 
     @classmethod
-    def of(cls, data, alpha):
-        """Group the tasks of some data by block, task weight and alpha (T,)."""
+    def of(cls, data, alpha, vanishing=VANISHING):
+        """Group the tasks of some data by block, task weight and alpha (T,).
+
+        If all alpha are 0, ``vanishing`` is the weight in the system of the center.
+        """
         keys = np.column_stack([data.block, data.scale, alpha])
         if len(data.block_sizes) == data.n_tasks:
             of_task, count = np.arange(data.n_tasks), np.ones(data.n_tasks)
@@ -57,8 +65,7 @@ class Groups(NamedTuple):
         else:
             keys, of_task, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         block, scale, alpha = keys.T
-        # With alpha = 0 for all tasks, the center is the limit of a vanishing alpha.
-        weight = alpha if alpha.any() else np.ones_like(alpha)
+        weight = alpha if alpha.any() else np.full_like(alpha, vanishing)
         return cls(block.astype(np.intp), scale, alpha, weight * count, count, of_task.ravel())
 
     def members(self):
@@ -85,7 +92,12 @@ class Blocks(ABC):
         Weight of one task of each group.
     parent, n_parents : ndarray of int of shape (B,), int
         Which center the tasks deviate from, and the number R of centers.
+    of_intercept, identifies : ndarray of shape (B, d), ndarray of bool of shape (B,)
+        Where alpha is 0 for all tasks, ``M^-1 h``, and whether the deviations leave a task
+        something that identifies the common intercept; else None.
     """
+
+    of_intercept = identifies = None
 
     def __init__(self, data, groups, alpha_intercept, parent, n_parents):
         self.groups, self.alpha_intercept = groups, alpha_intercept
@@ -120,9 +132,9 @@ class Blocks(ABC):
 
     @abstractmethod
     def support(self):
-        """Return the sum of ``[A, u]'[A, u]`` over the groups with gain > 0, (d + 1, d + 1).
+        """Return the sums of ``[A, u]'[A, u]`` over the groups with gain > 0, of the shape of S.
 
-        Up to rounding, S has the same null space. Other groups add to the corner the Schur
+        Up to rounding, S has the same null spaces. Other groups add to the corner the Schur
         complement of the common intercept.
         """
 
@@ -132,6 +144,13 @@ class Blocks(ABC):
         if self.n_parents == 1:
             return (weight @ (x + V))[None]
         return self.of_parents(weight[:, None] * (x + V), self.parent[self.groups.of_task])
+
+    def _sums(self, size, parts, groups=slice(None)):
+        """Return the sums of ``size parts`` over the groups of each center, (R, ...)."""
+        if self.n_parents == 1:
+            return np.tensordot(size, parts, 1)[None]
+        size = size.reshape(-1, *np.ones(parts.ndim - 1, int))
+        return self.of_parents(size * parts, self.parent[groups])
 
     def of_parents(self, parts, parent):
         """Return the sums of parts over those of each center."""
@@ -171,6 +190,7 @@ class PrimalBlocks(Blocks):
     def set_weights(self, data):
         """Store the data with their weights; called again when the weights change."""
         groups = self.groups
+        self._of_groups = data if isinstance(data, GroupMoments) else None
         blocks, place = np.unique(groups.block, return_inverse=True)
         H, self.delta, total = data.moments(blocks, self._room)
         self._room = H
@@ -183,8 +203,8 @@ class PrimalBlocks(Blocks):
         """Factor the blocks; with ``reduce``, also sum the system of the center."""
         groups, h, kappa, H = self.groups, self.h, self.kappa, self._H
         n_blocks, d, _ = H.shape
-        work = n_blocks * d**3
-        if d <= SMALL:
+        work, free = n_blocks * d**3, not groups.alpha.any()
+        if d <= SMALL and not (free and self._of_groups):
             self._U = np.empty_like(H) if self._U is None else self._U
             failed = np.empty(n_blocks, dtype=bool)
             in_chunks(
@@ -198,9 +218,7 @@ class PrimalBlocks(Blocks):
             failed = np.ones(n_blocks, dtype=bool)
             for b in range(n_blocks):
                 H[b] += np.outer(h[b], self.delta[b])
-        self._solvers = {
-            b: SymmetricSolver(H[b] + groups.alpha[b] * np.eye(d)) for b in np.flatnonzero(failed)
-        }
+        self._solvers = {b: self._solver(b) for b in np.flatnonzero(failed)}
         self._S = np.zeros((self.n_parents, d + 1, d + 1))
         if not reduce:
             return
@@ -217,23 +235,43 @@ class PrimalBlocks(Blocks):
                 return S
 
             self._S += sum(in_chunks(part, n_blocks, work))
-        if groups.gain.any() and not groups.alpha.any():
-            # M^-1 A'A is the projection on the row space: computed without rounding errors.
-            count = np.bincount(self.parent, groups.size, self.n_parents)
-            self._S[:, :-1, :-1] = count[:, None, None] * np.eye(d)
-            for b, solver in self._solvers.items():
-                self._S[self.parent[b], :-1, :-1] -= groups.size[b] * (solver.null @ solver.null.T)
+        if free:
+            self._sum_projections()
+
+    def _solver(self, b):
+        """Return the ``SymmetricSolver`` of a block."""
+        M, alpha, eye = self._H[b], self.groups.alpha[b], np.eye(self._H.shape[1])
+        if alpha > 0 or not self._of_groups:
+            return SymmetricSolver(M + alpha * eye)
+        null, left, _ = self._of_groups.null_space(self.groups.block[b], self.alpha_intercept)
+        seen = np.diag(left) > 0
+        return SymmetricSolver(np.where(np.outer(seen, seen), M, 0.0), lambda: null)
+
+    def _sum_projections(self):
+        """Replace the sums where alpha is zero by what has no rounding errors."""
+        groups, h, kappa = self.groups, self.h, self.kappa
+        # M^-1 A'A is the projection on the row space
+        gain = np.bincount(self.parent, groups.gain, self.n_parents)
+        self._S[:, :-1, :-1] = gain[:, None, None] * np.eye(h.shape[1])
+        for b, solver in self._solvers.items():
+            self._S[self.parent[b], :-1, :-1] -= groups.gain[b] * (solver.null @ solver.null.T)
+        # deviations that make up for any common intercept leave their squares only
+        self.of_intercept = self._solve(h, np.arange(len(h)))
+        left = kappa - np.einsum("bj,bj->b", h, self.of_intercept)
+        self.identifies = left > _IDENTIFIED * kappa
+        corner = groups.size * np.where(self.identifies, left, 0.0)
+        corner += groups.gain * np.square(self.of_intercept).sum(axis=1)
+        self._S[:, -1, -1] = np.bincount(self.parent, corner, self.n_parents)
 
     def support(self):
-        """Return the sum of ``[A, u]'[A, u]``; see the base class."""
+        """Return the sums of ``[A, u]'[A, u]``; see the base class."""
         coupled = self.groups.gain > 0
         count, h, kappa = self.groups.size * coupled, self.h, self.kappa.copy()
         free = np.flatnonzero(~coupled)
         if free.size:
             kappa[free] -= np.einsum("bj,bj->b", h[free], self._solve(h[free], free))
-        return bordered(
-            np.tensordot(count, self._H, 1), count @ h, self.groups.size @ np.maximum(kappa, 0.0)
-        )
+        H, kappa = self._sums(count, self._H), self.groups.size * np.maximum(kappa, 0.0)
+        return bordered(H, self._sums(count, h), np.bincount(self.parent, kappa, self.n_parents))
 
     def solve(self, P, V):
         """Return ``M^-1 (p - alpha v)`` for each task."""
@@ -333,9 +371,12 @@ class DualBlocks(Blocks):
                 waiting = []
 
     def support(self):
-        """Return the sum of ``[A, u]'[A, u]``; see the base class."""
-        rows = ((count, self._rows(g)) for g, count in enumerate(self.groups.size))
-        return sum(count * (A.T @ A) for count, A in rows)
+        """Return the sums of ``[A, u]'[A, u]``; see the base class."""
+        S = np.zeros_like(self._S)
+        for g, count in enumerate(self.groups.size):
+            A = self._rows(g)
+            S[self.parent[g]] += count * (A.T @ A)
+        return S
 
     def solve(self, P, V):
         """Return ``M^-1 (p - alpha v)`` for each task, which is ``M^-1 (p + A'A v) - v``."""
@@ -380,7 +421,7 @@ class PooledBlocks(Blocks):
             H, self.delta[part], total = self.data.moments(groups.block[part])
             self.total[part] = groups.scale[part] * total
             size = groups.size[part] * groups.scale[part]
-            self._S[:, :-1, :-1] += self._sums(size, H, self.parent[part])
+            self._S[:, :-1, :-1] += self._sums(size, H, part)
         self._within = self._S[:, :-1, :-1].copy()
         h = groups.size[:, None] * self.h
         if self.n_parents == 1:
@@ -391,16 +432,9 @@ class PooledBlocks(Blocks):
         self._S[:, :-1, -1] = self.of_parents(h, self.parent)
         self._S[:, -1, -1] = np.bincount(self.parent, groups.size * self.kappa, self.n_parents)
 
-    def _sums(self, size, H, parent):
-        """Return the sums of ``size H`` over the groups of each center, (R, d, d)."""
-        if self.n_parents == 1:
-            return np.tensordot(size, H, 1)
-        return self.of_parents(size[:, None, None] * H, parent)
-
     def support(self):
-        """Return the sum of ``[A, u]'[A, u]``; see the base class."""
-        S = self._S.sum(axis=0)
-        return bordered(S[:-1, :-1], S[:-1, -1], S[-1, -1])
+        """Return the sums of ``[A, u]'[A, u]``; see the base class."""
+        return bordered(self._S[:, :-1, :-1], self._S[:, :-1, -1], self._S[:, -1, -1])
 
     def right_hand_side(self, x, P, V):
         """Return the right-hand sides of the centers, (R, d)."""

@@ -1,11 +1,17 @@
 """Exact Newton steps by block elimination."""
 
 import numpy as np
-from scipy import linalg
 
-from skmtl._linalg import SymmetricSolver, null_space_of
-from skmtl.arrowhead._blocks import DualBlocks, Groups, PooledBlocks, PrimalBlocks, parallel
-from skmtl.arrowhead._group_moments import GroupMoments
+from skmtl._linalg import SymmetricSolver
+from skmtl.arrowhead._blocks import (
+    VANISHING,
+    DualBlocks,
+    Groups,
+    PooledBlocks,
+    PrimalBlocks,
+    parallel,
+)
+from skmtl.arrowhead._group_moments import GroupMoments, slopes_not_identified
 from skmtl.arrowhead._kept import KeptMoments
 from skmtl.data import SMALL
 from skmtl.penalties import Coefficients
@@ -30,11 +36,15 @@ class Elimination:
     outside : bool
         Whether gradients may have parts outside of the space of a task's rows, as that of a
         coupling along a graph.
+    vanishing : float
+        Weight of the deviations in the system of the center where alpha is zero for all tasks. If
+        it is 0, too, what is computed from these deviations does not move.
 
     Attributes
     ----------
     separate : bool
-        Whether alpha is zero for all tasks: the center is then computed from the tasks.
+        Whether alpha is zero for all tasks, or all groups of a column: what is outside is then
+        computed from their deviations.
 
     References
     ----------
@@ -42,12 +52,10 @@ class Elimination:
     lme4. Journal of Statistical Software 67. https://doi.org/10.18637/jss.v067.i01
     """
 
-    def __init__(self, data, penalty, *, outside=False):
-        if penalty.nesting is not None:
-            squares, totals = data.square_norms, data.totals
-            penalty = penalty.without_zeros(squares[squares > 0].min(initial=1.0), totals.min())
+    def __init__(self, data, penalty, *, outside=False, vanishing=VANISHING):
         self._coupling, self._penalty, self._outer = penalty, penalty.inner, None
-        groups, nesting = Groups.of(data, self._penalty.alpha), penalty.nesting
+        self._data, self._vanishing, self._free = data, vanishing, not self._penalty.alpha.any()
+        groups, nesting = Groups.of(data, self._penalty.alpha, vanishing), penalty.nesting
         self._parent = np.zeros(data.n_tasks, np.intp) if nesting is None else nesting.parents[0]
         self._n_parents = 1 if nesting is None else nesting.sizes[1]
         self._parts = []
@@ -64,6 +72,7 @@ class Elimination:
 
     def set_weights(self, data):
         """Store the same data with other weights and factor again."""
+        self._data = data
         for blocks, _ in self._parts:
             blocks.set_weights(data)
         self._factor()
@@ -80,50 +89,49 @@ class Elimination:
             self._total[tasks] = blocks.total[blocks.groups.of_task]
             S += blocks.center_system()
         self._kappa = parallel(self._total, penalty.alpha_intercept)
-        self.separate, self._response = not penalty.alpha.any(), None
+        self._identifying, self.separate = self._kappa.copy(), self._free
+        for blocks, tasks in self._parts:
+            if blocks.identifies is not None:
+                self._identifying[tasks] *= blocks.identifies[blocks.groups.of_task]
         if not nested:
             self._set_up_center(S[0])
-        elif self._outer is None:
-            self._outer = Elimination(GroupMoments(S), self._coupling.outer)
+            return
+        groups = GroupMoments(S, self._support)
+        if self._outer is None:
+            vanishing = self._vanishing * (VANISHING if self._free else 1.0)
+            self._outer = Elimination(groups, self._coupling.outer, vanishing=vanishing)
         else:
-            self._outer.set_weights(GroupMoments(S))
+            self._outer.set_weights(groups)
+        self.separate |= self._outer.separate
 
     def _set_up_center(self, S):
         """Eliminate the common intercept from the system of the center, and factor the rest."""
         penalty = self._penalty
         ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
-        # With alpha = 0 the center is computed from the tasks and does not change their solution.
-        if penalty.fixed_intercept or not self._kappa.any():
+        if penalty.fixed_intercept or not self._kappa.any() or self._cc <= 0:
             self._cc, self._wc = np.inf, np.zeros_like(self._wc)
-        elif self.separate and self._cc <= 1e-10 * self._kappa.sum():
-            # The common intercept is not identified either: center and intercept minimize the
-            # squares of the deviations.
-            self._response = np.zeros((len(self._kappa), len(self._wc)))
-            for blocks, tasks in self._parts:
-                self._response[tasks] = blocks.response(np.zeros((1, len(ww))), np.ones(1))
-            self._cc = float((self._response**2).sum()) or np.inf
-            self._wc = self._response.sum(axis=0)
-        if penalty.fixed_center or (self.separate and np.any(penalty.alpha_shared > 0)):
+        if penalty.fixed_center:
             self._center = None
             return
-        if not self.separate or self._response is not None:
-            ww = ww - np.outer(self._wc, self._wc / self._cc)
+        ww = ww - np.outer(self._wc, self._wc / self._cc)
         ridge = penalty.alpha_shared * np.eye(len(ww))
         null_space = None if np.all(penalty.alpha_shared > 0) else lambda: self._null_space(ridge)
         self._center = SymmetricSolver(ww + ridge, null_space)
 
     def _null_space(self, ridge):
         """Return the exact null space of the center's system: directions that no row identifies."""
-        support = sum(blocks.support() for blocks, _ in self._parts)
+        support = self._support()[0]
         support[:-1, :-1] += ridge
-        if np.isinf(self._cc) or (self.separate and self._response is None):
-            return null_space_of(support[:-1, :-1])
-        return linalg.qr(null_space_of(support)[:-1], mode="economic")[0]
+        return slopes_not_identified(support, free_intercept=np.isfinite(self._cc))
 
-    @property
-    def intercept_from_tasks(self):
-        """Whether the common intercept is computed from the tasks."""
-        return self._response is not None
+    def _support(self):
+        """Return matrices with the null spaces of the systems of the centers, but for rounding."""
+        if self._free and self._vanishing == 0:
+            return sum(blocks.center_system() for blocks, _ in self._parts)
+        if isinstance(self._data, GroupMoments):
+            intercept = self._penalty.alpha_intercept
+            return self._data.support(self._parent, self._n_parents, intercept)
+        return sum(blocks.support() for blocks, _ in self._parts)
 
     @property
     def by_rows(self):
@@ -170,20 +178,22 @@ class Elimination:
 
         ``x = M^-1 (P - alpha V)``.
         """
-        right_c = self._sums(self._kappa, unpenalized)
+        right_c = self._sums(self._identifying, unpenalized)
         right_w = np.zeros((self._n_parents, P.shape[1]))
         if self._outer is None:
             right_w -= self._penalty.curvature.w * groups.w
         for blocks, tasks in self._parts:
             at_mean = np.einsum("tj,tj->t", self._delta[tasks], x[tasks])
-            right_c -= self._sums(self._kappa[tasks], at_mean, tasks)
+            right_c -= self._sums(self._identifying[tasks], at_mean, tasks)
             right_w += blocks.right_hand_side(x[tasks], P[tasks], V[tasks])
+            if blocks.of_intercept is not None:
+                own = blocks.of_intercept[blocks.groups.of_task]
+                own = self._vanishing * np.einsum("tj,tj->t", own, x[tasks] + V[tasks])
+                right_c += self._sums(np.ones(len(own)), own, tasks)
         if self._outer is not None:
             moved = self._outer.step(groups, -right_w, -right_c)
             dw, dc = self._outer.change(groups, moved)
             return dw, dc, moved
-        if self._response is not None:
-            right_c = (self._response * (x + V)).sum(keepdims=True)[0]
         dw, dc = self._step_of_center(right_w[0], right_c[0], groups.w)
         return dw[None], np.array([dc]), groups._replace(w=groups.w + dw, c=groups.c + dc)
 
@@ -196,11 +206,7 @@ class Elimination:
     def _step_of_center(self, right_w, right_c, w):
         """Return the step of the center, (d,) and a number."""
         if self._center is None:
-            dw = np.zeros_like(w) if self._penalty.fixed_center else -w
-            return dw, right_c / self._cc
-        if self.separate and self._response is None:
-            dc = right_c / self._cc
-            return self._center.solve(right_w - self._wc * dc), dc
+            return np.zeros_like(w), right_c / self._cc
         dw = self._center.solve(right_w - self._wc * (right_c / self._cc))
         return dw, (right_c - self._wc @ dw) / self._cc
 

@@ -10,6 +10,7 @@ from skmtl.arrowhead._group_moments import GroupMoments
 
 _CHUNK = 2**21  # numbers in a chunk of blocks
 _ROUNDING = 1e-9  # share of a direction that is rounding error
+_LEFT = 1e-10  # share of the weight of a mean that is rounding error
 
 
 class Covariance(NamedTuple):
@@ -268,14 +269,19 @@ class _Part:
         self.H, self.m, n = moments
         self._free = np.isfinite(precision)
         self._P, fixed = np.where(self._free, precision, 0.0), np.isinf(alpha_intercept)
-        a = np.where(fixed, 1.0, alpha_intercept)
-        self._rho = rho = np.where(fixed, 1.0, a / (n + a))
-        self._intercept_variance = np.where(fixed, 0.0, 1.0 / (n + a))
+        self._open_intercept = n + alpha_intercept == 0  # by neither rows nor a penalty
+        fixed, a = fixed | self._open_intercept, np.where(fixed, 0.0, alpha_intercept)
+        total = np.where(fixed, 1.0, n + a)
+        self._rho = rho = np.where(fixed, 1.0, a / total)
+        self._intercept_variance = np.where(fixed, 0.0, 1.0 / total)
         self.kappa, self._mean_weight = rho * n, rho**2 * n
         self._A = self.H + outer(self.kappa, self.m, self.m)
         solved = self._solve(np.concatenate([self._A, self.m[..., None]], axis=2))
         self._of_A, self._of_m = solved[..., :-1], solved[..., -1]  # M^-1 A, M^-1 m
-        self._reach = 1.0 - self.kappa * self._dot_m(self._of_m)
+        reach = 1.0 - self.kappa * self._dot_m(self._of_m)
+        # free deviations may make up for any common intercept: what is left is rounding error
+        nothing = (self._free & (self._P == 0)).any(axis=1) & (reach <= _LEFT)
+        self._reach = np.where(nothing, 0.0, reach)
 
     def _dot_m(self, x):
         return np.einsum("tj,tj->t", self.m, x)
@@ -371,7 +377,11 @@ class _Part:
         finite = self._to_intercept(right.swapaxes(1, 2), np.zeros((n_tasks, d + 1)))
         finite[:, -1, -1] += self._intercept_variance
         null = self._null_spaces()
-        return Covariance(finite, self._to_intercept(null, np.zeros((n_tasks, null.shape[2]))))
+        null = self._to_intercept(null, np.zeros((n_tasks, null.shape[2])))
+        if self._open_intercept.any():
+            intercept = self._open_intercept[:, None, None] * np.eye(d + 1)[:, -1:]
+            null = np.concatenate([null, intercept], axis=2)
+        return Covariance(finite, null)
 
     def _null_spaces(self):
         """Return what neither rows nor a penalty identify, given the center, (T, d, k)."""

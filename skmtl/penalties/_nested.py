@@ -10,10 +10,6 @@ import numpy as np
 from skmtl.penalties._base import Coefficients, share_of_data
 from skmtl.penalties._mean import MeanCoupling
 
-# Weight that stands for a vanishing one, relative to the data. That of an intercept biases a task
-# that is fitted exactly by as much; that of coefficients is added to a matrix that may be singular.
-_VANISHING, _VANISHING_INTERCEPT = 1e-13, 1e-20
-
 
 class Nesting:
     """Groups of tasks within groups.
@@ -138,7 +134,8 @@ class NestedCoupling(MeanCoupling):
 
     A task has the coefficients ``w + V_t + V_g + ...`` of the center and all nodes on the way.
     Weights are those of ``MeanCoupling``, of each node. A weight of zero is the limit of a
-    vanishing one.
+    vanishing one: weights around it are infinite beside it. Of several zeros the outermost vanishes
+    first: groups are as near to the solutions of their members as these allow.
 
     Parameters
     ----------
@@ -194,20 +191,6 @@ class NestedCoupling(MeanCoupling):
         inside = Nesting(nesting.parents[: n_levels - 1], nesting.columns[:n_levels])
         weights = self.alpha[: inside.n_nodes], self.alpha_intercept[:n_levels]
         return replace(self, alpha=weights[0], alpha_intercept=weights[1], nesting=inside)
-
-    def without_zeros(self, curvature, total):
-        """Return the coupling with negligible weights in place of zeros inside the outermost level.
-
-        ``curvature`` and ``total`` are the smallest of the data in a coefficient and in an
-        intercept.
-        """
-        alpha, intercept = self.level_alpha, self.alpha_intercept.copy()
-        for weights, small in (
-            (alpha, curvature * _VANISHING ** np.cumsum(alpha == 0)),
-            (intercept, total * _VANISHING_INTERCEPT ** np.cumsum(intercept == 0)),
-        ):
-            weights[:-1] = np.where(weights == 0, small, weights)[:-1]
-        return replace(self, alpha=np.repeat(alpha, self.nesting.sizes), alpha_intercept=intercept)
 
     def star(self):
         """Return the coupling of the tasks; see ``GraphCoupling.star``."""

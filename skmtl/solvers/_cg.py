@@ -31,7 +31,9 @@ class ConjugateGradientSolver(NewtonSolver):
         reason = super().objection(problem)
         if reason is not None:
             return reason
-        if (problem.penalty.star().alpha == 0).any():
+        penalty = problem.penalty
+        alpha = penalty.star().alpha if penalty.nesting is None else penalty.alpha
+        if (alpha == 0).any():
             return "alpha=0 leaves coefficients unidentified, which requires solver='direct'"
         return None
 

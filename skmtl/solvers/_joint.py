@@ -1,7 +1,5 @@
 """Newton steps where a row has several predictions."""
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
@@ -54,15 +52,11 @@ class JointSystem:
         curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty
         distinct = [Elimination(part, penalty) for part in curved]
         repeats = len(derivative) // len(distinct)
-        if distinct[0].separate and not penalty.fixed_center:
-            # A center that is computed from the tasks comes last: its null space would add up in
+        if distinct[0].separate and not (penalty.fixed_center and penalty.nesting is None):
+            # Centers that are computed from the tasks come last: their null space would add up in
             # conjugate gradients.
             self._centering = distinct * repeats
-            fixed_intercept = penalty.fixed_intercept or any(
-                part.intercept_from_tasks for part in distinct
-            )
-            fixed = replace(penalty, alpha_shared=np.inf, fixed_intercept=fixed_intercept)
-            distinct = [Elimination(part, fixed) for part in curved]
+            distinct = [Elimination(part, penalty, vanishing=0.0) for part in curved]
         self._eliminations = distinct * repeats
 
     def step(self, point, G, R):

@@ -160,9 +160,12 @@ class _Tree:
     def __init__(self, data, penalty, center, nesting):
         self._nesting, self._shares, self._inverses = nesting, [], []
         for number, level in enumerate(nesting.levels):
-            total = np.maximum(data + penalty[level], _LEAST)
-            self._inverses.append(1.0 / total)
-            self._shares.append(np.where(np.isinf(total), 0.0, data / total))
+            total = data + penalty[level]
+            # without data and a penalty, as around free nodes, nothing moves
+            moves = (total > 0) & np.isfinite(total)
+            inverse, share = np.zeros((2, *total.shape))
+            self._inverses.append(np.divide(1.0, total, out=inverse, where=moves))
+            self._shares.append(np.divide(data, total, out=share, where=moves))
             data = data * (1.0 - self._shares[-1])  # the Schur complement
             if number < len(nesting.parents):
                 data = sums_of_members(data, nesting.parents[number], axis=0)
