@@ -81,6 +81,7 @@ class CompressedRows:
     def __init__(self, data, penalty, loss=None):
         self.data, d = data, data.n_features
         self._groups = groups = Groups.of(data, penalty.alpha)
+        self._of_task = groups.of_task
         # without targets these are curvatures, for one covariance
         self._orthogonal = loss is not None and d > _TINY and len(groups.block) < _FEW_BLOCKS
         self._flat = groups.alpha == 0
@@ -116,7 +117,7 @@ class CompressedRows:
             H = self._fix_intercepts(H, size - K)
         ones, columns = np.ones(T, dtype=np.intp), np.zeros((T, size + 1))
         self._packs, self._has_mean, self._orthogonal = Packs(size * ones, ones, size), True, False
-        self._scale = self._packs.of_blocks(np.ones(T))
+        self._scale, self._of_task = self._packs.of_blocks(np.ones(T)), np.arange(T)
         R, self.z, *views = self._packs.zeros(size + 1)
         given = H, columns, np.ones(T), np.arange(T), 64 * size * _EPS, columns[0], columns
         self._compress(given, np.arange(T + 1), np.zeros((T, size)), *views)
@@ -291,7 +292,7 @@ class CompressedRows:
     @cached_property
     def _task_of_place(self):
         """The task of each place in the packs, -1 where there is none."""
-        number = 1.0 + np.argsort(self._groups.of_task, kind="stable")
+        number = 1.0 + np.argsort(self._of_task, kind="stable")
         return self._packs.of_blocks(number).astype(np.intp) - 1
 
     @property

@@ -14,11 +14,28 @@ from skmtl.tuning._weight_range import WeightRange
 
 _FEW = 1000  # rows that may leave several maxima
 _FORMS = {"diag": DiagonalCovariance, "full": FullCovariance}
-_CAUSES = {
+CAUSES = {
     "alpha": "features separate the classes of each task in another way",
     "alpha_intercept": "most tasks have one class only, and not the same one",
     "alpha_shared": "one model of all tasks separates the classes",
 }
+
+
+def evidence_of(spec, problem):
+    """Return the ``LaplaceEvidence`` of a problem, whose modes are found as fits of a ``Spec``."""
+
+    def solve(problem, start):
+        solver = choose_solver(problem, spec.solver)(problem, spec.max_iter, spec.tol)
+        return solver.solve(start)
+
+    return LaplaceEvidence(problem, solve, problem.origin())
+
+
+def check_evidence(evidence, spec, names):
+    """Raise where an evidence is improper at any penalty weight."""
+    reason = evidence.objection(spec.max_iter, spec.tol)
+    if reason is not None:
+        raise ValueError(f"{which(names)} has no evidence to go by: {reason}.")
 
 
 class RandomLogOdds(RandomCoefficients):
@@ -37,20 +54,14 @@ class RandomLogOdds(RandomCoefficients):
                 "tasks. Set alpha to a positive number or 'auto'."
             )
 
-        def solve(problem, start):
-            solver = choose_solver(problem, spec.solver)(problem, spec.max_iter, spec.tol)
-            return solver.solve(start)
-
-        self._evidence = LaplaceEvidence(posed.problem, solve, posed.problem.origin())
+        self._evidence = evidence_of(spec, posed.problem)
         super().__init__(spec, names, posed)
         if self._form != "spherical" and not self._evidence.has_slopes:
             raise TypeError(
                 f"covariance_type={self._form!r} of a classifier requires the rows in memory. Set "
                 "it to 'spherical', or pass arrays in place of Dask's."
             )
-        reason = self._evidence.objection(spec.max_iter, spec.tol)
-        if reason is not None:
-            raise ValueError(f"{which(names)} has no evidence to go by: {reason}.")
+        check_evidence(self._evidence, spec, names)
 
     @property
     def _sampled(self):
@@ -124,7 +135,7 @@ class RandomLogOdds(RandomCoefficients):
         if (x <= lower + 1e-6).any() and isinstance(criterion, _FORMS[self._form]):
             warn(
                 f"covariance_type={self._form!r}: the evidence grows without bound with a variance "
-                f"in covariance_ or tau2_shared_, as it does where {_CAUSES['alpha']}. The largest "
+                f"in covariance_ or tau2_shared_, as it does where {CAUSES['alpha']}. The largest "
                 "is the upper bound of the search, and no estimate. Set covariance_type to "
                 "'spherical', or alpha to a number, by cross-validation."
             )
@@ -149,7 +160,7 @@ class RandomLogOdds(RandomCoefficients):
             found[VARIANCES[name]] = np.inf
             warn(
                 f"{name}='auto': the evidence grows without bound with the variance, as "
-                f"it does where {_CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
+                f"it does where {CAUSES[name]}. {name}_={best[name]:.1e}, the lower bound of the "
                 f"search, is no estimate. Set {name} to a number, by cross-validation."
             )
         return Estimate(best, found)

@@ -11,16 +11,18 @@ from skmtl._likelihood_kernels import prediction_variances
 from skmtl._threads import in_chunks
 from skmtl.data import Basis, LongData
 from skmtl.fitting import in_basis
-from skmtl.penalties import Coefficients
+from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.problem import Problem, class_curvature
 from skmtl.solvers import runs_away
 from skmtl.tuning._center import Center
 from skmtl.tuning._compressed import CompressedRows
 from skmtl.tuning._covariance import Axes
+from skmtl.tuning._nested_rows import NestedRows
 from skmtl.tuning._task_posterior import TaskPosterior
 
 _STEP = 1e-3  # of central differences, in log alpha
 _STRIP = 2**21  # numbers in the dense rows that are in memory at a time
+_TOGETHER = 5  # consecutive tasks of a sample, where tasks are in groups
 
 
 class LaplaceEvidence:
@@ -36,13 +38,14 @@ class LaplaceEvidence:
     The determinants are ``log|H| - log|P| = log|V| + log|X' V^-1 X|`` of the linear model whose
     weights are the curvatures at the mode (``CompressedRows``). Unpenalized intercepts of tasks
     with one class diverge at any penalty weight: they are left out. The coefficients of several
-    classes are independent and have F in common.
+    classes are independent and have F in common. Where tasks are in groups, F is block-diagonal,
+    with a block for the deviations of each level of nodes, that of the tasks first.
 
     Parameters
     ----------
     problem : Problem
         Of a loss of classes and a ``MeanCoupling``: v_t is multiplied by ``1 / sqrt(alpha_t)``, and
-        with alpha_intercept = 0 the intercepts are flat.
+        with alpha_intercept = 0 the intercepts are flat. Of a ``NestedCoupling`` all alpha are 1.
     solve : callable
         ``solve(problem, start)`` returns the ``Solution``.
     start : Coefficients
@@ -62,6 +65,8 @@ class LaplaceEvidence:
     def __init__(self, problem, solve, start):
         self._problem, self._solve, self._start = problem, solve, start
         self.shared, self._last = problem.penalty.alpha_shared, None
+        self._nesting = problem.penalty.nesting
+        self._n_levels = 1 if self._nesting is None else len(self._nesting.levels)
 
     def objection(self, max_iter, tol):
         """Return why the evidence is improper at any penalty weight, or None.
@@ -69,7 +74,7 @@ class LaplaceEvidence:
         With a flat center there is no mode if one model of all tasks separates the classes.
         """
         data, penalty = self._problem.data, self._problem.penalty
-        free_intercepts = penalty.alpha_intercept == 0 and not penalty.fixed_intercept
+        free_intercepts = self._flat_intercepts and not penalty.fixed_intercept
         if free_intercepts and data.class_mask is not None and np.isinf(data.class_mask).all():
             return (
                 "every task has one class only, and alpha_intercept=0 leaves intercepts "
@@ -77,13 +82,10 @@ class LaplaceEvidence:
             )
         if penalty.alpha_shared > 0:
             return None
-        pooled = replace(
-            penalty,
-            alpha=np.full(data.n_tasks, np.inf),
-            alpha_intercept=0.0 if free_intercepts else np.inf,
-        )
+        weights = np.full(data.n_tasks, np.inf), 0.0, 0.0 if free_intercepts else np.inf
+        pooled = MeanCoupling(*weights, penalty.fixed_intercept)
         problem = Problem(data, self._problem.loss, pooled)
-        solution = self._solve(problem, pooled.project(self._start))
+        solution = self._solve(problem, problem.origin())
         slope = problem.evaluate(solution.coefficients).sums.derivative
         # The derivative is below 1/2 in size if a row is classified correctly.
         if (np.abs(slope) < 0.5).all() or runs_away(solution, pooled, max_iter, tol).any():
@@ -92,6 +94,10 @@ class LaplaceEvidence:
                 "keeps it finite. Set alpha_shared to a positive number, such as 1e-3"
             )
         return None
+
+    @property
+    def _flat_intercepts(self):
+        return self._nesting is None and self._problem.penalty.alpha_intercept == 0
 
     @property
     def has_slopes(self):
@@ -116,9 +122,10 @@ class LaplaceEvidence:
         return self.shared
 
     def sample(self, n_tasks):
-        """Return the evidence of some tasks of the long form, evenly spaced."""
-        problem = self._problem
-        tasks = np.linspace(0, problem.data.n_tasks - 1, n_tasks).astype(np.intp)
+        """Return the evidence of some tasks of the long form, evenly spaced, alone or together."""
+        problem, size = self._problem, 1 if self._nesting is None else _TOGETHER
+        first = np.linspace(0, problem.data.n_tasks - size, n_tasks // size).astype(np.intp)
+        tasks = (first[:, None] + np.arange(size)).ravel()
         part = Problem(problem.data.take(tasks), problem.loss, problem.penalty.take(tasks))
         return LaplaceEvidence(part, self._solve, part.origin())
 
@@ -126,8 +133,8 @@ class LaplaceEvidence:
         """Return minus twice the log evidence at F (d + 1, d + 1), and 1, the noise variance.
 
         With ``slopes`` also the matrix G (d + 1, d + 1): a change dL of ``F F'`` changes the value
-        by tr(G dL). If there are fewer rows than features, F may be in the coordinates of
-        ``row_basis``.
+        by tr(G dL). Of L levels of nodes, both are (L (d + 1), L (d + 1)). If there are fewer rows
+        than features, F may be in the coordinates of ``row_basis``.
         """
         point = self._point(F)
         if slopes and point.G is None:
@@ -168,17 +175,21 @@ class LaplaceEvidence:
         if last is not None and last.shared == self.shared and np.array_equal(last.F, F):
             return last
         loss, K, objective = problem.loss, problem.loss.n_outputs, self._find_mode(F)
-        sums = problem.data.loss_sums(loss, self._start.W, self._start.intercept)
-        data = problem.data if len(F) > problem.data.n_features else problem.data.rotated
+        mode = problem.penalty.flatten(self._start)
+        sums = problem.data.loss_sums(loss, mode.W, mode.intercept)
+        size = len(F) // self._n_levels
+        data = problem.data if size > problem.data.n_features else problem.data.rotated
         penalty = replace(problem.penalty, alpha_shared=self.shared)
         places, H = _places_of_classes(K, data.n_features), None
+        kind = CompressedRows if self._nesting is None else NestedRows
         if K == 1:
-            rows = CompressedRows(data.curved(loss.curvature(sums.derivative)[0]), penalty)
+            rows = kind(data.curved(loss.curvature(sums.derivative)[0]), penalty)
         else:
             H = class_curvature(data, loss.probabilities(data.y, sums.derivative), intercept=True)
             order = np.argsort(places, axis=None)
             H = H[:, order[:, None], order]
-            rows = CompressedRows.of_classes(data, H, penalty)
+            rows = kind.of_classes(data, H, penalty)
+        places = np.hstack([places + level * places.size for level in range(self._n_levels)])
         joint = np.zeros((K * len(F), K * len(F)))
         for own in places:
             joint[np.ix_(own, own)] = F
@@ -189,7 +200,7 @@ class LaplaceEvidence:
         _, root, log_det = center.solve(marginal, self.shared)
         value = 2 * objective + marginal.log_det + log_det
         value -= (rows.n_flat + center.n_flat) * np.log(2 * np.pi)
-        if K == 1 and penalty.alpha_intercept == 0 and data.class_mask is not None:
+        if K == 1 and self._flat_intercepts and data.class_mask is not None:
             value -= np.log(rows.data.totals[np.isinf(data.class_mask[0])] / (2 * np.pi)).sum()
         found = F.copy(), self.shared, value, places, data, sums, rows, H, joint, marginal, root
         self._last = _Point(*found)
@@ -202,7 +213,9 @@ class LaplaceEvidence:
         the ``Axes`` of the covariance.
         """
         problem, shared, slopes = self._problem, self.shared, F.diagonal()[:-1]
-        penalty, flat = problem.penalty, problem.penalty.alpha_intercept == 0
+        penalty, flat = problem.penalty, self._flat_intercepts
+        if self._nesting is not None:
+            return self._found(penalty.with_weights(*_level_weights(F, self._n_levels), shared))
         diagonal = not np.count_nonzero(F - np.diag(np.diag(F)))
         if diagonal and (slopes == slopes.max(initial=0.0)).all():
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -211,10 +224,7 @@ class LaplaceEvidence:
                 )
                 intercept = 0.0 if flat else 1.0 / F[-1, -1] ** 2
             weights = {"alpha": alpha, "alpha_intercept": intercept, "alpha_shared": shared}
-            problem = problem.with_penalty(replace(penalty, **weights))
-            solution = self._solve(problem, problem.penalty.project(self._start))
-            self._start = solution.coefficients
-            return solution.objective
+            return self._found(replace(penalty, **weights))
         axes = Axes.of(F, problem.data.square_norms.sum(axis=0), shared)
         basis = Basis(axes.B, axes.fixed)
         with np.errstate(divide="ignore"):
@@ -231,6 +241,13 @@ class LaplaceEvidence:
         self._start = Coefficients(V, q + V @ shift, w, c + w @ shift)
         return solution.objective
 
+    def _found(self, penalty):
+        """Move ``_start`` to the mode with a penalty on these features; return the objective."""
+        problem = self._problem.with_penalty(penalty)
+        solution = self._solve(problem, penalty.project(self._start))
+        self._start = solution.coefficients
+        return solution.objective
+
     def _slopes(self, point):
         """Return the derivatives in the covariance and in the logarithm of alpha_shared.
 
@@ -240,7 +257,7 @@ class LaplaceEvidence:
         """
         problem, root = self._problem, point.root
         posterior = self._posterior(point)
-        G = posterior.determinant_slopes(point.marginal.gram, root)
+        G = posterior.determinant_slopes()
         data, loss, derivative = point.data, problem.loss, point.sums.derivative
         if loss.n_outputs == 1:
             moved = _variances(data, posterior.C) * loss.curvature_slope(derivative)
@@ -254,8 +271,8 @@ class LaplaceEvidence:
             slopes, w = slopes @ basis, w @ basis
         gradient = _by_task(slopes, point.sums.R)
         moved = _by_task(*data.weighted_adjoint(moved))
-        center, movement = posterior.movement(moved, gradient, root)
-        G = point.of_a_class(G - gradient.T @ gradient + movement)
+        center, of_mode = posterior.mode_slopes(moved, gradient)
+        G = point.of_a_class(G + of_mode)
         if not 0 < self.shared < np.inf:
             return G, 0.0
         n_slopes = w.size
@@ -263,7 +280,9 @@ class LaplaceEvidence:
         return G, self.shared * of_center - n_slopes
 
     def _posterior(self, point):
-        """Return the ``TaskPosterior`` at a ``_Point``."""
+        """Return the ``TaskPosterior`` or ``NestedPosterior`` at a ``_Point``."""
+        if self._nesting is not None:
+            return point.rows.posterior(point.marginal, point.root)
         penalty, H, data = self._problem.penalty, point.H, point.rows.data
         if H is None:
             H = data.task_moments(slice(None)).gram(intercept=True)
@@ -279,7 +298,7 @@ class LaplaceEvidence:
 class _Point(NamedTuple):
     """The evidence at a covariance F and an alpha_shared, with the linear model at the mode.
 
-    ``places`` (K, d + 1) are the columns of each class in the joint covariance, ``data`` is in the
+    ``places`` (K, len(F)) are the columns of each class in the joint covariance, ``data`` is in the
     coordinates of F, and H (T, D, D) is the curvature of more than two classes. G and
     ``shared_slope`` are the derivatives, once computed; else G is None.
     """
@@ -299,13 +318,20 @@ class _Point(NamedTuple):
     shared_slope: float = 0.0
 
     def of_a_class(self, joint):
-        """Return the sum of the blocks of the classes, (d + 1, d + 1)."""
+        """Return the sum of the blocks of the classes, of the shape of F."""
         return sum(joint[np.ix_(own, own)] for own in self.places)
 
 
 def _places_of_classes(K, d):
     """Return where slopes and intercept of each class are, (K, d + 1): the intercepts are last."""
     return np.column_stack([np.arange(K * d).reshape(K, d), K * d + np.arange(K)])
+
+
+def _level_weights(F, n_levels):
+    """Return the penalty weights of slopes and intercepts of each level, (L,) each."""
+    variances = F.diagonal().reshape(n_levels, -1) ** 2
+    with np.errstate(divide="ignore"):
+        return 1.0 / variances[:, :-1].max(axis=1, initial=0.0), 1.0 / variances[:, -1]
 
 
 def _by_task(slopes, intercepts):

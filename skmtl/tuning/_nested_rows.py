@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from skmtl.data import gram_roots
 from skmtl.penalties import sums_of_members
 from skmtl.tuning._compressed import CompressedRows
+from skmtl.tuning._nested_posterior import NestedPosterior
 
 
 class NestedMarginal(NamedTuple):
@@ -44,14 +46,26 @@ class NestedRows:
     ----------
     data : TaskData
     penalty : NestedCoupling
-    loss : SquaredLoss
+    loss : SquaredLoss, optional
+        As of ``CompressedRows``.
     """
 
-    def __init__(self, data, penalty, loss):
-        self.data, self._inner = data, CompressedRows(data, penalty.inner, loss)
-        self._parents, self._size = penalty.nesting.parents, data.n_features + 1
-        inner = self._inner
-        self.total, self.null, self.within = inner.total, inner.null, inner.within
+    def __init__(self, data, penalty, loss=None):
+        self._begin(CompressedRows(data, penalty.inner, loss), penalty)
+        self.total = self._inner.total
+        if loss is not None:
+            self.null, self.within = self._inner.null, self._inner.within
+
+    @classmethod
+    def of_classes(cls, data, H, penalty):
+        """Return rows that have the curvature H (T, D, D); see the other class."""
+        self = cls.__new__(cls)
+        self._begin(CompressedRows.of_classes(data, H, penalty.inner), penalty)
+        return self
+
+    def _begin(self, inner, penalty):
+        self._inner, self._parents = inner, penalty.nesting.parents
+        self.data, self._size = inner.data, inner.R.shape[1]
         self.n_flat, self.n_blocks = inner.n_flat, inner.n_blocks
 
     def _blocks(self, F):
@@ -81,33 +95,19 @@ class NestedRows:
         """Return what ``slopes`` needs, and the sum of squares; see the other class."""
         outermost = marginal.rows[-1]
         e = outermost[..., -1] - outermost[..., :-1] @ beta
-        return (e, beta), self.within + (e**2).sum()
+        return beta, self.within + (e**2).sum()
+
+    def posterior(self, marginal, root):
+        """Return the ``NestedPosterior``, given a factor of the covariance of the center."""
+        grams = [gram[:, :-1, :-1] for gram in marginal.grams]
+        return NestedPosterior(grams, marginal.covariances, self._parents, root)
 
     def slopes(self, marginal, e, root, precision, *, diagonal):
         """Return G, block-diagonal: a change dL of the covariances changes -2 l by tr(G dL)."""
-        size, n_levels, D = self._size, len(marginal.grams), marginal.gram.shape[0]
-        G, outermost = np.zeros((n_levels * size, n_levels * size)), marginal.rows[-1]
-        e, center = e  # the latter of each node: what it deviates from
-        h, C = np.einsum("grj,gr->gj", outermost[..., :-1], e), (root @ root.T)[None]
-        for level in range(n_levels - 1, -1, -1):
-            S = marginal.grams[level][:, :-1, :-1]
-            if h is None:
-                right = marginal.grams[level][:, :-1, -1]
-                h = right - np.einsum("gjk,gk->gj", S, center)
-            own = slice(level * size, (level + 1) * size)
-            SC = S @ C
-            if diagonal:
-                G[own, own] = np.diag(np.einsum("gjj->j", S) - np.einsum("gjk,gjk->j", SC, S))
-            else:
-                G[own, own] = (S - SC @ S).sum(axis=0)
-            G[own, own] -= precision * h.T @ h
-            if level == 0:
-                break
-            covariance, parent = marginal.covariances[level], self._parents[level - 1]
-            kept = np.eye(D) - covariance @ S
-            C = (kept @ covariance + kept @ C @ kept.swapaxes(1, 2))[parent]
-            center, h = (center + h @ covariance)[parent], None
-        return G
+        posterior = self.posterior(marginal, root)
+        each = posterior.responses([gram[:, :-1, -1] for gram in marginal.grams], e)
+        squares = block_diag(*[own.T @ own for own in each])
+        return posterior.determinant_slopes(diagonal=diagonal) - precision * squares
 
     def information(self, marginal):
         """Return the sums of ``S o S`` over the nodes of each level, block-diagonal."""

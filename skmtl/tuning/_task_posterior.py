@@ -24,12 +24,15 @@ class TaskPosterior(NamedTuple):
         Covariance of the coefficients.
     rest : ndarray of shape (T, D, D) or None
         The coefficients are this times those without fixed effects of the task, plus these.
+    root : ndarray of shape (D, p)
+        A factor of the covariance of the center.
     """
 
     S: np.ndarray
     J: np.ndarray
     C: np.ndarray
     rest: np.ndarray | None
+    root: np.ndarray
 
     @classmethod
     def of(cls, H, scale, F, flat, root):
@@ -57,34 +60,35 @@ class TaskPosterior(NamedTuple):
         in_chunks(partial(kernels.posterior, *given), len(H), 8 * H.size * len(F))
         if rest is not None:
             C = N + rest @ C @ rest.swapaxes(1, 2)
-        return cls(S, J, C, rest)
+        return cls(S, J, C, rest, root)
 
-    def determinant_slopes(self, gram, root):
+    def determinant_slopes(self):
         """Return the derivative G (D, D) of the log-determinants at fixed curvatures.
 
-        They are ``log|V| + log|X' V^-1 X|`` with ``gram = X' V^-1 X``, and a change dL of the
-        covariance of the deviations changes them by tr(G dL).
+        They are ``log|V| + log|X' V^-1 X|``, and a change dL of the covariance of the deviations
+        changes them by tr(G dL).
         """
-        E = (self.S @ root).swapaxes(1, 2).reshape(-1, len(gram))
-        return gram - E.T @ E
+        E = (self.S @ self.root).swapaxes(1, 2).reshape(-1, self.S.shape[1])
+        return self.S.sum(axis=0) - E.T @ E
 
-    def movement(self, moved, gradient, root):
-        """Return the derivatives of ``moved_t . (w + v_t, c + q_t)``, summed over the tasks.
+    def mode_slopes(self, moved, gradient):
+        """Return derivatives of what moves with the mode.
 
-        Of the mode, whose gradients of the loss in each task are ``gradient`` (T, D).
+        That is ``moved_t . (w + v_t, c + q_t)``, summed over the tasks, and twice the objective,
+        where the gradients of the loss in each task are ``gradient`` (T, D) at the mode.
 
         Returns
         -------
         center : ndarray of shape (D,)
-            In the gradient of the center.
+            That of the first in the gradient of the center.
         G : ndarray of shape (D, D)
             In the covariance of the deviations: a change dL has the effect tr(G dL).
         """
         if self.rest is not None:
             moved = np.einsum("tji,tj->ti", self.rest, moved)
         along = np.einsum("tji,tj->ti", self.J, moved)
-        center = root @ (root.T @ along.sum(axis=0))
-        G = gradient.T @ (self.S @ center - along)
+        center = self.root @ (self.root.T @ along.sum(axis=0))
+        G = gradient.T @ (self.S @ center - along - gradient)
         return center, 0.5 * (G + G.T)
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
+from skmtl import MeanRegularizedRegressor
 from skmtl.data import LongData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import NestedCoupling, Nesting
@@ -248,8 +248,6 @@ def test_variances_that_cannot_be_told_apart_are_an_error(region, store, rows, m
 def test_only_numbers_and_one_variance_per_column_are_estimated():
     X, y, labels = draw(TWO, seed=0)
     D = np.column_stack([labels, X])
-    with pytest.raises(ValueError, match="one variance for each column, in a regressor"):
-        MeanRegularizedClassifier("auto", task_column=[0, 1]).fit(D, y > 0)
     with pytest.raises(ValueError, match="covariance_type to None"):
         MeanRegularizedRegressor("auto", covariance_type="diag", task_column=[0, 1]).fit(D, y)
     with pytest.raises(ValueError, match="positive alpha_intercept"):

@@ -1,0 +1,52 @@
+"""The Laplace evidence of a classifier with tasks in groups, as what estimates maximize."""
+
+import numpy as np
+
+from skmtl._warn import warn
+from skmtl.tuning._covariance import DiagonalCovariance
+from skmtl.tuning._evidence import CAUSES, check_evidence, evidence_of
+from skmtl.tuning._laplace import EvidenceOfParameters
+from skmtl.tuning._optimum import ROUGH, Descent, minimize_from
+from skmtl.tuning._random_coefficients import SAMPLE
+
+
+class NestedEvidence:
+    """The evidence, as what estimates of variances maximize; see ``NestedLikelihood``."""
+
+    least, curvature, searches_center = 1e-6, 0.25, True
+
+    def __init__(self, spec, names, problem):
+        self._names, self.likelihood = names, evidence_of(spec, problem)
+        check_evidence(self.likelihood, spec, names)
+
+    def check(self, known, parts):
+        """Do nothing: there is no variance of noise to confound others with."""
+
+    def criterion(self, masks, known, own):
+        """Return the criterion in the logarithms of the weights ``own``, alpha_shared the last."""
+        shared = ("alpha_shared", -1) in own
+        if "alpha_shared" in self._names and not shared:
+            self.likelihood.shared = np.inf
+        criterion = DiagonalCovariance(self.likelihood, masks, known)
+        return EvidenceOfParameters(criterion, shared=shared)
+
+    def minimum(self, criterion, starts, lower, upper, limits):
+        """Return the minimum, searched from the best of the starts in a sample of many tasks."""
+        sample, every = criterion, np.ones(len(lower), dtype=bool)
+        if self.likelihood.has_samples and self.likelihood.n_tasks >= 2 * SAMPLE:
+            sample = criterion.sample(SAMPLE)
+        ends = [Descent(sample, every, lower, upper).to(ROUGH, start) for start in starts]
+        _, x = min(ends, key=lambda end: end[0])
+        return minimize_from(criterion, [x], lower, upper, limits)
+
+    def at_least(self, name, label, weight):
+        """Warn that a weight, of a variance with a label, is at the end of the search."""
+        warn(
+            f"{name}='auto': the evidence grows without bound with the variance {label}, as it "
+            f"does where {CAUSES[name]}. The weight {weight:.1e}, the lower bound of the search, "
+            f"is no estimate. Set {name} to numbers, by cross-validation."
+        )
+
+    def criteria(self, value, sigma2):
+        """Return the attributes of the estimator for the evidence, a dict."""
+        return {"log_evidence_": float(-value / 2)}

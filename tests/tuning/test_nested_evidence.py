@@ -1,0 +1,167 @@
+"""Variances of groups in groups of classifiers, against dense Laplace approximations."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import minimize
+
+from skmtl import MeanRegularizedClassifier
+from skmtl.tuning._covariance import DiagonalCovariance
+from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
+from tests._dense import Objective
+from tests.tuning._evidence import posed, solver
+
+# Of each store its region, and of each region its country
+TWO = (np.repeat(np.arange(4), (3, 2, 1, 3)),)
+THREE = (np.repeat(np.arange(6), (2, 1, 2, 2, 1, 2)), np.array([0, 0, 1, 1, 1, 2]))
+
+
+def draw(parents, K, seed, *, d=2, rows=(4, 12), deviations=(0.3, 1.0)):
+    """Return X (n, d), classes y and the labels of all columns (n, L), from the outside in."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(*rows, size=len(parents[0]))
+    levels = [np.repeat(np.arange(len(n)), n)]
+    for parent in parents:
+        levels.append(parent[levels[-1]])
+    X, W = rng.normal(size=(n.sum(), d)) + 1, 0.0
+    for codes in levels:
+        deviation = rng.normal(size=(codes.max() + 1, K, d + 1)) * rng.choice(deviations)
+        W = W + deviation[codes]
+    z = np.einsum("ikj,ij->ik", W[..., :-1], X) + W[..., -1] + rng.gumbel(size=(n.sum(), K))
+    return X, z.argmax(axis=1), np.column_stack(levels[::-1])
+
+
+class DenseEvidence:
+    """Minus twice the log evidence of indicator columns of all nodes, by its definition.
+
+    ``variances`` (L, d + 1), of slopes and intercepts, go from the outside in.
+    """
+
+    def __init__(self, X, y, labels, K, weight=None):
+        weight = np.ones(len(y)) if weight is None else weight
+        X1 = np.column_stack([X - np.average(X, axis=0, weights=weight), np.ones(len(X))])
+        indicators = [np.ones((len(X), 1)), *(np.eye(codes.max() + 1)[codes] for codes in labels.T)]
+        self.A = np.hstack([(E[:, :, None] * X1[:, None]).reshape(len(X), -1) for E in indicators])
+        self.sizes = [E.shape[1] for E in indicators[1:]]
+        self.given, self.d, self.K = (y, weight, K), X.shape[1], K
+
+    def objective(self, variances, shared):
+        with np.errstate(divide="ignore"):
+            each = [np.tile(1 / own, n) for own, n in zip(variances, self.sizes, strict=True)]
+        P = np.concatenate([np.full(self.d, shared), [0.0], *each])
+        free = np.isfinite(P)
+        y, weight, K = self.given
+        return Objective(self.A[:, free], np.diag(P[free]), y, weight, K)
+
+    def __call__(self, variances, shared):
+        objective = self.objective(variances, shared)
+        theta, P = objective.solve(), np.diag(objective.P)
+        H, P = objective.hessian(theta), np.tile(P, len(theta))
+        # What is flat in all classes is identified but for a common value: that of the last is 0.
+        kept = np.ones((len(theta), len(objective.P)), dtype=bool)
+        if self.K > 2:
+            kept[-1] = np.diag(objective.P) > 0
+        kept = kept.ravel()
+        H, P = H[np.ix_(kept, kept)], P[kept]
+        value = 2 * objective.value(theta) + np.linalg.slogdet(H)[1] - np.log(P[P > 0]).sum()
+        return value - np.count_nonzero(P == 0) * np.log(2 * np.pi)
+
+
+def variances_of(x, L, d):
+    """Return the variances (L, d + 1), from the outside in, and alpha_shared.
+
+    x are logarithms of alpha and of alpha_intercept, both from the inside out, and of alpha_shared.
+    """
+    slopes, intercepts = np.exp(-np.reshape(x[: 2 * L], (2, L)))[:, ::-1]
+    return np.column_stack([*[slopes] * d, intercepts]), float(np.exp(x[-1]))
+
+
+def criterion_of(X, y, labels, shared, weight=None):
+    """Return the evidence in logarithms of alpha, alpha_intercept and alpha_shared."""
+    L, d = labels.shape[1], X.shape[1]
+    model = MeanRegularizedClassifier(
+        1.0, alpha_shared=shared, task_column=list(range(L)), tol=1e-12
+    )
+    problem = posed(model, np.column_stack([labels, X]), y, weight)
+    evidence = LaplaceEvidence(problem, solver(1e-12), problem.origin())
+    M = np.zeros((L, d + 1, 2, L))
+    for level in range(L):
+        M[level, :-1, 0, level] = M[level, -1, 1, level] = 1.0
+    M = M.reshape(L * (d + 1), 2 * L)
+    diagonal = DiagonalCovariance(evidence, M, np.zeros(L * (d + 1)))
+    return EvidenceOfParameters(diagonal, shared=shared > 0)
+
+
+@pytest.mark.parametrize("parents", [TWO, THREE])
+@pytest.mark.parametrize("K", [2, 3])
+@pytest.mark.parametrize("shared", [0.0, 0.7])
+@pytest.mark.parametrize("fixed", [None, "slopes of stores", "regions"])
+def test_evidence_and_its_derivatives_are_those_of_all_rows(parents, K, shared, fixed):
+    X, y, labels = draw(parents, K, seed=1)
+    rng, L, d = np.random.default_rng(0), labels.shape[1], X.shape[1]
+    weight = rng.uniform(0.5, 2, len(y))
+    criterion = criterion_of(X, y, labels, shared, weight)
+    dense, x = DenseEvidence(X, y, labels, K, weight), rng.uniform(-1, 1, size=2 * L)
+    if fixed is not None:
+        x[[0] if fixed == "slopes of stores" else [1, L + 1]] = np.inf
+    if shared:
+        x = np.append(x, np.log(shared))
+
+    def reference(x):
+        return dense(*variances_of(x if shared else np.append(x, -np.inf), L, d))
+
+    value, slope = criterion(x, gradient=True)
+    assert_allclose(value, reference(x), rtol=1e-8)
+    for j in np.flatnonzero(np.isfinite(x)):
+        step = 1e-4 * np.eye(len(x))[j]
+        difference = (reference(x + step) - reference(x - step)) / 2e-4
+        assert_allclose(slope[j], difference, rtol=1e-5, atol=1e-6)
+
+
+KNOWN = [
+    {},
+    {"alpha_shared": 0.5},
+    {"alpha": [2.0, 0.5, 1.0], "alpha_shared": 0.0},
+    {"alpha_intercept": [2.0, np.inf, 1.0], "alpha_shared": 0.3},
+]
+
+
+@pytest.mark.filterwarnings("ignore:Only one class")
+@pytest.mark.parametrize(("parents", "K"), [(TWO, 2), (TWO, 3), (THREE, 2)])
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: ",".join(known) or "none known")
+def test_auto_is_the_optimum_of_the_dense_evidence(parents, K, known):
+    X, y, labels = draw(parents, K, seed=4, d=1, rows=(15, 30), deviations=(0.7, 1.5))
+    L = labels.shape[1]
+    known = {name: own[:L] if np.ndim(own) else own for name, own in known.items()}
+    given = dict.fromkeys(("alpha", "alpha_intercept", "alpha_shared"), "auto")
+    for name, own in known.items():  # given from the inside out
+        given[name] = dict(enumerate(own[::-1])) if np.ndim(own) else own
+    model = MeanRegularizedClassifier(**given, task_column=list(range(L)), tol=1e-9)
+    model.fit(np.column_stack([labels, X]), y)
+    dense = DenseEvidence(X, y, labels, K)
+    sizes = {"alpha": L, "alpha_intercept": L, "alpha_shared": 1}
+    free = np.repeat([name not in known for name in sizes], list(sizes.values()))
+    with np.errstate(divide="ignore"):
+        x = np.log(np.concatenate([np.ravel(known.get(n, [1.0] * k)) for n, k in sizes.items()]))
+
+    def value(own):
+        x[free] = own
+        return dense(*variances_of(x, L, X.shape[1]))
+
+    bounds = [(-6, 14)] * free.sum()
+    starts = np.zeros(free.sum()), np.full(free.sum(), 3.0)
+    found = [minimize(value, start, method="L-BFGS-B", bounds=bounds) for start in starts]
+    ours = -2 * model.log_evidence_
+    least = min(one.fun for one in found)
+    assert least - 1e-2 < ours < least + 1e-5  # the reference ends at large finite weights
+    weights = [list(own.values())[::-1] for own in (model.alpha_, model.alpha_intercept_)]
+    with np.errstate(divide="ignore"):
+        found = np.log(np.concatenate([*weights, [model.alpha_shared_]]))
+    assert_allclose(ours, dense(*variances_of(found, L, X.shape[1])), rtol=1e-8)
+    for name in sizes:
+        variances = name.replace("alpha", "tau2") + "_"
+        assert hasattr(model, variances) == (name not in known)
+        if name not in known:
+            own, found = getattr(model, f"{name}_"), getattr(model, variances)
+            expected = 1 / own if name == "alpha_shared" else {c: 1 / w for c, w in own.items()}
+            assert found == pytest.approx(expected)
