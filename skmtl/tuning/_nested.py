@@ -63,7 +63,8 @@ def nested_estimate(spec, names, problem):
     lower = typical + np.log(kind.least)
     upper = np.log([_MOST * size.sum() for size in sizes])
     levels = np.array([level for _, level in own])
-    starts = [typical, *(typical + _FAR * (levels == k) for k in range(len(nesting.levels)))]
+    start = kind.start(typical, own)
+    starts = [start, *(start + _FAR * (levels == k) for k in range(len(nesting.levels)))]
     with one_blas_thread():
         x = kind.minimum(criterion, starts, lower, upper, np.arange(len(own))[:, None])
     for place in np.flatnonzero(x <= lower + 1e-6):
@@ -116,6 +117,10 @@ class NestedLikelihood:
     def criterion(self, masks, known, own):
         """Return the criterion in the logarithms of the weights ``own``."""
         return DiagonalCovariance(self.likelihood, masks, known)
+
+    def start(self, typical, own):
+        """Return where the search starts, given typical weights: there."""
+        return typical
 
     def minimum(self, criterion, starts, lower, upper, limits):
         """Return the minimum; see ``minimize_from``."""

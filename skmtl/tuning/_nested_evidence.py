@@ -7,7 +7,9 @@ from skmtl.tuning._covariance import DiagonalCovariance
 from skmtl.tuning._evidence import CAUSES, check_evidence, evidence_of
 from skmtl.tuning._laplace import EvidenceOfParameters
 from skmtl.tuning._optimum import ROUGH, Descent, minimize_from
-from skmtl.tuning._random_coefficients import SAMPLE
+from skmtl.tuning._random_coefficients import SAMPLE, START
+
+_SMALL = 2.0  # log of a weight of the start in all tasks, at most, above that of the search
 
 
 class NestedEvidence:
@@ -30,14 +32,27 @@ class NestedEvidence:
         criterion = DiagonalCovariance(self.likelihood, masks, known)
         return EvidenceOfParameters(criterion, shared=shared)
 
+    def start(self, typical, own):
+        """Return where the search starts: deviations of all levels are of the size of tasks'."""
+        of_tasks = {}
+        for (name, _), each in zip(own, typical, strict=True):
+            of_tasks.setdefault(name, each)
+        if "alpha" in of_tasks and "alpha_shared" in of_tasks:
+            of_tasks["alpha_shared"] = of_tasks["alpha"]
+        return np.array([of_tasks[name] for name, _ in own])
+
     def minimum(self, criterion, starts, lower, upper, limits):
         """Return the minimum, searched from the best of the starts in a sample of many tasks."""
-        sample, every = criterion, np.ones(len(lower), dtype=bool)
         if self.likelihood.has_samples and self.likelihood.n_tasks >= 2 * SAMPLE:
-            sample = criterion.sample(SAMPLE)
-        ends = [Descent(sample, every, lower, upper).to(ROUGH, start) for start in starts]
+            sample, gtol = criterion.sample(SAMPLE), START
+        else:
+            sample, gtol = criterion, ROUGH
+        every = np.ones(len(lower), dtype=bool)
+        ends = [Descent(sample, every, lower, upper).to(gtol, start) for start in starts]
         _, x = min(ends, key=lambda end: end[0])
-        return minimize_from(criterion, [x], lower, upper, limits)
+        if sample is not criterion:  # variances that are small in the sample may not be
+            x = np.minimum(x, starts[0] + _SMALL)
+        return minimize_from(criterion, [x], lower, upper, limits, polish=False)
 
     def at_least(self, name, label, weight):
         """Warn that a weight, of a variance with a label, is at the end of the search."""

@@ -27,7 +27,7 @@ _MANY = 100  # blocks of tasks that leave one maximum
 _MOST = 14.0  # log of the multiple of the curvature above which tasks do not differ
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
 _CHEAP = 2**14  # numbers in the Gram matrices of a sample, at least
-_START = 0.5  # norm of the gradient of a sample at the start of the search: little beside its error
+START = 0.5  # norm of the gradient of a sample at the start of the search: little beside its error
 _NO_NOISE = 1e-6  # share of sigma2 of one variance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
@@ -322,4 +322,4 @@ def _of_sample(criterion, start, lower, upper):
     n_blocks = max(SAMPLE, _CHEAP // rows.R.shape[1] ** 2)
     if rows.n_blocks >= 2 * n_blocks:
         criterion = criterion.sample(n_blocks)
-    return Descent(criterion, free, lower, upper).to(_START, start)[1]
+    return Descent(criterion, free, lower, upper).to(START, start)[1]
