@@ -12,7 +12,7 @@ from skmtl.tuning._random_coefficients import VARIANCES, Estimate
 from skmtl.tuning._restricted import RestrictedLikelihood
 from skmtl.tuning._weight_range import log_median
 
-_MOST = 1e6  # multiple of the curvature of the data at which the search ends
+_LEAST = 1e-6  # second derivative in log alpha, at most, beyond which there is only the limit inf
 _FAR = np.log(100.0)  # of other starts of the search from typical penalty weights
 _OWN = {"alpha": "of coefficients", "alpha_intercept": "of intercepts"}
 
@@ -61,7 +61,7 @@ def nested_estimate(spec, names, problem):
     criterion = kind.criterion(masks.T, known, own)
     typical = np.array([log_median(size) for size in sizes])
     lower = typical + np.log(kind.least)
-    upper = np.log([_MOST * size.sum() for size in sizes])
+    upper = 0.5 * np.log([(size**2).sum() / _LEAST for size in sizes])
     levels = np.array([level for _, level in own])
     start = kind.start(typical, own)
     starts = [start, *(start + _FAR * (levels == k) for k in range(len(nesting.levels)))]

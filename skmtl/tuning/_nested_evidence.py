@@ -6,9 +6,11 @@ from skmtl._warn import warn
 from skmtl.tuning._covariance import DiagonalCovariance
 from skmtl.tuning._evidence import CAUSES, check_evidence, evidence_of
 from skmtl.tuning._laplace import EvidenceOfParameters
-from skmtl.tuning._optimum import ROUGH, Descent, minimize_from
+from skmtl.tuning._optimum import Descent, minimize_from
 from skmtl.tuning._random_coefficients import SAMPLE, START
 
+_USUAL = 4.0  # weight of deviations by about half a unit of log-odds
+_GTOL = 1e-3  # norm of the gradient: that of the tolerance of the mode is little less
 _SMALL = 2.0  # log of a weight of the start in all tasks, at most, above that of the search
 
 
@@ -20,6 +22,9 @@ class NestedEvidence:
     def __init__(self, spec, names, problem):
         self._names, self.likelihood = names, evidence_of(spec, problem)
         check_evidence(self.likelihood, spec, names)
+        data = problem.data
+        squares = data.square_norms.sum() / max(1, data.n_features) / data.totals.sum()
+        self._squares = {"alpha": squares, "alpha_intercept": 1.0, "alpha_shared": squares}
 
     def check(self, known, parts):
         """Do nothing: there is no variance of noise to confound others with."""
@@ -33,33 +38,38 @@ class NestedEvidence:
         return EvidenceOfParameters(criterion, shared=shared)
 
     def start(self, typical, own):
-        """Return where the search starts: deviations of all levels are of the size of tasks'."""
+        """Return where the search starts: deviations of all levels are of the same size.
+
+        That is what the rows of a task determine, and at most some log-odds per row.
+        """
         of_tasks = {}
         for (name, _), each in zip(own, typical, strict=True):
-            of_tasks.setdefault(name, each)
+            of_tasks.setdefault(name, min(each, np.log(_USUAL * self._squares[name])))
         if "alpha" in of_tasks and "alpha_shared" in of_tasks:
             of_tasks["alpha_shared"] = of_tasks["alpha"]
         return np.array([of_tasks[name] for name, _ in own])
 
     def minimum(self, criterion, starts, lower, upper, limits):
-        """Return the minimum, searched from the best of the starts in a sample of many tasks."""
+        """Return the minimum, searched from the best of the starts in a sample of many tasks.
+
+        On Dask, where derivatives are differences, there is one start.
+        """
+        sample, starts = criterion, starts if self.likelihood.has_slopes else starts[:1]
         if self.likelihood.has_samples and self.likelihood.n_tasks >= 2 * SAMPLE:
-            sample, gtol = criterion.sample(SAMPLE), START
-        else:
-            sample, gtol = criterion, ROUGH
+            sample = criterion.sample(SAMPLE)
         every = np.ones(len(lower), dtype=bool)
-        ends = [Descent(sample, every, lower, upper).to(gtol, start) for start in starts]
+        ends = [Descent(sample, every, lower, upper).to(START, start) for start in starts]
         _, x = min(ends, key=lambda end: end[0])
         if sample is not criterion:  # variances that are small in the sample may not be
             x = np.minimum(x, starts[0] + _SMALL)
-        return minimize_from(criterion, [x], lower, upper, limits, polish=False)
+        return minimize_from(criterion, [x], lower, upper, limits, gtol=_GTOL)
 
     def at_least(self, name, label, weight):
         """Warn that a weight, of a variance with a label, is at the end of the search."""
         warn(
             f"{name}='auto': the evidence grows without bound with the variance {label}, as it "
             f"does where {CAUSES[name]}. The weight {weight:.1e}, the lower bound of the search, "
-            f"is no estimate. Set {name} to numbers, by cross-validation."
+            f"is no estimate. Set {name} to a number, by cross-validation."
         )
 
     def criteria(self, value, sigma2):

@@ -13,7 +13,7 @@ COARSE = {"reach": 2.0, "step": 2.0}
 GRIDS = {k: {"reach": 4.0, "step": step} for k, step in enumerate((0.5, 0.5, 1.5, 8 / 3))}
 _NEAR = 10.0  # second derivative in a parameter below which its limit inf is tried
 NEARLY = 2.0  # of the criterion above the minimum, at most, of a limit that is tried
-ROUGH, EXACT, _FINE = 1e-2, 1e-5, (1e-4, 1e-7)  # norms of the gradient; the last: steps fail
+ROUGH, _FINE = 1e-2, (1e-4, 1e-7)  # norms of the gradient; the latter where steps fail
 _DESCENTS, _STEPS = 500, 10  # steps at most, to find a minimum and to refine it
 _DECREASE, _SHORTEST = 1e-4, 1e-9  # of a line search: share of the linear one, and of the step
 _STEP = 0.1  # of the range of a parameter, at most
@@ -52,7 +52,7 @@ def minimize(criterion, typical, lower, upper, *, reach, step, polish):
 
     def descend(x):
         descent = Descent(criterion, np.isfinite(x), lower, upper)
-        found.append((*descent.to(ROUGH if polish else EXACT, x), descent))
+        found.append((*descent.to(ROUGH if polish else 1e-5, x), descent))
 
     axes = [np.append(_spaced(*own, reach, step), np.inf) for own in bounds]
     values = np.array([criterion(np.array(x)) for x in product(*axes)])
@@ -77,7 +77,7 @@ def minimize(criterion, typical, lower, upper, *, reach, step, polish):
     return min(found, key=lambda one: one[0] + _TIE * np.isfinite(one[1]).sum())[1]
 
 
-def minimize_from(criterion, starts, lower, upper, limits, *, polish=True):
+def minimize_from(criterion, starts, lower, upper, limits, *, gtol=None):
     """Return the minimum of a criterion of more parameters, by descents from some points.
 
     Parameters
@@ -87,14 +87,14 @@ def minimize_from(criterion, starts, lower, upper, limits, *, polish=True):
     starts : list of ndarray of shape (k,)
     limits : list of ndarray of int
         Parameters that go to inf together, as is tried from the best minimum.
-    polish : bool
-        As of ``minimize``.
+    gtol : float, optional
+        Norm of the gradient at the minimum, by default as small as exact derivatives can make it.
     """
 
     def descend(start):
         descent = Descent(criterion, np.isfinite(start), lower, upper)
-        if not polish:
-            return descent.to(EXACT, start)
+        if gtol is not None:
+            return descent.to(gtol, start)
         return descent.polished(*descent.to(ROUGH, start))
 
     found = [descend(start) for start in starts]

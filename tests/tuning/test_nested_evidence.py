@@ -1,11 +1,16 @@
 """Variances of groups in groups of classifiers, against dense Laplace approximations."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.preprocessing import StandardScaler
 
 from skmtl import MeanRegularizedClassifier
+from skmtl.pipeline import make_task_pipeline
 from skmtl.tuning._covariance import DiagonalCovariance
 from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
 from tests._dense import Objective
@@ -165,3 +170,106 @@ def test_auto_is_the_optimum_of_the_dense_evidence(parents, K, known):
             own, found = getattr(model, f"{name}_"), getattr(model, variances)
             expected = 1 / own if name == "alpha_shared" else {c: 1 / w for c, w in own.items()}
             assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("K", [2, 3])
+def test_a_constant_column_without_deviations_is_the_model_without_it(K):
+    X, y, labels = draw((np.zeros(6, dtype=int),), K, seed=0, rows=(15, 30))
+    both = criterion_of(X, y, labels, 0.7)
+    alone = criterion_of(X, y, labels[:, 1:], 0.7)
+    value, slope = both(np.array([0.3, np.inf, -0.4, np.inf, 0.1]), gradient=True)
+    expected = alone(np.array([0.3, -0.4, 0.1]), gradient=True)
+    assert_allclose(value, expected[0], rtol=1e-10)
+    assert_allclose(slope, [expected[1][0], 0, expected[1][1], 0, expected[1][2]], atol=1e-7)
+
+
+@pytest.mark.parametrize("K", [2, 3])
+def test_derivatives_of_more_features_than_rows(K):
+    X, y, labels = draw(TWO, K, seed=0, d=30, rows=(1, 4))
+    criterion = criterion_of(X, y, labels, 0.7)
+    x = np.array([1.0, 2.0, 0.3, 0.5, -0.2])
+    slope = criterion(x, gradient=True)[1]
+    steps = 1e-4 * np.eye(5)
+    differences = [(criterion(x + step) - criterion(x - step)) / 2e-4 for step in steps]
+    assert_allclose(slope, differences, rtol=1e-6, atol=1e-6)
+
+
+def test_auto_as_an_estimator():
+    X, y, labels = draw(TWO, 2, seed=3, rows=(20, 40), deviations=(0.7,))
+    table = pd.DataFrame(X, columns=["a", "b"]).assign(region=labels[:, 0], store=labels[:, 1])
+    model = MeanRegularizedClassifier("auto", task_column=["region", "store"])
+    pipe = make_task_pipeline(StandardScaler(), model).fit(table, y)
+    auto = pipe[-1]
+    numbers = {name: getattr(auto, f"{name}_") for name in ("alpha", "alpha_intercept")}
+    assert [*numbers["alpha"]] == [*auto.tau2_] == ["region", "store"]
+    given = clone(pipe[-1]).set_params(**numbers, alpha_shared=auto.alpha_shared_)
+    same = make_task_pipeline(StandardScaler(), given).fit(table, y)
+    assert_array_equal(pipe.predict_proba(table), same.predict_proba(table))
+    assert not any(hasattr(same[-1], name) for name in ("tau2_", "log_evidence_"))
+    assert not hasattr(auto, "restricted_log_likelihood_")
+    by_number = MeanRegularizedClassifier("auto", task_column=[2, 3], tol=1e-9)
+    sparse = clone(by_number).fit(csr_array(table.to_numpy()), y)
+    assert_allclose(
+        sparse.predict_proba(csr_array(table.to_numpy())),
+        by_number.fit(table.to_numpy(), y).predict_proba(table.to_numpy()),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("separated", ["region", "all"])
+def test_separable_data_are_a_warning(separated):
+    X, _, labels = draw(TWO, 2, seed=0, rows=(30, 40))
+    X = X - X.mean(axis=0)
+    angle = 2.0 * labels[:, 0] if separated == "region" else np.zeros(len(X))
+    y, D = X[:, 0] * np.cos(angle) + X[:, 1] * np.sin(angle) > 0, np.column_stack([labels, X])
+    model = MeanRegularizedClassifier("auto", alpha_intercept=np.inf, task_column=[0, 1])
+    name = "alpha" if separated == "region" else "alpha_shared"
+    with pytest.warns(UserWarning, match=f"^{name}='auto': the evidence grows without bound"):
+        model.fit(D, y)
+    assert (model.tau2_[0] if separated == "region" else model.tau2_shared_) == np.inf
+    if separated == "all":
+        with pytest.raises(ValueError, match="one model of all tasks separates the classes"):
+            model.set_params(alpha_shared=0).fit(D, y)
+        assert model.alpha_shared_ > 0
+
+
+@pytest.mark.parametrize(
+    ("region", "store", "rows", "message"),
+    [
+        (np.arange(12), np.arange(12), 6, "each of the 12 labels of 0 has one of 1"),
+        (np.arange(24) // 6, np.arange(24), 1, "one row.*leave the column 1 out of task_column"),
+        (np.zeros(6), np.arange(6), 8, "how the labels of 0 differ, and there is one"),
+    ],
+    ids=["one store per region", "one row per store", "one region"],
+)
+def test_variances_that_cannot_be_told_apart_are_an_error(region, store, rows, message):
+    rng = np.random.default_rng(0)
+    labels = np.column_stack([region, store]).repeat(rows, axis=0)
+    D = np.column_stack([labels, rng.normal(size=(len(labels), 2))])
+    model = MeanRegularizedClassifier("auto", task_column=[0, 1])
+    with pytest.raises(ValueError, match=message):
+        model.fit(D, rng.random(len(D)) > 0.5)
+    assert not hasattr(model, "alpha_")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Only one class")
+@pytest.mark.parametrize("size", [(600, 40, 20), (60, 5, 200)])
+def test_nothing_near_the_estimates_of_many_rows_is_better(size):
+    n_stores, n_regions, rows = size
+    parent = np.sort(np.random.default_rng(0).integers(n_regions, size=n_stores))
+    parent = np.unique(parent, return_inverse=True)[1]
+    X, y, labels = draw((parent,), 2, seed=0, rows=(rows, rows + 1), deviations=(0.5,))
+    D = np.column_stack([labels, X])
+    model = MeanRegularizedClassifier("auto", task_column=[0, 1], covariance_type="spherical")
+    model.fit(D, y)
+    criterion = criterion_of(X, y, labels, 1.0)
+    weights = [list(own.values())[::-1] for own in (model.alpha_, model.alpha_intercept_)]
+    x = np.log(np.concatenate([*weights, [model.alpha_shared_]]))
+    value, slope = criterion(x, gradient=True)
+    assert_allclose(-2 * model.log_evidence_, value, rtol=1e-8)
+    finite = np.flatnonzero(np.isfinite(x))
+    assert (np.abs(slope) / np.sqrt(1 + criterion.curvatures(x)))[finite].max() < 3e-3
+    for j in finite:
+        for step in (-0.1, 0.1):
+            assert criterion(x + step * np.eye(5)[j]) > value
