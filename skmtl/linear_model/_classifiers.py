@@ -309,8 +309,8 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     tau2_, tau2_shared_, tau2_intercept_ : float or dict
         With "auto", the variances between tasks, 1 / alpha (one per feature or column where
         ``alpha_`` has, divided by its ``penalty_factor``) and 1 / alpha_intercept, and of the
-        center, 1 / alpha_shared. If the evidence has no maximum, with a warning, ``alpha_`` is the smallest
-        value tried, and the variance inf or, for one per feature, its inverse.
+        center, 1 / alpha_shared. If the evidence has no maximum, with a warning, ``alpha_`` is the
+        smallest value tried, and the variance inf or, for one per feature, its inverse.
     covariance_ : ndarray of shape (n_features + 1, n_features + 1)
         With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
         whose variance is inf with ``alpha_intercept=0``.

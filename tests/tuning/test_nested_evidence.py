@@ -1,5 +1,7 @@
 """Variances of groups in groups of classifiers, against dense Laplace approximations."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,11 +83,11 @@ def variances_of(x, L, d):
     return np.column_stack([*[slopes] * d, intercepts]), float(np.exp(x[-1]))
 
 
-def criterion_of(X, y, labels, shared, weight=None):
-    """Return the evidence in logarithms of alpha, alpha_intercept and alpha_shared."""
+def criterion_of(X, y, labels, alpha_shared, weight=None, *, shared=True):
+    """Return the evidence in logarithms of alpha, alpha_intercept and, if ``shared``, of it."""
     L, d = labels.shape[1], X.shape[1]
     model = MeanRegularizedClassifier(
-        1.0, alpha_shared=shared, task_column=list(range(L)), tol=1e-12
+        1.0, alpha_shared=alpha_shared, task_column=list(range(L)), tol=1e-12
     )
     problem = posed(model, np.column_stack([labels, X]), y, weight)
     evidence = LaplaceEvidence(problem, solver(1e-12), problem.origin())
@@ -94,7 +96,7 @@ def criterion_of(X, y, labels, shared, weight=None):
         M[level, :-1, 0, level] = M[level, -1, 1, level] = 1.0
     M = M.reshape(L * (d + 1), 2 * L)
     diagonal = DiagonalCovariance(evidence, M, np.zeros(L * (d + 1)))
-    return EvidenceOfParameters(diagonal, shared=shared > 0)
+    return EvidenceOfParameters(diagonal, shared=shared and alpha_shared > 0)
 
 
 @pytest.mark.parametrize("parents", [TWO, THREE])
@@ -273,3 +275,24 @@ def test_nothing_near_the_estimates_of_many_rows_is_better(size):
     for j in finite:
         for step in (-0.1, 0.1):
             assert criterion(x + step * np.eye(5)[j]) > value
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Only one class")
+def test_search_finds_the_global_optimum():
+    missed = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        parent = np.repeat(np.arange(rng.integers(2, 8)), rng.integers(2, 5))
+        parents = (parent,) if seed % 3 else (parent, np.arange(parent[-1] + 1) // 2)
+        X, y, labels = draw(parents, 2, seed, d=1, rows=(3, 15), deviations=(0.0, 0.5, 1.5))
+        L = labels.shape[1]
+        model = MeanRegularizedClassifier("auto", alpha_shared=0.1, task_column=list(range(L)))
+        model.fit(np.column_stack([labels, X]), y)
+        value = partial(criterion_of(X, y, labels, 0.1, shared=False), gradient=True)
+        starts = np.zeros(2 * L), np.full(2 * L, 3.0), *rng.uniform(-2, 6, size=(4, 2 * L))
+        given = {"jac": True, "method": "L-BFGS-B", "bounds": [(-7, 14)] * (2 * L)}
+        least = min(minimize(value, start, **given).fun for start in starts)
+        if -2 * model.log_evidence_ > least + 1e-4:
+            missed.append(seed)
+    assert not missed
