@@ -215,7 +215,7 @@ class LaplaceEvidence:
         problem, shared, slopes = self._problem, self.shared, F.diagonal()[:-1]
         penalty, flat = problem.penalty, self._flat_intercepts
         if self._nesting is not None:
-            return self._found(penalty.with_weights(*_level_weights(F, self._n_levels), shared))
+            return self._find_nested_mode(F)
         diagonal = not np.count_nonzero(F - np.diag(np.diag(F)))
         if diagonal and (slopes == slopes.max(initial=0.0)).all():
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -246,6 +246,31 @@ class LaplaceEvidence:
         problem = self._problem.with_penalty(penalty)
         solution = self._solve(problem, penalty.project(self._start))
         self._start = solution.coefficients
+        return solution.objective
+
+    def _find_nested_mode(self, F):
+        """Do what ``_find_mode`` does, of a ``NestedCoupling``.
+
+        Where features have variances of their own, the problem is posed in units of the tasks'.
+        """
+        problem, shared, size = self._problem, self.shared, len(F) // self._n_levels
+        penalty, variances = problem.penalty, F.diagonal().reshape(-1, size) ** 2
+        with np.errstate(divide="ignore"):
+            alpha, intercept = 1.0 / variances[:, :-1], 1.0 / variances[:, -1]
+        if (alpha == alpha[:, :1]).all():
+            alpha = alpha.min(axis=1, initial=np.inf)
+            return self._found(penalty.with_weights(alpha, intercept, shared))
+        axes = Axes.of(F[:size, :size], problem.data.square_norms.sum(axis=0), shared)
+        B = np.ones(size - 1) if axes.fixed.all() else axes.B
+        alpha *= B**2
+        alpha[0] = np.where(axes.fixed, np.inf, 1.0)
+        if shared not in (0, np.inf):
+            shared = shared * B**2
+        # groups deviate in coordinates in which tasks do not
+        basis, penalty = Basis(B), penalty.with_weights(alpha, intercept, shared)
+        other = in_basis(problem, basis, joined=Basis(B, axes.fixed)).with_penalty(penalty)
+        solution = self._solve(other, penalty.project(basis.from_users(self._start)))
+        self._start = basis.to_users(solution.coefficients)
         return solution.objective
 
     def _slopes(self, point):
@@ -325,13 +350,6 @@ class _Point(NamedTuple):
 def _places_of_classes(K, d):
     """Return where slopes and intercept of each class are, (K, d + 1): the intercepts are last."""
     return np.column_stack([np.arange(K * d).reshape(K, d), K * d + np.arange(K)])
-
-
-def _level_weights(F, n_levels):
-    """Return the penalty weights of slopes and intercepts of each level, (L,) each."""
-    variances = F.diagonal().reshape(n_levels, -1) ** 2
-    with np.errstate(divide="ignore"):
-        return 1.0 / variances[:, :-1].max(axis=1, initial=0.0), 1.0 / variances[:, -1]
 
 
 def _by_task(slopes, intercepts):
