@@ -134,7 +134,11 @@ KNOWN = [
 
 
 @pytest.mark.filterwarnings("ignore:Only one class")
-@pytest.mark.parametrize(("parents", "K"), [(TWO, 2), (TWO, 3), (THREE, 2)])
+@pytest.mark.parametrize(
+    ("parents", "K"),
+    [(TWO, 2), (THREE, 2), pytest.param(TWO, 3, marks=pytest.mark.slow)],
+    ids=["two columns", "three columns", "three classes"],
+)
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: ",".join(known) or "none known")
 def test_auto_is_the_optimum_of_the_dense_evidence(parents, K, known):
     X, y, labels = draw(parents, K, seed=4, d=1, rows=(15, 30), deviations=(0.7, 1.5))
