@@ -16,6 +16,8 @@ from skmtl.arrowhead._kept import KeptMoments
 from skmtl.data import SMALL
 from skmtl.penalties import Coefficients
 
+_SMALL = 1e-8  # scale of fixed coordinates, relative to that of their data
+
 
 class Elimination:
     """Eliminate the deviations of each task, solve for the center, substitute back.
@@ -53,9 +55,10 @@ class Elimination:
     """
 
     def __init__(self, data, penalty, *, outside=False, vanishing=VANISHING):
-        self._coupling, self._penalty, self._outer = penalty, penalty.inner, None
+        self._coupling, self._penalty = penalty, penalty.inner
+        self._outer, self._scale = None, 1.0
         self._data, self._vanishing, self._free = data, vanishing, not self._penalty.alpha.any()
-        groups, nesting = Groups.of(data, self._penalty.alpha, vanishing), penalty.nesting
+        groups, nesting = Groups.of(data, self._penalty.block_alpha, vanishing), penalty.nesting
         self._parent = np.zeros(data.n_tasks, np.intp) if nesting is None else nesting.parents[0]
         self._n_parents = 1 if nesting is None else nesting.sizes[1]
         self._parts = []
@@ -96,13 +99,21 @@ class Elimination:
         if not nested:
             self._set_up_center(S[0])
             return
-        groups = GroupMoments(S, self._support)
+        self._set_up_groups(S)
+        self.separate |= self._outer.separate
+
+    def _set_up_groups(self, S):
+        """Eliminate the groups as tasks, in coordinates in which their alpha is 1."""
+        outer = self._coupling.outer
+        if self._outer is None and outer.alpha.ndim == 2:
+            self._scale = _scale_of(outer.alpha[0], np.einsum("rjj->j", S)[:-1])
+        groups = GroupMoments(S, self._support, self._scale)
         if self._outer is None:
+            outer = outer.scaled(self._scale) if np.ndim(self._scale) else outer
             vanishing = self._vanishing * (VANISHING if self._free else 1.0)
-            self._outer = Elimination(groups, self._coupling.outer, vanishing=vanishing)
+            self._outer = Elimination(groups, outer, vanishing=vanishing)
         else:
             self._outer.set_weights(groups)
-        self.separate |= self._outer.separate
 
     def _set_up_center(self, S):
         """Eliminate the common intercept from the system of the center, and factor the rest."""
@@ -169,6 +180,8 @@ class Elimination:
             share = np.divide(self._total, share, out=np.zeros(T), where=share > 0)
             q = share * (unpenalized - drift)
         V = V + dV
+        if penalty.alpha.ndim == 2:
+            V *= penalty.free.V
         if self._outer is not None:
             V, q = np.concatenate([V, groups.V]), np.concatenate([q, groups.q])
         return Coefficients(V, q, groups.w, groups.c)
@@ -191,9 +204,11 @@ class Elimination:
                 own = self._vanishing * np.einsum("tj,tj->t", own, x[tasks] + V[tasks])
                 right_c += self._sums(np.ones(len(own)), own, tasks)
         if self._outer is not None:
-            moved = self._outer.step(groups, -right_w, -right_c)
+            scale = self._scale
+            groups = groups._replace(V=groups.V / scale, w=groups.w / scale)
+            moved = self._outer.step(groups, -right_w * scale, -right_c)
             dw, dc = self._outer.change(groups, moved)
-            return dw, dc, moved
+            return dw * scale, dc, moved._replace(V=moved.V * scale, w=moved.w * scale)
         dw, dc = self._step_of_center(right_w[0], right_c[0], groups.w)
         return dw[None], np.array([dc]), groups._replace(w=groups.w + dw, c=groups.c + dc)
 
@@ -215,6 +230,17 @@ class Elimination:
         step = Coefficients(*(part[None] for part in before.step_to(after)))
         step = self._coupling.flatten(step)
         return step.W[0], step.intercept[0]
+
+
+def _scale_of(alpha, curvature):
+    """Return the scale (d,) of coefficients whose alpha is then 1, small where alpha is inf.
+
+    ``curvature`` (d,) is that of the data.
+    """
+    fixed = np.isinf(alpha)
+    small = _SMALL / np.sqrt(np.where(curvature > 0, curvature, 1.0))
+    scale = np.where(fixed, small, 1.0 / np.sqrt(np.where(fixed, 1.0, alpha)))
+    return np.ones(len(alpha)) if fixed.all() else scale
 
 
 def block_kinds(data, groups):

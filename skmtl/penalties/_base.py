@@ -143,7 +143,7 @@ class Penalty(ABC):
     def diagonal(self):
         """Return the second derivative in each part, inf where it is fixed.
 
-        For V a number or (T, 1), for q a number or (T,), for w a number or, finite, (d,), for c a
+        For V a number, (T, 1) or (T, d), for q a number or (T,), for w a number or, finite, (d,), for c a
         number.
         """
 
