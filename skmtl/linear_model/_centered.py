@@ -159,10 +159,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         penalty = fit.problem.penalty
         alpha = penalty.alpha
         if penalty.nesting is not None:
-            self.alpha_ = penalty.nesting.by_column(penalty.level_alpha)
-            self.alpha_intercept_ = penalty.nesting.by_column(penalty.alpha_intercept)
-            shared = self._penalty_weights()["alpha_shared"]  # in the problem, one per coordinate
-            self.alpha_shared_ = float(penalty.alpha_shared if is_auto(shared) else shared)
+            self._set_weights_of_columns(fit)
             return
         if isinstance(self.alpha, dict):  # after adapt the fit has some of the tasks only
             alpha = read_per_task(self.alpha, "alpha", self.tasks_)
@@ -178,6 +175,19 @@ class MeanRegularizedModel(LinearMultiTaskModel):
         for name, value in (weights | estimated | dict(fit.posed.found)).items():
             if name in weights:
                 setattr(self, name, value)
+
+    def _set_weights_of_columns(self, fit):
+        """Set the penalty weights used; those of the problem may be in other coordinates."""
+        penalty, found = fit.problem.penalty, fit.posed.found
+        nesting, alpha = penalty.nesting, penalty.level_alpha
+        if alpha.ndim == 2 and not is_auto(self.alpha):
+            alpha = read_per_column(self.alpha, "alpha", nesting.columns)
+        shared = self._penalty_weights()["alpha_shared"]
+        if is_auto(shared):
+            shared = found.get("alpha_shared_", penalty.alpha_shared)
+        self.alpha_ = found.get("alpha_", nesting.by_column(alpha))
+        self.alpha_intercept_ = nesting.by_column(penalty.alpha_intercept)
+        self.alpha_shared_ = float(shared)
 
     def adapt(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the tasks of new rows with the center fixed; all other tasks are unchanged.

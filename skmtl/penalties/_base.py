@@ -143,8 +143,8 @@ class Penalty(ABC):
     def diagonal(self):
         """Return the second derivative in each part, inf where it is fixed.
 
-        For V a number, (T, 1) or (T, d), for q a number or (T,), for w a number or, finite, (d,), for c a
-        number.
+        For V a number, (T, 1) or (T, d), for q a number or (T,), for w a number or, finite, (d,),
+        for c a number.
         """
 
     def in_basis(self, basis):

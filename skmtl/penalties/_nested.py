@@ -66,8 +66,12 @@ class Nesting:
         return Nesting(self.parents[1:], self.columns[1:]) if len(self.parents) > 1 else None
 
     def by_column(self, values):
-        """Return a dict of values (L,), of the levels, by column from the outside in."""
-        return dict(zip(self.columns[::-1], values[::-1].tolist(), strict=True))
+        """Return a dict of values (L, ...), of the levels, by column from the outside in.
+
+        Values are numbers or arrays.
+        """
+        values = list(values) if np.ndim(values[0]) else np.ravel(values).tolist()
+        return dict(zip(self.columns[::-1], values[::-1], strict=True))
 
     def spread(self, nodes):
         """Return the sum along the way from each task to the center, (..., T) of (..., N)."""

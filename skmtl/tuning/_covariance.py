@@ -22,18 +22,27 @@ class DiagonalCovariance:
         Zeros and ones.
     known : ndarray of shape (d + 1,)
     prior : float
-        Weight of the prior ``sum_j (log tau_j - mean)^2`` of the standard deviations tau_j of the
-        slopes, which come first in x. Entries of x that are inf have none.
+        Weight of the prior ``sum_j (log tau_j - mean)^2`` of the standard deviations tau_j of some
+        slopes. Entries of x that are inf have none.
+    slopes : list of ndarray of int, optional
+        Parameters of the slopes that have one mean, by default those of all slopes.
     """
 
-    def __init__(self, likelihood, M, known, prior=0.0):
+    def __init__(self, likelihood, M, known, prior=0.0, slopes=None):
         self.likelihood, self._M, self._known, self._prior = likelihood, M, known, prior
-        self._n_slopes = np.count_nonzero(M[-1] == 0) if prior else 0
+        self._slopes = [np.flatnonzero(M[-1] == 0)] if slopes is None else slopes
 
     def sample(self, n_blocks):
         """Return the criterion of some of the blocks of tasks."""
         likelihood = self.likelihood.sample(n_blocks)
-        return DiagonalCovariance(likelihood, self._M, self._known, self._prior)
+        return DiagonalCovariance(likelihood, self._M, self._known, self._prior, self._slopes)
+
+    @property
+    def limits(self):
+        """Parameters that go to inf together, as the prior has the slopes, each an array."""
+        together = [own for own in self._slopes if self._prior and len(own)]
+        rest = np.setdiff1d(np.arange(self._M.shape[1]), np.concatenate([[], *together]))
+        return [*together, *rest.astype(int)[:, None]]
 
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, diagonal."""
@@ -50,7 +59,7 @@ class DiagonalCovariance:
             return self.likelihood.evaluate(self.factor(x))[0] + value
         own, _, G = self.likelihood.evaluate(self.factor(x), slopes="diagonal")
         slope = -np.exp(-x) * (G.diagonal() @ self._M)
-        slope[: self._n_slopes] -= self._prior * spread
+        slope -= self._prior * spread
         return own + value, slope
 
     def curvatures(self, x):
@@ -64,16 +73,18 @@ class DiagonalCovariance:
     def metric(self, x):
         """Return about the second derivatives at x: expected ones, for a known center."""
         metric = self._information(x)
-        own = np.arange(self._n_slopes)
+        own = np.concatenate([[], *self._slopes]).astype(int)
         metric[own, own] += 0.5 * self._prior
         return metric
 
     def _spread(self, x):
-        """Return ``log tau_j - mean`` of the slopes."""
-        log_tau = -0.5 * x[: self._n_slopes]
-        finite = np.isfinite(log_tau)
-        mean = log_tau[finite].mean() if finite.any() else 0.0
-        return np.where(finite, log_tau - mean, 0.0)
+        """Return ``log tau_j - mean`` of the slopes, 0 of other parameters, (k,)."""
+        spread = np.zeros(len(x))
+        for own in self._slopes if self._prior else []:
+            own = own[np.isfinite(x[own])]
+            if len(own):
+                spread[own] = 0.5 * (x[own].mean() - x[own])
+        return spread
 
 
 class FullCovariance:
@@ -217,3 +228,35 @@ class Axes(NamedTuple):
         s = np.where(fixed, _SMALL / np.sqrt(np.where(directions > 0, directions, 1.0)), s)
         B = U * s
         return cls(B, shift, fixed, (np.atleast_2d(B) ** 2).sum(axis=0), float(rest))
+
+
+def level_axes(F, n_levels, curvature, alpha_shared):
+    """Return the ``Axes`` of tasks in groups, and the weights of their coupling in these.
+
+    Parameters
+    ----------
+    F : ndarray of shape (L (d + 1), L (d + 1))
+        Factor of the covariances of all levels, that of the tasks first, diagonal.
+    n_levels, curvature, alpha_shared
+        L, and what ``Axes.of`` takes.
+
+    Returns
+    -------
+    axes : Axes
+        Of the tasks. Fixed are coordinates in which no level deviates.
+    weights : dict
+        alpha (L, d), alpha_intercept (L,) and alpha_shared.
+    """
+    scale = F.diagonal().reshape(n_levels, -1)
+    axes = Axes.of(np.diag(scale[0]), curvature, alpha_shared)
+    with np.errstate(divide="ignore"):
+        alpha = axes.squares / scale[:, :-1] ** 2
+        alpha[0] = np.where(axes.fixed, np.inf, 1.0)
+        weights = {
+            "alpha": alpha,
+            "alpha_intercept": 1.0 / scale[:, -1] ** 2,
+            "alpha_shared": alpha_shared,
+        }
+    if alpha_shared not in (0, np.inf):
+        weights["alpha_shared"] = alpha_shared * axes.squares
+    return axes._replace(fixed=np.isinf(alpha).all(axis=0)), weights

@@ -56,11 +56,6 @@ class RandomLogOdds(RandomCoefficients):
 
         self._evidence = evidence_of(spec, posed.problem)
         super().__init__(spec, names, posed)
-        if self._form != "spherical" and not self._evidence.has_slopes:
-            raise TypeError(
-                f"covariance_type={self._form!r} of a classifier requires the rows in memory. Set "
-                "it to 'spherical', or pass arrays in place of Dask's."
-            )
         check_evidence(self._evidence, spec, names)
 
     @property
@@ -68,8 +63,9 @@ class RandomLogOdds(RandomCoefficients):
         """Whether the search begins in a sample of the tasks."""
         return self._evidence.has_samples and self._evidence.n_tasks >= 2 * SAMPLE
 
-    def _default_form(self, many):
-        return super()._default_form(many and self._evidence.has_slopes)
+    @property
+    def _has_slopes(self):
+        return self._evidence.has_slopes
 
     def estimate(self):
         """Return the ``Estimate``."""

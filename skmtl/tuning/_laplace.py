@@ -16,7 +16,7 @@ from skmtl.problem import Problem, class_curvature
 from skmtl.solvers import runs_away
 from skmtl.tuning._center import Center
 from skmtl.tuning._compressed import CompressedRows
-from skmtl.tuning._covariance import Axes
+from skmtl.tuning._covariance import Axes, level_axes
 from skmtl.tuning._nested_rows import NestedRows
 from skmtl.tuning._task_posterior import TaskPosterior
 
@@ -215,7 +215,7 @@ class LaplaceEvidence:
         problem, shared, slopes = self._problem, self.shared, F.diagonal()[:-1]
         penalty, flat = problem.penalty, self._flat_intercepts
         if self._nesting is not None:
-            return self._find_nested_mode(F)
+            return self._found_of_levels(F)
         diagonal = not np.count_nonzero(F - np.diag(np.diag(F)))
         if diagonal and (slopes == slopes.max(initial=0.0)).all():
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -226,14 +226,28 @@ class LaplaceEvidence:
             weights = {"alpha": alpha, "alpha_intercept": intercept, "alpha_shared": shared}
             return self._found(replace(penalty, **weights))
         axes = Axes.of(F, problem.data.square_norms.sum(axis=0), shared)
-        basis = Basis(axes.B, axes.fixed)
         with np.errstate(divide="ignore"):
             weights = {
                 "alpha_intercept": 0.0 if flat else float(1.0 / np.float64(axes.intercept)),
                 "alpha_shared": shared if shared in (0, np.inf) else shared * axes.squares,
             }
-        other = in_basis(problem, basis, shift=axes.shift).with_penalty(replace(penalty, **weights))
-        shift = np.zeros(len(slopes)) if axes.shift is None else axes.shift
+        return self._found_in(axes, replace(penalty, **weights))
+
+    def _found_of_levels(self, F):
+        """Move ``_start`` to the mode of tasks in groups; see ``_find_mode``."""
+        penalty, L = self._problem.penalty, self._n_levels
+        slopes = F.diagonal().reshape(L, -1)[:, :-1]
+        if (slopes == slopes.max(axis=1, keepdims=True, initial=0.0)).all():
+            return self._found(penalty.with_weights(*_level_weights(F, L), self.shared))
+        squares = self._problem.data.square_norms.sum(axis=0)
+        axes, weights = level_axes(F, L, squares, self.shared)
+        return self._found_in(axes, penalty.with_weights(**weights))
+
+    def _found_in(self, axes, penalty):
+        """Do what ``_found`` does, with a penalty on the coordinates of some ``Axes``."""
+        problem, basis = self._problem, Basis(axes.B, axes.fixed)
+        other = in_basis(problem, basis, shift=axes.shift).with_penalty(penalty)
+        shift = np.zeros(len(axes.B)) if axes.shift is None else axes.shift
         V, q, w, c = self._start
         start = basis.from_users(Coefficients(V, q - V @ shift, w, c - w @ shift))
         solution = self._solve(other, other.penalty.project(start))
@@ -246,31 +260,6 @@ class LaplaceEvidence:
         problem = self._problem.with_penalty(penalty)
         solution = self._solve(problem, penalty.project(self._start))
         self._start = solution.coefficients
-        return solution.objective
-
-    def _find_nested_mode(self, F):
-        """Do what ``_find_mode`` does, of a ``NestedCoupling``.
-
-        Where features have variances of their own, the problem is posed in units of the tasks'.
-        """
-        problem, shared, size = self._problem, self.shared, len(F) // self._n_levels
-        penalty, variances = problem.penalty, F.diagonal().reshape(-1, size) ** 2
-        with np.errstate(divide="ignore"):
-            alpha, intercept = 1.0 / variances[:, :-1], 1.0 / variances[:, -1]
-        if (alpha == alpha[:, :1]).all():
-            alpha = alpha.min(axis=1, initial=np.inf)
-            return self._found(penalty.with_weights(alpha, intercept, shared))
-        axes = Axes.of(F[:size, :size], problem.data.square_norms.sum(axis=0), shared)
-        B = np.ones(size - 1) if axes.fixed.all() else axes.B
-        alpha *= B**2
-        alpha[0] = np.where(axes.fixed, np.inf, 1.0)
-        if shared not in (0, np.inf):
-            shared = shared * B**2
-        # groups deviate in coordinates in which tasks do not
-        basis, penalty = Basis(B), penalty.with_weights(alpha, intercept, shared)
-        other = in_basis(problem, basis, joined=Basis(B, axes.fixed)).with_penalty(penalty)
-        solution = self._solve(other, penalty.project(basis.from_users(self._start)))
-        self._start = basis.to_users(solution.coefficients)
         return solution.objective
 
     def _slopes(self, point):
@@ -350,6 +339,13 @@ class _Point(NamedTuple):
 def _places_of_classes(K, d):
     """Return where slopes and intercept of each class are, (K, d + 1): the intercepts are last."""
     return np.column_stack([np.arange(K * d).reshape(K, d), K * d + np.arange(K)])
+
+
+def _level_weights(F, n_levels):
+    """Return the penalty weights of slopes and intercepts of each level, (L,) each."""
+    variances = F.diagonal().reshape(n_levels, -1) ** 2
+    with np.errstate(divide="ignore"):
+        return 1.0 / variances[:, :-1].max(axis=1, initial=0.0), 1.0 / variances[:, -1]
 
 
 def _by_task(slopes, intercepts):

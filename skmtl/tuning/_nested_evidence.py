@@ -3,7 +3,6 @@
 import numpy as np
 
 from skmtl._warn import warn
-from skmtl.tuning._covariance import DiagonalCovariance
 from skmtl.tuning._evidence import CAUSES, check_evidence, evidence_of
 from skmtl.tuning._laplace import EvidenceOfParameters
 from skmtl.tuning._optimum import Descent, minimize_from
@@ -19,23 +18,26 @@ class NestedEvidence:
 
     least, curvature, searches_center = 1e-6, 0.25, True
 
-    def __init__(self, spec, names, problem):
+    def __init__(self, spec, names, problem, _data):
         self._names, self.likelihood = names, evidence_of(spec, problem)
         check_evidence(self.likelihood, spec, names)
         data = problem.data
         squares = data.square_norms.sum() / max(1, data.n_features) / data.totals.sum()
         self._squares = {"alpha": squares, "alpha_intercept": 1.0, "alpha_shared": squares}
 
+    @staticmethod
+    def has_slopes(data):
+        """Return whether there are derivatives, which are differences on Dask."""
+        return hasattr(data, "X")
+
     def check(self, known, parts):
         """Do nothing: there is no variance of noise to confound others with."""
 
-    def criterion(self, masks, known, own):
-        """Return the criterion in the logarithms of the weights ``own``, alpha_shared the last."""
-        shared = ("alpha_shared", -1) in own
-        if "alpha_shared" in self._names and not shared:
+    def criterion(self, criterion, searches_shared):
+        """Return the criterion of a ``DiagonalCovariance`` and, if it is searched, alpha_shared."""
+        if "alpha_shared" in self._names and not searches_shared:
             self.likelihood.shared = np.inf
-        criterion = DiagonalCovariance(self.likelihood, masks, known)
-        return EvidenceOfParameters(criterion, shared=shared)
+        return EvidenceOfParameters(criterion, shared=searches_shared)
 
     def start(self, typical, own):
         """Return where the search starts: deviations of all levels are of the same size.

@@ -4,7 +4,7 @@ from skmtl.data import Basis
 from skmtl.fitting import with_estimates
 from skmtl.tuning._evidence import RandomLogOdds
 from skmtl.tuning._identified import check_factors, check_identified, check_scale, warn_of_units
-from skmtl.tuning._nested import nested_estimate
+from skmtl.tuning._nested import NestedVariances
 from skmtl.tuning._random_coefficients import RandomCoefficients
 
 
@@ -25,10 +25,8 @@ def with_penalty_weights(spec, posed):
     # with factors, units are the user's choice
     if "alpha" in names and posed.basis is None and not no_units:
         warn_of_units(problem.data)
-    if problem.penalty.nesting is not None:
-        estimate = nested_estimate(spec, names, problem)
-        return with_estimates(posed, estimate.weights, estimate.found)
     kind = RandomLogOdds if spec.classifier else RandomCoefficients
+    kind = kind if problem.penalty.nesting is None else NestedVariances
     estimate = kind(spec, names, posed).estimate()
     if (axes := estimate.axes) is not None:
         basis = Basis(axes.B, axes.fixed)

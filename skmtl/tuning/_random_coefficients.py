@@ -28,7 +28,7 @@ _MOST = 14.0  # log of the multiple of the curvature above which tasks do not di
 SAMPLE = 250  # blocks of tasks in which the search begins where there are twice as many
 _CHEAP = 2**14  # numbers in the Gram matrices of a sample, at least
 START = 0.5  # norm of the gradient of a sample at the start of the search: little beside its error
-_NO_NOISE = 1e-6  # share of sigma2 of one variance
+NO_NOISE = 1e-6  # share of sigma2 of one variance
 _GROWS = 1e-3  # decrease per factor e of a penalty weight of a criterion without lower bound
 
 
@@ -50,6 +50,48 @@ class Estimate(NamedTuple):
     axes: Any = None
 
 
+def form_of(spec, names, posed, *, has_slopes=True):
+    """Return the ``covariance_type``: by default "diag" if there are enough rows.
+
+    Parameters
+    ----------
+    spec, names, posed
+        As of ``RandomCoefficients``.
+    has_slopes : bool
+        Whether the likelihood has derivatives, without which variances are those of all features.
+    """
+    rows, data = posed.rows, posed.problem.data
+    n_rows = data.n_rows if rows.wide else rows.counts.sum()
+    many = n_rows > data.n_features and not data.expensive_blocks
+    by_feature = many and has_slopes and "alpha" in names
+    form = spec.covariance_type or ("diag" if by_feature else "spherical")
+    check_form(form, getattr(rows, "X", None), n_rows, data.n_features)  # no X on Dask
+    if form != "spherical" and not has_slopes:
+        raise TypeError(
+            f"covariance_type={form!r} of a classifier requires the rows in memory. Set it to "
+            "'spherical', or pass arrays in place of Dask's."
+        )
+    return form
+
+
+def listed_features(posed):
+    """Return what messages call the features, a list of str."""
+    names = posed.rows.names
+    if names is None:
+        return [f"feature {j}" for j in range(posed.problem.data.n_features)]
+    return [repr(name) for name in names]
+
+
+def warn_of_no_noise(form, n_features):
+    """Warn that a form of the covariance leaves no noise."""
+    warn(
+        f"covariance_type={form!r}: tasks have so few rows for {n_features} "
+        "features that the likelihood is largest without any noise. One variance of all "
+        "coefficients is estimated instead. Use more rows or fewer features, or set "
+        f"covariance_type to {('diag' if form == 'full' else 'spherical')!r}."
+    )
+
+
 class RandomCoefficients:
     """Maximize a likelihood over the penalty weights that are "auto": the restricted one.
 
@@ -63,25 +105,16 @@ class RandomCoefficients:
     """
 
     _least = 1e-10  # multiple of the curvature of the loss below which there is no noise
+    _has_slopes = True  # of the likelihood, which variances of features require
 
     def __init__(self, spec, names, posed):
         problem, basis = posed.problem, posed.basis
         self._common = basis.fixed if basis is not None and basis.fixed.any() else None
         self._units = np.ones(problem.data.n_features) if basis is None else basis.B
         self._names, self._problem, self._prior = names, problem, spec.covariance_prior
-        n_rows = problem.data.n_rows if posed.rows.wide else posed.rows.counts.sum()
-        many = n_rows > problem.data.n_features and not problem.data.expensive_blocks
-        self._form = spec.covariance_type or self._default_form(many and "alpha" in names)
-        rows = getattr(posed.rows, "X", None)  # none on Dask
-        check_form(self._form, rows, n_rows, problem.data.n_features)
-        given = posed.rows.names
-        numbers = [f"feature {j}" for j in range(problem.data.n_features)]
-        self._features = numbers if given is None else [repr(name) for name in given]
+        self._form = form_of(spec, names, posed, has_slopes=self._has_slopes)
+        self._features = listed_features(posed)
         self._own = tuple([name for name in names if name != "alpha_shared"])
-
-    def _default_form(self, many):
-        """Return the ``covariance_type`` of None; ``many``: enough rows for one per feature."""
-        return "diag" if many else "spherical"
 
     def estimate(self):
         """Return the ``Estimate``."""
@@ -232,9 +265,7 @@ class RandomCoefficients:
         M = np.eye(len(known))[:, with_data]
         criterion = DiagonalCovariance(likelihood, M, known, self._prior)
         bounds = typical + np.log(self._least), typical + np.log(data.n_tasks) + _MOST
-        each = [np.array([j]) for j in range(len(x))]
-        together = [np.flatnonzero(is_slope), *each[np.count_nonzero(is_slope) :]]
-        limits = together if self._prior else each
+        limits = criterion.limits
         if self._form == "full":
             x = self._start_of_full(criterion, starts, bounds, limits, start)
             x = np.where(np.isfinite(x), x, typical)
@@ -243,14 +274,9 @@ class RandomCoefficients:
             bounds = criterion.bounds(np.log(self._least))
             limits = [] if self._prior else criterion.diagonal
         F = criterion.factor(self._minimum(criterion, starts, bounds, limits, start))
-        if likelihood.evaluate(F)[1] > _NO_NOISE * noise:
+        if likelihood.evaluate(F)[1] > NO_NOISE * noise:
             return self._of_covariance(likelihood, F)
-        warn(
-            f"covariance_type={self._form!r}: tasks have so few rows for {data.n_features} "
-            "features that the likelihood is largest without any noise. One variance of all "
-            "coefficients is estimated instead. Use more rows or fewer features, or set "
-            f"covariance_type to {('diag' if self._form == 'full' else 'spherical')!r}."
-        )
+        warn_of_no_noise(self._form, data.n_features)
         return None
 
     def _start_of_full(self, criterion, starts, bounds, limits, start):

@@ -15,63 +15,11 @@ from skmtl import MeanRegularizedClassifier
 from skmtl.pipeline import make_task_pipeline
 from skmtl.tuning._covariance import DiagonalCovariance
 from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
-from tests._dense import Objective
 from tests.tuning._evidence import posed, solver
-
-# Of each store its region, and of each region its country
-TWO = (np.repeat(np.arange(4), (3, 2, 1, 3)),)
-THREE = (np.repeat(np.arange(6), (2, 1, 2, 2, 1, 2)), np.array([0, 0, 1, 1, 1, 2]))
-
-
-def draw(parents, K, seed, *, d=2, rows=(4, 12), deviations=(0.3, 1.0)):
-    """Return X (n, d), classes y and the labels of all columns (n, L), from the outside in."""
-    rng = np.random.default_rng(seed)
-    n = rng.integers(*rows, size=len(parents[0]))
-    levels = [np.repeat(np.arange(len(n)), n)]
-    for parent in parents:
-        levels.append(parent[levels[-1]])
-    X, W = rng.normal(size=(n.sum(), d)) + 1, 0.0
-    for codes in levels:
-        deviation = rng.normal(size=(codes.max() + 1, K, d + 1)) * rng.choice(deviations)
-        W = W + deviation[codes]
-    z = np.einsum("ikj,ij->ik", W[..., :-1], X) + W[..., -1] + rng.gumbel(size=(n.sum(), K))
-    return X, z.argmax(axis=1), np.column_stack(levels[::-1])
-
-
-class DenseEvidence:
-    """Minus twice the log evidence of indicator columns of all nodes, by its definition.
-
-    ``variances`` (L, d + 1), of slopes and intercepts, go from the outside in.
-    """
-
-    def __init__(self, X, y, labels, K, weight=None):
-        weight = np.ones(len(y)) if weight is None else weight
-        X1 = np.column_stack([X - np.average(X, axis=0, weights=weight), np.ones(len(X))])
-        indicators = [np.ones((len(X), 1)), *(np.eye(codes.max() + 1)[codes] for codes in labels.T)]
-        self.A = np.hstack([(E[:, :, None] * X1[:, None]).reshape(len(X), -1) for E in indicators])
-        self.sizes = [E.shape[1] for E in indicators[1:]]
-        self.given, self.d, self.K = (y, weight, K), X.shape[1], K
-
-    def objective(self, variances, shared):
-        with np.errstate(divide="ignore"):
-            each = [np.tile(1 / own, n) for own, n in zip(variances, self.sizes, strict=True)]
-        P = np.concatenate([np.full(self.d, shared), [0.0], *each])
-        free = np.isfinite(P)
-        y, weight, K = self.given
-        return Objective(self.A[:, free], np.diag(P[free]), y, weight, K)
-
-    def __call__(self, variances, shared):
-        objective = self.objective(variances, shared)
-        theta, P = objective.solve(), np.diag(objective.P)
-        H, P = objective.hessian(theta), np.tile(P, len(theta))
-        # What is flat in all classes is identified but for a common value: that of the last is 0.
-        kept = np.ones((len(theta), len(objective.P)), dtype=bool)
-        if self.K > 2:
-            kept[-1] = np.diag(objective.P) > 0
-        kept = kept.ravel()
-        H, P = H[np.ix_(kept, kept)], P[kept]
-        value = 2 * objective.value(theta) + np.linalg.slogdet(H)[1] - np.log(P[P > 0]).sum()
-        return value - np.count_nonzero(P == 0) * np.log(2 * np.pi)
+from tests.tuning._nested import THREE_CLASSES as THREE
+from tests.tuning._nested import TWO_CLASSES as TWO
+from tests.tuning._nested import DenseEvidence
+from tests.tuning._nested import draw_classes as draw
 
 
 def variances_of(x, L, d):
@@ -147,7 +95,9 @@ def test_auto_is_the_optimum_of_the_dense_evidence(parents, K, known):
     given = dict.fromkeys(("alpha", "alpha_intercept", "alpha_shared"), "auto")
     for name, own in known.items():  # given from the inside out
         given[name] = dict(enumerate(own[::-1])) if np.ndim(own) else own
-    model = MeanRegularizedClassifier(**given, task_column=list(range(L)), tol=1e-9)
+    model = MeanRegularizedClassifier(
+        **given, covariance_type="spherical", task_column=list(range(L)), tol=1e-9
+    )
     model.fit(np.column_stack([labels, X]), y)
     dense = DenseEvidence(X, y, labels, K)
     sizes = {"alpha": L, "alpha_intercept": L, "alpha_shared": 1}
@@ -203,7 +153,8 @@ def test_derivatives_of_more_features_than_rows(K):
 def test_auto_as_an_estimator():
     X, y, labels = draw(TWO, 2, seed=3, rows=(20, 40), deviations=(0.7,))
     table = pd.DataFrame(X, columns=["a", "b"]).assign(region=labels[:, 0], store=labels[:, 1])
-    model = MeanRegularizedClassifier("auto", task_column=["region", "store"])
+    spherical = {"covariance_type": "spherical", "task_column": ["region", "store"]}
+    model = MeanRegularizedClassifier("auto", **spherical)
     pipe = make_task_pipeline(StandardScaler(), model).fit(table, y)
     auto = pipe[-1]
     numbers = {name: getattr(auto, f"{name}_") for name in ("alpha", "alpha_intercept")}
@@ -228,7 +179,8 @@ def test_separable_data_are_a_warning(separated):
     X = X - X.mean(axis=0)
     angle = 2.0 * labels[:, 0] if separated == "region" else np.zeros(len(X))
     y, D = X[:, 0] * np.cos(angle) + X[:, 1] * np.sin(angle) > 0, np.column_stack([labels, X])
-    model = MeanRegularizedClassifier("auto", alpha_intercept=np.inf, task_column=[0, 1])
+    spherical = {"covariance_type": "spherical", "task_column": [0, 1]}
+    model = MeanRegularizedClassifier("auto", alpha_intercept=np.inf, **spherical)
     name = "alpha" if separated == "region" else "alpha_shared"
     with pytest.warns(UserWarning, match=f"^{name}='auto': the evidence grows without bound"):
         model.fit(D, y)

@@ -13,43 +13,7 @@ from skmtl.data import LongData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import NestedCoupling, Nesting
 from skmtl.tuning._restricted import RestrictedLikelihood
-
-# Of each store its region, and of each region its country
-TWO = (np.repeat(np.arange(5), (3, 2, 4, 3, 5)),)
-THREE = (np.repeat(np.arange(8), (2, 2, 1, 3, 2, 2, 3, 2)), np.array([0, 0, 1, 1, 2, 2, 3, 3]))
-
-
-def draw(parents, seed, *, d=2, rows=(4, 9), deviations=(0.3, 1.0)):
-    """Return X (n, d), y and the labels of all columns (n, L), from the outside in."""
-    rng = np.random.default_rng(seed)
-    n = rng.integers(*rows, size=len(parents[0]))
-    levels = [np.repeat(np.arange(len(n)), n)]
-    for parent in parents:
-        levels.append(parent[levels[-1]])
-    X, W = rng.normal(size=(n.sum(), d)) + 1, 0.0
-    for codes in levels:
-        deviation = rng.normal(size=(codes.max() + 1, d + 1)) * rng.choice(deviations)
-        W = W + deviation[codes]
-    y = (W[:, :-1] * X).sum(axis=1) + W[:, -1] + rng.normal(size=n.sum())
-    return X, y, np.column_stack(levels[::-1])
-
-
-def dense(X, y, labels, covariances, shared):
-    """Return -2 l and the variance of the noise; covariances (in its units) from the outside in."""
-    X = X - X.mean(axis=0)
-    X1 = np.column_stack([X, np.ones(len(X))])
-    V, flat = np.eye(len(y)), X1
-    for codes, covariance in zip(labels.T, covariances, strict=True):
-        V += (codes[:, None] == codes) * (X1 @ covariance @ X1.T)
-    if shared > 0:
-        V, flat = V + X @ X.T / shared, X1[:, -1:]
-    right = np.linalg.solve(V, np.column_stack([flat, y]))
-    information = flat.T @ right[:, :-1]
-    beta = np.linalg.solve(information, flat.T @ right[:, -1])
-    freedom = len(y) - flat.shape[1]
-    sigma2 = (y - flat @ beta) @ (right[:, -1] - right[:, :-1] @ beta) / freedom
-    log_det = np.linalg.slogdet(V)[1] + np.linalg.slogdet(information)[1]
-    return freedom * (1 + np.log(2 * np.pi * sigma2)) + log_det, sigma2
+from tests.tuning._nested import THREE, TWO, dense, draw
 
 
 def covariances(alpha, intercept, d):
@@ -149,7 +113,9 @@ def test_auto_is_the_optimum_of_the_dense_likelihood(parents, known):
     given = dict.fromkeys(("alpha", "alpha_intercept", "alpha_shared"), "auto")
     for name, own in known.items():
         given[name] = dict(enumerate(own)) if np.ndim(own) else own
-    model = MeanRegularizedRegressor(**given, task_column=list(range(L)))
+    model = MeanRegularizedRegressor(
+        **given, covariance_type="spherical", task_column=list(range(L))
+    )
     model.fit(np.column_stack([labels, X]), y)
     least, _ = optimum(X, y, labels, known)
     value = -2 * model.restricted_log_likelihood_
@@ -173,7 +139,10 @@ def test_search_finds_the_global_optimum():
         X, y, labels = draw(parents, seed, d=1, rows=(1, 9), deviations=(0.0, 0.3, 1.0))
         try:
             model = MeanRegularizedRegressor(
-                "auto", alpha_shared=0, task_column=list(range(labels.shape[1]))
+                "auto",
+                alpha_shared=0,
+                covariance_type="spherical",
+                task_column=list(range(labels.shape[1])),
             )
             model.fit(np.column_stack([labels, X]), y)
         except ValueError:
@@ -207,7 +176,8 @@ def test_intercepts_of_regions_and_stores_are_those_of_statsmodels():
 def test_standard_deviations_are_those_of_the_dense_posterior():
     X, y, labels = draw(THREE, seed=2, d=1)
     D = np.column_stack([labels, X])
-    model = MeanRegularizedRegressor("auto", alpha_shared=0, task_column=[0, 1, 2]).fit(D, y)
+    spherical = {"covariance_type": "spherical", "task_column": [0, 1, 2]}
+    model = MeanRegularizedRegressor("auto", alpha_shared=0, **spherical).fit(D, y)
     X1 = np.column_stack([X - X.mean(axis=0), np.ones(len(X))])
     parts, weights = [X1], [0.0, 0.0]
     for column, codes in enumerate(labels.T):
@@ -245,10 +215,10 @@ def test_variances_that_cannot_be_told_apart_are_an_error(region, store, rows, m
         MeanRegularizedRegressor("auto", task_column=[0, 1]).fit(D, rng.normal(size=len(D)))
 
 
-def test_only_numbers_and_one_variance_per_column_are_estimated():
+def test_correlations_and_variances_beside_free_intercepts_are_not_estimated():
     X, y, labels = draw(TWO, seed=0)
     D = np.column_stack([labels, X])
-    with pytest.raises(ValueError, match="covariance_type to None"):
-        MeanRegularizedRegressor("auto", covariance_type="diag", task_column=[0, 1]).fit(D, y)
+    with pytest.raises(ValueError, match="covariance_type to 'diag'"):
+        MeanRegularizedRegressor("auto", covariance_type="full", task_column=[0, 1]).fit(D, y)
     with pytest.raises(ValueError, match="positive alpha_intercept"):
         MeanRegularizedRegressor("auto", alpha_intercept=0, task_column=[0, 1]).fit(D, y)
