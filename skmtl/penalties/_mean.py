@@ -68,7 +68,7 @@ class MeanCoupling(Penalty):
     @property
     def coercive(self):
         """Whether both the deviations of each task and the center are penalized, (T,)."""
-        return (self.alpha > 0) & np.all(self.alpha_shared > 0)
+        return (self.precision > 0).all(axis=1) & np.all(self.alpha_shared > 0)
 
     def diagonal(self):
         """Return the penalty weight of each part, inf where it is fixed."""
