@@ -81,7 +81,7 @@ for kind, rows in kinds.items():
     print(f"{kind:20s}{deviations[rows].mean():13.2f}")
 print("\nStandard deviations between labels of a column, slope and level")
 for column in ("region", "store"):
-    slope, level = nested.tau2_[column] ** 0.5, nested.tau2_intercept_[column] ** 0.5
+    slope, level = nested.tau2_[column][0] ** 0.5, nested.tau2_intercept_[column] ** 0.5
     print(f"{column:20s}{slope:13.2f}{level:13.2f}")
 
 # %%

@@ -305,15 +305,16 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
     alpha_, alpha_shared_, alpha_intercept_ : float or dict
         The values used. ``alpha_`` has one per task if ``alpha`` has, and one per feature where
         variances per feature are estimated: with ``alpha="auto"``, by default. With several task
-        columns dicts by column, except for ``alpha_shared_``.
+        columns dicts by column, of numbers or arrays, except for ``alpha_shared_``.
     tau2_, tau2_shared_, tau2_intercept_ : float or dict
         With "auto", the variances between tasks, 1 / alpha (one per feature or column where
         ``alpha_`` has, divided by its ``penalty_factor``) and 1 / alpha_intercept, and of the
         center, 1 / alpha_shared. If the evidence has no maximum, with a warning, ``alpha_`` is the
         smallest value tried, and the variance inf or, for one per feature, its inverse.
-    covariance_ : ndarray of shape (n_features + 1, n_features + 1)
+    covariance_ : ndarray of shape (n_features + 1, n_features + 1) or dict
         With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
-        whose variance is inf with ``alpha_intercept=0``.
+        whose variance is inf with ``alpha_intercept=0``. With several task columns a dict by
+        column.
     log_evidence_ : float
         With "auto", that of the estimates, without ``covariance_prior``.
     classes_, task_classes_, tasks_, intercept_, shared_intercept_, task_counts_, task_weight_, \

@@ -364,11 +364,12 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
         for each feature (lme4's ``||``), or any covariance of the slopes and, with
         ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag" if there
-        are more rows than features and X is not large and sparse, else "spherical".
+        are more rows than features and X is not large and sparse, else "spherical". Several task
+        columns have one each, not "full".
     covariance_prior : float, default=10.0
         Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
         log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the
-        eigenvalues of their covariance). 0 is maximum likelihood.
+        eigenvalues of their covariance), of each task column. 0 is maximum likelihood.
     penalty_factor : array-like of shape (n_features,) or dict, default=None
         Factors of the penalty on each feature, in [0, inf], not rescaled; dict: by name, 1 for
         others. 0: no penalty on the feature; inf: its slope is common to all tasks.
@@ -409,7 +410,7 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
     alpha_, alpha_shared_, alpha_intercept_ : float or dict
         The values used. ``alpha_`` has one per task if ``alpha`` has, and one per feature where
         variances per feature are estimated: with ``alpha="auto"``, by default. With several task
-        columns dicts by column, except for ``alpha_shared_``.
+        columns dicts by column, of numbers or arrays, except for ``alpha_shared_``.
     sigma2_ : float
         Noise variance; that of the likelihood with "auto", else as in `PooledRegressor`.
     tau2_, tau2_shared_, tau2_intercept_ : float or dict
@@ -419,9 +420,10 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         count rows: weight 2 is the row twice. Without noise ``sigma2_`` is 0, other variances are
         nan, and alpha is 0 or, with an estimated center or a common slope, small; if the tasks are
         also equal, as with a constant y, alpha is inf.
-    covariance_ : ndarray of shape (n_features + 1, n_features + 1)
+    covariance_ : ndarray of shape (n_features + 1, n_features + 1) or dict
         With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
-        whose variance is inf with ``alpha_intercept=0``.
+        whose variance is inf with ``alpha_intercept=0``. With several task columns a dict by
+        column.
     restricted_log_likelihood_ : float
         With "auto", that of the estimates, without ``covariance_prior`` and with the constants of
         R's lme4 and nlme; inf without noise.
