@@ -307,7 +307,8 @@ class CenterPosterior(Posterior):
         if self._basis is not None:
             B = inside(B, self._basis)
             inverse = B.T
-        share = 0.0 if self.penalty.fixed_center else 1.0
+        outermost = not isinstance(system, NestedSystem)
+        share = 0.0 if outermost and self.penalty.fixed_center else 1.0
         found = np.empty((len(entries), len(B) + 1))
         for part in strips(len(entries), self.moments.mean.shape[1] ** 2, _CHUNK):
             slopes, found[part, -1] = system.pooling_matrices(entries[part])

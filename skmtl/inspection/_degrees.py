@@ -224,9 +224,12 @@ def _class_system(H, d, penalty, basis):
     """Return the ``ArrowheadSystem`` of the coefficients and intercepts of K classes."""
     n_tasks, K = len(H), H.shape[1] // (d + 1)
     fixed = np.zeros(d, dtype=bool) if basis is None else basis.fixed
+    small = fixed
+    if penalty.nesting is not None and penalty.alpha.ndim == 2:
+        small = fixed | np.isinf(penalty.alpha).any(axis=0)
     # Fixed features of usual size: the null space of classes would lose small ones.
-    scale = np.where(fixed, 1.0 / basis.lengths, 1.0) if fixed.any() else np.ones(d)
-    if fixed.any():
+    scale = np.where(small, 1.0 / basis.lengths, 1.0) if small.any() else np.ones(d)
+    if small.any():
         each = np.tile(np.append(scale, 1.0), K)
         H = each[:, None] * H * each
     shared = np.broadcast_to(penalty.alpha_shared, d) * scale**2
@@ -234,7 +237,7 @@ def _class_system(H, d, penalty, basis):
 
     def precision_of(coupling, T):
         precision, alpha_intercept = coupling_weights(coupling, T, d)
-        precision = np.where(fixed, np.inf, precision)
+        precision = np.where(fixed, np.inf, precision * scale**2)
         own = np.column_stack([precision, np.broadcast_to(alpha_intercept, T)])
         return np.tile(own, K)
 

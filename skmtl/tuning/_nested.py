@@ -10,7 +10,7 @@ from skmtl.penalties import sums_of_members
 from skmtl.tuning._covariance import DiagonalCovariance, level_axes
 from skmtl.tuning._identified import check_confounded, check_freedom, which
 from skmtl.tuning._nested_evidence import NestedEvidence
-from skmtl.tuning._optimum import minimize_from
+from skmtl.tuning._optimum import ROUGH, minimize_from
 from skmtl.tuning._random_coefficients import (
     NO_NOISE,
     VARIANCES,
@@ -59,19 +59,22 @@ class NestedVariances:
 
     def estimate(self):
         """Return the ``Estimate``."""
-        data, levels = self._problem.data.rotated, range(len(self._nesting.levels))
+        data = self._problem.data.rotated
         kind, known = self._of_data(data), self._known(data.n_features)
         one = self._parameters(kind, data)
         kind.check(known, one.parts)
         search = _Search(kind, one, known)
-        starts = [one.start, *(one.start + _FAR * (one.levels == k) for k in levels)]
-        x = search.minimum(starts)
-        if self._form == "diag" and "alpha" in self._names and not search.at_least(x).any():
-            noise = kind.likelihood.evaluate(search.criterion.factor(x))[1]
-            kind = kind if data is self._problem.data else self._of_data(self._problem.data)
-            estimate = self._by_feature(kind, dict(zip(one.own, x, strict=True)), noise)
-            if estimate is not None:
-                return estimate
+        starts = [one.start, *one.far_from(one.start)]
+        by_feature = self._form == "diag" and "alpha" in self._names
+        x = search.minimum(starts, final=not by_feature)
+        if by_feature:
+            if not search.at_least(x).any():
+                noise = kind.likelihood.evaluate(search.criterion.factor(x))[1]
+                other = kind if data is self._problem.data else self._of_data(self._problem.data)
+                estimate = self._by_feature(other, dict(zip(one.own, x, strict=True)), noise)
+                if estimate is not None:
+                    return estimate
+            x = search.minimum(starts)
         search.check(x)
         if self._common.any():
             return self._of_covariance(kind, search.criterion.factor(x))
@@ -92,7 +95,7 @@ class NestedVariances:
         search = _Search(kind, each, known, self._prior)
         x = np.array([start[own] for own in each.own])
         x = np.where(np.isfinite(x), x, each.start)
-        x = search.minimum([x] if data.n_tasks >= _FEW else [x, each.start])
+        x = search.minimum([x] if data.n_tasks >= _FEW else [x, each.start, *each.far_from(x)])
         F = search.criterion.factor(x)
         if kind.likelihood.evaluate(F)[1] <= NO_NOISE * noise:
             warn_of_no_noise(self._form, data.n_features)
@@ -247,6 +250,12 @@ class _Parameters(NamedTuple):
         """Level of each, (k,)."""
         return np.array([level for _, level in self.own], dtype=int)
 
+    def far_from(self, x):
+        """Return places that are far from x, one for each level of nodes, a list."""
+        return [
+            x + _FAR * (self.levels == level) for level in range(self.levels.max(initial=-1) + 1)
+        ]
+
     @property
     def slopes(self):
         """Places of the slopes of each level, a list of index arrays."""
@@ -278,11 +287,12 @@ class _Search:
         self._lower = parameters.typical + np.log(kind.least)
         self._upper = 0.5 * np.log([(size**2).sum() / _LEAST for size in parameters.sizes])
 
-    def minimum(self, starts):
-        """Return the minimum, searched from some places."""
+    def minimum(self, starts, *, final=True):
+        """Return the minimum, searched from some places; about that where it is not ``final``."""
+        bounds = self._lower, self._upper
         # Products are small: several BLAS threads would wait for each other.
         with one_blas_thread():
-            return self.kind.minimum(self.criterion, starts, self._lower, self._upper, self._limits)
+            return self.kind.minimum(self.criterion, starts, *bounds, self._limits, final=final)
 
     def at_least(self, x):
         """Return which weights are at the lower end, a mask."""
@@ -352,9 +362,10 @@ class NestedLikelihood:
         """Return where the search starts, given typical weights: there."""
         return typical
 
-    def minimum(self, criterion, starts, lower, upper, limits):
-        """Return the minimum; see ``minimize_from``."""
-        return minimize_from(criterion, starts, lower, upper, limits)
+    def minimum(self, criterion, starts, lower, upper, limits, *, final):
+        """Return the minimum; see ``minimize_from``. If it is not ``final``, about that."""
+        gtol = None if final else ROUGH
+        return minimize_from(criterion, starts, lower, upper, limits, gtol=gtol)
 
     def at_least(self, name, label, weight):
         """Raise where a weight, of a variance with a label, is at the end of the search."""

@@ -10,6 +10,7 @@ from skmtl.tuning._random_coefficients import SAMPLE, START
 
 _USUAL = 4.0  # weight of deviations by about half a unit of log-odds
 _GTOL = 1e-3  # norm of the gradient: that of the tolerance of the mode is little less
+_CLOSE = 1.0  # difference of local minima, found roughly, of which either may be the global one
 _SMALL = 2.0  # log of a weight of the start in all tasks, at most, above that of the search
 
 
@@ -51,9 +52,10 @@ class NestedEvidence:
             of_tasks["alpha_shared"] = of_tasks["alpha"]
         return np.array([of_tasks[name] for name, _ in own])
 
-    def minimum(self, criterion, starts, lower, upper, limits):
+    def minimum(self, criterion, starts, lower, upper, limits, *, final):
         """Return the minimum, searched from the best of the starts in a sample of many tasks.
 
+        If it is not ``final``, that of the sample.
         On Dask, where derivatives are differences, there is one start.
         """
         sample, starts = criterion, starts if self.likelihood.has_slopes else starts[:1]
@@ -61,10 +63,12 @@ class NestedEvidence:
             sample = criterion.sample(SAMPLE)
         every = np.ones(len(lower), dtype=bool)
         ends = [Descent(sample, every, lower, upper).to(START, start) for start in starts]
-        _, x = min(ends, key=lambda end: end[0])
+        value, x = min(ends, key=lambda end: end[0])
+        close = [end for at, end in ends if at < value + _CLOSE]
         if sample is not criterion:  # variances that are small in the sample may not be
             x = np.minimum(x, starts[0] + _SMALL)
-        return minimize_from(criterion, [x], lower, upper, limits, gtol=_GTOL)
+            close = [x]
+        return minimize_from(criterion, close, lower, upper, limits, gtol=_GTOL) if final else x
 
     def at_least(self, name, label, weight):
         """Warn that a weight, of a variance with a label, is at the end of the search."""

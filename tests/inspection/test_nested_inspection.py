@@ -139,6 +139,18 @@ def test_coef_table_has_all_levels(columns):
     np.testing.assert_allclose(effective_dof(model, X, data["y"], w), degrees, rtol=1e-8)
 
 
+def test_stores_are_pooled_by_their_region_where_the_center_is_fixed():
+    data = frame(4).drop(columns="region").rename(columns={"country": "region"})
+    X, y = data.drop(columns="y"), data["y"]
+    model = nested(MeanRegularizedRegressor, TWO).set_params(alpha_shared=np.inf).fit(X, y)
+    nodes, levels, design, ridge = dense(data, TWO, data[["x0", "x1"]].mean().to_numpy())
+    expected = pooling(nodes, levels, design.T @ design, ridge)
+    expected[[level == "region" for level in levels], :2] = 0.0  # the center is no other region
+    np.testing.assert_allclose(coef_table(model)["pooling"], expected.ravel(), atol=1e-9)
+    innermost = expected[[level == "store" for level in levels]].mean(axis=1)
+    np.testing.assert_allclose(pooling_factor(model, X, y), innermost)
+
+
 def test_coef_table_of_a_classifier_is_that_of_its_curvature():
     data = frame(4).drop(columns="region").rename(columns={"country": "region"})
     X, y = data.drop(columns="y"), data["y"] > data["y"].median()

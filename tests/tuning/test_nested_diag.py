@@ -9,11 +9,13 @@ from scipy.optimize import minimize
 
 from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
 from skmtl.data import LongData
+from skmtl.inspection import effective_dof
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import NestedCoupling, Nesting
 from skmtl.tuning._covariance import DiagonalCovariance
 from skmtl.tuning._laplace import EvidenceOfParameters, LaplaceEvidence
 from skmtl.tuning._restricted import RestrictedLikelihood
+from tests._dense import Objective
 from tests.tuning._evidence import posed, solver
 from tests.tuning._nested import (
     THREE,
@@ -148,6 +150,7 @@ def test_fits_and_standard_deviations_are_those_of_least_squares(parents, seed, 
     assert_allclose(predictions, Z @ C @ Z.T @ y, rtol=1e-8, atol=1e-8)
     variance = np.einsum("ij,jk,ik->i", Z, C, Z)
     assert_allclose(std, np.sqrt(model.sigma2_ * (1 + variance)), rtol=1e-7)
+    assert_allclose(effective_dof(model, D, y).sum(), np.trace(C @ Z.T @ Z), rtol=1e-8)
     # A store that was not in fit: the covariance of its region, and that of its deviations.
     new = D[:4].copy()
     new[:, len(columns) - 1] = 99
@@ -214,7 +217,7 @@ def test_units_of_features_have_no_effect_without_prior(parents):
     for own, other in zip(
         found, model.predict(table_of(X * scale, labels), return_std=True), strict=True
     ):
-        assert_allclose(other, own, rtol=1e-6)
+        assert_allclose(other, own, rtol=1e-6, atol=1e-6)
     for column in columns:
         assert_allclose(model.tau2_[column] * scale**2, tau2[column], rtol=1e-4)
     ours = model.restricted_log_likelihood_ + np.log(scale).sum()  # X is not scaled in it
@@ -317,3 +320,21 @@ def test_auto_is_the_optimum_of_the_evidence(parents, K, shared):
         assert_allclose(model.tau2_[column], 1.0 / model.alpha_[column])
         own = [*model.tau2_[column], model.tau2_intercept_[column]]
         assert_allclose(np.diag(model.covariance_[column]), own)
+
+
+@pytest.mark.filterwarnings("ignore:Only one class")
+@pytest.mark.parametrize("K", [2, 3])
+def test_degrees_of_freedom_of_classes(K):
+    X, y, labels = draw_classes(TWO_CLASSES, K, seed=1, rows=(15, 30), d=3)
+    D, columns = table_of(X, labels), columns_of(labels)
+    model = MeanRegularizedClassifier(
+        "auto", alpha_shared=0.5, covariance_prior=0, task_column=columns, tol=1e-12
+    ).fit(D, y)
+    alpha = np.array([model.alpha_[column] for column in columns])
+    assert (np.isinf(alpha).any(axis=0) & ~np.isinf(alpha).all(axis=0)).any()
+    Z, weights = indicators((model.alpha_, model.alpha_intercept_, 0.5), X, labels)
+    objective = Objective(Z, np.diag(weights), y, np.ones(len(y)), K)
+    theta = objective.solve()
+    H, P = objective.hessian(theta), np.kron(np.eye(len(theta)), objective.P)
+    expected = np.trace(np.linalg.pinv(H, rcond=1e-12) @ (H - P))
+    assert_allclose(effective_dof(model, D, y).sum(), expected, rtol=1e-6)
