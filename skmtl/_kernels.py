@@ -476,6 +476,32 @@ def solve_arrowheads(v, w, data, penalty, rest, coupled, first, last):
             center /= rest[first:last]
 
 
+@jit(fastmath=SUMS)
+def subtract_shares(V, weight, unit, out):
+    """Subtract sums over tasks of ``V_tj (1 - weight_t / unit_tj)`` from ``out`` (d,).
+
+    With the share 1 where the unit is zero.
+    """
+    for t in range(V.shape[0]):
+        for j in range(V.shape[1]):
+            share = weight[t] / unit[t, j] if unit[t, j] > 0.0 else 0.0
+            out[j] -= V[t, j] * (1.0 - share)
+
+
+@jit()
+def largest_ratio(entries, unit):
+    """Return the largest ``|entries_kj| / unit_j``, with 0 / 0 = 0; not finite if any is not."""
+    largest = 0.0
+    for k in range(entries.shape[0]):
+        for j in range(entries.shape[1]):
+            entry = abs(entries[k, j])
+            if not entry <= largest * unit[j]:
+                largest = entry / unit[j] if unit[j] > 0.0 else np.inf
+                if not largest < np.inf:
+                    return largest
+    return largest
+
+
 @jit()
 def largest_ratios(V, squares, bound, weight, norm, out, first, last):
     """Write the largest ``|V_tj| / (sqrt(bound squares_tj + weight_t) norm_t)`` of each task.

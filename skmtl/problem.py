@@ -1,5 +1,6 @@
 """Problem = TaskData + Loss + Penalty: objective, gradient and relative KKT residual."""
 
+import math
 from functools import cached_property, partial
 from itertools import combinations
 from typing import NamedTuple
@@ -127,29 +128,35 @@ class Problem:
         residual = self.residual_norms(sums)
         penalty, bound = self.penalty.curvature, self.loss.curvature_bound
         of_q = np.sqrt(bound * self._totals + penalty.q)
-        of_w, of_c = self._center_units
-        overall = np.linalg.norm(residual)
+        of_center = self._center_units
+        overall = math.sqrt(residual @ residual)
         if self.penalty.nesting is not None:
             residual = np.sqrt(self.penalty.nesting.gather(residual**2))
+        center = np.concatenate([gradient.w, gradient.c[:, None]], axis=1)
         parts = [
             self._largest_slopes(gradient.V, residual).max(initial=0.0),
-            _largest(gradient.q, of_q * residual),
+            _kernels.largest_ratio(gradient.q, of_q * residual),
             # entries of the center without curvature are not identified: any value is optimal
-            _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * overall),
-            _largest(np.where(of_c > 0, gradient.c, 0.0), of_c * overall),
+            _kernels.largest_ratio(np.where(of_center > 0, center, 0.0), of_center * overall),
         ]
-        return float(np.max(parts))  # unlike Python's, NaN if any of them is
+        return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
 
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
         largest = np.empty(V.shape[:-1])
-        weights = np.broadcast_to(self.penalty.curvature.V.ravel(), V.shape[1]).copy()
         for own in strips(*V.shape[1:]):
-            scale = self._squares[own], self.loss.curvature_bound, weights[own], residual[own]
+            weights = self._slope_weights[own]
+            scale = self._squares[own], self.loss.curvature_bound, weights, residual[own]
             for V_k, out in zip(V[:, own], largest[:, own], strict=True):
                 write = partial(_kernels.largest_ratios, V_k, *scale, out)
                 in_chunks(write, len(out), 10 * V_k.size)
         return largest.ravel()
+
+    @cached_property
+    def _slope_weights(self):
+        """Penalty weights of the deviations at all nodes."""
+        weights = self.penalty.curvature.V.ravel()
+        return weights if len(weights) > 1 else np.full(len(self._squares), weights)
 
     @cached_property
     def _squares(self):
@@ -188,7 +195,10 @@ class Problem:
 
     @cached_property
     def _center_units(self):
-        """Square roots of the curvature of the center, (d,) and a number; 1 where it is fixed."""
+        """Square roots of the curvature of the center, (d + 1,), the intercept's last.
+
+        They are 1 where the center is fixed.
+        """
         penalty, free, bound = self.penalty.curvature, self.penalty.free, self.loss.curvature_bound
         of_w, of_c, squares, nesting = 1.0, 1.0, self._squares, self.penalty.nesting
         first = 0 if nesting is None else nesting.levels[-1].start  # of the nodes at the center
@@ -201,7 +211,9 @@ class Problem:
             own = slice(first, None)
             of_q, free_q = _of(own, penalty.q), _of(own, free.q)
             of_c = penalty.c + _following(bound * self._totals[own], of_q, free_q).sum()
-        return np.sqrt(of_w), np.sqrt(of_c)
+        units = np.empty(squares.shape[1] + 1)
+        units[:-1], units[-1] = of_w, of_c
+        return np.sqrt(units)
 
 
 class _TaskGradient:
@@ -209,7 +221,7 @@ class _TaskGradient:
 
     def __init__(self, G, V, weight, free):
         self.shape, self._arrays = G.shape, (G, V)
-        self._weight, self._free = (np.broadcast_to(p, (len(G[0]), 1)) for p in (weight, free))
+        self._weight, self._free = weight, free
 
     def __getitem__(self, key):
         """Return an array of the gradient of a slice of the tasks, for ``[:, tasks]``."""
@@ -232,13 +244,6 @@ def _following(data, penalty, free):
     total = data + penalty
     follows = np.divide(data * penalty, total, out=np.zeros_like(total), where=total > 0)
     return np.where(free > 0, follows, data)
-
-
-def _largest(entries, units):
-    """Return the largest ``|entry| / unit``, with 0 / 0 = 0."""
-    entries = np.abs(entries)
-    ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
-    return ratio.max(initial=0.0)
 
 
 def class_curvature(data, probabilities, *, intercept):

@@ -56,17 +56,20 @@ class Groups(NamedTuple):
 
         If all alpha are 0, ``vanishing`` is the weight in the system of the center.
         """
-        keys = np.column_stack([data.block, data.scale, alpha])
-        if len(data.block_sizes) == data.n_tasks:
-            of_task, count = np.arange(data.n_tasks), np.ones(data.n_tasks)
-        elif (keys == keys[0]).all():
-            keys, of_task = keys[:1], np.zeros(data.n_tasks, dtype=np.intp)
-            count = np.array([data.n_tasks])
-        else:
-            keys, of_task, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-        block, scale, alpha = keys.T
+        block, scale = data.block, data.scale
+        of_task, count = np.arange(data.n_tasks), np.ones(data.n_tasks)
+        if len(data.block_sizes) < data.n_tasks:
+            keys = np.column_stack([block, scale, alpha])
+            if (keys == keys[0]).all():
+                keys, of_task = keys[:1], np.zeros(data.n_tasks, dtype=np.intp)
+                count = np.array([data.n_tasks])
+            else:
+                keys, *found = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+                of_task, count = found
+            block, scale, alpha = keys.T
         weight = alpha if alpha.any() else np.full_like(alpha, vanishing)
-        return cls(block.astype(np.intp), scale, alpha, weight * count, count, of_task.ravel())
+        block = block.astype(np.intp, copy=False)
+        return cls(block, scale, alpha, weight * count, count, of_task.ravel())
 
     def members(self):
         """Return the tasks of each group, a list of index arrays."""
@@ -189,12 +192,13 @@ class PrimalBlocks(Blocks):
 
     def set_weights(self, data):
         """Store the data with their weights; called again when the weights change."""
-        groups = self.groups
+        groups, first = self.groups, np.ones(len(self.groups.block), dtype=bool)
         self._of_groups = data if isinstance(data, GroupMoments) else None
-        blocks, place = np.unique(groups.block, return_inverse=True)
-        H, self.delta, total = data.moments(blocks, self._room)
+        first[1:] = groups.block[1:] != groups.block[:-1]  # equal ones are neighbors
+        H, self.delta, total = data.moments(groups.block[first], self._room)
         self._room = H
-        if not np.array_equal(place, np.arange(len(blocks))) or (groups.scale != 1).any():
+        if not first.all() or (groups.scale != 1).any():
+            place = np.cumsum(first) - 1
             H = groups.scale[:, None, None] * H[place]
             self.delta, total = self.delta[place], groups.scale * total[place]
         self._H, self.total = H, total
