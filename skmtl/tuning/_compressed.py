@@ -257,14 +257,14 @@ class CompressedRows:
             return norms, squares
 
         norms, squares = map(sum, zip(*in_chunks(part, len(packs), self._work), strict=True))
-        return norms, _symmetric(squares)
+        return norms, squares
 
     def at(self, F):
         """Return the ``Marginal`` with the covariance ``F F'``, F (d + 1, m)."""
         D, packs, A, a = self.R.shape[1], self._packs, np.empty_like(self.R), np.empty_like(self.z)
-        diagonal = F.shape[1] == D and np.count_nonzero(F) == np.count_nonzero(F.diagonal())
-        slopes = F.diagonal()[:-1]
-        orthogonal = self._orthogonal and diagonal and bool((slopes == slopes[0]).all())
+        entries = F.diagonal()
+        diagonal = F.shape[1] == D and np.count_nonzero(F) == np.count_nonzero(entries)
+        orthogonal = self._orthogonal and diagonal and bool((entries[:-1] == entries[0]).all())
         given = self.R, packs.rows, self.z, packs.targets, packs.tasks, self._scale
         given += F, diagonal, orthogonal
 
@@ -275,7 +275,7 @@ class CompressedRows:
 
         parts = in_chunks(part, len(packs), self._work)
         S, right, log_det = map(sum, zip(*parts, strict=True))
-        return Marginal(A, a, _symmetric(S), right, log_det + self.log_det)
+        return Marginal(A, a, S, right, log_det + self.log_det)
 
     def task_grams(self, marginal):
         """Return the Gram matrices ``[A, a]'[A, a]`` of all tasks, (T, d + 2, d + 2).
@@ -320,15 +320,7 @@ class CompressedRows:
             packs.kernels.covariance_slopes(*given, G, first, last)
             return G
 
-        G = sum(in_chunks(part, len(packs), 3 * self._work))
-        return marginal.gram + _symmetric(G)
-
-
-def _symmetric(upper):
-    """Return the symmetric matrix with this upper triangle, where the rest is zero."""
-    whole = upper + upper.T
-    whole.flat[:: len(whole) + 1] *= 0.5
-    return whole
+        return marginal.gram + sum(in_chunks(part, len(packs), 3 * self._work))
 
 
 def _spectrum(data, block):

@@ -180,7 +180,7 @@ class Descent:
 
     def _searched(self, x, value, slope, step):
         """Return the next place, its value and slope, or None, by backtracking along a step."""
-        share = 1.0 / max(1.0, np.max(np.abs(step) / self._longest))
+        share = 1.0 / max(1.0, (np.abs(step) / self._longest).max())
         gain = slope @ step
         while share > _SHORTEST:
             ahead = x + share * step
@@ -188,7 +188,7 @@ class Descent:
             if at <= value + _DECREASE * share * gain:
                 return ahead, at, its_slope
             bend = at - value - share * gain
-            shorter = -0.5 * share**2 * gain / bend if np.isfinite(bend) and bend > 0 else 0.0
+            shorter = -0.5 * share**2 * gain / bend if 0 < bend < np.inf else 0.0
             share = min(max(shorter, 0.1 * share), 0.5 * share)
         return None
 
@@ -243,5 +243,5 @@ def _updated(inverse, step, change):
     if curvature <= 0:
         return inverse
     along, step = inverse @ change, step / curvature
-    mixed = np.outer(along, step)
-    return inverse - mixed - mixed.T + (curvature + change @ along) * np.outer(step, step)
+    mixed = along[:, None] * step
+    return inverse - mixed - mixed.T + (curvature + change @ along) * step[:, None] * step
