@@ -36,7 +36,7 @@ class Problem:
     def __init__(self, data, loss, penalty):
         self.data = data if penalty.isotropic else data.without_rotation()
         self.loss, self.penalty = loss, penalty
-        self._null_squares = None
+        self._null = None
 
     def origin(self):
         """Return ``Coefficients`` of zeros."""
@@ -47,7 +47,7 @@ class Problem:
     def with_penalty(self, penalty):
         """Return the same problem with another penalty."""
         other = Problem(self.data, self.loss, penalty)
-        other._null_squares = self._null_squares
+        other._null = self._null
         return other
 
     def evaluate(self, coefficients, split=None):
@@ -59,22 +59,22 @@ class Problem:
         point = self.penalty.flatten(coefficients)
         sums = self.data.loss_sums(self.loss, point.W, point.intercept)
         del point
-        if self._null_squares is None:
+        if self._null is None:
             if any(part.any() for part in coefficients):
                 self.null_sums()
             else:
-                self._null_squares = sums.squares
+                self._null = _small_parts(sums)
         gradient = self.task_gradient(coefficients, sums.G, sums.R)
         residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
         value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
         return Evaluation(value, self._optimality(residual, sums), sums)
 
     def null_sums(self):
-        """Return the ``LossSums`` where all coefficients are zero."""
-        origin = self.penalty.flatten(self.origin())
-        sums = self.data.loss_sums(self.loss, origin.V, origin.q)
-        self._null_squares = sums.squares
-        return sums
+        """Return the ``LossSums`` where all coefficients are zero, G and derivatives None."""
+        if self._null is None:
+            origin = self.penalty.flatten(self.origin())
+            self._null = _small_parts(self.data.loss_sums(self.loss, origin.V, origin.q))
+        return self._null
 
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
@@ -110,7 +110,7 @@ class Problem:
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
         # Residuals far below those of the null model are rounding errors.
         share = self.data.totals / self.data.totals.sum()
-        squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
+        squares = np.maximum(sums.squares, 1e-10 * self._null.squares.sum() * share)
         if not self.penalty.quadratic:
             # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
             squares = np.maximum(squares, squares.sum() * share)
@@ -232,6 +232,11 @@ class _TaskGradient:
         if not self._free[tasks].all():
             gradient *= self._free[tasks]
         return gradient
+
+
+def _small_parts(sums):
+    """Return ``LossSums`` without those that are as large as the coefficients or the rows."""
+    return sums._replace(G=None, derivative=None)
 
 
 def _of(tasks, part):

@@ -321,6 +321,8 @@ def _distinct(values):
     offset = values - low
     table[offset] = True
     distinct = np.flatnonzero(table).astype(values.dtype) + low
+    if len(distinct) == len(table):
+        return distinct, offset.astype(np.intp, copy=False)
     return distinct, (np.cumsum(table) - 1)[offset]
 
 

@@ -56,6 +56,8 @@ class CompressedRows:
     penalty : MeanCoupling
     loss : Loss, optional
         The squared loss; without it, there are no targets.
+    null : LossSums, optional
+        Of coefficients of zero, where they are known.
 
     Attributes
     ----------
@@ -78,7 +80,7 @@ class CompressedRows:
     lme4. Journal of Statistical Software 67. https://doi.org/10.18637/jss.v067.i01
     """
 
-    def __init__(self, data, penalty, loss=None):
+    def __init__(self, data, penalty, loss=None, null=None):
         self.data, d = data, data.n_features
         self._groups = groups = Groups.of(data, penalty.alpha)
         # without targets these are curvatures, for one covariance
@@ -91,7 +93,7 @@ class CompressedRows:
         scale = 1.0 / np.sqrt(np.where(self._flat, np.inf, groups.alpha))
         self._totals, self.total = packs.of_tasks(data.totals[order]), data.totals.sum()
         self._scale, self.log_det, self.n_flat = packs.of_blocks(scale), 0.0, 0
-        moments = self._moments(loss)
+        moments = self._moments(loss, null)
         self.R, self.z, *views = packs.zeros(d + 1)
         W, mean = self._fill(moments[order], *views)
         if not has_mean:
@@ -135,12 +137,12 @@ class CompressedRows:
         rest[:, :d, :d] = H[:, :d, :d] - across @ across.swapaxes(1, 2)
         return rest
 
-    def _moments(self, loss):
+    def _moments(self, loss, null):
         """Return covariances of features and target, and last the mean target, (T, d + 1)."""
         data, moments = self.data, np.zeros((self.data.n_tasks, self.data.n_features + 1))
         if loss is not None:
             W = np.zeros((1, data.n_tasks, data.n_features))
-            null = data.loss_sums(loss, W, np.zeros(W.shape[:2]))
+            null = null or data.loss_sums(loss, W, np.zeros(W.shape[:2]))
             self.null = null.squares.sum()
             mean = -null.R / data.totals
             moments[:, :-1], moments[:, -1] = -data.loss_sums(loss, W, mean).G[0], mean[0]
@@ -240,7 +242,10 @@ class CompressedRows:
         """
         norms, squares = self._gram_squares(self.R, self._scale)
         noise = self.total - (0 if self._has_mean else self.data.n_tasks)
-        return np.block([[noise, norms[None]], [norms[:, None], squares]])
+        found = np.empty((len(norms) + 1, len(norms) + 1))
+        found[0, 0], found[1:, 1:] = noise, squares
+        found[0, 1:] = found[1:, 0] = norms
+        return found
 
     def information(self, marginal):
         """Return ``sum_t S_t o S_t`` (d + 1, d + 1), with ``S_t = X_t' V_t^-1 X_t``."""

@@ -143,7 +143,7 @@ class Descent:
     """
 
     def __init__(self, criterion, free, lower, upper):
-        self._criterion, self._free = criterion, free
+        self._criterion, self._free, self._ends = criterion, free, np.full(len(free), np.inf)
         self._low, self._high = lower[free], upper[free]
         self._longest = _STEP * (self._high - self._low)
         self._last = None  # place, slope and inverse second derivative where a descent ended
@@ -163,6 +163,8 @@ class Descent:
     def _descended(self, gtol, value, x, slope, inverse):
         """Descend from a place with this value, slope and inverse second derivative."""
         for _ in range(_DESCENTS):
+            if slope @ inverse @ slope <= gtol**2:
+                break
             found = self._searched(x, value, slope, -inverse @ slope)
             if found is None:
                 break
@@ -173,7 +175,7 @@ class Descent:
             else:  # concave: longer steps in this direction
                 size = step @ np.linalg.solve(inverse, step)
                 inverse = inverse + _LONGER / size * np.outer(step, step) if size > 0 else inverse
-            if slope @ inverse @ slope <= gtol**2 or before - value <= _ROUNDING * abs(value):
+            if before - value <= _ROUNDING * abs(value):
                 break
         self._last = x, slope, inverse
         return value, self._whole(x)
@@ -232,7 +234,7 @@ class Descent:
         return value, gradient[self._free] * ((self._low < x) & (x < self._high))
 
     def _whole(self, x):
-        full = np.full(len(self._free), np.inf)
+        full = self._ends.copy()
         full[self._free] = np.minimum(np.maximum(x, self._low), self._high)
         return full
 

@@ -137,9 +137,8 @@ class RandomCoefficients:
 
     def _likelihood(self, data):
         problem, estimates_center = self._problem, "alpha_shared" in self._names
-        return RestrictedLikelihood(
-            data, problem.loss, problem.penalty, estimates_center=estimates_center
-        )
+        options = {"estimates_center": estimates_center, "null": problem.null_sums()}
+        return RestrictedLikelihood(data, problem.loss, problem.penalty, **options)
 
     def _known_variances(self, data):
         """Return the variances of (v_t, q_t) that are known, (d + 1,), in units of the noise.

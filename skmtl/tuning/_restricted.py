@@ -52,6 +52,8 @@ class RestrictedLikelihood:
     penalty : MeanCoupling
     estimates_center : bool
         Whether alpha_shared is to be estimated.
+    null : LossSums, optional
+        Of coefficients of zero, where they are known.
 
     References
     ----------
@@ -59,10 +61,10 @@ class RestrictedLikelihood:
     are unequal. Biometrika 58. https://doi.org/10.1093/biomet/58.3.545
     """
 
-    def __init__(self, data, loss, penalty, *, estimates_center=False):
+    def __init__(self, data, loss, penalty, *, estimates_center=False, null=None):
         self._estimates_center, self._alpha_shared = estimates_center, penalty.alpha_shared
         rows = CompressedRows if penalty.nesting is None else NestedRows
-        self.rows, self._last = rows(data, penalty, loss), None
+        self.rows, self._last = rows(data, penalty, loss, null), None
         if self.rows.null <= 1e4 * _TINY and data.y.any():
             raise ValueError(
                 f"The squares of y sum to {self.rows.null:.1e}, and such numbers have few "
