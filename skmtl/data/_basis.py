@@ -92,8 +92,9 @@ class Basis:
 
 def _uneven(sizes):
     """Return whether the largest is far above the median of those that are not zero."""
-    sizes = sizes[sizes > 0]
-    return bool(sizes.size) and bool(sizes.max() > _UNEVEN * np.median(sizes))
+    sizes = np.sort(sizes[sizes > 0])
+    n = len(sizes)
+    return n > 1 and bool(sizes[-1] > _UNEVEN * 0.5 * (sizes[(n - 1) // 2] + sizes[n // 2]))
 
 
 # Curvature of the data that an unpenalized feature gets, relative to the penalty: of deviations and

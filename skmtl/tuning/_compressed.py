@@ -11,7 +11,7 @@ from skmtl._linalg import row_spectrum
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
 from skmtl.data import SMALL
-from skmtl.tuning._packs import Packs
+from skmtl.tuning._packs import Packs, edges_of
 
 _EPS = np.finfo(np.float64).eps
 _TINY, _FEW_BLOCKS = 12, 500  # more features and fewer blocks: eigenvectors pay
@@ -154,7 +154,7 @@ class CompressedRows:
         few = (data.block_sizes[groups.block] <= d) & (d > SMALL)
         few |= self._orthogonal
         W, mean = np.zeros((data.n_tasks, d)), np.empty((len(groups.block), d))
-        edges, packs = np.append(0, np.cumsum(groups.size)).astype(np.intp), self._packs
+        edges, packs = edges_of(groups.size.astype(np.intp)), self._packs
         if self._has_mean:
             R[packs.rows[packs.pack + 1] - 1, d, packs.lane] = 1.0
         square = data.square_norms.sum(axis=0) / self.total
