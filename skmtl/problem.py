@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl import _kernels
+from skmtl import _optimality_kernels
 from skmtl._memory import strips
 from skmtl._optimize import task_mean
 from skmtl._threads import in_chunks
@@ -64,9 +64,11 @@ class Problem:
                 self.null_sums()
             else:
                 self._null = _small_parts(sums)
+        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
+        if isinstance(self.penalty, MeanCoupling) and self.penalty.nesting is None:
+            return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
         gradient = self.task_gradient(coefficients, sums.G, sums.R)
         residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
-        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
         return Evaluation(value, self._optimality(residual, sums), sums)
 
     def null_sums(self):
@@ -127,19 +129,52 @@ class Problem:
         """
         residual = self.residual_norms(sums)
         penalty, bound = self.penalty.curvature, self.loss.curvature_bound
-        of_q = np.sqrt(bound * self._totals + penalty.q)
-        of_center = self._center_units
-        overall = math.sqrt(residual @ residual)
+        of_q, overall = np.sqrt(bound * self._totals + penalty.q), math.sqrt(residual @ residual)
         if self.penalty.nesting is not None:
             residual = np.sqrt(self.penalty.nesting.gather(residual**2))
-        center = np.concatenate([gradient.w, gradient.c[:, None]], axis=1)
         parts = [
             self._largest_slopes(gradient.V, residual).max(initial=0.0),
-            _kernels.largest_ratio(gradient.q, of_q * residual),
-            # entries of the center without curvature are not identified: any value is optimal
-            _kernels.largest_ratio(np.where(of_center > 0, center, 0.0), of_center * overall),
+            _optimality_kernels.largest_ratio(gradient.q, of_q * residual),
+            self._largest_of_center(gradient.w, gradient.c, overall),
         ]
         return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
+
+    def _largest_of_center(self, w, c, norm):
+        """Return the largest scaled entry of the gradient in the center, (K, d) and (K,)."""
+        units, center = self._center_units, np.concatenate([w, c[:, None]], axis=1)
+        # entries of the center without curvature are not identified: any value is optimal
+        return _optimality_kernels.largest_ratio(np.where(units > 0, center, 0.0), units * norm)
+
+    def _optimality_around_center(self, coefficients, sums):
+        """Return the same of a coupling to a center, in one pass over coefficients and sums."""
+        residual, largest = self.residual_norms(sums), []
+        weight, free, every = self.penalty.curvature, self.penalty.free, np.ones(len(residual))
+
+        def eliminated(gradients, deviations, *units):
+            """Return the gradient in the center; append the largest of deviations to a list."""
+            pairs = zip(gradients, deviations, strict=True)
+            return np.array([self._eliminated(*pair, *units, residual, largest) for pair in pairs])
+
+        V, q, w, _ = coefficients
+        of_w = eliminated(sums.G, V, weight.V[:, 0], free.V[:, 0], self._squares)
+        units = weight.q * every, free.q * every, self._totals[:, None]
+        of_c = eliminated(sums.R[..., None], q[..., None], *units)[:, 0]
+        of_w = of_w + weight.w * w if free.w else np.zeros_like(w)
+        overall = math.sqrt(residual @ residual)
+        largest.append(self._largest_of_center(of_w, free.c * of_c, overall))
+        return float(np.array(largest).max())  # unlike Python's, NaN if any of them is
+
+    def _eliminated(self, G, V, weight, free, squares, residual, largest):
+        """Return the gradient in the center, (d,), after elimination of the deviations V (T, d)."""
+        scale = self.loss.curvature_bound, residual
+
+        def part(first, last):
+            sums = np.zeros(G.shape[1])
+            given = G, V, weight, free, squares, *scale, sums
+            largest.append(_optimality_kernels.center_gradient(*given, first, last))
+            return sums
+
+        return sum(in_chunks(part, len(G), 10 * G.size))
 
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
@@ -148,7 +183,7 @@ class Problem:
             weights = self._slope_weights[own]
             scale = self._squares[own], self.loss.curvature_bound, weights, residual[own]
             for V_k, out in zip(V[:, own], largest[:, own], strict=True):
-                write = partial(_kernels.largest_ratios, V_k, *scale, out)
+                write = partial(_optimality_kernels.largest_ratios, V_k, *scale, out)
                 in_chunks(write, len(out), 10 * V_k.size)
         return largest.ravel()
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl import _kernels
 from skmtl._memory import strips
 
 
@@ -215,13 +214,13 @@ class Penalty(ABC):
         the tasks.
         """
         free, w, c = self.free, gradient.w, gradient.c
-        if free.w:
-            w = w.copy()
+        if np.any(free.w):
             for part in strips(*gradient.V.shape[1:]):
-                weight, unit = self.curvature.V[part, 0], curvature(part)[0]
-                for own, out in zip(gradient.V[:, part], w, strict=True):
-                    _kernels.subtract_shares(own, weight, unit, out)
-        if free.c:
+                own, weight = gradient.V[:, part], self.curvature.V
+                weight = weight[part] if weight.ndim else weight
+                own = own * share_of_data(weight, curvature(part)[0])
+                w = w - free.w * own.sum(axis=-2)
+        if np.any(free.c):
             of_q = curvature(slice(0, None), slopes=False)[1]
             own = gradient.q * share_of_data(self.curvature.q, of_q)
             c = c - free.c * own.sum(axis=-1)
