@@ -92,9 +92,8 @@ class Basis:
 
 def _uneven(sizes):
     """Return whether the largest is far above the median of those that are not zero."""
-    sizes = np.sort(sizes[sizes > 0])
-    n = len(sizes)
-    return n > 1 and bool(sizes[-1] > _UNEVEN * 0.5 * (sizes[(n - 1) // 2] + sizes[n // 2]))
+    sizes = sizes[sizes > 0]
+    return len(sizes) > 1 and bool(sizes.max() > _UNEVEN * np.median(sizes))
 
 
 # Curvature of the data that an unpenalized feature gets, relative to the penalty: of deviations and

@@ -145,8 +145,8 @@ class FullCovariance:
         F = self.factor(x)
         mean = self.likelihood.mean_gram(F)
         row, column = self._place
-        inner = np.diag(F.T @ mean @ F)[column]
-        own = np.diag(mean)[row] * inner * self._change(F) ** 2
+        inner = (F.T @ mean @ F).diagonal()[column]
+        own = mean.diagonal()[row] * inner * self._change(F) ** 2
         return np.diag(2 * (1 + self._on_diagonal) * self.likelihood.n_tasks * own)
 
     def _change(self, F):

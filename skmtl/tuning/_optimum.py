@@ -225,7 +225,7 @@ class Descent:
 
     def _inverse_metric(self, start):
         """Return about the inverse of the second derivatives."""
-        metric = self._criterion.metric(start)[np.ix_(self._free, self._free)]
+        metric = self._criterion.metric(start)[self._free][:, self._free]
         # where the criterion is flat, steps are of the order of 1
         return np.linalg.inv(metric + np.eye(len(metric)))
 
