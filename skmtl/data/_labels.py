@@ -113,9 +113,9 @@ def split_task_column(X, task_column):
 
 
 def is_float_array(values, ndim):
-    """Return whether these are float64 of some dimensions, none of size 0, of no subclass.
+    """Return whether values are a plain array of float64 of some dimensions, and not empty.
 
-    Then nothing but finite values is left to check, which takes longer than some fits.
+    All that is left to check then is that they are finite: other checks take longer than some fits.
     """
     plain = type(values) is np.ndarray and values.dtype == np.float64
     return plain and values.ndim == ndim and values.size > 0
