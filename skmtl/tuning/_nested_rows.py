@@ -45,10 +45,12 @@ class NestedRows:
     data : TaskData
     penalty : NestedCoupling
     loss : SquaredLoss
+    null : LossSums, optional
+        As of ``CompressedRows``.
     """
 
-    def __init__(self, data, penalty, loss):
-        self.data, self._inner = data, CompressedRows(data, penalty.inner, loss)
+    def __init__(self, data, penalty, loss, null=None):
+        self.data, self._inner = data, CompressedRows(data, penalty.inner, loss, null)
         self._parents, self._size = penalty.nesting.parents, data.n_features + 1
         inner = self._inner
         self.total, self.null, self.within = inner.total, inner.null, inner.within
