@@ -143,9 +143,12 @@ class Problem:
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
         largest = np.empty(V.shape[:-1])
-        weights = np.broadcast_to(self.penalty.curvature.V.ravel(), V.shape[1]).copy()
+        weights, bound = self.penalty.curvature.V, self.loss.curvature_bound
+        each = np.ndim(weights) == 2 and weights.shape[1] > 1  # of each coefficient
+        one = np.broadcast_to(0.0 if each else weights.ravel(), V.shape[1]).copy()
         for own in strips(*V.shape[1:]):
-            scale = self._squares[own], self.loss.curvature_bound, weights[own], residual[own]
+            squares = self._squares[own] + weights[own] / bound if each else self._squares[own]
+            scale = squares, bound, one[own], residual[own]
             for V_k, out in zip(V[:, own], largest[:, own], strict=True):
                 write = partial(_kernels.largest_ratios, V_k, *scale, out)
                 in_chunks(write, len(out), 10 * V_k.size)
@@ -209,7 +212,7 @@ class _TaskGradient:
 
     def __init__(self, G, V, weight, free):
         self.shape, self._arrays = G.shape, (G, V)
-        self._weight, self._free = (np.broadcast_to(p, (len(G[0]), 1)) for p in (weight, free))
+        self._weight, self._free = weight, free
 
     def __getitem__(self, key):
         """Return an array of the gradient of a slice of the tasks, for ``[:, tasks]``."""

@@ -74,7 +74,7 @@ def coupling_weights(penalty, n_tasks, d):
     """Return the penalty weights on the coefficients (T, d) and on the centered intercept."""
     alpha, alpha_intercept = penalty.curvature[:2]
     if isinstance(penalty, MeanCoupling):
-        alpha, alpha_intercept = penalty.inner.alpha[:, None], penalty.inner.alpha_intercept
+        alpha, alpha_intercept = penalty.inner.precision, penalty.inner.alpha_intercept
     if penalty.fixed_intercept:
         alpha_intercept = np.inf
     return np.broadcast_to(alpha, (n_tasks, d)), alpha_intercept

@@ -13,7 +13,7 @@ from skmtl.arrowhead._blocks import (
 )
 from skmtl.arrowhead._group_moments import GroupMoments, slopes_not_identified
 from skmtl.arrowhead._kept import KeptMoments
-from skmtl.data import SMALL
+from skmtl.data import FIXED_SCALE, SMALL
 from skmtl.penalties import Coefficients
 
 
@@ -33,6 +33,7 @@ class Elimination:
     data : TaskData
         Features, and the curvatures as weights.
     penalty : MeanCoupling
+        Where alpha of tasks in groups is one for each coefficient, see ``NestedCoupling``.
     outside : bool
         Whether gradients may have parts outside of the space of a task's rows, as that of a
         coupling along a graph.
@@ -53,9 +54,10 @@ class Elimination:
     """
 
     def __init__(self, data, penalty, *, outside=False, vanishing=VANISHING):
-        self._coupling, self._penalty, self._outer = penalty, penalty.inner, None
+        self._coupling, self._penalty = penalty, penalty.inner
+        self._outer, self._scale = None, 1.0
         self._data, self._vanishing, self._free = data, vanishing, not self._penalty.alpha.any()
-        groups, nesting = Groups.of(data, self._penalty.alpha, vanishing), penalty.nesting
+        groups, nesting = Groups.of(data, self._penalty.block_alpha, vanishing), penalty.nesting
         self._parent = np.zeros(data.n_tasks, np.intp) if nesting is None else nesting.parents[0]
         self._n_parents = 1 if nesting is None else nesting.sizes[1]
         self._parts = []
@@ -96,12 +98,16 @@ class Elimination:
         if not nested:
             self._set_up_center(S[0])
             return
-        groups = GroupMoments(S, self._support)
         if self._outer is None:
+            outer = self._coupling.outer
+            if outer.alpha.ndim == 2:
+                self._scale = _scale_of(outer.alpha[0], np.einsum("rjj->j", S)[:-1])
+                outer = outer.scaled(self._scale)
+            groups = GroupMoments(S, self._support, self._scale)
             vanishing = self._vanishing * (VANISHING if self._free else 1.0)
-            self._outer = Elimination(groups, self._coupling.outer, vanishing=vanishing)
+            self._outer = Elimination(groups, outer, vanishing=vanishing)
         else:
-            self._outer.set_weights(groups)
+            self._outer.set_weights(GroupMoments(S, self._support, self._scale))
         self.separate |= self._outer.separate
 
     def _set_up_center(self, S):
@@ -169,6 +175,8 @@ class Elimination:
             share = np.divide(self._total, share, out=np.zeros(T), where=share > 0)
             q = share * (unpenalized - drift)
         V = V + dV
+        if penalty.alpha.ndim == 2:
+            V *= penalty.free.V
         if self._outer is not None:
             V, q = np.concatenate([V, groups.V]), np.concatenate([q, groups.q])
         return Coefficients(V, q, groups.w, groups.c)
@@ -191,9 +199,11 @@ class Elimination:
                 own = self._vanishing * np.einsum("tj,tj->t", own, x[tasks] + V[tasks])
                 right_c += self._sums(np.ones(len(own)), own, tasks)
         if self._outer is not None:
-            moved = self._outer.step(groups, -right_w, -right_c)
+            scale = self._scale
+            groups = groups._replace(V=groups.V / scale, w=groups.w / scale)
+            moved = self._outer.step(groups, -right_w * scale, -right_c)
             dw, dc = self._outer.change(groups, moved)
-            return dw, dc, moved
+            return dw * scale, dc, moved._replace(V=moved.V * scale, w=moved.w * scale)
         dw, dc = self._step_of_center(right_w[0], right_c[0], groups.w)
         return dw[None], np.array([dc]), groups._replace(w=groups.w + dw, c=groups.c + dc)
 
@@ -215,6 +225,18 @@ class Elimination:
         step = Coefficients(*(part[None] for part in before.step_to(after)))
         step = self._coupling.flatten(step)
         return step.W[0], step.intercept[0]
+
+
+def _scale_of(alpha, curvature):
+    """Return the scale (d,) of coefficients whose alpha is then 1, small where alpha is inf.
+
+    ``curvature`` (d,) is that of the data.
+    """
+    fixed = np.isinf(alpha)
+    if fixed.all():
+        return np.ones(len(alpha))
+    small = FIXED_SCALE / np.sqrt(np.where(curvature > 0, curvature, 1.0))
+    return np.where(fixed, small, 1.0 / np.sqrt(np.where(fixed, 1.0, alpha)))
 
 
 def block_kinds(data, groups):

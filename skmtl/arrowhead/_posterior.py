@@ -69,7 +69,7 @@ class Posterior(ABC):
         if elimination is None and not data.rotates:
             elimination = Elimination(data, penalty.star())
         if data.rotates:
-            groups = Groups.of(data, penalty.star().alpha)
+            groups = Groups.of(data, penalty.star().block_alpha)
             moments, of_task = KeptMoments.of_rows(data, groups), groups.of_task
         else:
             moments, of_task = elimination.kept()
@@ -267,13 +267,13 @@ class CenterPosterior(Posterior):
         """
         squares, fixed = np.square(self._rows(Z)[:, :-1]), penalty.fixed_intercept
         with np.errstate(divide="ignore"):
-            slope = np.mean(1.0 / penalty.alpha)
+            slope = np.mean(1.0 / penalty.precision, axis=0)
             intercept = 0.0 if fixed else 1.0 / np.float64(penalty.alpha_intercept)
         variance = np.full(len(Z), intercept)
-        if slope > 0:
-            free = self._factor == 0 if np.isfinite(slope) else np.isfinite(self._factor)
-            variance += np.where(squares[:, free].any(axis=1), np.inf, 0.0)
-            variance += squares @ (self._factor == 1) * (slope if np.isfinite(slope) else 0.0)
+        known = np.isfinite(slope)
+        free = (slope > 0) & np.where(known, self._factor == 0, np.isfinite(self._factor))
+        variance += np.where(squares[:, free].any(axis=1), np.inf, 0.0)
+        variance += squares @ ((self._factor == 1) * np.where(known, slope, 0.0))
         return variance
 
     def conditional(self, tasks):
@@ -330,16 +330,19 @@ class CenterPosterior(Posterior):
             return moments.moments(entries, basis)
 
         def precision_of(alpha):
-            infinite = np.isinf(alpha)[:, None] | np.isinf(factor)
+            infinite = np.isinf(alpha) | np.isinf(factor)
             multiple = np.where(factor == 0, free, 1.0)
-            return np.where(infinite, np.inf, multiple * np.where(infinite, 0.0, alpha[:, None]))
+            return np.where(infinite, np.inf, multiple * np.where(infinite, 0.0, alpha))
 
-        precision, shared = precision_of(moments.alpha), penalty.alpha_shared
+        alpha = moments.alpha[:, None]
+        if penalty.inner.alpha.ndim == 2:  # the same for all tasks
+            alpha = np.where(np.isinf(penalty.alpha[0]), np.inf, alpha)
+        precision, shared = precision_of(alpha), penalty.alpha_shared
         if (factor == 0).any() and np.all(np.isfinite(shared)):
             shared = np.where(factor == 0, 0.0, shared)
         if penalty.nesting is not None:
             groups, sizes = self.groups, [moments.size, *self.groups.size]
-            of_groups = [precision_of(own.alpha[:1]) for own in penalty.levels_of_groups]
+            of_groups = [precision_of(own.precision[:1]) for own in penalty.levels_of_groups]
             penalty = replace(penalty, alpha_shared=shared)
             return NestedSystem(given, precision, penalty, of_groups, groups.parents, sizes)
         system = ArrowheadSystem(

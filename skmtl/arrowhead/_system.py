@@ -98,8 +98,7 @@ class ArrowheadSystem:
         ``precision`` (T, d) replaces the alpha of the penalty; ``size`` is that of the class.
         """
         if precision is None:
-            alpha = penalty.inner.alpha[:, None]
-            precision = np.broadcast_to(alpha, (data.n_tasks, data.n_features))
+            precision = np.broadcast_to(penalty.inner.precision, (data.n_tasks, data.n_features))
         if penalty.nesting is not None:
             return NestedSystem(data.task_moments, precision, penalty)
         parts = penalty.alpha_shared, penalty.alpha_intercept, penalty.fixed_intercept
@@ -236,7 +235,7 @@ class NestedSystem(ArrowheadSystem):
             np.add.at(S, self._parent[tasks], own * part.center_systems())
             self._curvature += part.curvature().sum(axis=0)
         if of_groups is None:
-            of_groups = [own.alpha[:, None] for own in penalty.levels_of_groups]
+            of_groups = [own.precision for own in penalty.levels_of_groups]
         precision, *rest = of_groups
         precision = np.broadcast_to(precision, (len(S), d))
         if penalty.outer.nesting is None:

@@ -17,8 +17,9 @@ class MeanCoupling(Penalty):
 
     Parameters
     ----------
-    alpha : ndarray of shape (T,)
-        Penalty weight of the deviations of each task, in [0, inf].
+    alpha : ndarray of shape (T,) or (T, d)
+        Penalty weight of the deviations of each task, in [0, inf], or of each coefficient, in
+        (0, inf].
     alpha_shared : float or ndarray of shape (d,)
         Penalty weight of the center of the coefficients. An array has one for each coordinate of
         the features, all finite.
@@ -47,12 +48,22 @@ class MeanCoupling(Penalty):
     @property
     def fixed_center(self):
         """Whether the center w of the coefficients is fixed."""
-        return self.isotropic and np.isinf(self.alpha_shared)
+        return np.ndim(self.alpha_shared) == 0 and np.isinf(self.alpha_shared)
 
     @property
     def isotropic(self):
-        """Whether the center has one penalty weight, a number."""
-        return np.ndim(self.alpha_shared) == 0
+        """Whether all coefficients of a task, and of the center, have one penalty weight."""
+        return np.ndim(self.alpha_shared) == 0 and self.alpha.ndim == 1
+
+    @property
+    def precision(self):
+        """Penalty weight of each coefficient of the tasks, (T, 1) or (T, d)."""
+        return self.alpha.reshape(len(self.alpha), -1)
+
+    @property
+    def block_alpha(self):
+        """Penalty weight of each task where it is finite, if it is the same there, (T,)."""
+        return self.precision.min(axis=1)
 
     @property
     def coercive(self):
@@ -62,12 +73,15 @@ class MeanCoupling(Penalty):
     def diagonal(self):
         """Return the penalty weight of each part, inf where it is fixed."""
         intercept = np.inf if self.fixed_intercept else 0.0
-        return Coefficients(self.alpha[:, None], self.alpha_intercept, self.alpha_shared, intercept)
+        return Coefficients(self.precision, self.alpha_intercept, self.alpha_shared, intercept)
 
     def product(self, a, b):
         """Return the inner product of the gradient at ``a`` and ``b``, a float."""
         weight = self.curvature
-        own = np.einsum("ktj,ktj->t", a.V, b.V) @ weight.V[:, 0]
+        if weight.V.shape[1] == 1:
+            own = np.einsum("ktj,ktj->t", a.V, b.V) @ weight.V[:, 0]
+        else:
+            own = np.einsum("ktj,ktj,tj->", a.V, b.V, weight.V)
         return float(own + np.vdot(a.q, weight.q * b.q) + np.vdot(a.w, weight.w * b.w))
 
     def canonicalize(self, coefficients, present=None):
@@ -93,7 +107,7 @@ class MeanCoupling(Penalty):
         A weight of the center that is 0, inf or an array stays what it is.
         """
         fixed, shared = basis.fixed, self.alpha_shared
-        if not fixed.any() or not self.isotropic:
+        if not fixed.any() or np.ndim(shared):
             return self
         if (self.alpha == 0).any() or (np.isinf(shared) and self.alpha_common is not None):
             raise ValueError(
@@ -115,6 +129,13 @@ class MeanCoupling(Penalty):
         if alpha is not None:
             others["alpha"] = np.full(len(self.alpha), alpha)
         return replace(self, **others)
+
+    def scaled(self, scale):
+        """Return the coupling of coefficients that are divided by a scale (d,)."""
+        shared = self.alpha_shared
+        if np.ndim(shared) or shared not in (0, np.inf):
+            shared = shared * scale**2
+        return replace(self, alpha=self.precision * scale**2, alpha_shared=shared)
 
     def star(self):
         """Return the coupling itself; see ``GraphCoupling.star``."""

@@ -139,8 +139,10 @@ class NestedCoupling(MeanCoupling):
 
     Parameters
     ----------
-    alpha : ndarray of shape (N,)
-        Penalty weight of the deviations of each node.
+    alpha : ndarray of shape (N,) or (N, d)
+        Penalty weight of the deviations of each node, or of each coefficient of these, positive.
+        Where those of a task are finite they are the same, in coordinates that are made for it.
+        Where they are inf and others are not, the coordinates of the data are small.
     alpha_shared : float or ndarray of shape (d,)
         As of ``MeanCoupling``.
     alpha_intercept : ndarray of shape (L,)
@@ -157,14 +159,17 @@ class NestedCoupling(MeanCoupling):
 
     @classmethod
     def of(cls, alpha, alpha_shared, alpha_intercept, fixed_intercept, nesting):
-        """Return the coupling with penalty weights (L,) of the levels, from the inside out."""
-        alpha = np.repeat(_limits(alpha), nesting.sizes)
+        """Return the coupling with penalty weights of the levels, from the inside out.
+
+        ``alpha`` is (L,) or (L, d), ``alpha_intercept`` (L,).
+        """
+        alpha = np.repeat(_limits(alpha), nesting.sizes, axis=0)
         intercept = _limits(alpha_intercept)
         return cls(alpha, alpha_shared, intercept, fixed_intercept, nesting=nesting)
 
     @property
     def level_alpha(self):
-        """Penalty weight of the deviations of each level of nodes, (L,), a copy."""
+        """Penalty weight of the deviations of each level of nodes, (L,) or (L, d), a copy."""
         return self.alpha[[level.start for level in self.nesting.levels]]
 
     @cached_property
@@ -187,7 +192,8 @@ class NestedCoupling(MeanCoupling):
         """Return the coupling of tasks in one group of the outer columns, which is their center."""
         nesting, n_levels = self.nesting, len(self.nesting.sizes) - n_columns
         if n_levels == 1:
-            return self.inner
+            # coefficients without deviations are small in the coordinates of the data
+            return replace(self.inner, alpha=self.inner.block_alpha)
         inside = Nesting(nesting.parents[: n_levels - 1], nesting.columns[:n_levels])
         weights = self.alpha[: inside.n_nodes], self.alpha_intercept[:n_levels]
         return replace(self, alpha=weights[0], alpha_intercept=weights[1], nesting=inside)
@@ -205,7 +211,7 @@ class NestedCoupling(MeanCoupling):
     @property
     def coercive(self):
         """Whether all deviations of a task and the center are penalized, (T,)."""
-        free = self.nesting.spread((self.alpha == 0).astype(int))
+        free = self.nesting.spread((self.alpha == 0).reshape(len(self.alpha), -1).any(axis=1) + 0)
         return (free == 0) & np.all(self.alpha_shared > 0)
 
     def diagonal(self):
@@ -213,7 +219,7 @@ class NestedCoupling(MeanCoupling):
         return super().diagonal()._replace(q=np.repeat(self.alpha_intercept, self.nesting.sizes))
 
     def with_weights(self, alpha=None, alpha_intercept=None, alpha_shared=None):
-        """Return the coupling with other penalty weights, (L,) and a number, if not None."""
+        """Return the coupling with other penalty weights, as of ``of``, if not None."""
         if alpha is None:
             alpha = self.level_alpha
         intercept = self.alpha_intercept if alpha_intercept is None else alpha_intercept
@@ -222,7 +228,8 @@ class NestedCoupling(MeanCoupling):
 
     def of_nesting(self, nesting):
         """Return the coupling of other tasks and groups in these columns."""
-        return replace(self, alpha=np.repeat(self.level_alpha, nesting.sizes), nesting=nesting)
+        alpha = np.repeat(self.level_alpha, nesting.sizes, axis=0)
+        return replace(self, alpha=alpha, nesting=nesting)
 
     def flatten(self, coefficients):
         """Return the same with deviations of the tasks from the center only."""
@@ -266,8 +273,8 @@ class NestedCoupling(MeanCoupling):
         """Return the gradient after elimination of the deviations inside; see the base class."""
         found, weights, free = [], self.curvature, self.free
         parts = gradient.V[:, :], gradient.q  # of a lazy gradient, the array
-        for own, weight, unit in zip(parts, weights, curvature(), strict=False):
-            share = share_of_data(weight, unit)
+        for own, weight, moves, unit in zip(parts, weights, free, curvature(), strict=False):
+            share = moves * share_of_data(weight, unit)
             own = own.copy()
             found.append((own, self.nesting.eliminate(own, share)))
             # entries without curvature are not identified: any value is optimal
@@ -283,7 +290,7 @@ class NestedCoupling(MeanCoupling):
 
 
 def _limits(weights):
-    """Return weights (L,) where what is positive outside of a zero is infinite."""
+    """Return weights (L, ...) where what is positive outside of a zero is infinite."""
     weights = np.array(weights, dtype=float)
     outside = np.maximum.accumulate(weights == 0)
     return np.where(outside & (weights > 0), np.inf, weights)

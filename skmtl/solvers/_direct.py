@@ -92,7 +92,7 @@ def _memory(problem):
     """Return about how many bytes the blocks and the system of the center take."""
     data = problem.data
     d = data.n_dimensions
-    groups = Groups.of(data, problem.penalty.star().alpha)
+    groups = Groups.of(data, problem.penalty.star().block_alpha)
     masks = block_kinds(data, groups)
     if problem.loss.constant_curvature is None:  # every task has curvatures of its own
         masks = {kind: mask[groups.of_task] for kind, mask in masks.items()}

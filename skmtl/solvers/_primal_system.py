@@ -53,7 +53,7 @@ class PrimalSystem:
             self._cold = not point.V.any()
         nesting = self._problem.penalty.nesting
         if nesting is not None:
-            free = np.reshape(penalty.V, (-1, 1)), penalty.q[:, None]
+            free = penalty.V, penalty.q[:, None]
             self._slopes = _Tree(mean, free[0], penalty.w, nesting)
             self._intercepts = _Tree(q, free[1], penalty.c, nesting)
             return
@@ -152,7 +152,7 @@ class _Tree:
     Parameters
     ----------
     data : ndarray of shape (T, d) or (T, 1)
-    penalty : ndarray of shape (N, 1)
+    penalty : ndarray of shape (N, 1) or (N, d)
     center : float or ndarray of shape (d,)
     nesting : Nesting
     """
