@@ -178,7 +178,8 @@ def test_auto_is_the_optimum_of_the_dense_evidence(parents, K, known):
     given = dict.fromkeys(("alpha", "alpha_intercept", "alpha_shared"), "auto")
     for name, own in known.items():  # given from the inside out
         given[name] = dict(enumerate(own[::-1])) if np.ndim(own) else own
-    model = MeanRegularizedClassifier(**given, task_column=list(range(L)), tol=1e-9)
+    given |= {"covariance_type": "spherical", "task_column": list(range(L))}
+    model = MeanRegularizedClassifier(**given, tol=1e-9)
     model.fit(np.column_stack([labels, X]), y)
     dense = DenseEvidence(X, y, labels, K)
     sizes = {"alpha": L, "alpha_intercept": L, "alpha_shared": 1}
@@ -234,7 +235,8 @@ def test_derivatives_of_more_features_than_rows(K):
 def test_auto_as_an_estimator():
     X, y, labels = draw(TWO, 2, seed=3, rows=(20, 40), deviations=(0.7,))
     table = pd.DataFrame(X, columns=["a", "b"]).assign(region=labels[:, 0], store=labels[:, 1])
-    model = MeanRegularizedClassifier("auto", task_column=["region", "store"])
+    params = {"covariance_type": "spherical"}
+    model = MeanRegularizedClassifier("auto", **params, task_column=["region", "store"])
     pipe = make_task_pipeline(StandardScaler(), model).fit(table, y)
     auto = pipe[-1]
     numbers = {name: getattr(auto, f"{name}_") for name in ("alpha", "alpha_intercept")}
@@ -244,7 +246,7 @@ def test_auto_as_an_estimator():
     assert_array_equal(pipe.predict_proba(table), same.predict_proba(table))
     assert not any(hasattr(same[-1], name) for name in ("tau2_", "log_evidence_"))
     assert not hasattr(auto, "restricted_log_likelihood_")
-    by_number = MeanRegularizedClassifier("auto", task_column=[2, 3], tol=1e-9)
+    by_number = MeanRegularizedClassifier("auto", **params, task_column=[2, 3], tol=1e-9)
     sparse = clone(by_number).fit(csr_array(table.to_numpy()), y)
     assert_allclose(
         sparse.predict_proba(csr_array(table.to_numpy())),
@@ -259,7 +261,9 @@ def test_separable_data_are_a_warning(separated):
     X = X - X.mean(axis=0)
     angle = 2.0 * labels[:, 0] if separated == "region" else np.zeros(len(X))
     y, D = X[:, 0] * np.cos(angle) + X[:, 1] * np.sin(angle) > 0, np.column_stack([labels, X])
-    model = MeanRegularizedClassifier("auto", alpha_intercept=np.inf, task_column=[0, 1])
+    model = MeanRegularizedClassifier(
+        "auto", alpha_intercept=np.inf, covariance_type="spherical", task_column=[0, 1]
+    )
     name = "alpha" if separated == "region" else "alpha_shared"
     with pytest.warns(UserWarning, match=f"^{name}='auto': the evidence grows without bound"):
         model.fit(D, y)
@@ -322,7 +326,9 @@ def test_search_finds_the_global_optimum():
         parents = (parent,) if seed % 3 else (parent, np.arange(parent[-1] + 1) // 2)
         X, y, labels = draw(parents, 2, seed, d=1, rows=(3, 15), deviations=(0.0, 0.5, 1.5))
         L = labels.shape[1]
-        model = MeanRegularizedClassifier("auto", alpha_shared=0.1, task_column=list(range(L)))
+        model = MeanRegularizedClassifier(
+            "auto", alpha_shared=0.1, covariance_type="spherical", task_column=list(range(L))
+        )
         model.fit(np.column_stack([labels, X]), y)
         value = partial(criterion_of(X, y, labels, 0.1, shared=False), gradient=True)
         starts = np.zeros(2 * L), np.full(2 * L, 3.0), *rng.uniform(-2, 6, size=(4, 2 * L))
