@@ -42,7 +42,7 @@ class Progress:
         self._estimator, self._context = estimator, None
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"X": X, "y": y, "metadata": metadata}
-        if hasattr(estimator, "_init_callback_context"):
+        if getattr(estimator, "_skl_callbacks", []):
             self._context = estimator._init_callback_context(max_subtasks=None)
         self._begin()
 
@@ -76,7 +76,7 @@ class Progress:
     @property
     def watched(self):
         """Whether the estimator has a callback."""
-        return self._context is not None and bool(getattr(self._estimator, "_skl_callbacks", []))
+        return self._context is not None
 
     def _begin(self):
         if self._context is not None:

@@ -3,7 +3,8 @@
 Conventions. Rows of task t are ``indptr[t]:indptr[t + 1]``; every kernel works on the tasks
 ``first:last`` and writes only their entries, so that threads can share the work. Kernels are plain
 loops over arrays, without BLAS, ``np.linalg`` or closures: each compiles in a tenth of a second.
-They call only kernels of this file (numba's cache misses edits elsewhere).
+They call only kernels of this file (numba's cache misses edits elsewhere). Sums over rows alternate
+between two accumulators: with few features, each sum waits for the last one to be stored.
 """
 
 import math
@@ -83,18 +84,19 @@ def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
     rows in the workspace ``columns`` (d + 1, strip), whose last row is not used.
     """
     d, strip = X.shape[1], columns.shape[1]
+    sums = np.zeros((2, d))
     for t in range(first, last):
         low, high = start[t], stop[t]
-        for j in range(d):
-            mean[t, j] = 0.0
         weight = 0.0
         for i in range(low, high):
             weight += s[i]
+            own = sums[i % 2]
             for j in range(d):
-                mean[t, j] += s[i] * (X[i, j] - X[low, j])
+                own[j] += s[i] * (X[i, j] - X[low, j])
         total[t] = weight
         for j in range(d):
-            mean[t, j] = X[low, j] + mean[t, j] / weight
+            mean[t, j] = X[low, j] + (sums[0, j] + sums[1, j]) / weight
+            sums[0, j] = sums[1, j] = 0.0
             for k in range(d):
                 H[t, j, k] = 0.0
         for top in range(low, high, strip):
@@ -215,14 +217,17 @@ def predict_rows(X, codes, W, intercept, out, first, last):
 def adjoint_rows(X, g, indptr, G, total, first, last):
     """Write ``G_t = sum_i g_i x_i`` and ``total_t = sum_i g_i`` over the rows of each task."""
     d = X.shape[1]
+    sums = np.zeros((2, d))
     for t in range(first, last):
-        for j in range(d):
-            G[t, j] = 0.0
         intercept = 0.0
         for i in range(indptr[t], indptr[t + 1]):
             intercept += g[i]
+            own = sums[i % 2]
             for j in range(d):
-                G[t, j] += g[i] * X[i, j]
+                own[j] += g[i] * X[i, j]
+        for j in range(d):
+            G[t, j] = sums[0, j] + sums[1, j]
+            sums[0, j] = sums[1, j] = 0.0
         total[t] = intercept
 
 
@@ -236,28 +241,35 @@ def squared_loss_sums(X, y, s, indptr, W, intercept, G, total, squares, first, l
     for t in range(first, last):
         for j in range(d):
             G[t, j] = 0.0
-        of_intercept, of_squares = 0.0, 0.0
-        for i in range(indptr[t], indptr[t + 1]):
-            r = intercept[t] - y[i]
+        of_intercept, of_squares, end = 0.0, 0.0, indptr[t + 1]
+        for i in range(indptr[t], end, 2):
+            k = min(i + 1, end - 1)  # of an odd last row itself, with weight zero
+            r, q = intercept[t] - y[i], intercept[t] - y[k]
             for j in range(d):
                 r += X[i, j] * W[t, j]
-            weighted = s[i] * r
-            of_intercept += weighted
-            of_squares += weighted * r
             for j in range(d):
-                G[t, j] += weighted * X[i, j]
+                q += X[k, j] * W[t, j]
+            u, v = s[i] * r, (k - i) * s[k] * q
+            of_intercept += u + v
+            of_squares += u * r + v * q
+            for j in range(d):
+                G[t, j] += u * X[i, j] + v * X[k, j]
         total[t], squares[t] = of_intercept, of_squares
 
 
 @jit(fastmath=SUMS)
 def square_norms(X, s, indptr, out, first, last):
     """Write ``sum_i s_i x_ij^2`` over the rows of each task."""
+    d = X.shape[1]
+    sums = np.zeros((2, d))
     for t in range(first, last):
-        for j in range(X.shape[1]):
-            out[t, j] = 0.0
         for i in range(indptr[t], indptr[t + 1]):
-            for j in range(X.shape[1]):
-                out[t, j] += s[i] * X[i, j] * X[i, j]
+            own = sums[i % 2]
+            for j in range(d):
+                own[j] += s[i] * X[i, j] * X[i, j]
+        for j in range(d):
+            out[t, j] = sums[0, j] + sums[1, j]
+            sums[0, j] = sums[1, j] = 0.0
 
 
 @jit(fastmath=SUMS)
@@ -474,22 +486,3 @@ def solve_arrowheads(v, w, data, penalty, rest, coupled, first, last):
                     center[j] -= own[j] * row[j]
         if not back:
             center /= rest[first:last]
-
-
-@jit()
-def largest_ratios(V, squares, bound, weight, norm, out, first, last):
-    """Write the largest ``|V_tj| / (sqrt(bound squares_tj + weight_t) norm_t)`` of each task.
-
-    With 0 / 0 = 0, and not finite if any of them is not.
-    """
-    unit = np.empty(V.shape[1])
-    for t in range(first, last):
-        row, own, largest = V[t], squares[t], 0.0
-        for j in range(V.shape[1]):
-            unit[j] = np.sqrt(bound * own[j] + weight[t]) * norm[t]
-        for j in range(V.shape[1]):
-            if not abs(row[j]) <= largest * unit[j]:  # seldom: others cost no division
-                largest = abs(row[j]) / max(unit[j], 1e-300)
-                if not largest < np.inf:
-                    break
-        out[t] = largest

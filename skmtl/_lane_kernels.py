@@ -56,9 +56,18 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, orthogonal, A, a, S, 
                     for t in range(lanes):
                         s += A[top + i, j, t] * A[top + i, k, t]
                     S[j, k] += s
+    _mirror(S)
     for t in range(lanes):
         log_det += math.log(product[t])
     return log_det
+
+
+@jit(inline="always")
+def _mirror(S):
+    """Copy the upper triangle of S (D, D) to the lower one."""
+    for j in range(S.shape[0]):
+        for k in range(j):
+            S[j, k] = S[k, j]
 
 
 @jit(inline="always")
@@ -171,6 +180,7 @@ def covariance_slopes(A, rows, e, targets, tasks, W, precision, diagonal, G, fir
                     for t in range(lanes):
                         s += E[n, j, t] * E[n, k, t]
                     G[j, k] -= s
+    _mirror(G)
 
 
 @jit(inline="always")
@@ -205,6 +215,7 @@ def gram_squares(R, rows, tasks, scale, norms, squares, first, last):
                 squares[j, k] += s
                 if j == k:
                     norms[j] += trace
+    _mirror(squares)
 
 
 @jit(fastmath=SUMS)

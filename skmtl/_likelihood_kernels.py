@@ -99,7 +99,7 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, orthogonal, A, a, S, 
     """Write ``A = C^-1 R`` and ``a = C^-1 z``; return the sum of ``log|K|`` over the tasks.
 
     The random slopes of block b, all columns of R but the last, are multiplied by ``scale[b]``. Add
-    ``A'A`` (upper triangle) and ``A'a`` of all tasks to S (D, D) and ``right`` (D,). With
+    ``A'A`` and ``A'a`` of all tasks to S (D, D) and ``right`` (D,), zeros before. With
     ``orthogonal``, rows of ``R F`` but the last of each block are orthogonal.
     """
     D, log_det, most = R.shape[1], 0.0, 0
@@ -128,7 +128,16 @@ def whiten(R, rows, z, targets, tasks, scale, F, diagonal, orthogonal, A, a, S, 
             for j in range(D):
                 right[j] += A[top + i, j] * total[i]
         _add_squares(A, top, r, count, S)
+    _mirror(S)
     return log_det
+
+
+@jit(inline="always")
+def _mirror(S):
+    """Copy the upper triangle of S (D, D) to the lower one."""
+    for j in range(S.shape[0]):
+        for k in range(j):
+            S[j, k] = S[k, j]
 
 
 @jit(fastmath=SUMS)
@@ -239,7 +248,7 @@ def residual_squares(A, rows, a, targets, beta, e, first, last):
 def covariance_slopes(A, rows, e, targets, tasks, W, precision, diagonal, G, first, last):
     """Subtract ``S_t W W'S_t + precision A'e e'A`` of all tasks from G (D, D), with ``S_t = A'A``.
 
-    Only from the upper triangle or, with ``diagonal``, from the diagonal.
+    From zeros, and with ``diagonal`` only from the diagonal.
     """
     D, m = A.shape[1], W.shape[1]
     S, E, h = np.empty((D, D)), np.empty((D, m)), np.empty(D)
@@ -275,13 +284,14 @@ def covariance_slopes(A, rows, e, targets, tasks, W, precision, diagonal, G, fir
                 for n in range(m):
                     s += E[j, n] * E[k, n]
                 G[j, k] -= count * s
+    _mirror(G)
 
 
 @jit(fastmath=SUMS)
 def gram_squares(R, rows, tasks, scale, norms, squares, first, last):
     """Add the diagonal of ``R'R`` of all tasks to ``norms`` (D,), and its squares to (D, D).
 
-    Of the latter, the upper triangle. Columns but the last are multiplied by ``scale``.
+    Both are zeros before. Columns but the last are multiplied by ``scale``.
     """
     D = R.shape[1]
     G = np.empty((D, D))
@@ -295,6 +305,7 @@ def gram_squares(R, rows, tasks, scale, norms, squares, first, last):
                     G[j, k] *= square if k < D - 1 else scale[b]
                 squares[j, k] += count * G[j, k] ** 2
             norms[j] += count * G[j, j]
+    _mirror(squares)
 
 
 @jit(fastmath=SUMS)

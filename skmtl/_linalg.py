@@ -33,7 +33,7 @@ class SymmetricSolver:
     def __init__(self, A, null_space=None):
         self.null = np.empty((len(A), 0))
         self._scale = _unit_diagonal(A)
-        scaled = A / np.outer(self._scale, self._scale)
+        scaled = A / (self._scale[:, None] * self._scale)
         factor, smallest = _cholesky(scaled)
         if smallest <= (SUSPICIOUS if null_space is None else 1e-2):
             self.null = null_space_of(A) if null_space is None else null_space()
@@ -109,7 +109,7 @@ def stacked_eigh(A):
 
 
 def _unit_diagonal(A):
-    scale = np.sqrt(np.maximum(np.diag(A), 0.0))
+    scale = np.sqrt(np.maximum(A.diagonal(), 0.0))
     return np.where(scale > 0, scale, 1.0)
 
 
@@ -122,7 +122,7 @@ def _cholesky(A):
         factor = np.linalg.cholesky(A)
     except np.linalg.LinAlgError:
         return A, 0.0
-    return factor, float(np.diag(factor).min(initial=np.inf) ** 2)
+    return factor, float(factor.diagonal().min(initial=np.inf) ** 2)
 
 
 def _shifted_cholesky(A):
@@ -146,8 +146,8 @@ def cholesky_of(A):
 
 def cholesky_solve(factor, b):
     """Solve ``A x = b`` by the lower factor of A (d, d); b (d,) or (d, k), which may be empty."""
-    # LAPACK refuses empty arrays, which scipy 1.12 passes on.
-    return linalg.cho_solve((factor, True), b, check_finite=False) if b.size else np.zeros(b.shape)
+    # LAPACK refuses empty arrays; scipy's function takes longer than small systems.
+    return linalg.lapack.dpotrs(factor, b, lower=1)[0] if b.size else np.zeros(b.shape)
 
 
 def null_space_of(A):

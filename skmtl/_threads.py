@@ -80,7 +80,8 @@ class _HeldAtOne:
     def __enter__(self):
         with self._lock:
             if self._inside == 0:
-                self._before = [(library, library.num_threads) for library in _blas()]
+                counts = [(library, library.num_threads) for library in _blas()]
+                self._before = [(library, count) for library, count in counts if count > 1]
                 for library, _ in self._before:
                     _tell(library, 1)
             self._inside += 1

@@ -1,12 +1,13 @@
 """Problem = TaskData + Loss + Penalty: objective, gradient and relative KKT residual."""
 
+import math
 from functools import cached_property, partial
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
-from skmtl import _kernels
+from skmtl import _optimality_kernels
 from skmtl._memory import strips
 from skmtl._optimize import task_mean
 from skmtl._threads import in_chunks
@@ -35,7 +36,7 @@ class Problem:
     def __init__(self, data, loss, penalty):
         self.data = data if penalty.isotropic else data.without_rotation()
         self.loss, self.penalty = loss, penalty
-        self._null_squares = None
+        self._null = None
 
     def origin(self):
         """Return ``Coefficients`` of zeros."""
@@ -46,7 +47,7 @@ class Problem:
     def with_penalty(self, penalty):
         """Return the same problem with another penalty."""
         other = Problem(self.data, self.loss, penalty)
-        other._null_squares = self._null_squares
+        other._null = self._null
         return other
 
     def evaluate(self, coefficients, split=None):
@@ -58,22 +59,25 @@ class Problem:
         point = self.penalty.flatten(coefficients)
         sums = self.data.loss_sums(self.loss, point.W, point.intercept)
         del point
-        if self._null_squares is None:
+        if self._null is None:
             if any(part.any() for part in coefficients):
                 self.null_sums()
             else:
-                self._null_squares = sums.squares
+                self._null = _small_parts(sums)
+        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
+        to_center = isinstance(self.penalty, MeanCoupling) and self.penalty.nesting is None
+        if to_center and not _of_each(self.penalty.curvature.V):
+            return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
         gradient = self.task_gradient(coefficients, sums.G, sums.R)
         residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
-        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
         return Evaluation(value, self._optimality(residual, sums), sums)
 
     def null_sums(self):
-        """Return the ``LossSums`` where all coefficients are zero."""
-        origin = self.penalty.flatten(self.origin())
-        sums = self.data.loss_sums(self.loss, origin.V, origin.q)
-        self._null_squares = sums.squares
-        return sums
+        """Return the ``LossSums`` where all coefficients are zero, G and derivatives None."""
+        if self._null is None:
+            origin = self.penalty.flatten(self.origin())
+            self._null = _small_parts(self.data.loss_sums(self.loss, origin.V, origin.q))
+        return self._null
 
     def gradient(self, coefficients, G, R):
         """Return the gradient in each part, given that of the loss in W and the intercepts."""
@@ -109,7 +113,7 @@ class Problem:
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
         # Residuals far below those of the null model are rounding errors.
         share = self.data.totals / self.data.totals.sum()
-        squares = np.maximum(sums.squares, 1e-10 * self._null_squares.sum() * share)
+        squares = np.maximum(sums.squares, 1e-10 * self._null.squares.sum() * share)
         if not self.penalty.quadratic:
             # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
             squares = np.maximum(squares, squares.sum() * share)
@@ -126,33 +130,74 @@ class Problem:
         """
         residual = self.residual_norms(sums)
         penalty, bound = self.penalty.curvature, self.loss.curvature_bound
-        of_q = np.sqrt(bound * self._totals + penalty.q)
-        of_w, of_c = self._center_units
-        overall = np.linalg.norm(residual)
+        of_q, overall = np.sqrt(bound * self._totals + penalty.q), math.sqrt(residual @ residual)
         if self.penalty.nesting is not None:
             residual = np.sqrt(self.penalty.nesting.gather(residual**2))
         parts = [
             self._largest_slopes(gradient.V, residual).max(initial=0.0),
-            _largest(gradient.q, of_q * residual),
-            # entries of the center without curvature are not identified: any value is optimal
-            _largest(np.where(of_w > 0, gradient.w, 0.0), of_w * overall),
-            _largest(np.where(of_c > 0, gradient.c, 0.0), of_c * overall),
+            _optimality_kernels.largest_ratio(gradient.q, of_q * residual),
+            self._largest_of_center(gradient.w, gradient.c, overall),
         ]
-        return float(np.max(parts))  # unlike Python's, NaN if any of them is
+        return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
+
+    def _largest_of_center(self, w, c, norm):
+        """Return the largest scaled entry of the gradient in the center, (K, d) and (K,)."""
+        units, center = self._center_units, np.concatenate([w, c[:, None]], axis=1)
+        # entries of the center without curvature are not identified: any value is optimal
+        return _optimality_kernels.largest_ratio(np.where(units > 0, center, 0.0), units * norm)
+
+    def _optimality_around_center(self, coefficients, sums):
+        """Return the same of a coupling to a center, in one pass over coefficients and sums."""
+        residual, largest = self.residual_norms(sums), []
+        weight, free, every = self.penalty.curvature, self.penalty.free, np.ones(len(residual))
+
+        def eliminated(gradients, deviations, *units):
+            """Return the gradient in the center; append the largest of deviations to a list."""
+            pairs = zip(gradients, deviations, strict=True)
+            return np.array([self._eliminated(*pair, *units, residual, largest) for pair in pairs])
+
+        V, q, w, _ = coefficients
+        of_w = eliminated(sums.G, V, weight.V[:, 0], free.V[:, 0], self._squares)
+        units = weight.q * every, free.q * every, self._totals[:, None]
+        of_c = eliminated(sums.R[..., None], q[..., None], *units)[:, 0]
+        of_w = of_w + weight.w * w if free.w else np.zeros_like(w)
+        overall = math.sqrt(residual @ residual)
+        largest.append(self._largest_of_center(of_w, free.c * of_c, overall))
+        return float(np.array(largest).max())  # unlike Python's, NaN if any of them is
+
+    def _eliminated(self, G, V, weight, free, squares, residual, largest):
+        """Return the gradient in the center, (d,), after elimination of the deviations V (T, d)."""
+        scale = self.loss.curvature_bound, residual
+
+        def part(first, last):
+            sums = np.zeros(G.shape[1])
+            given = G, V, weight, free, squares, *scale, sums
+            largest.append(_optimality_kernels.center_gradient(*given, first, last))
+            return sums
+
+        return sum(in_chunks(part, len(G), 10 * G.size))
 
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
         largest = np.empty(V.shape[:-1])
-        weights, bound = self.penalty.curvature.V, self.loss.curvature_bound
-        each = np.ndim(weights) == 2 and weights.shape[1] > 1  # of each coefficient
-        one = np.broadcast_to(0.0 if each else weights.ravel(), V.shape[1]).copy()
+        bound, weights = self.loss.curvature_bound, self.penalty.curvature.V
         for own in strips(*V.shape[1:]):
-            squares = self._squares[own] + weights[own] / bound if each else self._squares[own]
-            scale = squares, bound, one[own], residual[own]
+            squares = self._squares[own]
+            if _of_each(weights):
+                squares = squares + weights[own] / bound
+            scale = squares, bound, self._slope_weights[own], residual[own]
             for V_k, out in zip(V[:, own], largest[:, own], strict=True):
-                write = partial(_kernels.largest_ratios, V_k, *scale, out)
+                write = partial(_optimality_kernels.largest_ratios, V_k, *scale, out)
                 in_chunks(write, len(out), 10 * V_k.size)
         return largest.ravel()
+
+    @cached_property
+    def _slope_weights(self):
+        """Penalty weights of the deviations at all nodes, zeros if each coefficient has its own."""
+        if _of_each(self.penalty.curvature.V):
+            return np.zeros(len(self._squares))
+        weights = self.penalty.curvature.V.ravel()
+        return weights if len(weights) > 1 else np.full(len(self._squares), weights)
 
     @cached_property
     def _squares(self):
@@ -191,7 +236,10 @@ class Problem:
 
     @cached_property
     def _center_units(self):
-        """Square roots of the curvature of the center, (d,) and a number; 1 where it is fixed."""
+        """Square roots of the curvature of the center, (d + 1,), the intercept's last.
+
+        They are 1 where the center is fixed.
+        """
         penalty, free, bound = self.penalty.curvature, self.penalty.free, self.loss.curvature_bound
         of_w, of_c, squares, nesting = 1.0, 1.0, self._squares, self.penalty.nesting
         first = 0 if nesting is None else nesting.levels[-1].start  # of the nodes at the center
@@ -204,7 +252,9 @@ class Problem:
             own = slice(first, None)
             of_q, free_q = _of(own, penalty.q), _of(own, free.q)
             of_c = penalty.c + _following(bound * self._totals[own], of_q, free_q).sum()
-        return np.sqrt(of_w), np.sqrt(of_c)
+        units = np.empty(squares.shape[1] + 1)
+        units[:-1], units[-1] = of_w, of_c
+        return np.sqrt(units)
 
 
 class _TaskGradient:
@@ -225,6 +275,16 @@ class _TaskGradient:
         return gradient
 
 
+def _small_parts(sums):
+    """Return ``LossSums`` without those that are as large as the coefficients or the rows."""
+    return sums._replace(G=None, derivative=None)
+
+
+def _of_each(weights):
+    """Return whether there is a penalty weight of each coefficient of a deviation."""
+    return np.ndim(weights) == 2 and weights.shape[1] > 1
+
+
 def _of(tasks, part):
     """Return what a part has for some tasks, a slice; a number is that of all."""
     return part[tasks] if part.ndim else part
@@ -235,13 +295,6 @@ def _following(data, penalty, free):
     total = data + penalty
     follows = np.divide(data * penalty, total, out=np.zeros_like(total), where=total > 0)
     return np.where(free > 0, follows, data)
-
-
-def _largest(entries, units):
-    """Return the largest ``|entry| / unit``, with 0 / 0 = 0."""
-    entries = np.abs(entries)
-    ratio = np.divide(entries, units, out=np.where(entries == 0, 0.0, np.inf), where=units > 0)
-    return ratio.max(initial=0.0)
 
 
 def class_curvature(data, probabilities, *, intercept):

@@ -23,6 +23,7 @@ ORDER = [
     "_sparse_kernels",
     "_likelihood_kernels",
     "_lane_kernels",
+    "_optimality_kernels",
     "_evidence_kernels",
     "_memory",
     "_threads",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmtl import _kernels
+from skmtl import _kernels, _optimality_kernels
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 8])
@@ -51,9 +51,46 @@ def test_largest_ratios():
     weight, norm, largest = rng.uniform(size=4), rng.uniform(size=4), np.empty(4)
     V[1:, 4:], squares[1:], weight[1:] = 0.0, 0.0, 0.0
     V[1], V[2, 0], V[3, 0] = 0.0, np.nan, np.inf
-    _kernels.largest_ratios(V, squares, 2.0, weight, norm, largest, 0, 4)
+    _optimality_kernels.largest_ratios(V, squares, 2.0, weight, norm, largest, 0, 4)
     expected = np.abs(V[0]) / (np.sqrt(2.0 * squares[0] + weight[0]) * norm[0])
     assert_allclose(largest, [expected.max(), 0.0, np.nan, np.inf], rtol=1e-14)
+
+
+def test_largest_ratio():
+    """Zeros over zeros are zeros; what is infinite or NaN stays, whatever follows."""
+    entries, unit = np.array([[3.0, -4.0, 0.0], [1.0, 2.0, 0.0]]), np.array([2.0, 1.0, 0.0])
+    assert _optimality_kernels.largest_ratio(entries, unit) == 4.0
+    assert _optimality_kernels.largest_ratio(entries[:, :0], unit[:0]) == 0.0
+    for value in (np.nan, np.inf, -np.inf):
+        bad = np.where(entries == 3.0, value, entries)
+        assert not np.isfinite(_optimality_kernels.largest_ratio(bad, unit))
+    assert _optimality_kernels.largest_ratio(entries + 1.0, unit) == np.inf  # 1 / 0
+
+
+def test_center_gradient():
+    """By arrays: the gradient after elimination, and its largest entry in units of the tasks."""
+    rng = np.random.default_rng(0)
+    G, V, squares = rng.normal(size=(3, 4, 5))
+    squares, weight, norm = squares**2, np.array([0.5, 3.0, 0.0, 0.0]), rng.uniform(1, 2, 4)
+    free = np.array([1.0, 1.0, 0.0, 1.0])
+    G[3, 0] = squares[3, 0] = 0.0  # no data and no penalty
+    curvature = 2.0 * squares + weight[:, None]
+    gradient = free[:, None] * (G + weight[:, None] * V)
+    with np.errstate(invalid="ignore"):
+        share = np.where(curvature > 0, 2.0 * squares / curvature, 1.0)
+        ratio = np.abs(gradient) / (np.sqrt(curvature) * norm[:, None])
+    sums = np.zeros(5)
+    given = G, V, weight, free, squares, 2.0
+    assert_allclose(
+        _optimality_kernels.center_gradient(*given, norm, sums, 0, 4), np.nanmax(ratio), rtol=1e-14
+    )
+    assert_allclose(sums, (G - gradient * share).sum(axis=0), rtol=0, atol=1e-13)
+    for value in (np.nan, np.inf):
+        G[1, 2] = value
+        with np.errstate(invalid="ignore"):  # without compilation
+            assert not np.isfinite(
+                _optimality_kernels.center_gradient(*given, norm, np.zeros(5), 0, 4)
+            )
 
 
 def test_kernels_without_compilation():

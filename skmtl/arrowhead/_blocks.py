@@ -56,17 +56,20 @@ class Groups(NamedTuple):
 
         If all alpha are 0, ``vanishing`` is the weight in the system of the center.
         """
-        keys = np.column_stack([data.block, data.scale, alpha])
-        if len(data.block_sizes) == data.n_tasks:
-            of_task, count = np.arange(data.n_tasks), np.ones(data.n_tasks)
-        elif (keys == keys[0]).all():
-            keys, of_task = keys[:1], np.zeros(data.n_tasks, dtype=np.intp)
-            count = np.array([data.n_tasks])
-        else:
-            keys, of_task, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-        block, scale, alpha = keys.T
+        block, scale = data.block, data.scale
+        of_task, count = np.arange(data.n_tasks), np.ones(data.n_tasks)
+        if len(data.block_sizes) < data.n_tasks:
+            keys = np.column_stack([block, scale, alpha])
+            if (keys == keys[0]).all():
+                keys, of_task = keys[:1], np.zeros(data.n_tasks, dtype=np.intp)
+                count = np.array([data.n_tasks])
+            else:
+                keys, *found = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+                of_task, count = found
+            block, scale, alpha = keys.T
         weight = alpha if alpha.any() else np.full_like(alpha, vanishing)
-        return cls(block.astype(np.intp), scale, alpha, weight * count, count, of_task.ravel())
+        block = block.astype(np.intp, copy=False)
+        return cls(block, scale, alpha, weight * count, count, of_task.ravel())
 
     def members(self):
         """Return the tasks of each group, a list of index arrays."""
@@ -90,6 +93,8 @@ class Blocks(ABC):
         Means of the features.
     total : ndarray of shape (B,)
         Weight of one task of each group.
+    kappa : ndarray of shape (B,)
+        Weight of each group's mean.
     parent, n_parents : ndarray of int of shape (B,), int
         Which center the tasks deviate from, and the number R of centers.
     of_intercept, identifies : ndarray of shape (B, d), ndarray of bool of shape (B,)
@@ -108,10 +113,10 @@ class Blocks(ABC):
     def set_weights(self, data):
         """Store the data with their weights; called again when the weights change."""
 
-    @property
-    def kappa(self):
-        """Weight of each group's mean, (B,)."""
-        return parallel(self.total, self.alpha_intercept)
+    def _set_means(self, delta, total):
+        """Store the means and the weights of the groups, and the weights of the means."""
+        self.delta, self.total = delta, total
+        self.kappa = parallel(total, self.alpha_intercept)
 
     @property
     def h(self):
@@ -189,15 +194,17 @@ class PrimalBlocks(Blocks):
 
     def set_weights(self, data):
         """Store the data with their weights; called again when the weights change."""
-        groups = self.groups
+        groups, first = self.groups, np.ones(len(self.groups.block), dtype=bool)
         self._of_groups = data if isinstance(data, GroupMoments) else None
-        blocks, place = np.unique(groups.block, return_inverse=True)
-        H, self.delta, total = data.moments(blocks, self._room)
+        first[1:] = groups.block[1:] != groups.block[:-1]  # equal ones are neighbors
+        H, delta, total = data.moments(groups.block[first], self._room)
         self._room = H
-        if not np.array_equal(place, np.arange(len(blocks))) or (groups.scale != 1).any():
+        if not first.all() or (groups.scale != 1).any():
+            place = np.cumsum(first) - 1
             H = groups.scale[:, None, None] * H[place]
-            self.delta, total = self.delta[place], groups.scale * total[place]
-        self._H, self.total = H, total
+            delta, total = delta[place], groups.scale * total[place]
+        self._H = H
+        self._set_means(delta, total)
 
     def factor(self, *, reduce):
         """Factor the blocks; with ``reduce``, also sum the system of the center."""
@@ -330,11 +337,10 @@ class DualBlocks(Blocks):
     def set_weights(self, data):
         """Store the data with their weights; called again when the weights change."""
         self.data, groups = data, self.groups
-        self.delta = np.empty((len(groups.block), data.n_features))
-        self.total = np.empty(len(groups.block))
+        delta, total = np.empty((len(groups.block), data.n_features)), np.empty(len(groups.block))
         for g, b in enumerate(groups.block):
-            _, self.delta[g], self.total[g] = data.block_rows(b)
-        self.total *= groups.scale
+            _, delta[g], total[g] = data.block_rows(b)
+        self._set_means(delta, groups.scale * total)
 
     def _rows(self, g):
         """Return ``[A, u]`` of a group, u the column of the common intercept."""
@@ -410,18 +416,17 @@ class PooledBlocks(Blocks):
     def set_weights(self, data):
         """Store the data with their weights; called again when the weights change."""
         self.data = data
-        self.delta = np.empty((len(self.groups.block), data.n_features))
-        self.total = np.empty(len(self.groups.block))
 
     def factor(self, *, reduce):
         """Sum the system of the center."""
         groups, d = self.groups, self.data.n_features
         self._S = np.zeros((self.n_parents, d + 1, d + 1))
+        delta, total = np.empty((len(groups.block), d)), np.empty(len(groups.block))
         for part in strips(len(groups.block), d**2, _CHUNK):
-            H, self.delta[part], total = self.data.moments(groups.block[part])
-            self.total[part] = groups.scale[part] * total
+            H, delta[part], total[part] = self.data.moments(groups.block[part])
             size = groups.size[part] * groups.scale[part]
             self._S[:, :-1, :-1] += self._sums(size, H, part)
+        self._set_means(delta, groups.scale * total)
         self._within = self._S[:, :-1, :-1].copy()
         h = groups.size[:, None] * self.h
         if self.n_parents == 1:

@@ -63,7 +63,9 @@ class Elimination:
         self._parts = []
         for kind, chosen in block_kinds(data, groups).items():
             if chosen.any():
-                part, tasks = groups.select(chosen)
+                part, tasks = groups, slice(None)
+                if not chosen.all():
+                    part, tasks = groups.select(chosen)
                 parent = self._parent[tasks] if nesting is not None else np.zeros_like(part.block)
                 blocks = kind(data, part, self._penalty.alpha_intercept, parent, self._n_parents)
                 blocks.outside = outside

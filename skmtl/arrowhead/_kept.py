@@ -48,6 +48,8 @@ class KeptMoments(NamedTuple):
     @classmethod
     def join(cls, parts):
         """Return the moments of all groups of several parts."""
+        if len(parts) == 1:
+            return parts[0]
         packed, place, rows, edges, *rest = zip(*parts, strict=True)
         counts = np.concatenate([np.diff(own) for own in edges])
         before = np.cumsum([0, *map(len, packed[:-1])])

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skmtl._threads import in_chunks
-from skmtl.data._labels import is_missing, split_task_column
+from skmtl.data._labels import is_float_array, is_missing, split_task_column
 from skmtl.data._sparse import CenteredRows, canonical, predictions, sparse_mean
 
 _STRIP = 2**16  # rows predicted at a time
@@ -32,12 +32,12 @@ def read_X(estimator, X, *, reset):
     if features.shape[1] == 0:
         features = _no_features(estimator, len(labels))
     # Summing all of X is several times as fast as summing some of its columns.
-    finite = isinstance(X, np.ndarray) and X.dtype == np.float64 and _sum_is_finite(X)
+    if is_float_array(X, 2) and _sum_is_finite(X):
+        return features, labels
     features = check_array(
         features,
         accept_sparse="csr",
         dtype=np.float64,
-        ensure_all_finite=not finite,
         ensure_min_features=0,  # a model of intercepts
         estimator=estimator,
         input_name="X",
@@ -107,6 +107,8 @@ def read_numbers(estimator, y, *, wide):
     """Return the target y, float64, (n,) or, in the wide form, (n, T) with NaN = not observed."""
     if not wide and y.ndim == 2:
         y = one_target(y)
+    if is_float_array(y, 1) and _sum_is_finite(y):
+        return y
     return check_array(
         y,
         dtype=np.float64,

@@ -94,7 +94,7 @@ class Basis:
 def _uneven(sizes):
     """Return whether the largest is far above the median of those that are not zero."""
     sizes = sizes[sizes > 0]
-    return bool(sizes.size) and bool(sizes.max() > _UNEVEN * np.median(sizes))
+    return len(sizes) > 1 and bool(sizes.max() > _UNEVEN * np.median(sizes))
 
 
 # Curvature of the data that an unpenalized feature gets, relative to the penalty: of deviations and

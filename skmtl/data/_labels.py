@@ -81,19 +81,20 @@ def split_task_column(X, task_column):
     columns = task_columns(task_column)
     if isinstance(X, LabeledFeatures):
         return X.labels, X.features
-    if nw.dependencies.is_into_dataframe(X):
+    if not isinstance(X, np.ndarray) and nw.dependencies.is_into_dataframe(X):
         frame = nw.from_native(X, eager_only=True)
         places = _positions(columns, len(frame.columns), frame.columns)
         others = [k for k in range(len(frame.columns)) if k not in places]
         labels = [_of_series(frame[:, j], own) for j, own in zip(places, columns, strict=True)]
         return _joined(labels, columns), frame[:, others].to_native()
-    X = check_array(
-        X,
-        accept_sparse=["csr", "csc", "coo"],
-        dtype=None,
-        ensure_all_finite=False,
-        ensure_min_samples=0,
-    )
+    if not is_float_array(X, 2):
+        X = check_array(
+            X,
+            accept_sparse=["csr", "csc", "coo"],
+            dtype=None,
+            ensure_all_finite=False,
+            ensure_min_samples=0,
+        )
     places = _positions(columns, X.shape[1])
     if issparse(X):
         labels = dict.fromkeys(places)
@@ -109,6 +110,15 @@ def split_task_column(X, task_column):
     if last - first == len(places) and (first == 0 or last == X.shape[1]):
         return labels, X[:, last:] if first == 0 else X[:, :first]
     return labels, np.delete(X, places, axis=1)
+
+
+def is_float_array(values, ndim):
+    """Return whether values are a plain array of float64 of some dimensions, and not empty.
+
+    All that is left to check then is that they are finite: other checks take longer than some fits.
+    """
+    plain = type(values) is np.ndarray and values.dtype == np.float64
+    return plain and values.ndim == ndim and values.size > 0
 
 
 def task_columns(task_column):
@@ -311,6 +321,8 @@ def _distinct(values):
     offset = values - low
     table[offset] = True
     distinct = np.flatnonzero(table).astype(values.dtype) + low
+    if len(distinct) == len(table):
+        return distinct, offset.astype(np.intp, copy=False)
     return distinct, (np.cumsum(table) - 1)[offset]
 
 

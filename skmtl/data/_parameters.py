@@ -43,7 +43,7 @@ def read_per_task(value, name, tasks):
         )
     if not (array >= 0).all():
         raise ValueError(f"{name} must be at least 0 and not NaN, got {value!r}.")
-    return np.array(np.broadcast_to(array, len(tasks)), dtype=np.float64)
+    return np.full(len(tasks), array, dtype=np.float64)
 
 
 def read_per_column(value, name, columns):

@@ -145,7 +145,7 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         order = np.argsort(codes, kind="stable")
         X, y, weight, codes = X[order], y[order], weight[order], codes[order]
     counts = np.bincount(codes)
-    totals = np.bincount(codes, weight)
+    totals = counts.astype(float) if sample_weight is None else np.bincount(codes, weight)
     return Rows(X, y, weight, codes, None, tasks, counts, totals, names=features)
 
 

@@ -273,8 +273,9 @@ class NewtonSolver(Solver):
 
     def _exhausted(self, evaluation):
         """Return whether the objective is zero up to rounding."""
-        nothing = 1e-14 * self.problem.data.totals.sum()
-        return not self._quadratic and evaluation.objective <= nothing
+        if self._quadratic:
+            return False
+        return evaluation.objective <= 1e-14 * self.problem.data.totals.sum()
 
     def _forcing(self, history):
         """Return the relative residual to which to solve the next step."""

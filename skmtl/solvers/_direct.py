@@ -85,7 +85,8 @@ class DirectSolver(NewtonSolver):
     def _step(self, point, G, R):
         if self.problem.loss.n_outputs > 1 or self._on_graph:
             return self._system.step(point, G, R)
-        return Coefficients.stack([self._system.step(point.of_output(0), G[0], R[0])])
+        step = self._system.step(point.of_output(0), G[0], R[0])
+        return Coefficients(*(part[None] for part in step))
 
 
 def _memory(problem):

@@ -11,7 +11,7 @@ from skmtl._linalg import row_spectrum
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
 from skmtl.data import SMALL
-from skmtl.tuning._packs import Packs
+from skmtl.tuning._packs import Packs, edges_of
 
 _EPS = np.finfo(np.float64).eps
 _TINY, _FEW_BLOCKS = 12, 500  # more features and fewer blocks: eigenvectors pay
@@ -56,6 +56,8 @@ class CompressedRows:
     penalty : MeanCoupling
     loss : Loss, optional
         The squared loss; without it, there are no targets.
+    null : LossSums, optional
+        Of coefficients of zero, where they are known.
 
     Attributes
     ----------
@@ -78,7 +80,7 @@ class CompressedRows:
     lme4. Journal of Statistical Software 67. https://doi.org/10.18637/jss.v067.i01
     """
 
-    def __init__(self, data, penalty, loss=None):
+    def __init__(self, data, penalty, loss=None, null=None):
         self.data, d = data, data.n_features
         self._groups = groups = Groups.of(data, penalty.alpha)
         self._of_task = groups.of_task
@@ -92,7 +94,7 @@ class CompressedRows:
         scale = 1.0 / np.sqrt(np.where(self._flat, np.inf, groups.alpha))
         self._totals, self.total = packs.of_tasks(data.totals[order]), data.totals.sum()
         self._scale, self.log_det, self.n_flat = packs.of_blocks(scale), 0.0, 0
-        moments = self._moments(loss)
+        moments = self._moments(loss, null)
         self.R, self.z, *views = packs.zeros(d + 1)
         W, mean = self._fill(moments[order], *views)
         if not has_mean:
@@ -136,12 +138,12 @@ class CompressedRows:
         rest[:, :d, :d] = H[:, :d, :d] - across @ across.swapaxes(1, 2)
         return rest
 
-    def _moments(self, loss):
+    def _moments(self, loss, null):
         """Return covariances of features and target, and last the mean target, (T, d + 1)."""
         data, moments = self.data, np.zeros((self.data.n_tasks, self.data.n_features + 1))
         if loss is not None:
             W = np.zeros((1, data.n_tasks, data.n_features))
-            null = data.loss_sums(loss, W, np.zeros(W.shape[:2]))
+            null = null or data.loss_sums(loss, W, np.zeros(W.shape[:2]))
             self.null = null.squares.sum()
             mean = -null.R / data.totals
             moments[:, :-1], moments[:, -1] = -data.loss_sums(loss, W, mean).G[0], mean[0]
@@ -153,7 +155,7 @@ class CompressedRows:
         few = (data.block_sizes[groups.block] <= d) & (d > SMALL)
         few |= self._orthogonal
         W, mean = np.zeros((data.n_tasks, d)), np.empty((len(groups.block), d))
-        edges, packs = np.append(0, np.cumsum(groups.size)).astype(np.intp), self._packs
+        edges, packs = edges_of(groups.size.astype(np.intp)), self._packs
         if self._has_mean:
             R[packs.rows[packs.pack + 1] - 1, d, packs.lane] = 1.0
         square = data.square_norms.sum(axis=0) / self.total
@@ -241,7 +243,10 @@ class CompressedRows:
         """
         norms, squares = self._gram_squares(self.R, self._scale)
         noise = self.total - (0 if self._has_mean else self.data.n_tasks)
-        return np.block([[noise, norms[None]], [norms[:, None], squares]])
+        found = np.empty((len(norms) + 1, len(norms) + 1))
+        found[0, 0], found[1:, 1:] = noise, squares
+        found[0, 1:] = found[1:, 0] = norms
+        return found
 
     def information(self, marginal):
         """Return ``sum_t S_t o S_t`` (d + 1, d + 1), with ``S_t = X_t' V_t^-1 X_t``."""
@@ -258,14 +263,14 @@ class CompressedRows:
             return norms, squares
 
         norms, squares = map(sum, zip(*in_chunks(part, len(packs), self._work), strict=True))
-        return norms, _symmetric(squares)
+        return norms, squares
 
     def at(self, F):
         """Return the ``Marginal`` with the covariance ``F F'``, F (d + 1, m)."""
         D, packs, A, a = self.R.shape[1], self._packs, np.empty_like(self.R), np.empty_like(self.z)
-        diagonal = F.shape[1] == D and np.count_nonzero(F) == np.count_nonzero(F.diagonal())
-        slopes = F.diagonal()[:-1]
-        orthogonal = self._orthogonal and diagonal and bool((slopes == slopes[0]).all())
+        entries = F.diagonal()
+        diagonal = F.shape[1] == D and np.count_nonzero(F) == np.count_nonzero(entries)
+        orthogonal = self._orthogonal and diagonal and bool((entries[:-1] == entries[0]).all())
         given = self.R, packs.rows, self.z, packs.targets, packs.tasks, self._scale
         given += F, diagonal, orthogonal
 
@@ -276,7 +281,7 @@ class CompressedRows:
 
         parts = in_chunks(part, len(packs), self._work)
         S, right, log_det = map(sum, zip(*parts, strict=True))
-        return Marginal(A, a, _symmetric(S), right, log_det + self.log_det)
+        return Marginal(A, a, S, right, log_det + self.log_det)
 
     def task_grams(self, marginal):
         """Return the Gram matrices ``[A, a]'[A, a]`` of all tasks, (T, d + 2, d + 2).
@@ -321,15 +326,7 @@ class CompressedRows:
             packs.kernels.covariance_slopes(*given, G, first, last)
             return G
 
-        G = sum(in_chunks(part, len(packs), 3 * self._work))
-        return marginal.gram + _symmetric(G)
-
-
-def _symmetric(upper):
-    """Return the symmetric matrix with this upper triangle, where the rest is zero."""
-    whole = upper + upper.T
-    whole.flat[:: len(whole) + 1] *= 0.5
-    return whole
+        return marginal.gram + sum(in_chunks(part, len(packs), 3 * self._work))
 
 
 def _spectrum(data, block):

@@ -38,10 +38,8 @@ class DiagonalCovariance:
 
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, diagonal."""
-        F = np.zeros((len(self._known), len(self._known)))
         with np.errstate(over="ignore"):
-            F.flat[:: len(F) + 1] = np.sqrt(self._known + self._M @ np.exp(-x))
-        return F
+            return np.diag(np.sqrt(self._known + self._M @ np.exp(-x)))
 
     def __call__(self, x, gradient=False):
         """Return the value at x, with ``gradient`` also the derivatives (k,)."""
@@ -70,7 +68,9 @@ class DiagonalCovariance:
         return metric
 
     def _spread(self, x):
-        """Return ``log tau_j - mean`` of the slopes."""
+        """Return ``log tau_j - mean`` of the slopes that have a prior."""
+        if not self._n_slopes:
+            return np.zeros(0)
         log_tau = -0.5 * x[: self._n_slopes]
         finite = np.isfinite(log_tau)
         mean = log_tau[finite].mean() if finite.any() else 0.0
@@ -96,9 +96,10 @@ class FullCovariance:
 
     def __init__(self, likelihood, entries, typical, known, prior=0.0):
         self.likelihood, self._known, self._prior = likelihood, known, prior
-        self._entries, self._unit = entries, np.exp(-0.5 * typical)
-        self._row, self._column = np.tril_indices(len(entries))
-        self._on_diagonal = self._row == self._column
+        self._row, column = np.tril_indices(len(entries))
+        self._unit, self._base = np.exp(-0.5 * typical)[self._row], np.diag(np.sqrt(known))
+        self._place = entries[self._row], entries[column]
+        self._on_diagonal = self._row == column
         self._slopes = entries[entries < len(known) - 1]
 
     @property
@@ -116,14 +117,13 @@ class FullCovariance:
 
     def parameters(self, x):
         """Return the parameters of independent entries, given logarithms of their weights (m,)."""
-        own = 0.5 * x + np.log(self._unit)
-        return np.where(self._on_diagonal, own[self._row], 0.0)
+        return np.where(self._on_diagonal, 0.5 * x[self._row] + np.log(self._unit), 0.0)
 
     def factor(self, x):
         """Return the factor F (d + 1, d + 1) of the covariance, lower triangular."""
-        F = np.diag(np.sqrt(self._known))
-        entries = self._unit[self._row] * np.where(self._on_diagonal, self._inverse(x), x)
-        F[self._entries[self._row], self._entries[self._column]] = entries
+        F, x = self._base.copy(), x.copy()
+        x[self._on_diagonal] = np.exp(-x[self._on_diagonal])
+        F[self._place] = self._unit * x
         return F
 
     def __call__(self, x, gradient=False):
@@ -135,8 +135,7 @@ class FullCovariance:
         own, _, G = self.likelihood.evaluate(F, slopes="all")
         if self._prior:
             G[np.ix_(self._slopes, self._slopes)] += by_covariance
-        by_factor = 2 * (G @ F)[self._entries[self._row], self._entries[self._column]]
-        return own + prior, self._change(x) * by_factor
+        return own + prior, self._change(F) * 2 * (G @ F)[self._place]
 
     def curvatures(self, x):
         """Return the second derivatives of the likelihood in each parameter, about."""
@@ -146,17 +145,14 @@ class FullCovariance:
         """Return about the second derivatives at x, a diagonal matrix."""
         F = self.factor(x)
         mean = self.likelihood.mean_gram(F)
-        inner = np.diag(F.T @ mean @ F)[self._entries[self._column]]
-        own = np.diag(mean)[self._entries[self._row]] * inner * self._change(x) ** 2
+        row, column = self._place
+        inner = (F.T @ mean @ F).diagonal()[column]
+        own = mean.diagonal()[row] * inner * self._change(F) ** 2
         return np.diag(2 * (1 + self._on_diagonal) * self.likelihood.n_tasks * own)
 
-    def _change(self, x):
-        """Return the derivatives of the entries of F in x."""
-        return self._unit[self._row] * np.where(self._on_diagonal, -self._inverse(x), 1.0)
-
-    def _inverse(self, x):
-        """Return exp(-x) of the parameters of the diagonal, 1 elsewhere."""
-        return np.exp(-np.where(self._on_diagonal, x, 0.0))
+    def _change(self, F):
+        """Return the derivatives of the entries of F in the parameters."""
+        return np.where(self._on_diagonal, -F[self._place], self._unit)
 
     def _log_spread(self, F):
         """Return the prior, and its derivative in the covariance of the slopes."""

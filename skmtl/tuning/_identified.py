@@ -75,7 +75,7 @@ def check_confounded(names, known, parts, products):
     products : ndarray of shape (d + 2, d + 2)
         Inner products of the parts of the covariance: noise, slopes and intercepts.
     """
-    mix = np.array([np.append(1.0, known), *(np.append(0.0, own) for own in parts.values())])
+    mix = np.array([[1.0, *known], *([0.0, *own] for own in parts.values())])
     products, parts = mix @ products @ mix.T, ["of the noise", *parts]
     scale = np.sqrt(np.diag(products))
     kept = scale > 0

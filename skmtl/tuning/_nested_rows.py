@@ -47,11 +47,12 @@ class NestedRows:
     data : TaskData
     penalty : NestedCoupling
     loss : SquaredLoss, optional
+    null : LossSums, optional
         As of ``CompressedRows``.
     """
 
-    def __init__(self, data, penalty, loss=None):
-        self._begin(CompressedRows(data, penalty.inner, loss), penalty)
+    def __init__(self, data, penalty, loss=None, null=None):
+        self._begin(CompressedRows(data, penalty.inner, loss, null), penalty)
         self.total = self._inner.total
         if loss is not None:
             self.null, self.within = self._inner.null, self._inner.within

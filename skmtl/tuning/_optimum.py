@@ -147,7 +147,7 @@ class Descent:
     """
 
     def __init__(self, criterion, free, lower, upper):
-        self._criterion, self._free = criterion, free
+        self._criterion, self._free, self._ends = criterion, free, np.full(len(free), np.inf)
         self._low, self._high = lower[free], upper[free]
         self._longest = _STEP * (self._high - self._low)
         self._last = None  # place, slope and inverse second derivative where a descent ended
@@ -167,6 +167,8 @@ class Descent:
     def _descended(self, gtol, value, x, slope, inverse):
         """Descend from a place with this value, slope and inverse second derivative."""
         for _ in range(_DESCENTS):
+            if slope @ inverse @ slope <= gtol**2:
+                break
             found = self._searched(x, value, slope, -inverse @ slope)
             if found is None:
                 break
@@ -177,14 +179,14 @@ class Descent:
             else:  # concave: longer steps in this direction
                 size = step @ np.linalg.solve(inverse, step)
                 inverse = inverse + _LONGER / size * np.outer(step, step) if size > 0 else inverse
-            if slope @ inverse @ slope <= gtol**2 or before - value <= _ROUNDING * abs(value):
+            if before - value <= _ROUNDING * abs(value):
                 break
         self._last = x, slope, inverse
         return value, self._whole(x)
 
     def _searched(self, x, value, slope, step):
         """Return the next place, its value and slope, or None, by backtracking along a step."""
-        share = 1.0 / max(1.0, np.max(np.abs(step) / self._longest))
+        share = 1.0 / max(1.0, (np.abs(step) / self._longest).max())
         gain = slope @ step
         while share > _SHORTEST:
             ahead = x + share * step
@@ -192,7 +194,7 @@ class Descent:
             if at <= value + _DECREASE * share * gain:
                 return ahead, at, its_slope
             bend = at - value - share * gain
-            shorter = -0.5 * share**2 * gain / bend if np.isfinite(bend) and bend > 0 else 0.0
+            shorter = -0.5 * share**2 * gain / bend if 0 < bend < np.inf else 0.0
             share = min(max(shorter, 0.1 * share), 0.5 * share)
         return None
 
@@ -227,7 +229,7 @@ class Descent:
 
     def _inverse_metric(self, start):
         """Return about the inverse of the second derivatives."""
-        metric = self._criterion.metric(start)[np.ix_(self._free, self._free)]
+        metric = self._criterion.metric(start)[self._free][:, self._free]
         # where the criterion is flat, steps are of the order of 1
         return np.linalg.inv(metric + np.eye(len(metric)))
 
@@ -236,7 +238,7 @@ class Descent:
         return value, gradient[self._free] * ((self._low < x) & (x < self._high))
 
     def _whole(self, x):
-        full = np.full(len(self._free), np.inf)
+        full = self._ends.copy()
         full[self._free] = np.minimum(np.maximum(x, self._low), self._high)
         return full
 
@@ -247,5 +249,5 @@ def _updated(inverse, step, change):
     if curvature <= 0:
         return inverse
     along, step = inverse @ change, step / curvature
-    mixed = np.outer(along, step)
-    return inverse - mixed - mixed.T + (curvature + change @ along) * np.outer(step, step)
+    mixed = along[:, None] * step
+    return inverse - mixed - mixed.T + (curvature + change @ along) * step[:, None] * step

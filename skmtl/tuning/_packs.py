@@ -33,7 +33,7 @@ class Packs:
         n_packs, lanes, self._at = len(size), 1, np.arange(len(size))
         self.kernels, self._lanes, self.size = _likelihood_kernels, (), size
         if n_columns <= SMALL and (count == 1).all():
-            n_packs = -(-len(size) // int(np.clip(_FAST // n_columns**2, 16, _LANES)))
+            n_packs = -(-len(size) // min(max(_FAST // n_columns**2, 16), _LANES))
             lanes = 8 * -(-len(size) // (8 * n_packs))
             self.kernels, self._lanes, count = _lane_kernels, (lanes,), np.ones(n_packs, np.intp)
             # Each pack is a sample of all blocks with about as many rows; eight neighbors share
@@ -46,7 +46,7 @@ class Packs:
         rows = np.zeros(n_packs * lanes, dtype=np.intp)
         rows[self._at] = size
         rows = rows.reshape(n_packs, lanes).max(axis=1)
-        self.rows, self.targets, self.tasks = map(_edges, (rows, rows * count, count * lanes))
+        self.rows, self.targets, self.tasks = map(edges_of, (rows, rows * count, count * lanes))
 
     def __len__(self):
         return len(self.rows) - 1
@@ -85,9 +85,12 @@ class Packs:
             parts.append(np.concatenate([array[edges[p] : edges[p + 1]] for p in packs]))
         other = copy(self)
         for name in ("rows", "targets", "tasks"):
-            setattr(other, name, _edges(np.diff(getattr(self, name))[packs]))
+            setattr(other, name, edges_of(np.diff(getattr(self, name))[packs]))
         return other, *parts
 
 
-def _edges(sizes):
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+def edges_of(sizes):
+    """Return where parts of these sizes begin, and the end of the last."""
+    edges = np.zeros(len(sizes) + 1, dtype=np.intp)
+    np.cumsum(sizes, out=edges[1:])
+    return edges

@@ -137,9 +137,8 @@ class RandomCoefficients:
 
     def _likelihood(self, data):
         problem, estimates_center = self._problem, "alpha_shared" in self._names
-        return RestrictedLikelihood(
-            data, problem.loss, problem.penalty, estimates_center=estimates_center
-        )
+        options = {"estimates_center": estimates_center, "null": problem.null_sums()}
+        return RestrictedLikelihood(data, problem.loss, problem.penalty, **options)
 
     def _known_variances(self, data):
         """Return the variances of (v_t, q_t) that are known, (d + 1,), in units of the noise.
@@ -222,10 +221,10 @@ class RandomCoefficients:
         size = np.vstack([data.square_norms.T, data.totals])  # (d + 1, T)
         own = [self._part(name, len(known)) for name in start if name in self._own]
         with_data = np.flatnonzero(size.any(axis=1) & np.any(own, axis=0))
-        if not self._prior:
+        is_slope = with_data < data.n_features
+        if not self._prior and is_slope.sum() > 1:  # that of one is checked
             self._check_form(likelihood, known, with_data)
         typical = np.array([log_median(own) for own in size[with_data]])
-        is_slope = with_data < data.n_features
         x = np.where(is_slope, start["alpha"], start.get("alpha_intercept", np.inf))
         x = np.where(np.isfinite(x), x, typical)
         starts = [x] if likelihood.n_blocks >= _MANY else [x, typical]

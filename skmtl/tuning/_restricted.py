@@ -1,16 +1,33 @@
 """Restricted likelihood of the random-coefficient model."""
 
+import math
 from copy import copy
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmtl.tuning._center import Center
+from skmtl.tuning._center import Center, CenterSolution
 from skmtl.tuning._compressed import CompressedRows
 from skmtl.tuning._nested_rows import NestedRows
 
 _FLOOR = 1e-30  # least share of the squares of y in sigma2
 _ROUNDING = 1e-26  # share of the squares of y that is rounding error
 _TINY = np.finfo(np.float64).tiny
+
+
+class _Point(NamedTuple):
+    """A covariance, as bytes, and what is known of the likelihood there.
+
+    ``value`` and what follows is None before it is needed.
+    """
+
+    key: bytes
+    marginal: Any
+    value: float | None = None
+    sigma2: float | None = None
+    alpha_shared: float | None = None
+    solution: CenterSolution | None = None
+    e: Any = None
 
 
 class RestrictedLikelihood:
@@ -35,6 +52,8 @@ class RestrictedLikelihood:
     penalty : MeanCoupling
     estimates_center : bool
         Whether alpha_shared is to be estimated.
+    null : LossSums, optional
+        Of coefficients of zero, where they are known.
 
     References
     ----------
@@ -42,10 +61,10 @@ class RestrictedLikelihood:
     are unequal. Biometrika 58. https://doi.org/10.1093/biomet/58.3.545
     """
 
-    def __init__(self, data, loss, penalty, *, estimates_center=False):
+    def __init__(self, data, loss, penalty, *, estimates_center=False, null=None):
         self._estimates_center, self._alpha_shared = estimates_center, penalty.alpha_shared
         rows = CompressedRows if penalty.nesting is None else NestedRows
-        self.rows, self._last = rows(data, penalty, loss), None
+        self.rows, self._last = rows(data, penalty, loss, null), None
         if self.rows.null <= 1e4 * _TINY and data.y.any():
             raise ValueError(
                 f"The squares of y sum to {self.rows.null:.1e}, and such numbers have few "
@@ -79,11 +98,11 @@ class RestrictedLikelihood:
         return other
 
     def _marginal(self, F):
-        """Return the ``Marginal`` at a covariance; that of the last one is kept."""
+        """Return the ``Marginal`` at a covariance; all that is known of the last one is kept."""
         key = F.tobytes()
-        if self._last is None or key != self._last[0]:
-            self._last = key, self.rows.at(F)
-        return self._last[1]
+        if self._last is None or key != self._last.key:
+            self._last = _Point(key, self.rows.at(F))
+        return self._last.marginal
 
     def is_exact(self, F):
         """Return whether sigma2 is zero up to rounding errors, though degrees of freedom are left.
@@ -104,23 +123,32 @@ class RestrictedLikelihood:
         With ``slopes`` "all" or "diagonal" also the matrix G (d + 1, d + 1), or its diagonal only:
         a change dL of ``F F'`` changes -2 l_R by tr(G dL).
         """
-        marginal, alpha_shared = self._marginal(F), self._alpha_shared
+        marginal = self._marginal(F)
+        if self._last.value is None or (slopes and self._last.solution is None):
+            self._last = self._evaluated(self._last, with_solution=bool(slopes))
+        point = self._last
+        if not slopes:
+            return point.value, point.sigma2
+        root, options = point.solution.root, {"diagonal": slopes == "diagonal"}
+        G = self.rows.slopes(marginal, point.e, root, 1.0 / point.sigma2, **options)
+        return point.value, point.sigma2, G
+
+    def _evaluated(self, point, *, with_solution):
+        """Return a ``_Point`` with the value there and, if that is needed, the center."""
+        marginal, alpha_shared, solution, e = point.marginal, self._alpha_shared, None, None
         if self._estimates_center:
             spectrum, flat = self._spectrum(marginal)
             alpha_shared = spectrum.best_shared(flat, self.freedom, self._curvature)
             squares, log_det = spectrum.at(alpha_shared, flat)
-        if slopes or not self._estimates_center:
+        if with_solution or not self._estimates_center:
             solution = self._center.solve(marginal, alpha_shared)
             e, rest = self.rows.residuals(marginal, solution.beta)
         if not self._estimates_center:
             log_det, w = solution.log_det, solution.beta[:-1]
-            squares = rest + (alpha_shared * (w @ w) if np.isfinite(alpha_shared) else 0.0)
+            squares = rest + (alpha_shared * (w @ w) if math.isfinite(alpha_shared) else 0.0)
         sigma2 = self._positive(squares) / self.freedom
-        value = self.freedom * (1 + np.log(2 * np.pi * sigma2)) + marginal.log_det + log_det
-        if not slopes:
-            return value, sigma2
-        options = {"diagonal": slopes == "diagonal"}
-        return value, sigma2, self.rows.slopes(marginal, e, solution.root, 1.0 / sigma2, **options)
+        value = self.freedom * (1 + math.log(2 * math.pi * sigma2)) + marginal.log_det + log_det
+        return _Point(point.key, marginal, value, sigma2, alpha_shared, solution, e)
 
     def information(self, F):
         """Return expected second derivatives of -2 l_R in the diagonal of the covariance.
@@ -135,10 +163,8 @@ class RestrictedLikelihood:
 
     def alpha_shared(self, F):
         """Return that of the problem, or the estimate at a covariance."""
-        if not self._estimates_center:
-            return self._alpha_shared
-        spectrum, flat = self._spectrum(self._marginal(F))
-        return spectrum.best_shared(flat, self.freedom, self._curvature)
+        self.evaluate(F)
+        return self._last.alpha_shared
 
     def _spectrum(self, marginal):
         """Return the ``CenterSpectrum`` and the squares of the residuals with a flat center."""
