@@ -13,10 +13,8 @@ from skmtl.arrowhead._blocks import (
 )
 from skmtl.arrowhead._group_moments import GroupMoments, slopes_not_identified
 from skmtl.arrowhead._kept import KeptMoments
-from skmtl.data import SMALL
+from skmtl.data import FIXED_SCALE, SMALL
 from skmtl.penalties import Coefficients
-
-_SMALL = 1e-8  # scale of fixed coordinates, relative to that of their data
 
 
 class Elimination:
@@ -35,6 +33,7 @@ class Elimination:
     data : TaskData
         Features, and the curvatures as weights.
     penalty : MeanCoupling
+        Where alpha of tasks in groups is one for each coefficient, see ``NestedCoupling``.
     outside : bool
         Whether gradients may have parts outside of the space of a task's rows, as that of a
         coupling along a graph.
@@ -101,21 +100,17 @@ class Elimination:
         if not nested:
             self._set_up_center(S[0])
             return
-        self._set_up_groups(S)
-        self.separate |= self._outer.separate
-
-    def _set_up_groups(self, S):
-        """Eliminate the groups as tasks, in coordinates in which their alpha is 1."""
-        outer = self._coupling.outer
-        if self._outer is None and outer.alpha.ndim == 2:
-            self._scale = _scale_of(outer.alpha[0], np.einsum("rjj->j", S)[:-1])
-        groups = GroupMoments(S, self._support, self._scale)
         if self._outer is None:
-            outer = outer.scaled(self._scale) if np.ndim(self._scale) else outer
+            outer = self._coupling.outer
+            if outer.alpha.ndim == 2:
+                self._scale = _scale_of(outer.alpha[0], np.einsum("rjj->j", S)[:-1])
+                outer = outer.scaled(self._scale)
+            groups = GroupMoments(S, self._support, self._scale)
             vanishing = self._vanishing * (VANISHING if self._free else 1.0)
             self._outer = Elimination(groups, outer, vanishing=vanishing)
         else:
-            self._outer.set_weights(groups)
+            self._outer.set_weights(GroupMoments(S, self._support, self._scale))
+        self.separate |= self._outer.separate
 
     def _set_up_center(self, S):
         """Eliminate the common intercept from the system of the center, and factor the rest."""
@@ -240,9 +235,10 @@ def _scale_of(alpha, curvature):
     ``curvature`` (d,) is that of the data.
     """
     fixed = np.isinf(alpha)
-    small = _SMALL / np.sqrt(np.where(curvature > 0, curvature, 1.0))
-    scale = np.where(fixed, small, 1.0 / np.sqrt(np.where(fixed, 1.0, alpha)))
-    return np.ones(len(alpha)) if fixed.all() else scale
+    if fixed.all():
+        return np.ones(len(alpha))
+    small = FIXED_SCALE / np.sqrt(np.where(curvature > 0, curvature, 1.0))
+    return np.where(fixed, small, 1.0 / np.sqrt(np.where(fixed, 1.0, alpha)))
 
 
 def block_kinds(data, groups):

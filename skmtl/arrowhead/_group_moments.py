@@ -21,19 +21,19 @@ class GroupMoments:
     support : callable, optional
         Returns matrices with the same null spaces, where rounding errors in S hide these.
     scale : float or ndarray of shape (d,), default=1.0
-        Which the features are multiplied by.
+        Of the coefficients, which the features are multiplied by.
     """
 
     graded = False
 
     def __init__(self, S, support=None, scale=1.0):
-        self._support, self._scale = support, scale
+        self._support, self._units = support, np.append(np.broadcast_to(scale, S.shape[1] - 1), 1.0)
         self.n_tasks, self.n_features = len(S), S.shape[1] - 1
         self.n_dimensions = self.n_features
         self.block, self.scale = np.arange(self.n_tasks), np.ones(self.n_tasks)
         self.block_sizes = np.full(self.n_tasks, np.iinfo(np.intp).max // 4)
         # what is left of the weights where free slopes leave nothing may be below zero by rounding
-        S = _scaled(S, scale)
+        S = self._units[:, None] * S * self._units
         border, self.totals = S[:, :-1, -1], np.maximum(S[:, -1, -1], 0.0)
         total = self.totals[:, None]
         self._mean = np.divide(border, total, out=np.zeros(border.shape), where=total > 0)
@@ -42,7 +42,7 @@ class GroupMoments:
 
     @cached_property
     def _supports(self):
-        return _scaled(self._support(), self._scale)
+        return self._units[:, None] * self._support() * self._units
 
     def null_space(self, group, alpha_intercept):
         """Return an orthonormal basis of the coefficients of a group that no row identifies.
@@ -77,14 +77,6 @@ class GroupMoments:
     def moments(self, blocks, room=None):
         """Return the ``Moments`` of some of the groups."""
         return Moments(self._H[blocks].copy(), self._mean[blocks], self.totals[blocks])
-
-
-def _scaled(S, scale):
-    """Return systems (R, d + 1, d + 1) where a scale multiplies the features."""
-    if np.ndim(scale) == 0:
-        return S
-    scale = np.append(scale, 1.0)
-    return scale[:, None] * S * scale
 
 
 def slopes_not_identified(S, *, free_intercept):

@@ -18,7 +18,7 @@ from skmtl.data._arrays import (
     row_predictions,
     take_rows,
 )
-from skmtl.data._basis import Basis, factor_basis
+from skmtl.data._basis import FIXED_SCALE, Basis, factor_basis
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
 from skmtl.data._frames import columns_of_fit, is_frame, only_column, with_features
@@ -60,6 +60,7 @@ from skmtl.data._task_moments import (
 )
 
 __all__ = [
+    "FIXED_SCALE",
     "SMALL",
     "Basis",
     "BlockMoments",

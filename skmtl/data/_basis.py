@@ -2,6 +2,7 @@
 
 import numpy as np
 
+FIXED_SCALE = 1e-8  # of coordinates without deviations, relative to that of their rows
 _UNEVEN = 1e3  # ratio of sizes above which columns count as much larger
 
 

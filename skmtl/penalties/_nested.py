@@ -196,7 +196,8 @@ class NestedCoupling(MeanCoupling):
         """Return the coupling of tasks in one group of the outer columns, which is their center."""
         nesting, n_levels = self.nesting, len(self.nesting.sizes) - n_columns
         if n_levels == 1:
-            return self.inner
+            # coefficients without deviations are small in the coordinates of the data
+            return replace(self.inner, alpha=self.inner.block_alpha)
         inside = Nesting(nesting.parents[: n_levels - 1], nesting.columns[:n_levels])
         weights = self.alpha[: inside.n_nodes], self.alpha_intercept[:n_levels]
         return replace(self, alpha=weights[0], alpha_intercept=weights[1], nesting=inside)

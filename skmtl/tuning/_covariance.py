@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmtl.data import FIXED_SCALE
+
 _ROUNDING = 1e-8  # relative standard deviation that is zero but for rounding
-_SMALL = 1e-8  # scale of coordinates without deviations, relative to that of their rows
 _LEAST_TAU = 1e-100  # standard deviation whose square does not underflow
 
 
@@ -219,7 +220,7 @@ class Axes(NamedTuple):
             shift = units**2 * (U @ (along / np.where(fixed, 1.0, s)))
             rest = intercept @ intercept - along @ along
             rest = rest if rest > _ROUNDING * (intercept @ intercept) else 0.0
-        s = np.where(fixed, _SMALL / np.sqrt(np.where(directions > 0, directions, 1.0)), s)
+        s = np.where(fixed, FIXED_SCALE / np.sqrt(np.where(directions > 0, directions, 1.0)), s)
         B = U * s
         return cls(B, shift, fixed, (np.atleast_2d(B) ** 2).sum(axis=0), float(rest))
 

@@ -31,14 +31,20 @@ def variances_of(x, L, d):
     return np.column_stack([*[slopes] * d, intercepts]), float(np.exp(x[-1]))
 
 
+def evidence_of(X, y, labels, alpha_shared, weight=None):
+    """Return the ``LaplaceEvidence`` of exact modes."""
+    columns = list(range(labels.shape[1]))
+    model = MeanRegularizedClassifier(
+        1.0, alpha_shared=alpha_shared, task_column=columns, tol=1e-12
+    )
+    problem = posed(model, np.column_stack([labels, X]), y, weight)
+    return LaplaceEvidence(problem, solver(1e-12), problem.origin())
+
+
 def criterion_of(X, y, labels, alpha_shared, weight=None, *, shared=True):
     """Return the evidence in logarithms of alpha, alpha_intercept and, if ``shared``, of it."""
     L, d = labels.shape[1], X.shape[1]
-    model = MeanRegularizedClassifier(
-        1.0, alpha_shared=alpha_shared, task_column=list(range(L)), tol=1e-12
-    )
-    problem = posed(model, np.column_stack([labels, X]), y, weight)
-    evidence = LaplaceEvidence(problem, solver(1e-12), problem.origin())
+    evidence = evidence_of(X, y, labels, alpha_shared, weight)
     M = np.zeros((L, d + 1, 2, L))
     for level in range(L):
         M[level, :-1, 0, level] = M[level, -1, 1, level] = 1.0
@@ -69,6 +75,31 @@ def test_evidence_and_its_derivatives_are_those_of_all_rows(parents, K, shared, 
     assert_allclose(value, reference(x), rtol=1e-8)
     for j in np.flatnonzero(np.isfinite(x)):
         step = 1e-4 * np.eye(len(x))[j]
+        difference = (reference(x + step) - reference(x - step)) / 2e-4
+        assert_allclose(slope[j], difference, rtol=1e-5, atol=1e-6)
+
+
+FIXED = {"none": [], "some of stores": [0], "all of stores": [0, 1], "some of regions": [3]}
+
+
+@pytest.mark.parametrize("parents", [TWO, THREE])
+@pytest.mark.parametrize("K", [2, 3])
+@pytest.mark.parametrize("shared", [0.0, 0.7])
+@pytest.mark.parametrize("fixed", FIXED)
+def test_evidence_with_a_variance_for_each_feature(parents, K, shared, fixed):
+    X, y, labels = draw(parents, K, seed=1)
+    L, d = labels.shape[1], X.shape[1]
+    D, evidence = L * (d + 1), evidence_of(X, y, labels, shared)
+    dense, x = DenseEvidence(X, y, labels, K), np.random.default_rng(2).uniform(-1, 1, size=D)
+    x[FIXED[fixed]] = np.inf
+
+    def reference(x):
+        return dense(np.exp(-x).reshape(L, d + 1)[::-1], shared)
+
+    value, slope = DiagonalCovariance(evidence, np.eye(D), np.zeros(D))(x, gradient=True)
+    assert_allclose(value, reference(x), rtol=1e-8)
+    for j in np.flatnonzero(np.isfinite(x)):
+        step = 1e-4 * np.eye(D)[j]
         difference = (reference(x + step) - reference(x - step)) / 2e-4
         assert_allclose(slope[j], difference, rtol=1e-5, atol=1e-6)
 
@@ -243,7 +274,9 @@ def test_search_finds_the_global_optimum():
         parents = (parent,) if seed % 3 else (parent, np.arange(parent[-1] + 1) // 2)
         X, y, labels = draw(parents, 2, seed, d=1, rows=(3, 15), deviations=(0.0, 0.5, 1.5))
         L = labels.shape[1]
-        model = MeanRegularizedClassifier("auto", alpha_shared=0.1, task_column=list(range(L)))
+        model = MeanRegularizedClassifier(
+            "auto", alpha_shared=0.1, covariance_type="spherical", task_column=list(range(L))
+        )
         model.fit(np.column_stack([labels, X]), y)
         value = partial(criterion_of(X, y, labels, 0.1, shared=False), gradient=True)
         starts = np.zeros(2 * L), np.full(2 * L, 3.0), *rng.uniform(-2, 6, size=(4, 2 * L))
