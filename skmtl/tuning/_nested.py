@@ -65,7 +65,7 @@ class NestedVariances:
         kind.check(known, one.parts)
         search = _Search(kind, one, known)
         starts = [one.start, *one.far_from(one.start)]
-        by_feature = self._form == "diag" and "alpha" in self._names
+        by_feature = self._form == "diag" and any(name == "alpha" for name, _ in one.own)
         x = search.minimum(starts, final=not by_feature)
         if by_feature:
             if not search.at_least(x).any():
@@ -97,7 +97,8 @@ class NestedVariances:
         x = np.where(np.isfinite(x), x, each.start)
         x = search.minimum([x] if data.n_tasks >= _FEW else [x, each.start, *each.far_from(x)])
         F = search.criterion.factor(x)
-        if kind.likelihood.evaluate(F)[1] <= NO_NOISE * noise:
+        least = kind.likelihood.evaluate(F)[1] <= NO_NOISE * noise
+        if least or (kind.has_noise and search.at_least(x).any()):
             warn_of_no_noise(self._form, data.n_features)
             return None
         search.check(x)
@@ -325,9 +326,11 @@ class NestedLikelihood:
         Bound of the second derivative of the loss.
     searches_center : bool
         Whether alpha_shared is a parameter of the search.
+    has_noise : bool
+        Whether there is a variance of noise, without which variances have no bound.
     """
 
-    least, curvature, searches_center = 1e-10, 1.0, False
+    least, curvature, searches_center, has_noise = 1e-10, 1.0, False, True
 
     def __init__(self, spec, names, problem, data):
         self._names, self._problem = names, problem

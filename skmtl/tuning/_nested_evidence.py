@@ -17,7 +17,7 @@ _SMALL = 2.0  # log of a weight of the start in all tasks, at most, above that o
 class NestedEvidence:
     """The evidence, as what estimates of variances maximize; see ``NestedLikelihood``."""
 
-    least, curvature, searches_center = 1e-6, 0.25, True
+    least, curvature, searches_center, has_noise = 1e-6, 0.25, True, False
 
     def __init__(self, spec, names, problem, _data):
         self._names, self.likelihood = names, evidence_of(spec, problem)

@@ -236,6 +236,21 @@ def test_a_large_prior_leaves_one_variance_of_each_column():
     assert_allclose(model.predict(table_of(X, labels)), other.predict(table_of(X, labels)), 1e-6)
 
 
+def test_one_variance_of_a_column_is_estimated_where_more_leave_no_noise():
+    X, y, labels = draw(TWO, 0, d=4, rows=(2, 4), deviations=(0.5, 1))
+    given = {"alpha": "auto", "alpha_shared": 0, "task_column": [0, 1]}
+    model = MeanRegularizedRegressor(**given, covariance_prior=0)
+    with pytest.warns(UserWarning, match="covariance_type='diag': tasks have so few rows for 4"):
+        model.fit(table_of(X, labels), y)
+    other = MeanRegularizedRegressor(**given, covariance_type="spherical")
+    other.fit(table_of(X, labels), y)
+    for column in (0, 1):
+        assert_allclose(model.tau2_[column], np.full(4, other.tau2_[column]))
+        own = [*model.tau2_[column], other.tau2_intercept_[column]]
+        assert_allclose(model.covariance_[column], np.diag(own))
+    assert_allclose(model.predict(table_of(X, labels)), other.predict(table_of(X, labels)))
+
+
 def test_a_constant_column_without_deviations_is_the_model_without_it():
     X, y, labels = draw((np.zeros(6, dtype=int),), seed=0)
     d, n = X.shape[1], np.ones(len(y))
