@@ -229,7 +229,7 @@ class Fit(NamedTuple):
             return "X is sparse, and its tasks have fewer rows than features"
         if loss.constant_curvature is None and (elimination is None or data.rotates):
             derivative = self.evaluation().sums.derivative
-            data = data.curved(loss.curvature(derivative)[0])
+            data = problem.curved(derivative)
         factor, basis = np.ones(data.n_features), self.posed.basis
         if basis is not None:
             factor[basis.fixed], factor[basis.free] = np.inf, 0.0

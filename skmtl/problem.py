@@ -118,6 +118,17 @@ class Problem:
             squares = np.maximum(squares, squares.sum() * share)
         return np.sqrt(squares)
 
+    def curved(self, derivative, data=None):
+        """Return the data with weights times curvatures, the mean of those of all classes.
+
+        ``data`` replace those of the problem, as in other coordinates.
+        """
+        data = self.data if data is None else data
+        if derivative is None:
+            return data
+        curvature = self.loss.curvature(data.y, derivative)
+        return data.curved(curvature[0] if len(curvature) == 1 else curvature.mean(axis=0))
+
     def _optimality(self, gradient, sums):
         """Return the relative KKT residual: the largest entry of the scaled gradient.
 
@@ -128,8 +139,8 @@ class Problem:
         elimination of the deviations: the Schur complement ``data * penalty / (data + penalty)``.
         """
         residual = self.residual_norms(sums)
-        penalty, bound = self.penalty.curvature, self.loss.curvature_bound
-        of_q, overall = np.sqrt(bound * self._totals + penalty.q), math.sqrt(residual @ residual)
+        of_q = np.sqrt(self._bounds * self._totals + self.penalty.curvature.q)
+        overall = math.sqrt(residual @ residual)
         if self.penalty.nesting is not None:
             residual = np.sqrt(self.penalty.nesting.gather(residual**2))
         parts = [
@@ -166,7 +177,7 @@ class Problem:
 
     def _eliminated(self, G, V, weight, free, squares, residual, largest):
         """Return the gradient in the center, (d,), after elimination of the deviations V (T, d)."""
-        scale = self.loss.curvature_bound, residual
+        scale = self._bounds, residual
 
         def part(first, last):
             sums = np.zeros(G.shape[1])
@@ -181,7 +192,7 @@ class Problem:
         largest = np.empty(V.shape[:-1])
         for own in strips(*V.shape[1:]):
             weights = self._slope_weights[own]
-            scale = self._squares[own], self.loss.curvature_bound, weights, residual[own]
+            scale = self._squares[own], self._bounds[own], weights, residual[own]
             for V_k, out in zip(V[:, own], largest[:, own], strict=True):
                 write = partial(_optimality_kernels.largest_ratios, V_k, *scale, out)
                 in_chunks(write, len(out), 10 * V_k.size)
@@ -192,6 +203,15 @@ class Problem:
         """Penalty weights of the deviations at all nodes."""
         weights = self.penalty.curvature.V.ravel()
         return weights if len(weights) > 1 else np.full(len(self._squares), weights)
+
+    @cached_property
+    def _bounds(self):
+        """Bounds of the curvature of the loss in the predictions of each task or node, (N,)."""
+        bounds, nesting = self.loss.curvature_bound, self.penalty.nesting
+        bounds = np.broadcast_to(bounds, self.data.n_tasks).copy()
+        if nesting is None:
+            return bounds
+        return np.append(bounds, np.full(nesting.n_nodes - len(bounds), bounds.max()))
 
     @cached_property
     def _squares(self):
@@ -213,9 +233,9 @@ class Problem:
         nesting = self.penalty.nesting
         if nesting is None:
             return data
-        bound, parts = self.loss.curvature_bound, [data]
+        bounds, parts = _like(self._bounds, data), [data]
         for level, parent in zip(nesting.levels, nesting.parents, strict=False):
-            own = _following(bound * parts[-1], penalty[level], free[level]) / bound
+            own = _following(bounds[level] * parts[-1], penalty[level], free[level]) / bounds[-1]
             parts.append(sums_of_members(own, parent, axis=0))
         return np.concatenate(parts)
 
@@ -224,9 +244,11 @@ class Problem:
 
         Of a slice of the tasks; without ``slopes``, the first is None.
         """
-        bound, penalty = self.loss.curvature_bound, self.penalty.curvature
-        of_q = bound * self._totals[tasks] + _of(tasks, penalty.q)
-        return bound * self._squares[tasks] + _of(tasks, penalty.V) if slopes else None, of_q
+        bounds, penalty = self._bounds[tasks], self.penalty.curvature
+        of_q = bounds * self._totals[tasks] + _of(tasks, penalty.q)
+        if not slopes:
+            return None, of_q
+        return bounds[:, None] * self._squares[tasks] + _of(tasks, penalty.V), of_q
 
     @cached_property
     def _center_units(self):
@@ -234,18 +256,20 @@ class Problem:
 
         They are 1 where the center is fixed.
         """
-        penalty, free, bound = self.penalty.curvature, self.penalty.free, self.loss.curvature_bound
+        penalty, free, bounds = self.penalty.curvature, self.penalty.free, self._bounds
         of_w, of_c, squares, nesting = 1.0, 1.0, self._squares, self.penalty.nesting
         first = 0 if nesting is None else nesting.levels[-1].start  # of the nodes at the center
         if free.w:
             of_w = penalty.w + sum(
-                _following(bound * squares[own], _of(own, penalty.V), _of(own, free.V)).sum(axis=0)
+                _following(
+                    bounds[own, None] * squares[own], _of(own, penalty.V), _of(own, free.V)
+                ).sum(axis=0)
                 for own in strips(*squares.shape, first=first)
             )
         if free.c:
             own = slice(first, None)
             of_q, free_q = _of(own, penalty.q), _of(own, free.q)
-            of_c = penalty.c + _following(bound * self._totals[own], of_q, free_q).sum()
+            of_c = penalty.c + _following(bounds[own] * self._totals[own], of_q, free_q).sum()
         units = np.empty(squares.shape[1] + 1)
         units[:-1], units[-1] = of_w, of_c
         return np.sqrt(units)
@@ -272,6 +296,11 @@ class _TaskGradient:
 def _small_parts(sums):
     """Return ``LossSums`` without those that are as large as the coefficients or the rows."""
     return sums._replace(G=None, derivative=None)
+
+
+def _like(values, data):
+    """Return values (T,), with an axis of features if data have one."""
+    return values[:, None] if data.ndim == 2 else values
 
 
 def _of(tasks, part):

@@ -147,9 +147,7 @@ class ADMMSolver(Solver):
     def _model_at(self, evaluation):
         """Return the quadratic model of the loss, without its linear part, and the metric."""
         problem, derivative = self.problem, evaluation.sums.derivative
-        data = problem.data
-        if derivative is not None:
-            data = data.curved(problem.loss.curvature(derivative).mean(axis=0))
+        data = problem.curved(derivative)
         metric = self._joined(floored(data.square_norms), floored(data.totals[:, None])[:, 0])
         d = data.n_features
         axes = common_axes(term.prox_scaling for part in problem.penalty.terms for term in part)

@@ -56,8 +56,7 @@ class DirectSolver(NewtonSolver):
             self._system = self._system or kind(Problem(data, problem.loss, problem.penalty))
             self._system.set_up(derivative, self.rtol)
             return
-        if derivative is not None:
-            data = data.curved(problem.loss.curvature(derivative)[0])
+        data = problem.curved(derivative, data)
         if self._system is None:
             self._system = Elimination(data, problem.penalty)
         else:

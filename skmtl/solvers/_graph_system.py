@@ -22,7 +22,7 @@ class GraphSystem(JointSystem):
         self._derivative, self._rtol = derivative, rtol
         data, curved = self._problem.data, [self._problem.data]
         if derivative is not None:
-            curved = [data.curved(h) for h in self._problem.loss.curvature(derivative)]
+            curved = [data.curved(h) for h in self._problem.loss.curvature(data.y, derivative)]
         star = self._problem.penalty.star()
         self._eliminations = [Elimination(part, star, outside=True) for part in curved]
 

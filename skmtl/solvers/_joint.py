@@ -46,7 +46,7 @@ class JointSystem:
         # preconditioner of an older curvature.
         if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 8:
             return
-        curvature = self._problem.loss.curvature(derivative)
+        curvature = self._problem.loss.curvature(data.y, derivative)
         if np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
             curvature = curvature[:1]
         curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty

@@ -173,7 +173,7 @@ class LaplaceEvidence:
         penalty = replace(problem.penalty, alpha_shared=self.shared)
         places, H = _places_of_classes(K, data.n_features), None
         if K == 1:
-            rows = CompressedRows(data.curved(loss.curvature(sums.derivative)[0]), penalty)
+            rows = CompressedRows(data.curved(loss.curvature(data.y, sums.derivative)[0]), penalty)
         else:
             H = class_curvature(data, loss.probabilities(data.y, sums.derivative), intercept=True)
             order = np.argsort(places, axis=None)
@@ -243,7 +243,7 @@ class LaplaceEvidence:
         G = posterior.determinant_slopes(point.marginal.gram, root)
         data, loss, derivative = point.data, problem.loss, point.sums.derivative
         if loss.n_outputs == 1:
-            moved = _variances(data, posterior.C) * loss.curvature_slope(derivative)
+            moved = _variances(data, posterior.C) * loss.curvature_slope(data.y, derivative)
         else:
             p = loss.probabilities(data.y, derivative)
             moved = loss.curvature_product(

@@ -81,9 +81,7 @@ class LossResponse:
 
 def _around_center(problem, evaluation, penalty, precision, G, R):
     """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, a ``TaskMatrix``."""
-    data = problem.data
-    if evaluation.sums.derivative is not None:
-        data = data.curved(problem.loss.curvature(evaluation.sums.derivative)[0])
+    data = problem.curved(evaluation.sums.derivative)
     if data.row_basis is not None and precision is None:
         data, G = data.rotated, G @ data.row_basis
     return TaskMatrix(*ArrowheadSystem.of(data, penalty, precision).products(G, R))
