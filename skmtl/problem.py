@@ -111,12 +111,18 @@ class Problem:
     def residual_norms(self, sums):
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
         # Residuals far below those of the null model are rounding errors.
-        share = self.data.totals / self.data.totals.sum()
-        squares = np.maximum(sums.squares, 1e-10 * self._null.squares.sum() * share)
+        squares = np.maximum(sums.squares, 1e-10 * self._averages(self._null.squares))
         if not self.penalty.quadratic:
             # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
-            squares = np.maximum(squares, squares.sum() * share)
+            squares = np.maximum(squares, self._averages(squares))
         return np.sqrt(squares)
+
+    def _averages(self, squares):
+        """Return the mean of squares (T,) over the rows of all tasks of a kind, times weights."""
+        totals, averages = self.data.totals, np.empty(len(squares))
+        for own in self.loss.kinds:
+            averages[own] = squares[own].sum() * (totals[own] / totals[own].sum())
+        return averages
 
     def curved(self, derivative, data=None):
         """Return the data with weights times curvatures, the mean of those of all classes.

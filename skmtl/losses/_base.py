@@ -23,6 +23,8 @@ class Loss(ABC):
         Whether ``curvature_bound`` is a bound.
     separable : bool
         Whether each prediction has a loss of its own, so that the second derivative is diagonal.
+    kinds : tuple
+        Tasks with losses of one kind, a slice or an index array for each kind.
     """
 
     n_outputs: int = 1
@@ -30,6 +32,7 @@ class Loss(ABC):
     curvature_bound: Any
     bounded: bool = True
     separable: bool = True
+    kinds: tuple = (slice(None),)
 
     @abstractmethod
     def evaluate(self, y, z):

@@ -21,15 +21,21 @@ class MixedLoss(Loss):
     Attributes
     ----------
     curvature_bound : ndarray of shape (R,)
+    joint : list of ndarray of shape (K, t)
+        The places of losses that are not ``separable``.
     """
 
     def __init__(self, losses, places):
-        self.losses = losses
+        self.losses, self.places = losses, places
         self.constant_curvature = None
         if all(loss.constant_curvature == 1.0 for loss in losses):
             self.constant_curvature = 1.0
         self.bounded = all(loss.bounded for loss in losses)
         self.separable = all(loss.separable for loss in losses)
+        self.joint = [
+            place for loss, place in zip(losses, places, strict=True) if not loss.separable
+        ]
+        self.kinds = tuple(place.ravel() for place in places)
         self.curvature_bound = np.empty(sum(place.size for place in places))
         for loss, place in zip(losses, places, strict=True):
             self.curvature_bound[place] = loss.curvature_bound

@@ -8,12 +8,12 @@ _MOST = 300.0  # raw prediction above which the loss is linear: squares of exp(z
 
 
 class PoissonLoss(Loss):
-    """``exp(z) - y z``, y >= 0: minus the log of the probability of count y, z the log of its mean.
+    """``exp(z) - y z + (y log y - y)``, y >= 0: half the deviance, z the log of the mean count.
 
-    The constant ``log y!`` is left out, as the deviance of scikit-learn leaves out another: twice
-    the difference of two losses of the same y is that of the deviances. y need not be an integer.
-    The second derivative is exp(z), which has no bound: above z = 300 the loss continues as a
-    straight line, so that no step of a line search overflows. No solution is there.
+    Up to a constant it is minus the log of the probability of count y, and it is 0 at z = log y.
+    y need not be an integer. The second derivative is exp(z), which has no bound: above z = 300 the
+    loss continues as a straight line, so that no step of a line search overflows. No solution is
+    there.
 
     Parameters
     ----------
@@ -32,9 +32,11 @@ class PoissonLoss(Loss):
         """Return the loss and its first derivative in z, two new arrays."""
         near = np.minimum(z, _MOST)
         mean = np.exp(near)
-        value = mean[0] * (1.0 + (z - near)[0]) - y * z[0]
-        # the second is exact where y is 1 and z near 0, the first where y is 0
-        return value, np.where(y < 0.5, mean - y, np.expm1(near) - (y - 1.0))
+        # the first is exact where y is 0, the second where it is 1 and z near 0
+        derivative = np.where(y < 0.5, mean - y, np.expm1(near) - (y - 1.0))
+        value = derivative[0] - y * (near[0] - np.log(np.where(y > 0, y, 1.0)))
+        value = np.maximum(value, 0.0) + derivative[0] * (z - near)[0]
+        return value, derivative
 
     def curvature(self, y, derivative):
         """Return the second derivative in z, with an error of about 1e-16 times y."""

@@ -153,7 +153,7 @@ class ADMMSolver(Solver):
         axes = common_axes(term.prox_scaling for part in problem.penalty.terms for term in part)
         if axes and d:
             metric[:, :d] = metric[:, :d].mean(axis=axes, keepdims=True)
-        return quadratic_model(problem, derivative, data, metric), metric
+        return quadratic_model(problem, derivative, metric), metric
 
     def _next_accuracy(self, evaluation):
         """Return the relative residual at which to evaluate the problem again."""

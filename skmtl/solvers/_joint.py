@@ -16,12 +16,14 @@ class JointSystem:
     The curvature diag(p) - pp' of the softmax couples the classes of a row. Its diagonal gives K
     independent systems, each an ``Elimination``, that precondition the whole one. Adding the same
     to all classes changes no probability: steps sum to zero over the classes, which keeps
-    conjugate gradients out of the null space of the loss.
+    conjugate gradients out of the null space of the loss. Where classes are rows of the
+    coefficients (``MixedLoss``), coupled to other tasks, there is one elimination, and only what
+    has no penalty sums to zero.
 
     Parameters
     ----------
     problem : Problem
-        Of a loss with K predictions per row.
+        Of a loss that is not ``separable``.
     """
 
     _MAX_ITER = 500
@@ -47,11 +49,11 @@ class JointSystem:
         if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 8:
             return
         curvature = self._problem.loss.curvature(data.y, derivative)
-        if np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
-            curvature = curvature[:1]
+        repeats = 1
+        if len(curvature) > 1 and np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
+            curvature, repeats = curvature[:1], len(curvature)
         curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty
         distinct = [Elimination(part, penalty) for part in curved]
-        repeats = len(derivative) // len(distinct)
         if distinct[0].separate and not (penalty.fixed_center and penalty.nesting is None):
             # Centers that are computed from the tasks come last: their null space would add up in
             # conjugate gradients.
@@ -106,6 +108,8 @@ class JointSystem:
 
     def _balanced(self, step):
         """Return the step minus its mean over the classes of a task, or of the center."""
+        if len(step.V) == 1:
+            return self._balanced_rows(step)
         if self._present is None:
             return Coefficients(*(part - part.mean(axis=0) for part in step))
         V, q, w, c = (part.copy() for part in step)
@@ -117,3 +121,14 @@ class JointSystem:
             w[classes] -= w[classes].mean(axis=0)
             c[classes] -= c[classes].mean()
         return Coefficients(V, q, w, c)
+
+    def _balanced_rows(self, step):
+        """Return the step minus the mean over classes in coefficients without a penalty."""
+        penalty = self._problem.penalty.curvature
+        V, q = step.V.copy(), step.q.copy()
+        for place in self._problem.loss.joint:
+            if np.all(penalty.q == 0):
+                q[0, place] -= q[0, place].mean(axis=0)
+            own = np.broadcast_to(penalty.V.ravel(), V.shape[1])[place] == 0
+            V[0, place] -= own[..., None] * V[0, place].mean(axis=0)
+        return step._replace(V=V, q=q)
