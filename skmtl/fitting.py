@@ -374,14 +374,14 @@ def solve(spec, posed, *, start=None, watch=None):
     posed : Posed
     start : callable, optional
         ``start(posed, solver)`` returns the coefficients at which the solver starts, and their
-        ``Split`` or None. Zeros by default.
+        ``Split`` or None. By default ``Problem.start()``.
     watch : callable, optional
         ``watch(posed, solver)`` is called before the solver runs.
     """
     solver = choose_solver(posed.problem, spec.solver)(posed.problem, spec.max_iter, spec.tol)
     if watch is not None:
         watch(posed, solver)
-    at = (posed.problem.origin(), None) if start is None else start(posed, solver)
+    at = (posed.problem.start(), None) if start is None else start(posed, solver)
     solution = solver.solve(*at)
     return Fit(posed, type(solver), solution, posed.found, elimination=solver.elimination)
 

@@ -44,6 +44,15 @@ class Problem:
         n_nodes = data.n_tasks if nesting is None else nesting.n_nodes
         return Coefficients.zeros(n_nodes, data.n_features, self.loss.n_outputs)
 
+    def start(self):
+        """Return the ``Coefficients`` to start from: zeros, but where the loss has a start."""
+        origin, T = self.origin(), self.data.n_tasks
+        if not np.any(self.loss.start):
+            return origin
+        q, c = origin.q.copy(), np.mean(self.loss.start)
+        q[:, :T] = self.loss.start - c
+        return self.penalty.project(origin._replace(q=q, c=origin.c + c))
+
     def with_penalty(self, penalty):
         """Return the same problem with another penalty."""
         other = Problem(self.data, self.loss, penalty)

@@ -115,7 +115,7 @@ def loss_of(kind, y):
 
 def solved(problem, solver="auto", tol=1e-8, max_iter=5000):
     """Return the solution, whose certificate the problem itself confirms."""
-    found = choose_solver(problem, solver)(problem, max_iter, tol).solve(problem.origin())
+    found = choose_solver(problem, solver)(problem, max_iter, tol).solve(problem.start())
     at = problem.evaluate(found.coefficients, found.split)
     assert at.optimality <= tol, (at.optimality, found.n_iter)
     return found

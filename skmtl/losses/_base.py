@@ -23,6 +23,8 @@ class Loss(ABC):
         Whether ``curvature_bound`` is a bound.
     separable : bool
         Whether each prediction has a loss of its own, so that the second derivative is diagonal.
+    start : float or ndarray
+        Intercepts to start from, where zeros are far from any solution.
     kinds : tuple
         Tasks with losses of one kind, a slice or an index array for each kind.
     """
@@ -32,6 +34,7 @@ class Loss(ABC):
     curvature_bound: Any
     bounded: bool = True
     separable: bool = True
+    start: Any = 0.0
     kinds: tuple = (slice(None),)
 
     @abstractmethod

@@ -20,7 +20,7 @@ class MixedLoss(Loss):
 
     Attributes
     ----------
-    curvature_bound : ndarray of shape (R,)
+    curvature_bound, start : ndarray of shape (R,)
     joint : list of ndarray of shape (K, t)
         The places of losses that are not ``separable``.
     """
@@ -36,9 +36,9 @@ class MixedLoss(Loss):
             place for loss, place in zip(losses, places, strict=True) if not loss.separable
         ]
         self.kinds = tuple(place.ravel() for place in places)
-        self.curvature_bound = np.empty(sum(place.size for place in places))
+        self.curvature_bound, self.start = np.empty((2, sum(place.size for place in places)))
         for loss, place in zip(losses, places, strict=True):
-            self.curvature_bound[place] = loss.curvature_bound
+            self.curvature_bound[place], self.start[place] = loss.curvature_bound, loss.start
 
     def evaluate(self, y, z):
         """Return the losses and their first derivatives in z, two lists."""

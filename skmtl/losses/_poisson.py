@@ -18,8 +18,8 @@ class PoissonLoss(Loss):
     Parameters
     ----------
     rate : float or ndarray of shape (T,), default=1.0
-        Mean count of each task: the curvature of a model without features, in which gradients are
-        measured. A rate of zero counts as 1.
+        Mean count of each task. Its log is the intercept to start from, and it is the curvature of
+        a model without features, in which gradients are measured. A rate of zero counts as 1.
     """
 
     bounded = False
@@ -27,6 +27,7 @@ class PoissonLoss(Loss):
     def __init__(self, rate=1.0):
         rate = np.asarray(rate, dtype=float)
         self.curvature_bound = np.where(rate > 0, rate, 1.0)[()]
+        self.start = np.log(self.curvature_bound)
 
     def evaluate(self, y, z):
         """Return the loss and its first derivative in z, two new arrays."""

@@ -16,8 +16,8 @@ class DirectSolver(NewtonSolver):
 
     With one prediction per row the elimination of the tasks gives the step. With K, whose
     curvatures are coupled, the diagonal of the curvature is eliminated as the preconditioner of
-    conjugate gradients (``JointSystem``); the same holds for coupling along a graph (``GraphSystem``). With
-    fewer rows than features in total, all is computed in the row space.
+    conjugate gradients (``JointSystem``); the same holds for coupling along a graph
+    (``GraphSystem``). With fewer rows than features in total, all is computed in the row space.
     """
 
     def __init__(self, problem, max_iter, tol):
