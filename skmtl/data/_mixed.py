@@ -6,13 +6,60 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skmtl._linalg import row_space
+from skmtl.data._feature_space import FeatureSpace
 from skmtl.data._layout import LossSums, TaskData
 from skmtl.data._long import LongData
 from skmtl.data._sparse import SparseLongData
 from skmtl.losses import MixedLoss, PoissonLoss
 
 
-class MixedData(TaskData):
+class PartsOfRows(FeatureSpace):
+    """The features of rows that are in several parts."""
+
+    parts: list
+
+    @property
+    def n_rows(self):
+        """Number of rows of all parts."""
+        return sum(part.n_rows for part in self.parts)
+
+    @property
+    def n_features(self):
+        """Number of features d."""
+        return self.parts[0].n_features
+
+    @property
+    def largest(self):
+        """Largest absolute value of each centered feature, (d,)."""
+        return np.max([part.largest for part in self.parts], axis=0)
+
+    @cached_property
+    def row_basis(self):
+        """Orthonormal basis (d, r) of the row space of a dense X where n < d, else None."""
+        if self.n_rows >= self.n_features or not isinstance(self.parts[0].X, np.ndarray):
+            return None
+        return row_space(np.concatenate([part.X for part in self.parts]))
+
+    @property
+    def rotates(self):
+        """Whether ``row_basis`` is not None."""
+        return super().rotates and isinstance(self.parts[0].X, np.ndarray)
+
+    def _changed(self, B, shift, overwrite):
+        return {"parts": [part.in_basis(B, shift, overwrite=overwrite) for part in self.parts]}
+
+    @cached_property
+    def _in_row_space(self):
+        parts = [part.in_basis(self.row_basis) for part in self.parts]
+        return self._like(parts=parts, row_basis=None)
+
+    def with_features(self, features):
+        """Return the same data with some of the features, an index array."""
+        parts = [part.with_features(features) for part in self.parts]
+        return self._like(parts=parts, center=self.center[features], row_basis=None)
+
+
+class MixedData(PartsOfRows, TaskData):
     """Data of several parts, each with the tasks of one loss; see ``MixedLoss``.
 
     What others call tasks are the R rows of the coefficients: one for each task and prediction of
@@ -31,7 +78,8 @@ class MixedData(TaskData):
     class_mask = None
 
     def __init__(self, parts, places):
-        self.parts, self.places, self.center = parts, places, parts[0].center
+        self.parts = [part.without_rotation() for part in parts]  # the whole may have one
+        self.places, self.center = places, parts[0].center
         blocks = [len(part.block_sizes) for part in parts]
         self._first = np.cumsum([0, *blocks])
         firsts = self._first[:-1]
@@ -51,21 +99,6 @@ class MixedData(TaskData):
     def y(self):
         """Targets of the parts, a list."""
         return [part.y for part in self.parts]
-
-    @property
-    def n_rows(self):
-        """Number of rows of all parts."""
-        return sum(part.n_rows for part in self.parts)
-
-    @property
-    def n_features(self):
-        """Number of features d."""
-        return self.parts[0].n_features
-
-    @property
-    def largest(self):
-        """Largest absolute value of each centered feature, (d,)."""
-        return np.max([part.largest for part in self.parts], axis=0)
 
     @property
     def expensive_blocks(self):
@@ -164,31 +197,6 @@ class MixedData(TaskData):
                 for whole, values in zip(result, part.moments(blocks[own] - first), strict=True):
                     whole[own] = values
         return result
-
-    @cached_property
-    def row_basis(self):
-        """Orthonormal basis (d, r) of the row space of a dense X where n < d, else None."""
-        if self.n_rows >= self.n_features or not isinstance(self.parts[0].X, np.ndarray):
-            return None
-        return row_space(np.concatenate([part.X for part in self.parts]))
-
-    @property
-    def rotates(self):
-        """Whether ``row_basis`` is not None."""
-        return super().rotates and isinstance(self.parts[0].X, np.ndarray)
-
-    def _changed(self, B, shift, overwrite):
-        return {"parts": [part.in_basis(B, shift, overwrite=overwrite) for part in self.parts]}
-
-    @cached_property
-    def _in_row_space(self):
-        parts = [part.in_basis(self.row_basis) for part in self.parts]
-        return self._like(parts=parts, row_basis=None)
-
-    def with_features(self, features):
-        """Return the same data with some of the features, an index array."""
-        parts = [part.with_features(features) for part in self.parts]
-        return self._like(parts=parts, center=self.center[features], row_basis=None)
 
 
 def mixed_data(rows, losses, task_weight, center=None):
