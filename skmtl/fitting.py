@@ -217,7 +217,7 @@ class Fit(NamedTuple):
         data, loss = problem.data, problem.loss
         if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
             return "its penalty is not quadratic"
-        if loss.n_outputs > 1:
+        if not loss.separable:
             return "it has more than two classes"
         if not self.solver.needs_blocks:
             return (
