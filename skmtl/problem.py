@@ -3,7 +3,7 @@
 import math
 from functools import cached_property, partial
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,99 +23,20 @@ class Evaluation(NamedTuple):
     sums: LossSums | None
 
 
-class Problem:
-    """Minimize ``sum_i weight_i loss(y_i, z_i) + penalty(coefficients)``.
+class Certificate:
+    """How far coefficients are from optimal, in the units of data, loss and penalty.
 
-    Parameters
+    Attributes
     ----------
     data : TaskData
     loss : Loss
     penalty : Penalty
     """
 
-    def __init__(self, data, loss, penalty):
-        self.data = data if penalty.isotropic else data.without_rotation()
-        self.loss, self.penalty = loss, penalty
-        self._null = None
-
-    def origin(self):
-        """Return ``Coefficients`` of zeros."""
-        data, nesting = self.data, self.penalty.nesting
-        n_nodes = data.n_tasks if nesting is None else nesting.n_nodes
-        return Coefficients.zeros(n_nodes, data.n_features, self.loss.n_outputs)
-
-    def start(self):
-        """Return the ``Coefficients`` to start from: zeros, but where the loss has a start."""
-        origin, T = self.origin(), self.data.n_tasks
-        if not np.any(self.loss.start):
-            return origin
-        q, c = origin.q.copy(), np.mean(self.loss.start)
-        q[:, :T] = self.loss.start - c
-        return self.penalty.project(origin._replace(q=q, c=origin.c + c))
-
-    def with_penalty(self, penalty):
-        """Return the same problem with another penalty."""
-        other = Problem(self.data, self.loss, penalty)
-        other._null = self._null
-        return other
-
-    def evaluate(self, coefficients, split=None):
-        """Return the ``Evaluation`` at some coefficients; one pass over the data.
-
-        ``split`` holds the parts, copies and subgradients of a penalty with several terms or
-        parts; it is verified.
-        """
-        point = self.penalty.flatten(coefficients)
-        sums = self.data.loss_sums(self.loss, point.W, point.intercept)
-        del point
-        if self._null is None:
-            if any(part.any() for part in coefficients):
-                self.null_sums()
-            else:
-                self._null = _small_parts(sums)
-        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
-        if isinstance(self.penalty, MeanCoupling) and self.penalty.nesting is None:
-            return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
-        gradient = self.task_gradient(coefficients, sums.G, sums.R)
-        residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
-        return Evaluation(value, self._optimality(residual, sums), sums)
-
-    def null_sums(self):
-        """Return the ``LossSums`` where all coefficients are zero, G and derivatives None."""
-        if self._null is None:
-            origin = self.penalty.flatten(self.origin())
-            self._null = _small_parts(self.data.loss_sums(self.loss, origin.V, origin.q))
-        return self._null
-
-    def gradient(self, coefficients, G, R):
-        """Return the gradient in each part, given that of the loss in W and the intercepts."""
-        gradient = self.task_gradient(coefficients, G, R)
-        return gradient._replace(V=gradient.V[:, :])
-
-    def task_gradient(self, coefficients, G, R):
-        """Return the same; if possible, V is computed where ``V[:, tasks]`` is read, of a slice."""
-        free, V, (of_V, of_q) = self.penalty.free, None, self.penalty.of_nodes(G, R)
-        if isinstance(self.penalty, MeanCoupling):
-            V = _TaskGradient(of_V, coefficients.V, self.penalty.curvature.V, free.V)
-            coefficients = coefficients._replace(V=0.0)
-        penalty = self.penalty.gradient(coefficients)
-        if V is None:
-            V = penalty.V  # an array of its own
-            V += of_V
-            if not free.V.all():
-                V *= free.V
-        w = G.sum(axis=1) + penalty.w if free.w else np.zeros_like(penalty.w)
-        return Coefficients(V, free.q * (of_q + penalty.q), w, free.c * R.sum(axis=1))
-
-    def slope(self, coefficients, G, R, point):
-        """Return the inner product of the gradient at some coefficients and a ``point``.
-
-        Of the smooth part of the objective; what is fixed counts too, without a penalty.
-        """
-        of_V, of_q = self.penalty.of_nodes(G, R)
-        loss = np.vdot(of_V, point.V) + np.vdot(of_q, point.q)
-        center = np.vdot(G.sum(axis=1), point.w) + np.vdot(R.sum(axis=1), point.c)
-        return float(loss + center) + self.penalty.product(coefficients, point)
+    data: Any
+    loss: Any
+    penalty: Any
+    _null: Any
 
     def residual_norms(self, sums):
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
@@ -132,17 +53,6 @@ class Problem:
         for own in self.loss.kinds:
             averages[own] = squares[own].sum() * (totals[own] / totals[own].sum())
         return averages
-
-    def curved(self, derivative, data=None):
-        """Return the data with weights times curvatures, the mean of those of all classes.
-
-        ``data`` replace those of the problem, as in other coordinates.
-        """
-        data = self.data if data is None else data
-        if derivative is None:
-            return data
-        curvature = self.loss.curvature(data.y, derivative)
-        return data.curved(curvature[0] if len(curvature) == 1 else curvature.mean(axis=0))
 
     def _optimality(self, gradient, sums):
         """Return the relative KKT residual: the largest entry of the scaled gradient.
@@ -288,6 +198,134 @@ class Problem:
         units = np.empty(squares.shape[1] + 1)
         units[:-1], units[-1] = of_w, of_c
         return np.sqrt(units)
+
+
+class Problem(Certificate):
+    """Minimize ``sum_i weight_i loss(y_i, z_i) + penalty(coefficients)``.
+
+    Parameters
+    ----------
+    data : TaskData
+    loss : Loss
+    penalty : Penalty
+    """
+
+    def __init__(self, data, loss, penalty):
+        self.data = data if penalty.isotropic else data.without_rotation()
+        self.loss, self.penalty = loss, penalty
+        self._null = None
+
+    def origin(self):
+        """Return ``Coefficients`` of zeros."""
+        data, nesting = self.data, self.penalty.nesting
+        n_nodes = data.n_tasks if nesting is None else nesting.n_nodes
+        return Coefficients.zeros(n_nodes, data.n_features, self.loss.n_outputs)
+
+    def start(self):
+        """Return the ``Coefficients`` to start from: zeros, but where the loss has a start."""
+        origin, T = self.origin(), self.data.n_tasks
+        if not np.any(self.loss.start):
+            return origin
+        q, c = origin.q.copy(), np.mean(self.loss.start)
+        q[:, :T] = self.loss.start - c
+        return self.penalty.project(origin._replace(q=q, c=origin.c + c))
+
+    def with_penalty(self, penalty):
+        """Return the same problem with another penalty."""
+        other = Problem(self.data, self.loss, penalty)
+        other._null = self._null
+        return other
+
+    def evaluate(self, coefficients, split=None):
+        """Return the ``Evaluation`` at some coefficients; one pass over the data.
+
+        ``split`` holds the parts, copies and subgradients of a penalty with several terms or
+        parts; it is verified.
+        """
+        point = self.penalty.flatten(coefficients)
+        sums = self.data.loss_sums(self.loss, point.W, point.intercept)
+        del point
+        if self._null is None:
+            if any(part.any() for part in coefficients):
+                self.null_sums()
+            else:
+                self._null = _small_parts(sums)
+        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
+        if isinstance(self.penalty, MeanCoupling) and self.penalty.nesting is None:
+            return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
+        gradient = self.task_gradient(coefficients, sums.G, sums.R)
+        residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
+        return Evaluation(value, self._optimality(residual, sums), sums)
+
+    def null_sums(self):
+        """Return the ``LossSums`` where all coefficients are zero, G and derivatives None."""
+        if self._null is None:
+            origin = self.penalty.flatten(self.origin())
+            self._null = _small_parts(self.data.loss_sums(self.loss, origin.V, origin.q))
+        return self._null
+
+    def gradient(self, coefficients, G, R):
+        """Return the gradient in each part, given that of the loss in W and the intercepts."""
+        gradient = self.task_gradient(coefficients, G, R)
+        return gradient._replace(V=gradient.V[:, :])
+
+    def task_gradient(self, coefficients, G, R):
+        """Return the same; if possible, V is computed where ``V[:, tasks]`` is read, of a slice."""
+        free, V, (of_V, of_q) = self.penalty.free, None, self.penalty.of_nodes(G, R)
+        if isinstance(self.penalty, MeanCoupling):
+            V = _TaskGradient(of_V, coefficients.V, self.penalty.curvature.V, free.V)
+            coefficients = coefficients._replace(V=0.0)
+        penalty = self.penalty.gradient(coefficients)
+        if V is None:
+            V = penalty.V  # an array of its own
+            V += of_V
+            if not free.V.all():
+                V *= free.V
+        w = G.sum(axis=1) + penalty.w if free.w else np.zeros_like(penalty.w)
+        return Coefficients(V, free.q * (of_q + penalty.q), w, free.c * R.sum(axis=1))
+
+    def slope(self, coefficients, G, R, point):
+        """Return the inner product of the gradient at some coefficients and a ``point``.
+
+        Of the smooth part of the objective; what is fixed counts too, without a penalty.
+        """
+        of_V, of_q = self.penalty.of_nodes(G, R)
+        loss = np.vdot(of_V, point.V) + np.vdot(of_q, point.q)
+        center = np.vdot(G.sum(axis=1), point.w) + np.vdot(R.sum(axis=1), point.c)
+        return float(loss + center) + self.penalty.product(coefficients, point)
+
+    def curved(self, derivative, data=None):
+        """Return the data with weights times curvatures, the mean of those of all classes.
+
+        ``data`` replace those of the problem, as in other coordinates.
+        """
+        data = self.data if data is None else data
+        if derivative is None:
+            return data
+        curvature = self.loss.curvature(data.y, derivative)
+        return data.curved(curvature[0] if len(curvature) == 1 else curvature.mean(axis=0))
+
+    def canonical(self, coefficients):
+        """Return the same model with parts that are not identified in canonical form."""
+        coefficients = balanced(coefficients, self.loss, self.penalty)
+        return self.penalty.canonicalize(coefficients, self.data.present)
+
+
+def balanced(point, loss, penalty):
+    """Return the same model, classes that are rows of the coefficients with sums of zero.
+
+    What is the same in all classes of a task changes no probability: it is zero where it has no
+    penalty. ``point`` may also be a step.
+    """
+    if not loss.joint:
+        return point
+    V, q, weight = point.V.copy(), point.q.copy(), penalty.curvature
+    free = np.broadcast_to(weight.V.ravel() == 0, V.shape[1])[:, None] & penalty.quadratic
+    for place in loss.joint:
+        if np.all(weight.q == 0):
+            q[0, place] -= q[0, place].mean(axis=0) + point.c
+        V[0, place] -= free[place] * (V[0, place].mean(axis=0) + point.w)
+    return point._replace(V=V, q=penalty.free.q * q)
 
 
 class _TaskGradient:

@@ -25,6 +25,8 @@ class Loss(ABC):
         Whether each prediction has a loss of its own, so that the second derivative is diagonal.
     start : float or ndarray
         Intercepts to start from, where zeros are far from any solution.
+    joint : list of ndarray of shape (K, t)
+        Where rows of the coefficients are classes of a task: those of its K classes.
     kinds : tuple
         Tasks with losses of one kind, a slice or an index array for each kind.
     """
@@ -35,6 +37,7 @@ class Loss(ABC):
     bounded: bool = True
     separable: bool = True
     start: Any = 0.0
+    joint: Any = ()
     kinds: tuple = (slice(None),)
 
     @abstractmethod

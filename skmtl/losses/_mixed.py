@@ -21,8 +21,6 @@ class MixedLoss(Loss):
     Attributes
     ----------
     curvature_bound, start : ndarray of shape (R,)
-    joint : list of ndarray of shape (K, t)
-        The places of losses that are not ``separable``.
     """
 
     def __init__(self, losses, places):

@@ -183,7 +183,7 @@ class ADMMSolver(Solver):
         W = sum(parts[1:], parts[0])
         intercept = copies.Z[0][0][..., -1] if has_intercept else np.zeros(W.shape[:-1])
         point = penalty.coefficients(np.ascontiguousarray(W), intercept)
-        return point, Split(parts, own, duals)
+        return self.problem.canonical(point), Split(parts, own, duals)
 
 
 def _halves(history):

@@ -36,4 +36,6 @@ class GraphSystem(JointSystem):
         origin = Coefficients.zeros(*V.shape[1:]).of_output(0)
         steps = [e.step(origin, *own) for e, *own in zip(self._eliminations, V, q, strict=True)]
         ahead = Coefficients.stack(steps)
-        return self._balanced(ahead) if len(V) > 1 else self._problem.penalty.project(ahead)
+        if len(V) == 1:
+            ahead = self._problem.penalty.project(ahead)
+        return ahead if self._problem.loss.separable else self._balanced(ahead)

@@ -5,6 +5,7 @@ from scipy.sparse.csgraph import connected_components
 
 from skmtl.arrowhead import Elimination
 from skmtl.penalties import Coefficients
+from skmtl.problem import balanced
 
 _ROUNDING = 1e-29  # share of the largest squared residual that is rounding error
 _DIVERGED = 1e8  # growth of the squared residual after its minimum
@@ -109,7 +110,7 @@ class JointSystem:
     def _balanced(self, step):
         """Return the step minus its mean over the classes of a task, or of the center."""
         if len(step.V) == 1:
-            return self._balanced_rows(step)
+            return balanced(step, self._problem.loss, self._problem.penalty)
         if self._present is None:
             return Coefficients(*(part - part.mean(axis=0) for part in step))
         V, q, w, c = (part.copy() for part in step)
@@ -121,14 +122,3 @@ class JointSystem:
             w[classes] -= w[classes].mean(axis=0)
             c[classes] -= c[classes].mean()
         return Coefficients(V, q, w, c)
-
-    def _balanced_rows(self, step):
-        """Return the step minus the mean over classes in coefficients without a penalty."""
-        penalty = self._problem.penalty.curvature
-        V, q = step.V.copy(), step.q.copy()
-        for place in self._problem.loss.joint:
-            if np.all(penalty.q == 0):
-                q[0, place] -= q[0, place].mean(axis=0)
-            own = np.broadcast_to(penalty.V.ravel(), V.shape[1])[place] == 0
-            V[0, place] -= own[..., None] * V[0, place].mean(axis=0)
-        return step._replace(V=V, q=q)

@@ -77,7 +77,8 @@ class ProximalSolver(Solver):
         self.n_iter += count
         W = np.zeros_like(W)
         W[..., chosen], intercept = self._steps.parts(A)
-        return self.problem.penalty.coefficients(W, intercept), _split(W)
+        point = self.problem.penalty.coefficients(W, intercept)
+        return self.problem.canonical(point), _split(W)
 
     def _working_set(self, at):
         """Return features, an index array: those that a step from an iterate leaves nonzero."""

@@ -276,6 +276,23 @@ def test_one_task_of_counts_is_poisson_regression():
     assert_allclose(b[0], model.intercept_, rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("solver", ["direct", "cg"])
+def test_free_intercepts_of_classes_sum_to_zero(solver):
+    table = Table(("multinomial", "squared", "multinomial"))
+    for penalty in (coupled(table), graph_of(table, 0.0), coupled(table, 0.7)):
+        found = solved(table.problem(penalty), solver).coefficients.intercept[0]
+        for t in (0, 2):
+            assert_allclose(found[table.places[t]].sum(), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["admm", "proximal"])
+def test_free_intercepts_of_classes_sum_to_zero_with_norms(solver):
+    table = Table(("multinomial", "squared", "multinomial"))
+    found = solved(table.problem(structured(table, L21())), solver).coefficients.intercept[0]
+    for t in (0, 2):
+        assert_allclose(found[table.places[t]].sum(), 0.0, atol=1e-12)
+
+
 def with_counts(level, scale=1.0, kinds=("poisson", "squared", "multinomial"), **options):
     """Return a table whose first task has counts of a level, and features of a scale."""
     table = Table(kinds, n=60, d=3, missing=0.1, **options)
