@@ -217,7 +217,7 @@ class Fit(NamedTuple):
         data, loss = problem.data, problem.loss
         if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
             return "its penalty is not quadratic"
-        if loss.n_outputs > 1:
+        if not loss.separable:
             return "it has more than two classes"
         if not self.solver.needs_blocks:
             return (
@@ -229,7 +229,7 @@ class Fit(NamedTuple):
             return "X is sparse, and its tasks have fewer rows than features"
         if loss.constant_curvature is None and (elimination is None or data.rotates):
             derivative = self.evaluation().sums.derivative
-            data = data.curved(loss.curvature(derivative)[0])
+            data = problem.curved(derivative)
         factor, basis = np.ones(data.n_features), self.posed.basis
         if basis is not None:
             factor[basis.fixed], factor[basis.free] = np.inf, 0.0
@@ -374,14 +374,14 @@ def solve(spec, posed, *, start=None, watch=None):
     posed : Posed
     start : callable, optional
         ``start(posed, solver)`` returns the coefficients at which the solver starts, and their
-        ``Split`` or None. Zeros by default.
+        ``Split`` or None. By default ``Problem.start()``.
     watch : callable, optional
         ``watch(posed, solver)`` is called before the solver runs.
     """
     solver = choose_solver(posed.problem, spec.solver)(posed.problem, spec.max_iter, spec.tol)
     if watch is not None:
         watch(posed, solver)
-    at = (posed.problem.origin(), None) if start is None else start(posed, solver)
+    at = (posed.problem.start(), None) if start is None else start(posed, solver)
     solution = solver.solve(*at)
     return Fit(posed, type(solver), solution, posed.found, elimination=solver.elimination)
 

@@ -3,7 +3,7 @@
 import math
 from functools import cached_property, partial
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,189 @@ class Evaluation(NamedTuple):
     sums: LossSums | None
 
 
-class Problem:
+class Certificate:
+    """How far coefficients are from optimal, in the units of data, loss and penalty.
+
+    Attributes
+    ----------
+    data : TaskData
+    loss : Loss
+    penalty : Penalty
+    """
+
+    data: Any
+    loss: Any
+    penalty: Any
+    _null: Any
+
+    def residual_norms(self, sums):
+        """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
+        # Residuals far below those of the null model are rounding errors.
+        squares = np.maximum(sums.squares, 1e-10 * self._averages(self._null.squares))
+        if not self.penalty.quadratic:
+            # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
+            squares = np.maximum(squares, self._averages(squares))
+        return np.sqrt(squares)
+
+    def _averages(self, squares):
+        """Return the mean of squares (T,) over the rows of all tasks of a kind, times weights."""
+        totals, averages = self.data.totals, np.empty(len(squares))
+        for own in self.loss.kinds:
+            averages[own] = squares[own].sum() * (totals[own] / totals[own].sum())
+        return averages
+
+    def _optimality(self, gradient, sums):
+        """Return the relative KKT residual: the largest entry of the scaled gradient.
+
+        For a non-smooth penalty it is the residual of its optimality condition. Each entry is
+        divided by the square root of its curvature (squared norm of the feature in the task plus
+        penalty weight) times the norm of the task's residuals (loss gradients), so that units of
+        features and target do not matter. The center's gradient and curvature are those after
+        elimination of the deviations: the Schur complement ``data * penalty / (data + penalty)``.
+        """
+        residual = self.residual_norms(sums)
+        of_q = np.sqrt(self._bounds * self._totals + self.penalty.curvature.q)
+        overall = math.sqrt(residual @ residual)
+        if self.penalty.nesting is not None:
+            residual = np.sqrt(self.penalty.nesting.gather(residual**2))
+        parts = [
+            self._largest_slopes(gradient.V, residual).max(initial=0.0),
+            _optimality_kernels.largest_ratio(gradient.q, of_q * residual),
+            self._largest_of_center(gradient.w, gradient.c, overall),
+        ]
+        return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
+
+    def _largest_of_center(self, w, c, norm):
+        """Return the largest scaled entry of the gradient in the center, (K, d) and (K,)."""
+        units, center = self._center_units, np.concatenate([w, c[:, None]], axis=1)
+        # entries of the center without curvature are not identified: any value is optimal
+        return _optimality_kernels.largest_ratio(np.where(units > 0, center, 0.0), units * norm)
+
+    def _optimality_around_center(self, coefficients, sums):
+        """Return the same of a coupling to a center, in one pass over coefficients and sums."""
+        residual, largest = self.residual_norms(sums), []
+        weight, free, every = self.penalty.curvature, self.penalty.free, np.ones(len(residual))
+
+        def eliminated(gradients, deviations, *units):
+            """Return the gradient in the center; append the largest of deviations to a list."""
+            pairs = zip(gradients, deviations, strict=True)
+            return np.array([self._eliminated(*pair, *units, residual, largest) for pair in pairs])
+
+        V, q, w, _ = coefficients
+        of_w = eliminated(sums.G, V, weight.V[:, 0], free.V[:, 0], self._squares)
+        units = weight.q * every, free.q * every, self._totals[:, None]
+        of_c = eliminated(sums.R[..., None], q[..., None], *units)[:, 0]
+        of_w = of_w + weight.w * w if free.w else np.zeros_like(w)
+        overall = math.sqrt(residual @ residual)
+        largest.append(self._largest_of_center(of_w, free.c * of_c, overall))
+        return float(np.array(largest).max())  # unlike Python's, NaN if any of them is
+
+    def _eliminated(self, G, V, weight, free, squares, residual, largest):
+        """Return the gradient in the center, (d,), after elimination of the deviations V (T, d)."""
+        scale = self._bounds, residual
+
+        def part(first, last):
+            sums = np.zeros(G.shape[1])
+            given = G, V, weight, free, squares, *scale, sums
+            largest.append(_optimality_kernels.center_gradient(*given, first, last))
+            return sums
+
+        return sum(in_chunks(part, len(G), 10 * G.size))
+
+    def _largest_slopes(self, V, residual):
+        """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
+        largest = np.empty(V.shape[:-1])
+        bounds, weights = self._bounds, self.penalty.curvature.V
+        for own in strips(*V.shape[1:]):
+            squares = self._squares[own]
+            if _of_each(weights):
+                squares = squares + weights[own] / bounds[own, None]
+            scale = squares, bounds[own], self._slope_weights[own], residual[own]
+            for V_k, out in zip(V[:, own], largest[:, own], strict=True):
+                write = partial(_optimality_kernels.largest_ratios, V_k, *scale, out)
+                in_chunks(write, len(out), 10 * V_k.size)
+        return largest.ravel()
+
+    @cached_property
+    def _slope_weights(self):
+        """Penalty weights of the deviations at all nodes, zeros if each coefficient has its own."""
+        if _of_each(self.penalty.curvature.V):
+            return np.zeros(len(self._squares))
+        weights = self.penalty.curvature.V.ravel()
+        return weights if len(weights) > 1 else np.full(len(self._squares), weights)
+
+    @cached_property
+    def _bounds(self):
+        """Bounds of the curvature of the loss in the predictions of each task or node, (N,)."""
+        bounds, nesting = self.loss.curvature_bound, self.penalty.nesting
+        bounds = np.broadcast_to(bounds, self.data.n_tasks).copy()
+        if nesting is None:
+            return bounds
+        return np.append(bounds, np.full(nesting.n_nodes - len(bounds), bounds.max()))
+
+    @cached_property
+    def _squares(self):
+        """Squared norms of features in each task, (T, d), or their Schur complements at nodes."""
+        squares = self.data.square_norms
+        if self.penalty.quadratic:
+            return self._at_nodes(squares, self.penalty.curvature.V, self.penalty.free.V)
+        # Features without data in a task: the penalty still couples them to other tasks.
+        return np.where(squares > 0, squares, task_mean(squares))
+
+    @cached_property
+    def _totals(self):
+        """Weights of the tasks, (T,), or their Schur complements at nodes."""
+        totals, penalty, free = self.data.totals, self.penalty.curvature, self.penalty.free
+        return self._at_nodes(totals, penalty.q, free.q)
+
+    def _at_nodes(self, data, penalty, free):
+        """Return the data's curvature at all nodes: Schur complements outside of the tasks."""
+        nesting = self.penalty.nesting
+        if nesting is None:
+            return data
+        bounds, parts = _like(self._bounds, data), [data]
+        for level, parent in zip(nesting.levels, nesting.parents, strict=False):
+            own = _following(bounds[level] * parts[-1], penalty[level], free[level]) / bounds[-1]
+            parts.append(sums_of_members(own, parent, axis=0))
+        return np.concatenate(parts)
+
+    def _curvature(self, tasks=slice(None), *, slopes=True):
+        """Return bounds of the curvature of the objective in V and q, (T, d) and (T,).
+
+        Of a slice of the tasks; without ``slopes``, the first is None.
+        """
+        bounds, penalty = self._bounds[tasks], self.penalty.curvature
+        of_q = bounds * self._totals[tasks] + _of(tasks, penalty.q)
+        if not slopes:
+            return None, of_q
+        return bounds[:, None] * self._squares[tasks] + _of(tasks, penalty.V), of_q
+
+    @cached_property
+    def _center_units(self):
+        """Square roots of the curvature of the center, (d + 1,), the intercept's last.
+
+        They are 1 where the center is fixed.
+        """
+        penalty, free, bounds = self.penalty.curvature, self.penalty.free, self._bounds
+        of_w, of_c, squares, nesting = 1.0, 1.0, self._squares, self.penalty.nesting
+        first = 0 if nesting is None else nesting.levels[-1].start  # of the nodes at the center
+        if free.w:
+            of_w = penalty.w + sum(
+                _following(
+                    bounds[own, None] * squares[own], _of(own, penalty.V), _of(own, free.V)
+                ).sum(axis=0)
+                for own in strips(*squares.shape, first=first)
+            )
+        if free.c:
+            own = slice(first, None)
+            of_q, free_q = _of(own, penalty.q), _of(own, free.q)
+            of_c = penalty.c + _following(bounds[own] * self._totals[own], of_q, free_q).sum()
+        units = np.empty(squares.shape[1] + 1)
+        units[:-1], units[-1] = of_w, of_c
+        return np.sqrt(units)
+
+
+class Problem(Certificate):
     """Minimize ``sum_i weight_i loss(y_i, z_i) + penalty(coefficients)``.
 
     Parameters
@@ -43,6 +225,15 @@ class Problem:
         data, nesting = self.data, self.penalty.nesting
         n_nodes = data.n_tasks if nesting is None else nesting.n_nodes
         return Coefficients.zeros(n_nodes, data.n_features, self.loss.n_outputs)
+
+    def start(self):
+        """Return the ``Coefficients`` to start from: zeros, but where the loss has a start."""
+        origin, T = self.origin(), self.data.n_tasks
+        if not np.any(self.loss.start):
+            return origin
+        q, c = origin.q.copy(), np.mean(self.loss.start)
+        q[:, :T] = self.loss.start - c
+        return self.penalty.project(origin._replace(q=q, c=origin.c + c))
 
     def with_penalty(self, penalty):
         """Return the same problem with another penalty."""
@@ -109,152 +300,38 @@ class Problem:
         center = np.vdot(G.sum(axis=1), point.w) + np.vdot(R.sum(axis=1), point.c)
         return float(loss + center) + self.penalty.product(coefficients, point)
 
-    def residual_norms(self, sums):
-        """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
-        # Residuals far below those of the null model are rounding errors.
-        share = self.data.totals / self.data.totals.sum()
-        squares = np.maximum(sums.squares, 1e-10 * self._null.squares.sum() * share)
-        if not self.penalty.quadratic:
-            # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
-            squares = np.maximum(squares, squares.sum() * share)
-        return np.sqrt(squares)
+    def curved(self, derivative, data=None):
+        """Return the data with weights times curvatures, the mean of those of all classes.
 
-    def _optimality(self, gradient, sums):
-        """Return the relative KKT residual: the largest entry of the scaled gradient.
-
-        For a non-smooth penalty it is the residual of its optimality condition. Each entry is
-        divided by the square root of its curvature (squared norm of the feature in the task plus
-        penalty weight) times the norm of the task's residuals (loss gradients), so that units of
-        features and target do not matter. The center's gradient and curvature are those after
-        elimination of the deviations: the Schur complement ``data * penalty / (data + penalty)``.
+        ``data`` replace those of the problem, as in other coordinates.
         """
-        residual = self.residual_norms(sums)
-        penalty, bound = self.penalty.curvature, self.loss.curvature_bound
-        of_q, overall = np.sqrt(bound * self._totals + penalty.q), math.sqrt(residual @ residual)
-        if self.penalty.nesting is not None:
-            residual = np.sqrt(self.penalty.nesting.gather(residual**2))
-        parts = [
-            self._largest_slopes(gradient.V, residual).max(initial=0.0),
-            _optimality_kernels.largest_ratio(gradient.q, of_q * residual),
-            self._largest_of_center(gradient.w, gradient.c, overall),
-        ]
-        return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
-
-    def _largest_of_center(self, w, c, norm):
-        """Return the largest scaled entry of the gradient in the center, (K, d) and (K,)."""
-        units, center = self._center_units, np.concatenate([w, c[:, None]], axis=1)
-        # entries of the center without curvature are not identified: any value is optimal
-        return _optimality_kernels.largest_ratio(np.where(units > 0, center, 0.0), units * norm)
-
-    def _optimality_around_center(self, coefficients, sums):
-        """Return the same of a coupling to a center, in one pass over coefficients and sums."""
-        residual, largest = self.residual_norms(sums), []
-        weight, free, every = self.penalty.curvature, self.penalty.free, np.ones(len(residual))
-
-        def eliminated(gradients, deviations, *units):
-            """Return the gradient in the center; append the largest of deviations to a list."""
-            pairs = zip(gradients, deviations, strict=True)
-            return np.array([self._eliminated(*pair, *units, residual, largest) for pair in pairs])
-
-        V, q, w, _ = coefficients
-        of_w = eliminated(sums.G, V, weight.V[:, 0], free.V[:, 0], self._squares)
-        units = weight.q * every, free.q * every, self._totals[:, None]
-        of_c = eliminated(sums.R[..., None], q[..., None], *units)[:, 0]
-        of_w = of_w + weight.w * w if free.w else np.zeros_like(w)
-        overall = math.sqrt(residual @ residual)
-        largest.append(self._largest_of_center(of_w, free.c * of_c, overall))
-        return float(np.array(largest).max())  # unlike Python's, NaN if any of them is
-
-    def _eliminated(self, G, V, weight, free, squares, residual, largest):
-        """Return the gradient in the center, (d,), after elimination of the deviations V (T, d)."""
-        scale = self.loss.curvature_bound, residual
-
-        def part(first, last):
-            sums = np.zeros(G.shape[1])
-            given = G, V, weight, free, squares, *scale, sums
-            largest.append(_optimality_kernels.center_gradient(*given, first, last))
-            return sums
-
-        return sum(in_chunks(part, len(G), 10 * G.size))
-
-    def _largest_slopes(self, V, residual):
-        """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
-        largest = np.empty(V.shape[:-1])
-        bound, weights = self.loss.curvature_bound, self.penalty.curvature.V
-        for own in strips(*V.shape[1:]):
-            squares = self._squares[own]
-            if _of_each(weights):
-                squares = squares + weights[own] / bound
-            scale = squares, bound, self._slope_weights[own], residual[own]
-            for V_k, out in zip(V[:, own], largest[:, own], strict=True):
-                write = partial(_optimality_kernels.largest_ratios, V_k, *scale, out)
-                in_chunks(write, len(out), 10 * V_k.size)
-        return largest.ravel()
-
-    @cached_property
-    def _slope_weights(self):
-        """Penalty weights of the deviations at all nodes, zeros if each coefficient has its own."""
-        if _of_each(self.penalty.curvature.V):
-            return np.zeros(len(self._squares))
-        weights = self.penalty.curvature.V.ravel()
-        return weights if len(weights) > 1 else np.full(len(self._squares), weights)
-
-    @cached_property
-    def _squares(self):
-        """Squared norms of features in each task, (T, d), or their Schur complements at nodes."""
-        squares = self.data.square_norms
-        if self.penalty.quadratic:
-            return self._at_nodes(squares, self.penalty.curvature.V, self.penalty.free.V)
-        # Features without data in a task: the penalty still couples them to other tasks.
-        return np.where(squares > 0, squares, task_mean(squares))
-
-    @cached_property
-    def _totals(self):
-        """Weights of the tasks, (T,), or their Schur complements at nodes."""
-        totals, penalty, free = self.data.totals, self.penalty.curvature, self.penalty.free
-        return self._at_nodes(totals, penalty.q, free.q)
-
-    def _at_nodes(self, data, penalty, free):
-        """Return the data's curvature at all nodes: Schur complements outside of the tasks."""
-        nesting = self.penalty.nesting
-        if nesting is None:
+        data = self.data if data is None else data
+        if derivative is None:
             return data
-        bound, parts = self.loss.curvature_bound, [data]
-        for level, parent in zip(nesting.levels, nesting.parents, strict=False):
-            own = _following(bound * parts[-1], penalty[level], free[level]) / bound
-            parts.append(sums_of_members(own, parent, axis=0))
-        return np.concatenate(parts)
+        curvature = self.loss.curvature(data.y, derivative)
+        return data.curved(curvature[0] if len(curvature) == 1 else curvature.mean(axis=0))
 
-    def _curvature(self, tasks=slice(None), *, slopes=True):
-        """Return bounds of the curvature of the objective in V and q, (T, d) and (T,).
+    def canonical(self, coefficients):
+        """Return the same model with parts that are not identified in canonical form."""
+        coefficients = balanced(coefficients, self.loss, self.penalty)
+        return self.penalty.canonicalize(coefficients, self.data.present)
 
-        Of a slice of the tasks; without ``slopes``, the first is None.
-        """
-        bound, penalty = self.loss.curvature_bound, self.penalty.curvature
-        of_q = bound * self._totals[tasks] + _of(tasks, penalty.q)
-        return bound * self._squares[tasks] + _of(tasks, penalty.V) if slopes else None, of_q
 
-    @cached_property
-    def _center_units(self):
-        """Square roots of the curvature of the center, (d + 1,), the intercept's last.
+def balanced(point, loss, penalty):
+    """Return the same model, classes that are rows of the coefficients with sums of zero.
 
-        They are 1 where the center is fixed.
-        """
-        penalty, free, bound = self.penalty.curvature, self.penalty.free, self.loss.curvature_bound
-        of_w, of_c, squares, nesting = 1.0, 1.0, self._squares, self.penalty.nesting
-        first = 0 if nesting is None else nesting.levels[-1].start  # of the nodes at the center
-        if free.w:
-            of_w = penalty.w + sum(
-                _following(bound * squares[own], _of(own, penalty.V), _of(own, free.V)).sum(axis=0)
-                for own in strips(*squares.shape, first=first)
-            )
-        if free.c:
-            own = slice(first, None)
-            of_q, free_q = _of(own, penalty.q), _of(own, free.q)
-            of_c = penalty.c + _following(bound * self._totals[own], of_q, free_q).sum()
-        units = np.empty(squares.shape[1] + 1)
-        units[:-1], units[-1] = of_w, of_c
-        return np.sqrt(units)
+    What is the same in all classes of a task changes no probability: it is zero where it has no
+    penalty. ``point`` may also be a step.
+    """
+    if not loss.joint:
+        return point
+    V, q, weight = point.V.copy(), point.q.copy(), penalty.curvature
+    free = np.broadcast_to(weight.V.ravel() == 0, V.shape[1])[:, None] & penalty.quadratic
+    for place in loss.joint:
+        if np.all(weight.q == 0):
+            q[0, place] -= q[0, place].mean(axis=0) + point.c
+        V[0, place] -= free[place] * (V[0, place].mean(axis=0) + point.w)
+    return point._replace(V=V, q=penalty.free.q * q)
 
 
 class _TaskGradient:
@@ -283,6 +360,11 @@ def _small_parts(sums):
 def _of_each(weights):
     """Return whether there is a penalty weight of each coefficient of a deviation."""
     return np.ndim(weights) == 2 and weights.shape[1] > 1
+
+
+def _like(values, data):
+    """Return values (T,), with an axis of features if data have one."""
+    return values[:, None] if data.ndim == 2 else values
 
 
 def _of(tasks, part):

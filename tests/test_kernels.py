@@ -51,7 +51,8 @@ def test_largest_ratios():
     weight, norm, largest = rng.uniform(size=4), rng.uniform(size=4), np.empty(4)
     V[1:, 4:], squares[1:], weight[1:] = 0.0, 0.0, 0.0
     V[1], V[2, 0], V[3, 0] = 0.0, np.nan, np.inf
-    _optimality_kernels.largest_ratios(V, squares, 2.0, weight, norm, largest, 0, 4)
+    bound = np.full(4, 2.0)
+    _optimality_kernels.largest_ratios(V, squares, bound, weight, norm, largest, 0, 4)
     expected = np.abs(V[0]) / (np.sqrt(2.0 * squares[0] + weight[0]) * norm[0])
     assert_allclose(largest, [expected.max(), 0.0, np.nan, np.inf], rtol=1e-14)
 
@@ -80,7 +81,7 @@ def test_center_gradient():
         share = np.where(curvature > 0, 2.0 * squares / curvature, 1.0)
         ratio = np.abs(gradient) / (np.sqrt(curvature) * norm[:, None])
     sums = np.zeros(5)
-    given = G, V, weight, free, squares, 2.0
+    given = G, V, weight, free, squares, np.full(4, 2.0)
     assert_allclose(
         _optimality_kernels.center_gradient(*given, norm, sums, 0, 4), np.nanmax(ratio), rtol=1e-14
     )

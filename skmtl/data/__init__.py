@@ -37,6 +37,7 @@ from skmtl.data._labels import (
 )
 from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
 from skmtl.data._long import SMALL, LongData
+from skmtl.data._mixed import MixedData, mixed_data
 from skmtl.data._parameters import (
     check_alpha,
     is_auto,
@@ -67,6 +68,7 @@ __all__ = [
     "LabeledFeatures",
     "LongData",
     "LossSums",
+    "MixedData",
     "Moments",
     "NamedTargets",
     "TaskData",
@@ -89,6 +91,7 @@ __all__ = [
     "label_key",
     "long_moments",
     "merge_tasks",
+    "mixed_data",
     "moments_of_rows",
     "moments_of_tasks",
     "named_weights",

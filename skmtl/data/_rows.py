@@ -87,6 +87,18 @@ class Rows(NamedTuple):
         """Return the rows of a classifier with the targets and weights that losses take."""
         return encode_targets(self, name, class_weight, classes, weights)
 
+    def center(self, task_weight):
+        """Return the weighted mean of the features over all tasks, (d,)."""
+        weight = self.weight
+        if self.codes is not None and (task_weight != 1).any():
+            weight = weight * task_weight[self.codes]
+        elif self.codes is None and weight.ndim == 2:
+            weight = weight @ task_weight
+        elif self.observed is not None:
+            weight = weight * (self.observed @ task_weight)
+        mean = sparse_mean if issparse(self.X) else weighted_mean
+        return mean(self.X, weight)
+
     def task_data(self, task_weight, offset, center=None, class_mask=None):
         """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""
         weight, origin = self.weight, np.zeros(self.X.shape[1] + 1)
@@ -96,11 +108,7 @@ class Rows(NamedTuple):
         if self.codes is not None and (task_weight != 1).any():
             weight = weight * task_weight[self.codes]
         if center is None:
-            over_tasks = weight if weight.ndim == 1 else weight @ task_weight
-            if self.observed is not None and weight.ndim == 1:
-                over_tasks = weight * (self.observed @ task_weight)
-            mean = sparse_mean if issparse(self.X) else weighted_mean
-            center = mean(self.X, over_tasks)
+            center = self.center(task_weight)
         y = self.y - offset if offset else self.y
         if self.codes is not None:
             layout = SparseLongData if issparse(self.X) else LongData

@@ -199,7 +199,7 @@ def _curved(model, posed):
     problem = posed.problem
     if problem.loss.constant_curvature is not None:
         return problem.data
-    return problem.data.curved(problem.loss.curvature(_derivative(model, posed))[0])
+    return problem.curved(_derivative(model, posed))
 
 
 def _class_curvature(model, posed, data):

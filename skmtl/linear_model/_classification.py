@@ -214,8 +214,8 @@ def _separated_by_unpenalized(fit):
     basis, problem = fit.posed.basis, fit.problem
     if basis is None or not basis.free.any():
         return np.zeros(problem.data.n_tasks, dtype=bool)
-    curvature = problem.loss.curvature(fit.evaluation().sums.derivative).mean(axis=0)
-    left = problem.data.curved(curvature).square_norms[:, basis.free]
+    curved = problem.curved(fit.evaluation().sums.derivative)
+    left = curved.square_norms[:, basis.free]
     squares = problem.loss.curvature_bound * problem.data.square_norms[:, basis.free]
     return (left < _FLAT * squares).any(axis=1)
 

@@ -1,6 +1,7 @@
 """Interface of a loss."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 
 class Loss(ABC):
@@ -15,13 +16,29 @@ class Loss(ABC):
         Predictions of a row, K.
     constant_curvature : float or None
         The second derivative in z if it is constant.
-    curvature_bound : float
-        Upper bound of the second derivative in each z.
+    curvature_bound : float or ndarray
+        Upper bound of the second derivative in each z, a number or one for each row of the
+        coefficients; where there is none, a typical value.
+    bounded : bool
+        Whether ``curvature_bound`` is a bound.
+    separable : bool
+        Whether each prediction has a loss of its own, so that the second derivative is diagonal.
+    start : float or ndarray
+        Intercepts to start from, where zeros are far from any solution.
+    joint : list of ndarray of shape (K, t)
+        Where rows of the coefficients are classes of a task: those of its K classes.
+    kinds : tuple
+        Tasks with losses of one kind, a slice or an index array for each kind.
     """
 
     n_outputs: int = 1
     constant_curvature: float | None = None
-    curvature_bound: float
+    curvature_bound: Any
+    bounded: bool = True
+    separable: bool = True
+    start: Any = 0.0
+    joint: Any = ()
+    kinds: tuple = (slice(None),)
 
     @abstractmethod
     def evaluate(self, y, z):
@@ -43,11 +60,13 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def curvature(self, derivative):
+    def curvature(self, y, derivative):
         """Return the second derivative in each z.
 
         Parameters
         ----------
+        y : ndarray of shape (n,)
+            Targets.
         derivative : ndarray of shape (K, n)
             The first, as ``evaluate`` gave it.
 

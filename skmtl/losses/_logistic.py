@@ -25,16 +25,16 @@ class LogisticLoss(Loss):
         derivative *= -y
         return value, derivative[None]
 
-    def curvature(self, derivative):
+    def curvature(self, y, derivative):
         """Return the second derivative in z."""
         other = np.abs(derivative)
         return other * (1.0 - other)
 
-    def curvature_slope(self, derivative):
+    def curvature_slope(self, y, derivative):
         """Return the third derivative in z."""
         other = np.abs(derivative)
         return np.sign(derivative) * other * (1.0 - other) * (1.0 - 2.0 * other)
 
     def curvature_product(self, y, derivative, z):
         """Return the second derivative times z."""
-        return self.curvature(derivative) * z
+        return self.curvature(y, derivative) * z

@@ -19,6 +19,7 @@ class MultinomialLoss(Loss):
     """
 
     curvature_bound = 0.25  # of the diagonal
+    separable = False
 
     def __init__(self, n_classes):
         self.n_outputs = n_classes
@@ -35,7 +36,7 @@ class MultinomialLoss(Loss):
         derivative[own] = -wrong / (wrong + right)
         return (top - z[own]) + np.log1p(wrong + (right - 1.0)), derivative
 
-    def curvature(self, derivative):
+    def curvature(self, y, derivative):
         """Return the diagonal of the second derivative, (K, n)."""
         p = np.abs(derivative)
         return p * (1.0 - p)

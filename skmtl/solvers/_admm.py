@@ -147,15 +147,13 @@ class ADMMSolver(Solver):
     def _model_at(self, evaluation):
         """Return the quadratic model of the loss, without its linear part, and the metric."""
         problem, derivative = self.problem, evaluation.sums.derivative
-        data = problem.data
-        if derivative is not None:
-            data = data.curved(problem.loss.curvature(derivative).mean(axis=0))
+        data = problem.curved(derivative)
         metric = self._joined(floored(data.square_norms), floored(data.totals[:, None])[:, 0])
         d = data.n_features
         axes = common_axes(term.prox_scaling for part in problem.penalty.terms for term in part)
         if axes and d:
             metric[:, :d] = metric[:, :d].mean(axis=axes, keepdims=True)
-        return quadratic_model(problem, derivative, data, metric), metric
+        return quadratic_model(problem, derivative, metric), metric
 
     def _next_accuracy(self, evaluation):
         """Return the relative residual at which to evaluate the problem again."""
@@ -185,7 +183,7 @@ class ADMMSolver(Solver):
         W = sum(parts[1:], parts[0])
         intercept = copies.Z[0][0][..., -1] if has_intercept else np.zeros(W.shape[:-1])
         point = penalty.coefficients(np.ascontiguousarray(W), intercept)
-        return point, Split(parts, own, duals)
+        return self.problem.canonical(point), Split(parts, own, duals)
 
 
 def _halves(history):

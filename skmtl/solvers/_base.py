@@ -257,7 +257,7 @@ class NewtonSolver(Solver):
         if len(history) == 1 or not self._quadratic:
             self.setup(at.evaluation)
         target = self.step(at.coefficients, at.evaluation)
-        return self.problem.penalty.canonicalize(target, self.problem.data.present), None
+        return self.problem.canonical(target), None
 
     def _improves(self, history, best):
         """Return whether the last iterate improves on the best one.

@@ -15,15 +15,16 @@ class DirectSolver(NewtonSolver):
     """Compute Newton steps by ``Elimination``, exactly or to the accuracy needed.
 
     With one prediction per row the elimination of the tasks gives the step. With K, whose
-    curvatures are coupled, each class is eliminated separately as the preconditioner of conjugate
-    gradients (``JointSystem``); the same holds for coupling along a graph (``GraphSystem``). With
-    fewer rows than features in total, all is computed in the row space.
+    curvatures are coupled, the diagonal of the curvature is eliminated as the preconditioner of
+    conjugate gradients (``JointSystem``); the same holds for coupling along a graph
+    (``GraphSystem``). With fewer rows than features in total, all is computed in the row space.
     """
 
     def __init__(self, problem, max_iter, tol):
         super().__init__(problem, max_iter, tol)
         self._system = None
         self._on_graph = isinstance(problem.penalty, GraphCoupling)
+        self._iterates = self._on_graph or not problem.loss.separable
 
     @classmethod
     def objection(cls, problem):
@@ -51,13 +52,12 @@ class DirectSolver(NewtonSolver):
         """Factor the blocks of all tasks and the system of the center."""
         problem, derivative = self.problem, evaluation.sums.derivative
         data = problem.data.rotated
-        if problem.loss.n_outputs > 1 or self._on_graph:
+        if self._iterates:
             kind = GraphSystem if self._on_graph else JointSystem
             self._system = self._system or kind(Problem(data, problem.loss, problem.penalty))
             self._system.set_up(derivative, self.rtol)
             return
-        if derivative is not None:
-            data = data.curved(problem.loss.curvature(derivative)[0])
+        data = problem.curved(derivative, data)
         if self._system is None:
             self._system = Elimination(data, problem.penalty)
         else:
@@ -65,8 +65,8 @@ class DirectSolver(NewtonSolver):
 
     @property
     def elimination(self):
-        """That of the last step; None with several predictions for a row."""
-        if self.problem.loss.n_outputs > 1 or self._system is None:
+        """That of the last step; None where the curvature couples several predictions."""
+        if not self.problem.loss.separable or self._system is None:
             return None
         return self._system.elimination if self._on_graph else self._system
 
@@ -83,7 +83,7 @@ class DirectSolver(NewtonSolver):
         return moved._replace(V=moved.V @ basis.T, w=w)
 
     def _step(self, point, G, R):
-        if self.problem.loss.n_outputs > 1 or self._on_graph:
+        if self._iterates:
             return self._system.step(point, G, R)
         step = self._system.step(point.of_output(0), G[0], R[0])
         return Coefficients(*(part[None] for part in step))

@@ -63,9 +63,7 @@ class DualSystem:
 
     def set_up(self, derivative):
         """Store the curvature at these derivatives, and prepare the preconditioner."""
-        data, weight = self._problem.data, self._problem.data.weight
-        if derivative is not None:
-            weight = data.curved(self._problem.loss.curvature(derivative)[0]).weight
+        data, weight = self._problem.data, self._problem.curved(derivative).weight
         self._derivative, self._root = derivative, np.sqrt(weight)
         kernel = data.row_norms * (self._share + self._shared)[data.codes] + self._intercept
         self._diagonal = 1.0 + weight * kernel

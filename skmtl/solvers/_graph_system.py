@@ -22,7 +22,7 @@ class GraphSystem(JointSystem):
         self._derivative, self._rtol = derivative, rtol
         data, curved = self._problem.data, [self._problem.data]
         if derivative is not None:
-            curved = [data.curved(h) for h in self._problem.loss.curvature(derivative)]
+            curved = [data.curved(h) for h in self._problem.loss.curvature(data.y, derivative)]
         star = self._problem.penalty.star()
         self._eliminations = [Elimination(part, star, outside=True) for part in curved]
 
@@ -36,4 +36,6 @@ class GraphSystem(JointSystem):
         origin = Coefficients.zeros(*V.shape[1:]).of_output(0)
         steps = [e.step(origin, *own) for e, *own in zip(self._eliminations, V, q, strict=True)]
         ahead = Coefficients.stack(steps)
-        return self._balanced(ahead) if len(V) > 1 else self._problem.penalty.project(ahead)
+        if len(V) == 1:
+            ahead = self._problem.penalty.project(ahead)
+        return ahead if self._problem.loss.separable else self._balanced(ahead)

@@ -5,6 +5,7 @@ from scipy.sparse.csgraph import connected_components
 
 from skmtl.arrowhead import Elimination
 from skmtl.penalties import Coefficients
+from skmtl.problem import balanced
 
 _ROUNDING = 1e-29  # share of the largest squared residual that is rounding error
 _DIVERGED = 1e8  # growth of the squared residual after its minimum
@@ -16,12 +17,14 @@ class JointSystem:
     The curvature diag(p) - pp' of the softmax couples the classes of a row. Its diagonal gives K
     independent systems, each an ``Elimination``, that precondition the whole one. Adding the same
     to all classes changes no probability: steps sum to zero over the classes, which keeps
-    conjugate gradients out of the null space of the loss.
+    conjugate gradients out of the null space of the loss. Where classes are rows of the
+    coefficients (``MixedLoss``), coupled to other tasks, there is one elimination, and only what
+    has no penalty sums to zero.
 
     Parameters
     ----------
     problem : Problem
-        Of a loss with K predictions per row.
+        Of a loss that is not ``separable``.
     """
 
     _MAX_ITER = 500
@@ -46,12 +49,12 @@ class JointSystem:
         # preconditioner of an older curvature.
         if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 8:
             return
-        curvature = self._problem.loss.curvature(derivative)
-        if np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
-            curvature = curvature[:1]
+        curvature = self._problem.loss.curvature(data.y, derivative)
+        repeats = 1
+        if len(curvature) > 1 and np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
+            curvature, repeats = curvature[:1], len(curvature)
         curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty
         distinct = [Elimination(part, penalty) for part in curved]
-        repeats = len(derivative) // len(distinct)
         if distinct[0].separate and not (penalty.fixed_center and penalty.nesting is None):
             # Centers that are computed from the tasks come last: their null space would add up in
             # conjugate gradients.
@@ -106,6 +109,8 @@ class JointSystem:
 
     def _balanced(self, step):
         """Return the step minus its mean over the classes of a task, or of the center."""
+        if len(step.V) == 1:
+            return balanced(step, self._problem.loss, self._problem.penalty)
         if self._present is None:
             return Coefficients(*(part - part.mean(axis=0) for part in step))
         V, q, w, c = (part.copy() for part in step)

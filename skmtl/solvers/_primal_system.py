@@ -36,10 +36,9 @@ class PrimalSystem:
 
     def set_up(self, derivative):
         """Store the curvature at these derivatives, those of `LossSums`."""
-        data, self._derivative, self._slopes = self._problem.data, derivative, None
-        if derivative is not None:
-            # One for all classes: what is the same in all of them is not identified.
-            data = data.curved(self._problem.loss.curvature(derivative).mean(axis=0))
+        self._derivative, self._slopes = derivative, None
+        # One for all classes: what is the same in all of them is not identified.
+        data = self._problem.curved(derivative)
         self._curvature = data.square_norms, data.totals[:, None]
 
     def _factor(self, point):

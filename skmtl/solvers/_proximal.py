@@ -54,6 +54,8 @@ class ProximalSolver(Solver):
         """Return why this solver does not support the problem, or None."""
         if problem.penalty.quadratic:
             return "it supports penalties with a prox only"
+        if not problem.loss.bounded:
+            return "it supports losses of bounded curvature only, not those of counts"
         if sum(map(len, problem.penalty.terms)) > 1:
             return "it supports a single norm, not sums of several"
         if problem.penalty.terms[0][0].prox_scaling not in ("entry", "feature"):
@@ -75,7 +77,8 @@ class ProximalSolver(Solver):
         self.n_iter += count
         W = np.zeros_like(W)
         W[..., chosen], intercept = self._steps.parts(A)
-        return self.problem.penalty.coefficients(W, intercept), _split(W)
+        point = self.problem.penalty.coefficients(W, intercept)
+        return self.problem.canonical(point), _split(W)
 
     def _working_set(self, at):
         """Return features, an index array: those that a step from an iterate leaves nonzero."""
@@ -111,12 +114,13 @@ class _Steps:
         self._has_intercept = not penalty.fixed_intercept
         self._term = penalty.terms[0][0]
         # diag(p) - pp' is at most 1/2 the identity
-        self._bound = problem.loss.curvature_bound * (2 if problem.loss.n_outputs > 1 else 1)
-        metric = floored(data.square_norms)
+        bound = problem.loss.curvature_bound * (1 if problem.loss.separable else 2)
+        self._bound = np.broadcast_to(bound, data.n_tasks)[:, None]
+        metric = self._bound * floored(data.square_norms)
         axes = common_axes([self._term.prox_scaling])
         if axes:
             metric = np.broadcast_to(metric.mean(axis=axes, keepdims=True), metric.shape)
-        self.metric = self.joined(metric, floored(data.totals[:, None])[:, 0]) * self._bound
+        self.metric = self.joined(metric, (self._bound * floored(data.totals[:, None]))[:, 0])
         self._steps = self._term.steps(self.metric)
         self._L = None
 
@@ -166,8 +170,9 @@ class _Steps:
             for _ in range(_POWER):
                 x /= np.linalg.norm(x)
                 W, intercept = self.parts(x / root)
-                x = self.joined(*data.curvature_product(loss, None, W, intercept)) / root
-            self._L = _MARGIN * self._bound * np.linalg.norm(x)
+                x = self.joined(*data.curvature_product(loss, None, W, intercept))
+                x *= self._bound / root
+            self._L = _MARGIN * np.linalg.norm(x)
         return self._L
 
 

@@ -10,7 +10,7 @@ from skmtl._memory import memory_limit
 from skmtl._optimize import conjugate_gradients
 from skmtl._threads import in_chunks
 from skmtl.arrowhead import Groups
-from skmtl.problem import class_curvature
+from skmtl.problem import Problem, class_curvature
 
 _DENSE = 256
 
@@ -136,15 +136,15 @@ class JointModel(SpectralModel):
     Parameters
     ----------
     data : LongData
-    metric : ndarray of shape (T, d + 1) or (T, d)
-        The same for all classes.
+    metric : ndarray of shape (T, d + 1) or (T, d), or with an axis of the K classes in front
     probabilities : ndarray of shape (K, n)
     """
 
     def __init__(self, data, metric, probabilities):
-        (T, D), K = metric.shape, len(probabilities)
+        (T, D), K = metric.shape[-2:], len(probabilities)
         self._n_outputs = K
-        self._root = np.tile(np.sqrt(metric), (1, K))
+        metric = np.broadcast_to(metric, (K, T, D))
+        self._root = np.sqrt(metric.swapaxes(0, 1).reshape(T, K * D))
         self._intercepts = (D * np.arange(K)[:, None] + np.arange(data.n_features, D)).ravel()
         H = class_curvature(data, probabilities, intercept=data.n_features < D)
         self._parts = [(np.arange(T), None, *_eigen(H, self._root))]
@@ -265,21 +265,88 @@ class MatrixFreeModel:
         return x / self._root
 
 
-def quadratic_model(problem, derivative, data, metric):
+class PartsModel:
+    """The models of parts of the data, each of some rows of the coefficients.
+
+    Parameters
+    ----------
+    models : list of SpectralModel or MatrixFreeModel
+    places : list of ndarray of shape (K, t)
+        Rows of the coefficients of each part, as of ``MixedData``.
+    """
+
+    def __init__(self, models, places):
+        self._pairs = list(zip(models, places, strict=True))
+
+    def solve(self, right, rho, start, accuracy):
+        """Return ``(H + rho M)^-1 right``, to a relative accuracy where a part needs it."""
+        out = np.empty_like(right)
+        for model, place in self._pairs:
+            out[0, place] = model.solve(right[0, place], rho, start[0, place], accuracy)
+        return out
+
+    def product(self, A):
+        """Return ``H A``."""
+        out = np.empty_like(A)
+        for model, place in self._pairs:
+            out[0, place] = model.product(A[0, place])
+        return out
+
+    def preconditioner(self, blocks, rho, damping):
+        """Return an approximate inverse of ``H + rho M sum (I - J)``, J with these blocks."""
+        pairs = [
+            (model.preconditioner(_of_rows(blocks, place), rho, damping), place)
+            for model, place in self._pairs
+        ]
+
+        def condition(r):
+            out = np.empty_like(r)
+            for solve, place in pairs:
+                out[:, 0, place] = solve(r[:, 0, place])
+            return out
+
+        return condition
+
+
+def _of_rows(blocks, place):
+    """Return what blocks have for tasks whose K rows of the coefficients are at a place (K, t)."""
+    return [
+        [(_side_by_side(J[place]), _side_by_side(q[place])) for J, q in part] for part in blocks
+    ]
+
+
+def _side_by_side(J):
+    """Return blocks (K, t, d) or (K, t, d, d) as (t, Kd) or, block-diagonal, (t, Kd, Kd)."""
+    K, t, d = J.shape[:3]
+    if J.ndim == 3:
+        return J.swapaxes(0, 1).reshape(t, K * d)
+    whole = np.zeros((t, K, d, K, d))
+    for k in range(K):
+        whole[:, k, :, k] = J[k]
+    return whole.reshape(t, K * d, K * d)
+
+
+def quadratic_model(problem, derivative, metric):
     """Return the model of a problem's loss, in eigenvectors if they fit into memory.
 
-    ``data`` are the problem's, weighted by the curvatures unless ``derivative`` is None.
+    ``derivative`` is that of the `LossSums` at which the curvature is evaluated, or None.
     """
-    n_columns, n_outputs = metric.shape[1], problem.loss.n_outputs
-    if n_outputs > 1:
-        size = n_outputs * n_columns
-        if size <= _DENSE and 48 * len(metric) * size**2 <= memory_limit():
-            return JointModel(
-                problem.data, metric, problem.loss.probabilities(problem.data.y, derivative)
-            )
-    else:
+    data, loss, n_columns = problem.data, problem.loss, metric.shape[-1]
+    if loss.separable:
+        data = problem.curved(derivative)
         groups = Groups.of(data, np.zeros(data.n_tasks))
         rows = data.block_sizes[groups.block] + 1.0
         if 16 * n_columns * np.minimum(2 * rows, n_columns).sum() <= memory_limit():
             return SpectralModel(data, metric)
+    elif loss.n_outputs > 1:
+        size = loss.n_outputs * n_columns
+        if size <= _DENSE and 48 * data.n_tasks * size**2 <= memory_limit():
+            return JointModel(data, metric, loss.probabilities(data.y, derivative))
+    else:
+        models = []
+        parts = zip(data.parts, loss.losses, derivative, loss.places, strict=True)
+        for part, own, slope, place in parts:
+            rows = metric[place] if own.n_outputs > 1 else metric[place[0]]
+            models.append(quadratic_model(Problem(part, own, problem.penalty), slope, rows))
+        return PartsModel(models, loss.places)
     return MatrixFreeModel(problem, derivative, metric)

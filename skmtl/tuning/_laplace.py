@@ -183,7 +183,7 @@ class LaplaceEvidence:
         places, H = _places_of_classes(K, data.n_features), None
         kind = CompressedRows if self._nesting is None else NestedRows
         if K == 1:
-            rows = kind(data.curved(loss.curvature(sums.derivative)[0]), penalty)
+            rows = kind(data.curved(loss.curvature(data.y, sums.derivative)[0]), penalty)
         else:
             H = class_curvature(data, loss.probabilities(data.y, sums.derivative), intercept=True)
             order = np.argsort(places, axis=None)
@@ -274,7 +274,7 @@ class LaplaceEvidence:
         G = posterior.determinant_slopes()
         data, loss, derivative = point.data, problem.loss, point.sums.derivative
         if loss.n_outputs == 1:
-            moved = _variances(data, posterior.C) * loss.curvature_slope(derivative)
+            moved = _variances(data, posterior.C) * loss.curvature_slope(data.y, derivative)
         else:
             p = loss.probabilities(data.y, derivative)
             moved = loss.curvature_product(

@@ -28,7 +28,7 @@ def response_objection(problem):
 def _has_center(problem):
     """Return whether only a center couples the tasks, that is, their response has low rank."""
     star = isinstance(problem.penalty, MeanCoupling) and problem.penalty.nesting is None
-    return star and problem.loss.n_outputs == 1
+    return star and problem.loss.separable
 
 
 class LossResponse:
@@ -67,7 +67,7 @@ class LossResponse:
         ridge = MeanCoupling(
             _of_tasks(W, gradient), np.inf, penalty.alpha_intercept, penalty.fixed_intercept
         )
-        if problem.loss.n_outputs > 1:
+        if not problem.loss.separable:
             surrogate = Problem(problem.data, problem.loss, ridge)
             B = _by_steps(surrogate, evaluation, G, R, np.arange(len(share)))
         else:
@@ -81,9 +81,7 @@ class LossResponse:
 
 def _around_center(problem, evaluation, penalty, precision, G, R):
     """Return ``u_s' F''^-1 u_t`` for the gradients u of all tasks, a ``TaskMatrix``."""
-    data = problem.data
-    if evaluation.sums.derivative is not None:
-        data = data.curved(problem.loss.curvature(evaluation.sums.derivative)[0])
+    data = problem.curved(evaluation.sums.derivative)
     if data.row_basis is not None and precision is None:
         data, G = data.rotated, G @ data.row_basis
     return TaskMatrix(*ArrowheadSystem.of(data, penalty, precision).products(G, R))

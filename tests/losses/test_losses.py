@@ -38,7 +38,7 @@ def test_derivatives_of_losses(loss, targets, scale):
     product = loss.curvature_product(y, derivative, step)
     change = slope(lambda z: loss.evaluate(y, z)[1], step)
     assert_allclose(product, change, rtol=0, atol=1e-9)
-    curvature = loss.curvature(derivative)
+    curvature = loss.curvature(y, derivative)
     assert curvature.max() <= loss.curvature_bound * (1 + 1e-15)
     for k in range(K):
         unit = np.eye(K)[:, [k]] * np.ones(n)
@@ -80,7 +80,7 @@ def test_multinomial_loss_keeps_its_digits():
     z, y = z[:, kept], y[kept]
     loss = MultinomialLoss(3)
     value, derivative = loss.evaluate(y, z)
-    curved = loss.curvature(derivative), loss.curvature_product(y, derivative, np.ones_like(z))
+    curved = loss.curvature(y, derivative), loss.curvature_product(y, derivative, np.ones_like(z))
     assert all(np.isfinite(part).all() for part in (value, derivative, *curved))
     assert_array_equal(derivative[np.isinf(z)], 0)
     for i in range(len(y)):
