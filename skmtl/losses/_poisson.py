@@ -35,7 +35,11 @@ class PoissonLoss(Loss):
         mean = np.exp(near)
         # the first is exact where y is 0, the second where it is 1 and z near 0
         derivative = np.where(y < 0.5, mean - y, np.expm1(near) - (y - 1.0))
-        value = derivative[0] - y * (near[0] - np.log(np.where(y > 0, y, 1.0)))
+        rest = near[0] - np.log(np.where(y > 0, y, 1.0))
+        # near z = log y the terms cancel: those of large counts would leave few digits
+        close = (y > 0) & (np.abs(rest) < 1.0)
+        own = np.where(close, rest, 0.0)
+        value = np.where(close, y * (np.expm1(own) - own), derivative[0] - y * rest)
         value = np.maximum(value, 0.0) + derivative[0] * (z - near)[0]
         return value, derivative
 

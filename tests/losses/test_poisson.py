@@ -45,6 +45,25 @@ def test_no_cancellation_where_counts_are_zero_or_one():
     assert_allclose(LOSS.evaluate(np.ones(5), z)[1], np.expm1(z), rtol=1e-15)
 
 
+@pytest.mark.parametrize("y", [1e3, 1e6, 1e8, 1e10])
+@pytest.mark.parametrize("error", [-0.5, 0.01, 1.0, 3.0])
+def test_large_counts_keep_their_digits_near_the_mean(y, error):
+    """A line search compares values: those of z within a standard deviation of log y."""
+    z = np.array([[np.log(y) + error / np.sqrt(y)]])
+    value, _ = LOSS.evaluate(np.array([y]), z)
+    # the logarithm of y is known to half a unit in its last place
+    unit = np.sqrt(y) * abs(error) * np.spacing(np.log(y))
+    assert_allclose(value[0], float(exact(y, z[0, 0])[0]), rtol=1e-15, atol=unit)
+
+
+def test_tiny_targets_do_not_overflow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value, derivative = LOSS.evaluate(np.array([1e-300, 1e-300]), np.array([[200.0, -690.0]]))
+    assert_allclose(value, [np.exp(200.0), 0.0], rtol=1e-15, atol=1e-299)
+    assert np.isfinite(derivative).all()
+
+
 def test_is_half_the_deviance():
     rng = np.random.default_rng(0)
     y, z = rng.poisson(3.0, 50).astype(float), rng.normal(size=(1, 50))
