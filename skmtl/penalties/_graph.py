@@ -176,5 +176,10 @@ class GraphPenalty(TaskPenalty):
         bound._use(weights)
         return bound
 
+    @property
+    def weights(self) -> Array:
+        """Weights of the links of the tasks it is bound to, (T, T)."""
+        return self._weights
+
     def _bound_to(self, n_tasks):
         return self if self._weights is not None else self.bind(np.arange(n_tasks))
