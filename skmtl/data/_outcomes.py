@@ -338,9 +338,8 @@ def _numbers(task, values, found, kind):
         )
     y = values.entries.astype(np.float64)
     if not np.isfinite(y).all():
-        raise ValueError(
-            f"Task {task!r} has the target {y[~np.isfinite(y)][0]}: it must be finite."
-        )
+        strange = y[~np.isfinite(y)][0]
+        raise ValueError(f"Task {task!r} has the target {strange}, which must be finite.")
     if kind == "poisson" and y.min() < 0:
         raise ValueError(
             f"losses[{task!r}] is 'poisson', and the task has the negative target {y.min():g}. "

@@ -14,7 +14,7 @@ from skmtl.data import frame_like, row_predictions
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._responses import columns_in_order, mean_score, probabilities, response
-from skmtl.penalties import StructuredPenalty, TaskPenalty, as_coupling
+from skmtl.penalties import StructuredPenalty, TaskPenalty
 
 
 class MixedOutcomeModel(StructuredModel):
@@ -110,7 +110,7 @@ feature_names_in_
     >>> y[:, 0] = 10 * z + rng.normal(size=200)
     >>> y[:, 1] = np.where(z + rng.logistic(size=200) > 0, "ill", "healthy")
     >>> y[:, 2] = rng.poisson(np.exp(z))
-    >>> model = MixedOutcomeModel("l21", alpha=30.0, losses={2: "poisson"}).fit(X, y)
+    >>> model = MixedOutcomeModel("l21", alpha=60.0, losses={2: "poisson"}).fit(X, y)
     >>> model.losses_
     {0: 'squared', 1: 'logistic', 2: 'poisson'}
     >>> model.structure_.selected_features
@@ -152,7 +152,8 @@ feature_names_in_
         self.warm_start = warm_start
 
     def _penalty(self, tasks):
-        return as_coupling(super()._penalty(tasks), tasks)
+        penalty = super()._penalty(tasks)
+        return penalty.coupling(tasks) or penalty
 
     def _spec(self):
         spec = super()._spec()
@@ -166,8 +167,8 @@ feature_names_in_
     def _set_task_attributes(self, fit):
         super()._set_task_attributes(fit)
         self._outcomes = outcomes = fit.rows.outcomes
-        self.coef_ *= outcomes.units[:, None]
-        self.intercept_ *= outcomes.units
+        self.coef_ = outcomes.units[:, None] * self.coef_
+        self.intercept_ = outcomes.units * self.intercept_
         tasks = self.tasks_.tolist()
         pairs = list(zip(tasks, outcomes.of_tasks, strict=True))
         self.coef_tasks_ = self.tasks_[outcomes.task]
@@ -190,8 +191,9 @@ feature_names_in_
     def _set_solution_attributes(self, fit):
         if isinstance(fit.problem.penalty, StructuredPenalty):
             super()._set_solution_attributes(fit)
-            for part in getattr(self, "parts_", []):
-                part *= fit.rows.outcomes.units[:, None]
+            if hasattr(self, "parts_"):
+                units = fit.rows.outcomes.units[:, None]
+                self.parts_ = [units * part for part in self.parts_]
             return
         LinearMultiTaskModel._set_solution_attributes(self, fit)
         self.__dict__.pop("parts_", None)
@@ -303,7 +305,7 @@ feature_names_in_
                 own, scores = slice(None), z[:, place]
             else:
                 own = np.flatnonzero(codes == t)
-                scores = z[own].reshape(len(own), -1)[:, : len(place)]
+                scores = (z if z.ndim == 2 else z[:, None])[own, : len(place)]
             found.append((own, outcome, scores if len(place) > 1 else scores[:, 0]))
         return len(z), found
 
@@ -323,4 +325,5 @@ feature_names_in_
         tags.target_tags.required = True
         if self.task_column is None:
             tags.target_tags.multi_output = tags.target_tags.two_d_labels = True
+            tags.target_tags.single_output = False
         return tags

@@ -5,7 +5,6 @@ Users choose a `TaskPenalty`. A ``Problem`` takes a `Penalty`: the coupling of a
 """
 
 from skmtl.penalties._base import Coefficients, Penalty, Split
-from skmtl.penalties._coupled import as_coupling
 from skmtl.penalties._fused import TemporalFused
 from skmtl.penalties._graph import GraphPenalty, read_graph
 from skmtl.penalties._graph_coupling import GraphCoupling
@@ -58,7 +57,6 @@ __all__ = [
     "TemporalFused",
     "Term",
     "TraceNorm",
-    "as_coupling",
     "read_graph",
     "sums_of_members",
 ]

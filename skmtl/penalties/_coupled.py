@@ -7,8 +7,8 @@ from skmtl.penalties._mean import MeanCoupling
 from skmtl.penalties._quadratic import Graph, MeanRegularized, Ridge
 
 
-def as_coupling(structured, tasks):
-    """Return the coupling that is equal to a `StructuredPenalty`, or that itself if there is none.
+def coupling_of(structured, tasks):
+    """Return the coupling that is equal to a `StructuredPenalty`, or None if there is none.
 
     Ridges, and one `MeanRegularized` or `Graph` beside them, have one. ``tasks`` are the labels.
     """
@@ -19,7 +19,7 @@ def as_coupling(structured, tasks):
         or len(others) > 1
         or not all(isinstance(t, MeanRegularized | Graph) for t in others)
     ):
-        return structured
+        return None
 
     def times(weight):
         return structured.alpha * weight if weight > 0 and structured.alpha > 0 else 0.0
@@ -34,7 +34,7 @@ def as_coupling(structured, tasks):
     if others[0].task_graph is None:  # all pairs of weight 1 / T: deviations from the mean
         return _to_center(len(tasks), alpha, 0.0, ridge + shared, intercept, fixed)
     if np.isinf([alpha, shared, ridge]).any() or not (intercept == 0 or fixed):
-        return structured  # a graph's intercepts are coupled along its links
+        return None  # a graph's intercepts are coupled along its links
     own, labels = np.arange(len(tasks)), tuple(tasks.tolist())
     return GraphCoupling(others[0].weights, own, labels, alpha, shared + ridge, 0.0, fixed)
 
