@@ -79,6 +79,8 @@ class Reference(NamedTuple):
         Penalty weights that were estimated.
     noise : Noise or None
         Noise variances common to all tasks.
+    outcomes : Outcomes or None
+        Of tasks of different kinds.
     """
 
     center: np.ndarray
@@ -88,6 +90,7 @@ class Reference(NamedTuple):
     class_weight: np.ndarray | None
     estimated: Mapping[str, Any]
     noise: Any
+    outcomes: Any = None
 
 
 class Posed(NamedTuple):
@@ -185,6 +188,7 @@ class Fit(NamedTuple):
             rows.class_weight,
             posed.estimated,
             self.noise,
+            rows.outcomes,
         )
 
     @property
@@ -217,7 +221,9 @@ class Fit(NamedTuple):
         data, loss = problem.data, problem.loss
         if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
             return "its penalty is not quadratic"
-        if not loss.separable:
+        if self.rows.outcomes is not None:
+            return "its tasks are of different kinds"
+        if loss.n_outputs > 1:
             return "it has more than two classes"
         if not self.solver.needs_blocks:
             return (
@@ -269,6 +275,8 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
         Replaces the weighted mean of the features.
     """
     given = task_weight is not None
+    if rows.outcomes is not None and reference is not None:
+        rows = rows._replace(outcomes=rows.outcomes.as_in(reference.outcomes))
     weights = read_task_weights(task_weight if given else spec.task_weight, rows.tasks)
     penalty = penalty_of(spec, rows)
     if not weights.all():

@@ -32,7 +32,7 @@ def fit(spec, rows, *, start=None, watch=None):
         As of ``skmtl.fitting.solve``.
     """
     if rows.outcomes is not None:
-        return _fit_outcomes(spec, rows, start, watch)
+        return solve(spec, pose_outcomes(spec, rows), start=start, watch=watch)
     once = partial(_fit_once, spec, rows, start, watch)
     if spec.weighting == "minimax":
         return minimax_fit(spec, rows, once)
@@ -41,13 +41,16 @@ def fit(spec, rows, *, start=None, watch=None):
     return once()
 
 
-def _fit_outcomes(spec, rows, start, watch):
-    """Return the ``Fit`` of tasks of different kinds; their noise variances are estimated once."""
-    found = {}
-    if spec.weighting == "uncertainty":
-        rows, found["noise_variance_"] = in_units_of_noise(spec, rows)
-    posed = pose(spec, rows)._replace(found=found)
-    return solve(spec, posed, start=start, watch=watch)
+def pose_outcomes(spec, rows):
+    """Return the ``Posed`` problem of rows of tasks of different kinds.
+
+    Noise variances of squared tasks are estimated here, once, where they are asked for; other rows
+    are posed as they are.
+    """
+    if rows.outcomes is None or spec.weighting != "uncertainty":
+        return pose(spec, rows)
+    rows, variance = in_units_of_noise(spec, rows)
+    return pose(spec, rows)._replace(found={"noise_variance_": variance})
 
 
 def _fit_once(spec, rows, start, watch, *, task_weight=None, center=None, last=None):

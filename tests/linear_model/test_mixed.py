@@ -23,7 +23,9 @@ from skmtl import (
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     MixedOutcomeModel,
+    alpha_max,
 )
+from skmtl.inspection import coef_table, effective_dof
 from skmtl.penalties import L1, L21, Decomposed, Graph, MeanRegularized, Ridge
 
 COUNTS = {"visits": "poisson"}
@@ -360,6 +362,29 @@ def test_rows_of_the_coefficients_are_labeled_by_task_and_class():
         return np.linalg.norm(scaled[[0, 1, 2]] - scaled[[1, 2, 5]], axis=1)
 
     assert (apart(linked) < 0.5 * apart(free)).all()
+
+
+@pytest.mark.parametrize("penalty", ["l21", "l1", "trace_norm", "task_l2"])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_alpha_max_is_where_all_rows_become_zero(penalty, gaps):
+    X, y = table()
+    y = with_gaps(y) if gaps else y
+    largest = alpha_max(MixedOutcomeModel(penalty, losses=COUNTS), X, y)
+    assert not fitted(X, y, penalty, 1.0001 * largest).coef_.any()
+    assert fitted(X, y, penalty, 0.99 * largest).coef_.any()
+    other = y.assign(score=1000 * y["score"])
+    assert_allclose(alpha_max(MixedOutcomeModel(penalty, losses=COUNTS), X, other), largest, 1e-6)
+
+
+def test_what_has_no_meaning_for_tasks_of_different_kinds():
+    X, y = table()
+    model = fitted(X, y, "mean_regularized")
+    with pytest.raises(ValueError, match="its tasks are of different kinds"):
+        coef_table(model)
+    with pytest.raises(TypeError, match="no degrees of freedom of tasks of different kinds"):
+        effective_dof(model, X, y)
+    with pytest.raises(ValueError, match="one norm in the penalty, and this one is quadratic"):
+        alpha_max(model, X, y)
 
 
 # ---- a citizen of scikit-learn
