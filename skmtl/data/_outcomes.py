@@ -269,7 +269,10 @@ def _of_array(values):
         return Values(values.astype(np.float64), np.isnan(values))
     if values.dtype.kind in "iu":
         return Values(values, np.zeros(len(values), dtype=bool))
-    entries = [v.item() if isinstance(v, np.generic) else v for v in values.tolist()]
+    entries = values.tolist()
+    if set(map(type, entries)) <= {str, bool, int}:
+        return Values(_objects(entries), np.zeros(len(entries), dtype=bool))
+    entries = [v.item() if isinstance(v, np.generic) else v for v in entries]
     missing = np.array([is_missing(value) for value in entries], dtype=bool)
     return Values(_objects(entries), missing)
 
@@ -323,15 +326,15 @@ def _type_of(task, values):
     # bool is a Real too, so that it comes first
     types = {"booleans": bool, "numbers": Real | Decimal, "strings": str}
     names = {}
-    for value in entries.tolist():
-        name = next((name for name, kind in types.items() if isinstance(value, kind)), None)
+    for own, value in {type(value): value for value in entries.tolist()[::-1]}.items():
+        name = next((name for name, kind in types.items() if issubclass(own, kind)), None)
         if name is None:
             raise ValueError(
-                f"Task {task!r} has the target {value!r} ({type(value).__name__}). Targets are "
-                "numbers, or classes: strings, booleans or categories. Convert the others, for "
-                "example to strings."
+                f"Task {task!r} has the target {value!r} ({own.__name__}). Targets are numbers, or "
+                "classes: strings, booleans or categories. Convert the others, for example to "
+                "strings."
             )
-        names.setdefault(name, value)
+        names[name] = value
     if len(names) > 1:
         pairs = " and ".join(f"{name} ({value!r})" for name, value in sorted(names.items()))
         raise ValueError(
