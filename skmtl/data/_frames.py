@@ -42,10 +42,10 @@ def frame_like(template, columns, X):
     X : dataframe or array
     """
     frame, parts = nw.from_native(template), []
-    for name, values in zip(frame.columns, columns, strict=True):
+    for j, (name, values) in enumerate(zip(frame.columns, columns, strict=True)):
         own = nw.new_series(str(name), values.tolist(), backend=frame.implementation).to_native()
         if values.dtype != np.float64:
-            kind = frame[name].to_native()
+            kind = frame[:, j].to_native()
             kind = kind.type if frame.implementation.is_pyarrow() else kind.dtype
             own = own.astype(kind) if hasattr(own, "astype") else own.cast(kind)
         parts.append(nw.from_native(own, series_only=True).alias(str(name)).to_frame())

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from scipy.sparse import issparse
 
 from skmtl._warn import did_you_mean, listed
 from skmtl.data._arrays import NamedTargets, check_in_memory
 from skmtl.data._frames import is_frame, rows_like
-from skmtl.data._labels import column_names, is_missing, label_key
+from skmtl.data._labels import column_names, is_missing, label_key, read_names
 from skmtl.data._mixed import mixed_data
 from skmtl.losses import LogisticLoss, MultinomialLoss, PoissonLoss, SquaredLoss
 
@@ -223,7 +224,11 @@ class Targets:
 
 def columns_of(y, *, wide):
     """Return the `Values` of each column of y, a list, and the names of the columns or None."""
-    names = column_names(y)
+    if issparse(y):
+        raise TypeError("y is sparse, and has to be dense. Pass y.toarray().")
+    names = column_names(y) if wide else None
+    if names is not None:
+        read_names(names, len(names))  # raises if they are not different
     if isinstance(y, NamedTargets):
         y = y.values
     if nw.dependencies.is_into_dataframe(y):
@@ -296,6 +301,11 @@ def _encoded(task, values, weight, kind):
         mean = float(np.average(y, weights=weight))
         if kind == "squared":
             return y, Outcome(kind, None, SquaredLoss(), mean)
+        if mean == 0:
+            raise ValueError(
+                f"All counts of task {task!r} are 0, so that the logarithm of their mean is not "
+                "finite. A count task needs a row above 0: leave the task out."
+            )
         return y, Outcome(kind, None, PoissonLoss(mean))
     classes, codes = _classes(task, values, found)
     K = len(classes)

@@ -66,7 +66,7 @@ class MixedOutcomeModel(StructuredModel):
         Tasks not seen in fit: raise an error.
     solver : {"auto", "direct", "cg", "admm", "proximal"}, default="auto"
         "direct" and "cg" take quadratic penalties: ridges, `MeanRegularized`, `Graph`; "admm" any;
-        "proximal" norms that treat features separately, without counts.
+        "proximal" norms that treat features separately, without counts. "auto": the first that can.
     max_iter : int, default=10000
         Maximum number of iterations.
     tol : float, default=1e-8
@@ -153,7 +153,8 @@ feature_names_in_
 
     def _penalty(self, tasks):
         penalty = super()._penalty(tasks)
-        return penalty.coupling(tasks) or penalty
+        coupled = self.solver in ("auto", "direct", "cg")
+        return (coupled and penalty.coupling(tasks)) or penalty
 
     def _spec(self):
         spec = super()._spec()

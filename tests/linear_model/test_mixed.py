@@ -151,6 +151,24 @@ def test_one_poisson_task_is_the_poisson_regressor():
     assert_allclose(model.score(X, y[["visits"]]), expected.score(X, y["visits"]), rtol=1e-9)
 
 
+@pytest.mark.parametrize("penalty", ["ridge", "mean_regularized", "graph"])
+@pytest.mark.parametrize("extra", [0.0, 0.3])
+def test_solvers_of_quadratic_penalties_agree(penalty, extra):
+    """Newton steps on a coupling, and ADMM on the penalty as it is written."""
+    X, y = table()
+    if extra:
+        kinds = {"ridge": Ridge(1.0), "graph": Graph(1.0, alpha_shared=extra)}
+        penalty = kinds.get(penalty, MeanRegularized(1.0, extra)) + Ridge(extra)
+    by_steps, by_splitting = (
+        fitted(X, y, penalty, alpha_intercept=0.5, solver=solver, tol=1e-9)
+        for solver in ("direct", "admm")
+    )
+    assert_allclose(by_steps.objective_, by_splitting.objective_, rtol=1e-9)
+    assert_allclose(by_steps.coef_, by_splitting.coef_, rtol=1e-5, atol=1e-6)
+    iterated = fitted(X, y, penalty, alpha_intercept=0.5, solver="cg", tol=1e-9)
+    assert_allclose(by_steps.coef_, iterated.coef_, rtol=1e-5, atol=1e-6)
+
+
 # ---- forms of the data
 
 
@@ -285,6 +303,15 @@ def test_pandas_in_and_out():
     assert model.classes_["group"].tolist() == [3, 7]
     same = MixedOutcomeModel(alpha=3.0, losses=COUNTS | {"group": "logistic"}).fit(frame, y)
     assert same.predict(frame).index.tolist() == frame.index.tolist()
+
+
+def test_columns_may_be_numbers():
+    X, y = table()
+    numbered = y.set_axis([10, 20, 30, 40, 5], axis=1)
+    model = MixedOutcomeModel(alpha=3.0, losses={5: "poisson"}, tol=1e-10).fit(X, numbered)
+    assert model.tasks_.tolist() == [10, 20, 30, 40, 5]
+    expected = fitted(X, y).predict(X).set_axis(numbered.columns, axis=1)
+    pd.testing.assert_frame_equal(model.predict(X), expected)
 
 
 def test_polars_in_and_out():
@@ -491,6 +518,7 @@ BAD = {
     "negative": (broken(visits=-1.0), {}, "negative target -1"),
     "infinite": (broken(visits=np.inf), {}, "which must be finite"),
     "infinite number": (broken(score=-np.inf), {}, "target -inf, which must be finite"),
+    "no counts": (broken(visits=0), {}, "All counts of task 'visits' are 0"),
     "missing": (broken(score=np.nan), {}, "no observed label .* in column 'score'"),
     "none": (broken(ill=None), {}, "no observed label .* in column 'ill'"),
     "minimax": (broken(), {"task_weight": "minimax"}, "no common unit"),
@@ -529,6 +557,10 @@ def test_y_of_the_wrong_shape():
         MixedOutcomeModel().fit(X, y["score"])
     with pytest.raises(ValueError, match="needs one target for each row"):
         MixedOutcomeModel(task_column=0).fit(X, y)
+    with pytest.raises(TypeError, match=r"y is sparse, .* y.toarray\(\)"):
+        MixedOutcomeModel().fit(X, csr_array(X))
+    with pytest.raises(ValueError, match="several columns named 'score'"):
+        MixedOutcomeModel().fit(X, y[["score", "score"]])
     frame, targets = long_form(X, y)
     targets[3] = None
     with pytest.raises(ValueError, match="y contains NaN"):
