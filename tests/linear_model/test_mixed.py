@@ -169,6 +169,20 @@ def test_solvers_of_quadratic_penalties_agree(penalty, extra):
     assert_allclose(by_steps.coef_, iterated.coef_, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("solver", ["direct", "cg", "admm"])
+def test_limits_of_alpha(solver):
+    X, y = table()
+    pooled = fitted(X, y, "mean_regularized", np.inf, task_weight=None, solver=solver)
+    assert_allclose(pooled.coef_, np.tile(pooled.coef_[0], (7, 1)), rtol=1e-12)
+    assert_allclose(fitted(X, y, "ridge", np.inf, solver=solver).coef_, 0.0, atol=1e-25)
+    if solver == "cg":
+        return  # refuses alpha=0
+    free = fitted(X, y, "mean_regularized", 0.0, solver=solver)
+    alone = fitted(X, y[["kind"]], "ridge", 0.0, losses="infer", solver=solver)
+    expected = alone.predict_proba(X)["kind"]
+    assert_allclose(free.predict_proba(X)["kind"], expected, rtol=1e-5)
+
+
 # ---- forms of the data
 
 
@@ -442,6 +456,41 @@ def test_warm_starts_take_fewer_iterations():
         assert_allclose(
             other.coef_, fitted(X, y.drop(columns="ill"), penalty, 2.9).coef_, rtol=1e-5, atol=1e-7
         )
+
+
+def test_models_on_the_way_predict():
+    pytest.importorskip("sklearn.callback")
+    from tests.test_callbacks import Follower
+
+    X, y = table()
+    model, follower = MixedOutcomeModel(alpha=3.0, losses=COUNTS), Follower()
+    model.set_callbacks(follower).fit(X, y)
+    assert len(follower.models) == len(model.history_) - 1
+    last = follower.models[-1]
+    assert_allclose(last.predict(X)["score"], model.predict(X)["score"], rtol=1e-6)
+    assert last.losses_ == model.losses_
+
+
+def test_task_weights_are_weights_of_rows():
+    frame, targets = long_form(*table())
+    weights = {"score": 2.0, "ill": 0.5, "kind": 3.0, "smokes": 1.0, "visits": 0.7}
+    by_task, by_row = (
+        MixedOutcomeModel(
+            alpha=3.0, losses=COUNTS, task_column="task", task_weight=weight, tol=1e-10
+        )
+        for weight in (weights, None)
+    )
+    by_task.fit(frame, targets)
+    by_row.fit(frame, targets, sample_weight=frame["task"].map(weights))
+    assert_allclose(by_task.coef_, by_row.coef_, rtol=1e-5, atol=1e-7)
+    without = clone(by_task).set_params(task_weight=weights | {"kind": 0.0}).fit(frame, targets)
+    kept = frame["task"] != "kind"
+    alone = clone(by_task).fit(frame[kept], targets[kept])
+    assert_allclose(without.coef_, alone.coef_, rtol=1e-6, atol=1e-8)
+    assert without.tasks_.tolist() == alone.tasks_.tolist()
+    few = frame.index % 7 != 0
+    balanced = clone(by_task).set_params(task_weight="balanced").fit(frame[few], targets[few])
+    assert_allclose(balanced.task_weight_ * balanced.task_counts_ * 5, few.sum())
 
 
 def test_searches_and_cross_validated_predictions():
