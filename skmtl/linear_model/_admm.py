@@ -25,7 +25,7 @@ class StructuredModel(LinearMultiTaskModel):
     """Base of the models whose penalty is a parameter, an object or the name of a class."""
 
     _has_center = False
-    _solvers = ("admm", "proximal")
+    _solvers: tuple[str, ...] = ("admm", "proximal")
     _coercive_parameter = "alpha, or add a penalty such as Ridge(1e-3)"
 
     def _penalty(self, tasks):

@@ -177,8 +177,8 @@ class GraphPenalty(TaskPenalty):
         return bound
 
     @property
-    def weights(self) -> Array:
-        """Weights of the links of the tasks it is bound to, (T, T)."""
+    def weights(self) -> Array | None:
+        """Weights of the links of the tasks, (T, T); None before ``bind``."""
         return self._weights
 
     def _bound_to(self, n_tasks):
