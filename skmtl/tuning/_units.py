@@ -1,16 +1,13 @@
 """Units of squared tasks beside tasks of other kinds: the standard deviation of their noise."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from skmtl._warn import warn
-from skmtl.fitting import Posed
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import MeanCoupling
-from skmtl.problem import Problem
-from skmtl.tuning._random_coefficients import RandomCoefficients
+from skmtl.tuning._restricted import RestrictedLikelihood
 
+_MOST = 5_000  # rows or features: the eigenvalues of as many take a minute
 _EXACT = 1e-10  # share of the variance of a target below which a noise variance is none
 
 
@@ -75,7 +72,14 @@ def _noise_variance(spec, rows, mean):
     data = rows.task_data(np.ones(1), offset, center)
     if not data.square_norms.any():
         return float(rows.weight @ (rows.y - offset) ** 2 / (rows.totals[0] - intercept))
-    penalty = MeanCoupling(np.ones(1), np.inf, np.inf, not intercept)
-    spec = replace(spec, auto=("alpha",), covariance_type="spherical", covariance_prior=0.0)
-    posed = Posed(rows, Problem(data, SquaredLoss(), penalty), offset)
-    return RandomCoefficients(spec, ("alpha",), posed).estimate().found["sigma2_"]
+    # Of one task, the coefficients are those of the center: one spectrum has all values of tau2.
+    penalty = MeanCoupling(np.full(1, np.inf), 1.0, np.inf, not intercept)
+    if min(rows.X.shape) > _MOST:
+        raise ValueError(
+            "task_weight='uncertainty' estimates the noise of squared tasks by the eigenvalues of "
+            f"matrices of rows or features, up to {_MOST}, and X has the shape {rows.X.shape}. Set "
+            "task_weight to None, and divide the targets by about their noise."
+        )
+    data = data.rotated
+    likelihood = RestrictedLikelihood(data, SquaredLoss(), penalty, estimates_center=True)
+    return likelihood.evaluate(np.zeros((data.n_features + 1, 1)))[1]

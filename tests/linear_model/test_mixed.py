@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.metrics import accuracy_score, d2_tweedie_score, r2_score
@@ -263,6 +263,24 @@ def test_noise_variances_of_simulated_data():
         "auto", alpha_shared=np.inf, alpha_intercept=np.inf, covariance_type="spherical"
     ).fit(X, Y[:, [0]])
     assert_allclose(model.noise_variance_[0], one.sigma2_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_noise_variances_with_fewer_rows_than_features(sparse):
+    X, y = np.random.default_rng(0).normal(size=(120, 300)), table()[1]
+    X[:, 40:] *= np.random.default_rng(1).random((120, 260)) < 0.1
+    X = csr_array(X) if sparse else X
+    model = fitted(X, y[["score", "ill"]], losses="infer", tol=1e-6)
+    one = MeanRegularizedRegressor(
+        "auto", alpha_shared=np.inf, alpha_intercept=np.inf, covariance_type="spherical"
+    ).fit(X, y[["score"]].to_numpy())
+    assert_allclose(model.noise_variance_[0], one.sigma2_, rtol=1e-6)
+
+
+def test_too_many_rows_and_features_for_noise_variances():
+    X, y = eye_array(5001, format="csr"), np.random.default_rng(0).normal(size=(5001, 1))
+    with pytest.raises(ValueError, match=r"up to 5000, .* Set task_weight to None"):
+        MixedOutcomeModel().fit(X, y)
 
 
 @pytest.mark.parametrize("penalty", ["l21", "mean_regularized"])
