@@ -79,6 +79,8 @@ class Reference(NamedTuple):
         Penalty weights that were estimated.
     noise : Noise or None
         Noise variances common to all tasks.
+    outcomes : Outcomes or None
+        Of tasks of different kinds.
     """
 
     center: np.ndarray
@@ -88,6 +90,7 @@ class Reference(NamedTuple):
     class_weight: np.ndarray | None
     estimated: Mapping[str, Any]
     noise: Any
+    outcomes: Any = None
 
 
 class Posed(NamedTuple):
@@ -98,8 +101,8 @@ class Posed(NamedTuple):
     rows : Rows
         With the targets that the loss takes and the task weights used.
     problem : Problem
-    offset : float
-        Number subtracted from the targets.
+    offset : float or ndarray of shape (R,)
+        Number subtracted from the targets, or one for each row of the coefficients.
     estimated : dict
         Penalty weights that were estimated.
     found : dict
@@ -110,7 +113,7 @@ class Posed(NamedTuple):
 
     rows: Any
     problem: Problem
-    offset: float
+    offset: Any
     estimated: Mapping[str, Any] = {}
     found: Mapping[str, Any] = {}
     basis: Basis | None = None
@@ -185,6 +188,7 @@ class Fit(NamedTuple):
             rows.class_weight,
             posed.estimated,
             self.noise,
+            rows.outcomes,
         )
 
     @property
@@ -217,7 +221,9 @@ class Fit(NamedTuple):
         data, loss = problem.data, problem.loss
         if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
             return "its penalty is not quadratic"
-        if not loss.separable:
+        if self.rows.outcomes is not None:
+            return "its tasks are of different kinds"
+        if loss.n_outputs > 1:
             return "it has more than two classes"
         if not self.solver.needs_blocks:
             return (
@@ -269,11 +275,14 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
         Replaces the weighted mean of the features.
     """
     given = task_weight is not None
+    if rows.outcomes is not None and reference is not None:
+        rows = rows._replace(outcomes=rows.outcomes.as_in(reference.outcomes))
     weights = read_task_weights(task_weight if given else spec.task_weight, rows.tasks)
     penalty = penalty_of(spec, rows)
     if not weights.all():
         present = np.flatnonzero(weights)
-        rows, weights, penalty = rows.take(present), weights[present], penalty.take(present)
+        penalty = penalty.take(coefficients_of(rows, present))
+        rows, weights = rows.take(present), weights[present]
     if spec.classifier:
         known = (None, None) if reference is None else (reference.classes, reference.class_weight)
         rows = rows.encode_targets(spec.name, spec.class_weight, *known)
@@ -281,15 +290,23 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
         mean_total = rows.totals.mean() if reference is None else reference.mean_total
         weights = mean_total / rows.totals
     rows = rows._replace(task_weight=weights)
-    offset = rows.mean_target if spec.fit_intercept and not spec.classifier else 0.0
+    offset = 0.0
+    if rows.outcomes is not None:
+        if spec.fit_intercept and penalty.inner.alpha_intercept == 0:  # else they are coupled
+            offset = rows.outcomes.offsets
+    elif spec.fit_intercept and not spec.classifier:
+        offset = rows.mean_target
     if not spec.fit_intercept:
         center = np.zeros(rows.n_features)
     elif reference is not None:
         center = reference.center
-    excluded = spec.classifier and excludes_classes(spec.task_classes, penalty)
-    mask = class_mask_of(rows.has_class) if excluded else None
-    data = rows.task_data(weights, offset, center, mask)
-    posed = Posed(rows, Problem(data, loss_of(rows.classes), penalty), offset)
+    if rows.outcomes is None:
+        excluded = spec.classifier and excludes_classes(spec.task_classes, penalty)
+        mask = class_mask_of(rows.has_class) if excluded else None
+        data, loss = rows.task_data(weights, offset, center, mask), loss_of(rows.classes)
+    else:
+        data, loss = rows.outcomes.posed(rows, weights, offset, center)
+    posed = Posed(rows, Problem(data, loss, penalty), offset)
     basis = _basis_of(spec, posed) if reference is None else reference.basis
     if basis is not None:
         posed = posed.in_basis(basis, overwrite=True).with_penalty(penalty)
@@ -302,7 +319,19 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
 
 def penalty_of(spec, rows):
     """Return the ``Penalty`` of a spec for some rows."""
-    return spec.penalty(rows.tasks).of_features(rows.n_features, rows.names)
+    return spec.penalty(labels_of(rows)).of_features(rows.n_features, rows.names)
+
+
+def labels_of(rows):
+    """Return the labels of the rows of the coefficients: tasks, or tuples of task and class."""
+    return rows.tasks if rows.outcomes is None else rows.outcomes.labels(rows.tasks)
+
+
+def coefficients_of(rows, tasks):
+    """Return the rows of the coefficients of some tasks, both index arrays."""
+    if rows.outcomes is None:
+        return tasks
+    return np.concatenate([rows.outcomes.places[t] for t in tasks])
 
 
 def _basis_of(spec, posed):

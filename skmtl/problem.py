@@ -326,7 +326,8 @@ def balanced(point, loss, penalty):
     if not loss.joint:
         return point
     V, q, weight = point.V.copy(), point.q.copy(), penalty.curvature
-    free = np.broadcast_to(weight.V.ravel() == 0, V.shape[1])[:, None] & penalty.quadratic
+    free = (weight.V.ravel() == 0) & (penalty.free.V.ravel() == 1) & penalty.quadratic
+    free = np.broadcast_to(free, V.shape[1])[:, None]
     for place in loss.joint:
         if np.all(weight.q == 0):
             q[0, place] -= q[0, place].mean(axis=0) + point.c

@@ -2,7 +2,13 @@
 
 from typing import assert_type
 
-from skmtl import ADMMRegressor, MeanRegularizedClassifier, MeanRegularizedRegressor, alpha_max
+from skmtl import (
+    ADMMRegressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    MixedOutcomeModel,
+    alpha_max,
+)
 from skmtl._typing import Array
 from skmtl.inspection import effective_dof
 from skmtl.metrics import make_task_scorer
@@ -24,6 +30,8 @@ def use(X: Array, y: Array) -> None:
     structured = ADMMRegressor(L1(0.1) + TraceNorm(1.0), task_weight="balanced")
     assert_type(alpha_max(structured, X, y), float)
     assert_type(L21(2.0).prox(X), Array)
+    mixed = MixedOutcomeModel("l21", 2.0, losses={0: "poisson"}, solver="admm").fit(X, y)
+    assert_type(mixed.score(X, y), float)
     ADMMRegressor(Decomposed(L21(1.0), L1(0.5)), task_column=-1).fit(X.tolist(), y.tolist())
 
     search = RegularizationPathCV(

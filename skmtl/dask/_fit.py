@@ -9,7 +9,7 @@ from uuid import uuid4
 import dask
 import dask.array as da
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.dask._graph import sends_coefficients
@@ -122,6 +122,11 @@ def _predict(model, X, rest, dtype):
 
 def _check_model(model):
     if isinstance(model, LinearMultiTaskModel):
+        if not (is_classifier(model) or is_regressor(model)):
+            raise TypeError(
+                f"{type(model).__name__} takes rows in memory, not those of Dask: call its fit "
+                "with computed X and y, or fit a regressor and a classifier."
+            )
         return
     raise TypeError(
         f"model must be a model of skmtl, such as MeanRegularizedRegressor, got "

@@ -61,7 +61,7 @@ class PartitionedRows(NamedTuple):
         Classes in the parts.
     by_label : ndarray of shape (T, L)
         Sample weight of the rows of each task and label.
-    tasks, counts, totals, classes, class_weight, has_class, task_weight, names
+    tasks, counts, totals, classes, class_weight, has_class, task_weight, names, outcomes
         As of ``Rows``.
     """
 
@@ -79,6 +79,7 @@ class PartitionedRows(NamedTuple):
     has_class: np.ndarray | None = None
     task_weight: np.ndarray | None = None
     names: list | None = None
+    outcomes: None = None
 
     @property
     def wide(self):

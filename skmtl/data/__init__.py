@@ -21,7 +21,7 @@ from skmtl.data._arrays import (
 from skmtl.data._basis import FIXED_SCALE, Basis, factor_basis
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
-from skmtl.data._frames import columns_of_fit, is_frame, only_column, with_features
+from skmtl.data._frames import columns_of_fit, frame_like, is_frame, only_column, with_features
 from skmtl.data._labels import (
     LabeledFeatures,
     column_names,
@@ -38,6 +38,7 @@ from skmtl.data._labels import (
 from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._mixed import MixedData, mixed_data
+from skmtl.data._outcomes import columns_of
 from skmtl.data._parameters import (
     check_alpha,
     is_auto,
@@ -78,12 +79,14 @@ __all__ = [
     "check_in_memory",
     "class_mask_of",
     "column_names",
+    "columns_of",
     "columns_of_fit",
     "condensed_rows",
     "covariance_products",
     "encode_tasks",
     "factor_basis",
     "factorize",
+    "frame_like",
     "gram_roots",
     "is_auto",
     "is_frame",

@@ -1,6 +1,7 @@
 """Dataframes of transformed features."""
 
 import narwhals.stable.v2 as nw
+import numpy as np
 
 
 def is_frame(X):
@@ -23,6 +24,37 @@ def columns_of_fit(X, names):
     if frame is None or not set(names) <= set(frame.columns):
         return X
     return frame.select(names).to_native()
+
+
+def rows_like(frame):
+    """Return a dataframe without its rows."""
+    return nw.from_native(frame, eager_only=True).head(0).to_native()
+
+
+def frame_like(template, columns, X):
+    """Return a dataframe of the library of a template, with the index of X where it has one.
+
+    Parameters
+    ----------
+    template : dataframe
+    columns : list of ndarray of shape (n,)
+        One for each column of the template. What is not float64 gets the type of that column.
+    X : dataframe or array
+    """
+    frame, parts = nw.from_native(template), []
+    for j, (name, values) in enumerate(zip(frame.columns, columns, strict=True)):
+        own = nw.new_series(str(name), values.tolist(), backend=frame.implementation).to_native()
+        if values.dtype != np.float64:
+            kind = frame[:, j].to_native()
+            kind = kind.type if frame.implementation.is_pyarrow() else kind.dtype
+            own = own.astype(kind) if hasattr(own, "astype") else own.cast(kind)
+        parts.append(nw.from_native(own, series_only=True).alias(str(name)).to_frame())
+    whole = nw.concat(parts, how="horizontal").to_native()
+    if hasattr(whole, "set_axis"):
+        whole = whole.set_axis(template.columns, axis=1)
+        if hasattr(X, "index") and hasattr(X, "iloc"):
+            whole = whole.set_axis(X.index)
+    return whole
 
 
 def with_features(X, columns, features, names):

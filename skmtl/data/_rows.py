@@ -13,6 +13,7 @@ from skmtl.data._classes import encode_targets, read_labels
 from skmtl.data._labels import column_names, factorize, feature_names, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
+from skmtl.data._outcomes import Targets
 from skmtl.data._sparse import SparseLongData, SparseWideData, sparse_mean
 from skmtl.data._wide import WideData
 
@@ -39,6 +40,7 @@ class Rows(NamedTuple):
     task_weight: np.ndarray | None = None  # (T,), not included in the weights
     origin: np.ndarray | None = None  # (d + 1,), subtracted from the features and the target
     names: list | None = None  # of the features
+    outcomes: Any = None  # ``Outcomes`` of tasks of different kinds
 
     @property
     def wide(self):
@@ -81,6 +83,7 @@ class Rows(NamedTuple):
             tasks=self.tasks[tasks],
             counts=self.counts[tasks],
             totals=self.totals[tasks],
+            outcomes=None if self.outcomes is None else self.outcomes.take(tasks),
         )
 
     def encode_targets(self, name, class_weight, classes=None, weights=None):
@@ -130,6 +133,16 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
             "y is None."
         )
     check_in_memory(y, "y")
+    losses, targets = getattr(estimator, "losses", None), None
+    if losses is not None:
+        targets = Targets(y, losses, wide=labels is None)
+        y = targets.places
+    rows = _read_rows(estimator, X, labels, y, sample_weight)._replace(names=features)
+    return rows if targets is None else targets.encoded(rows)
+
+
+def _read_rows(estimator, X, labels, y, sample_weight):
+    """Return the ``Rows`` of features, task labels or None, and targets."""
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
     names = column_names(y)
     if getattr(getattr(y, "dtype", None), "time_zone", None) is not None:  # polars
@@ -144,7 +157,7 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         X, y, weight = X[present], y[present], weight[present]
         labels = None if labels is None else labels[present]
     if y.ndim == 2:
-        return _read_wide(X, y, weight, read_names(names, y.shape[1]))._replace(names=features)
+        return _read_wide(X, y, weight, read_names(names, y.shape[1]))
     if labels is None:
         tasks, codes = read_names(names, 1), np.zeros(len(y), dtype=np.intp)
     else:
@@ -154,7 +167,7 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
         X, y, weight, codes = X[order], y[order], weight[order], codes[order]
     counts = np.bincount(codes)
     totals = counts.astype(float) if sample_weight is None else np.bincount(codes, weight)
-    return Rows(X, y, weight, codes, None, tasks, counts, totals, names=features)
+    return Rows(X, y, weight, codes, None, tasks, counts, totals)
 
 
 def _read_wide(X, y, weight, tasks):

@@ -166,6 +166,11 @@ def _posed(estimator, X, y, sample_weight):
     """Return the model, its ``Posed`` and the positions of the tasks in ``tasks_``."""
     model, X = fitted_model(estimator, X)
     posed, place = fitted_problem(model, X, y, sample_weight)
+    if posed.rows.outcomes is not None:
+        raise TypeError(
+            "There are no degrees of freedom of tasks of different kinds, which "
+            f"{type(model).__name__} has. Pass a model of regressions, or of classes."
+        )
     if not isinstance(posed.problem.penalty, MeanCoupling | GraphCoupling):
         raise TypeError(
             f"{type(model).__name__} has a non-smooth penalty, and no degrees of freedom in closed "

@@ -16,6 +16,7 @@ from skmtl.linear_model._classifiers import (
     SharedL2Classifier,
 )
 from skmtl.linear_model._graph import GraphRegularizedClassifier, GraphRegularizedRegressor
+from skmtl.linear_model._mixed import MixedOutcomeModel
 from skmtl.linear_model._observed import (
     is_complete,
     observed_accuracy,
@@ -43,6 +44,7 @@ __all__ = [
     "LinearMultiTaskModel",
     "MeanRegularizedClassifier",
     "MeanRegularizedRegressor",
+    "MixedOutcomeModel",
     "PooledClassifier",
     "PooledRegressor",
     "PredictionRows",

@@ -13,6 +13,7 @@ from skmtl._typing import (
     TaskWeight,
 )
 from skmtl.data import check_alpha
+from skmtl.fitting import labels_of
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._coefficients import to_users
@@ -24,7 +25,7 @@ class StructuredModel(LinearMultiTaskModel):
     """Base of the models whose penalty is a parameter, an object or the name of a class."""
 
     _has_center = False
-    _solvers = ("admm", "proximal")
+    _solvers: tuple[str, ...] = ("admm", "proximal")
     _coercive_parameter = "alpha, or add a penalty such as Ridge(1e-3)"
 
     def _penalty(self, tasks):
@@ -48,7 +49,7 @@ class StructuredModel(LinearMultiTaskModel):
         super()._set_solution_attributes(fit)
         solution, penalty = fit.solution, fit.problem.penalty
         split = solution.split or penalty.split(solution.coefficients.W)
-        found = [Bunch(**part) for part in penalty.structure(split, self.tasks_)]
+        found = [Bunch(**part) for part in penalty.structure(split, labels_of(fit.rows))]
         self.__dict__.pop("parts_", None)
         if isinstance(penalty.penalty, Decomposed):
             self.structure_, self.parts_ = found, [to_users(part) for part in split.parts]

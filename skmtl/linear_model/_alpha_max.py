@@ -9,9 +9,10 @@ from sklearn.base import clone
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
 from skmtl.data import read_rows
-from skmtl.fitting import choose_solver, pose
+from skmtl.fitting import choose_solver
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.penalties import MeanCoupling
+from skmtl.tuning import pose_outcomes
 
 _TOL = 1e-12
 _MAX_ITER = 10_000
@@ -30,7 +31,7 @@ def alpha_max(
 
     Parameters
     ----------
-    estimator : ADMMRegressor or ADMMClassifier
+    estimator : ADMMRegressor, ADMMClassifier or MixedOutcomeModel
         Its ``alpha`` is ignored. Ridge terms added to a norm of all coefficients do not matter.
     X : dataframe or array-like of shape (n_samples, n_features)
         As in ``fit``.
@@ -62,20 +63,23 @@ def alpha_max(
     """
     if not isinstance(estimator, StructuredModel):
         raise TypeError(
-            f"alpha_max takes an ADMMRegressor or ADMMClassifier, got {type(estimator).__name__}. "
-            "Of a pipeline, pass the last step and the features as it gets them."
+            "alpha_max takes an ADMMRegressor, ADMMClassifier or MixedOutcomeModel, got "
+            f"{type(estimator).__name__}. Of a pipeline, pass the last step and the features as it "
+            "gets them."
         )
     model = clone(estimator).set_params(alpha=1.0)
     spec = model._spec()
     rows = read_rows(model, X, y, sample_weight, reset=True)
     with blas_threads_for(rows.work):
-        return alpha_max_of(model, pose(spec, rows).problem)
+        return alpha_max_of(model, pose_outcomes(spec, rows).problem)
 
 
 def alpha_max_of(model, problem):
     """Return `alpha_max`, given the problem that the model poses."""
     null_problem = problem.with_penalty(_without(problem.penalty, problem.data.n_tasks))
-    solution = choose_solver(null_problem)(null_problem, _MAX_ITER, _TOL).solve(problem.origin())
+    solution = choose_solver(null_problem)(null_problem, _MAX_ITER, _TOL).solve(
+        null_problem.start()
+    )
     G = null_problem.evaluate(solution.coefficients).sums.G
     result = problem.penalty.dual_norm(-G)
     if solution.exhausted or solution.optimality > _GOOD or np.isinf(result):

@@ -161,6 +161,17 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         intercept = self._finite_intercept(fit)
         self.coef_, self.intercept_ = users_coefficients(fit, W, intercept)
 
+    def _fitted_in(self, rows):
+        """Return the coefficients and intercepts of the last fit, those of latent tasks left out.
+
+        None if some rows have other tasks or classes.
+        """
+        own = self.task_counts_ > 0
+        same = np.array_equal(self.tasks_[own], rows.tasks)
+        if not same or not np.array_equal(self._reference.classes, rows.classes):
+            return None
+        return self.coef_[own], self.intercept_[own]
+
     def _finite_intercept(self, fit):
         """Return the centered intercepts that predictions are made with, (K, T)."""
         return fit.problem.penalty.flatten(fit.solution.coefficients).intercept

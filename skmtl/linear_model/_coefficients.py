@@ -27,17 +27,17 @@ def warm_start(model, posed, solver):
     """Return the coefficients at which a solver starts, and their ``Split`` or None.
 
     These are those of the last fit of the model where they are of the same tasks, features and
-    classes and better than zeros.
+    classes and better than ``Problem.start()``.
     """
-    problem, zeros, rows = posed.problem, posed.problem.origin(), posed.rows
+    problem, zeros = posed.problem, posed.problem.start()
     if not (hasattr(model, "coef_") and solver.gains_from_start(problem)):
         return zeros, None
-    own = model.task_counts_ > 0  # others are latent
-    coef, intercept, K = model.coef_[own], model.intercept_[own], problem.loss.n_outputs
-    same = coef.shape == to_users(zeros.V).shape and np.array_equal(model.tasks_[own], rows.tasks)
-    if not same or not np.array_equal(model._reference.classes, rows.classes):
+    fitted, K = model._fitted_in(posed.rows), problem.loss.n_outputs
+    if fitted is None or fitted[0].shape != to_users(zeros.V).shape:
         return zeros, None
-    data, penalty, split, (_, _, w, c) = problem.data, problem.penalty, model._split, zeros
+    coef, intercept = fitted
+    data, penalty, split = problem.data, problem.penalty, model._split
+    _, _, w, c = problem.origin()
     if model._has_center:
         shared = model.shared_intercept_ + model.shared_coef_ @ data.center
         c = np.reshape(shared - posed.offset, K)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import get_tags
 
@@ -339,6 +339,12 @@ class RegularizationPathCV(
             raise TypeError(
                 "RegularizationPathCV takes an estimator of skmtl.linear_model, got "
                 f"{self.estimator!r}. Of a pipeline, make the search the last step."
+            )
+        if not (is_classifier(self.estimator) or is_regressor(self.estimator)):
+            raise TypeError(
+                "RegularizationPathCV scores regressions or classes, and "
+                f"{type(self.estimator).__name__} has tasks of several kinds. Use GridSearchCV, "
+                "with a grid from alpha_max downwards."
             )
         if self.param_grid is not None and not isinstance(self.param_grid, Mapping):
             raise TypeError(

@@ -201,6 +201,10 @@ class Penalty(ABC):
         parts = zip(self.free, coefficients, strict=True)
         return Coefficients(*(free * part for free, part in parts))
 
+    def norms(self):
+        """Return the norms that it has, a list; raise ValueError where there are none."""
+        raise ValueError("alpha_max requires one norm in the penalty, and this one is quadratic.")
+
     def canonicalize(self, coefficients, present=None):
         """Return the same model with parts that are not identified in canonical form."""
         return coefficients

@@ -176,5 +176,10 @@ class GraphPenalty(TaskPenalty):
         bound._use(weights)
         return bound
 
+    @property
+    def weights(self) -> Array | None:
+        """Weights of the links of the tasks, (T, T); None before ``bind``."""
+        return self._weights
+
     def _bound_to(self, n_tasks):
         return self if self._weights is not None else self.bind(np.arange(n_tasks))

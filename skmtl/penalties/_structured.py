@@ -7,6 +7,7 @@ import numpy as np
 
 from skmtl._optimize import floored, geometric_mean
 from skmtl.penalties._base import Coefficients, Penalty, Split
+from skmtl.penalties._coupled import coupling_of
 from skmtl.penalties._task_penalty import Decomposed, Sum, TaskPenalty, members, with_ridges_inside
 from skmtl.penalties._term import Term
 
@@ -133,6 +134,13 @@ class StructuredPenalty(Penalty):
                 e[e <= term.penalty.accuracy * np.linalg.norm(target)] = 0.0
                 largest = np.maximum(largest, np.maximum(e / step, e * metric))
         return super().residual(coefficients, gradient, curvature)._replace(V=largest)
+
+    def coupling(self, tasks):
+        """Return the coupling that is equal to it, for Newton steps; None if there is none.
+
+        ``tasks`` are the labels (T,).
+        """
+        return coupling_of(self, tasks)
 
     def coefficients(self, W, intercept):
         """Return ``Coefficients`` of W (..., T, d) and centered intercepts (..., T)."""

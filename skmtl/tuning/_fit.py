@@ -9,6 +9,7 @@ from skmtl.penalties import Coefficients
 from skmtl.tuning._minimax import minimax_fit
 from skmtl.tuning._noise import noise_weighted_fit
 from skmtl.tuning._penalty_weights import with_penalty_weights
+from skmtl.tuning._units import in_units_of_noise
 
 ADAPTIVE = ("uncertainty", "minimax")  # task weights that depend on the fit
 ADAPTED_BY_TASK = ("noise_variance_", "task_loss_")  # attributes, beside task_weight_
@@ -30,12 +31,26 @@ def fit(spec, rows, *, start=None, watch=None):
     start, watch : callable, optional
         As of ``skmtl.fitting.solve``.
     """
+    if rows.outcomes is not None:
+        return solve(spec, pose_outcomes(spec, rows), start=start, watch=watch)
     once = partial(_fit_once, spec, rows, start, watch)
     if spec.weighting == "minimax":
         return minimax_fit(spec, rows, once)
     if spec.weighting == "uncertainty":
         return noise_weighted_fit(pose(spec, rows, task_weight=np.ones(len(rows.tasks))), once)
     return once()
+
+
+def pose_outcomes(spec, rows):
+    """Return the ``Posed`` problem of rows of tasks of different kinds.
+
+    Noise variances of squared tasks are estimated here, once, where they are asked for; other rows
+    are posed as they are.
+    """
+    if rows.outcomes is None or spec.weighting != "uncertainty":
+        return pose(spec, rows)
+    rows, variance = in_units_of_noise(spec, rows)
+    return pose(spec, rows)._replace(found={"noise_variance_": variance})
 
 
 def _fit_once(spec, rows, start, watch, *, task_weight=None, center=None, last=None):

@@ -20,6 +20,7 @@ from skmtl import (
     GraphRegularizedRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
+    MixedOutcomeModel,
     PooledClassifier,
     PooledRegressor,
     SharedL2Classifier,
@@ -110,6 +111,22 @@ class LongADMM(_LongForm, ADMMRegressor):
     pass
 
 
+class LongMixed(_LongForm, MixedOutcomeModel):
+    @property
+    def predict_proba(self):
+        raise AttributeError("a dict, which no check knows")
+
+    decision_function = predict_proba  # that of ``long_``
+
+    def score(self, X, y, sample_weight=None):
+        return self.long_.score(self._rows(X), y, sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.single_output, tags.target_tags.two_d_labels = True, False
+        return tags
+
+
 class _LongClassifier(_LongForm):
     """The same with classes and their probabilities."""
 
@@ -167,6 +184,7 @@ LONG = [
     LongNested(handle_unknown="shared"),
     LongGraph(),
     LongADMM(),
+    LongMixed(task_weight=None),
 ]
 LONG_CLASSIFIERS = [
     LongPooledClassifier(handle_unknown="shared"),
