@@ -161,6 +161,8 @@ class NestedCoupling(MeanCoupling):
 
     nesting: Any = None
 
+    around_center = False
+
     @classmethod
     def of(cls, alpha, alpha_shared, alpha_intercept, fixed_intercept, nesting):
         """Return the coupling with penalty weights of the levels, from the inside out.
@@ -201,10 +203,6 @@ class NestedCoupling(MeanCoupling):
         inside = Nesting(nesting.parents[: n_levels - 1], nesting.columns[:n_levels])
         weights = self.alpha[: inside.n_nodes], self.alpha_intercept[:n_levels]
         return replace(self, alpha=weights[0], alpha_intercept=weights[1], nesting=inside)
-
-    def star(self):
-        """Return the coupling of the tasks; see ``GraphCoupling.star``."""
-        return self.inner
 
     @property
     def levels_of_groups(self):
