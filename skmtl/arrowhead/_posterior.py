@@ -249,8 +249,8 @@ class CenterPosterior(Posterior):
         for place in self._places:
             between = between + self._prior_variances(Z, penalty.inner)
             system, penalty = system.outer, penalty.outer
-            first = sum(penalty.nesting.sizes[1:]) if penalty.nesting is not None else 0
-            own = (groups >= first) & (groups < first + len(penalty.inner.alpha))
+            first = len(penalty.alpha) - len(penalty.inner.alpha)  # groups outside of these
+            own = (groups >= first) & (groups < len(penalty.alpha))
             for group in np.unique(groups[own]):
                 rows = np.flatnonzero(groups == group)
                 covariances = system.covariances(place[[group - first]])

@@ -145,12 +145,12 @@ class NestedCoupling(MeanCoupling):
     ----------
     alpha : ndarray of shape (N,) or (N, d)
         Penalty weight of the deviations of each node, or of each coefficient of these, positive.
-        Where those of a task are finite they are the same, in coordinates that are made for it.
-        Where they are inf and others are not, the coordinates of the data are small.
+        The finite ones of a task are equal, as in the ``Axes`` of an estimate. Features of infinite
+        ones are small there, unless all are infinite.
     alpha_shared : float or ndarray of shape (d,)
         As of ``MeanCoupling``.
     alpha_intercept : ndarray of shape (L,)
-        Penalty weight of the deviations of the centered intercepts of each level of nodes.
+        Penalty weight of the deviations of the centered intercepts of each level, tasks first.
     fixed_intercept : bool
         As of ``MeanCoupling``.
     alpha_common : float, optional
