@@ -418,7 +418,8 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         (sigma2 / alpha_shared) and of the centered intercepts (sigma2 / alpha_intercept). Weights
         count rows: weight 2 is the row twice. Without noise ``sigma2_`` is 0, other variances are
         nan, and alpha is 0 or, with an estimated center or a common slope, small; if the tasks are
-        also equal, as with a constant y, alpha is inf.
+        also equal, as with a constant y, alpha is inf. With several task columns data without noise
+        are an error.
     covariance_ : ndarray of shape (n_features + 1, n_features + 1) or dict
         With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
         whose variance is inf with ``alpha_intercept=0``. With several task columns a dict by
