@@ -256,8 +256,7 @@ class Problem(Certificate):
             else:
                 self._null = _small_parts(sums)
         value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
-        to_center = isinstance(self.penalty, MeanCoupling) and self.penalty.nesting is None
-        if to_center and not _of_each(self.penalty.curvature.V):
+        if self.penalty.around_center and not _of_each(self.penalty.curvature.V):
             return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
         gradient = self.task_gradient(coefficients, sums.G, sums.R)
         residual = self.penalty.residual(coefficients, gradient, self._curvature, split)

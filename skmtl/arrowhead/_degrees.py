@@ -84,7 +84,7 @@ def coupled_share(penalty, n_tasks, d):
     """Return the part of the penalty that shrinks towards other tasks, not zero, (T, d + 1)."""
     share = np.ones((n_tasks, d + 1))
     if isinstance(penalty, MeanCoupling):
-        share[:, :-1] = float(penalty.nesting is not None or not penalty.fixed_center)
+        share[:, :-1] = float(not (penalty.around_center and penalty.fixed_center))
     else:
         weight, center = penalty.curvature.V, Coefficients.zeros(n_tasks, 1)
         ridge = penalty.gradient(center._replace(w=np.ones((1, 1)))).V[0]

@@ -55,8 +55,8 @@ class GroupMoments:
         scale = np.sqrt(np.where(squares > 0, squares, 1.0))
         directions = linalg.qr(scale[:, None] * null, mode="economic")[0]
         left = np.eye(len(scale)) - directions @ directions.T
-        seen = (squares > 0) & (np.diag(left) > _ROUNDING)
-        return null, np.where(np.outer(seen, seen), left, 0.0), scale
+        rest = (squares > 0) & (np.diag(left) > _ROUNDING)
+        return null, np.where(np.outer(rest, rest), left, 0.0), scale
 
     def support(self, parent, n_parents, alpha_intercept):
         """Return matrices with the null spaces of the systems of the centers, (n_parents, ...)."""

@@ -164,21 +164,17 @@ class KeptGroups(NamedTuple):
         entries, tasks : ndarray of int
             Added entries, from 0, and the tasks that they belong to.
         """
-        place, added = [], [tasks]
+        first = np.unique(entries, return_index=True)[1]
+        place, added, parents, weights = [], [tasks[first]], [], []
         for own, before, size in zip(former, self.place, self.size, strict=True):
             new = np.flatnonzero(own < 0)
             place.append(before[own])
             place[-1][new] = len(size) + np.arange(len(new))
             added.append(new)
-        n_entries = entries.max() + 1
-        number = [entries, *(np.arange(len(new)) for new in added[1:])]
-        parents, weights = [], []
         for level, parent in enumerate(nesting.parents):
-            outer, own = parent[added[level]], number[level]
-            codes, weight = np.empty((2, n_entries if level == 0 else len(own)), dtype=np.intp)
-            codes[own], weight[own] = place[level][outer], former[level][outer] < 0
-            parents.append(np.append(self.parents[level], codes))
-            weights.append(weight)
+            outer = parent[added[level]]
+            parents.append(np.append(self.parents[level], place[level][outer]))
+            weights.append(former[level][outer] < 0)
         weights.append(np.zeros(len(added[-1])))
         size = [np.append(own, new) for own, new in zip(self.size, weights[1:], strict=True)]
         return KeptGroups(parents, size, place), weights[0]

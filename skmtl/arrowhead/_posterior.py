@@ -249,8 +249,8 @@ class CenterPosterior(Posterior):
         for place in self._places:
             between = between + self._prior_variances(Z, penalty.inner)
             system, penalty = system.outer, penalty.outer
-            first = sum(penalty.nesting.sizes[1:]) if penalty.nesting is not None else 0
-            own = (groups >= first) & (groups < first + len(penalty.inner.alpha))
+            first = len(penalty.alpha) - len(penalty.inner.alpha)  # groups outside of these
+            own = (groups >= first) & (groups < len(penalty.alpha))
             for group in np.unique(groups[own]):
                 rows = np.flatnonzero(groups == group)
                 covariances = system.covariances(place[[group - first]])
@@ -341,19 +341,14 @@ class CenterPosterior(Posterior):
         precision, shared = precision_of(alpha), penalty.alpha_shared
         if (factor == 0).any() and np.all(np.isfinite(shared)):
             shared = np.where(factor == 0, 0.0, shared)
-        if penalty.nesting is not None:
+        if penalty.nesting is None:
+            parts = shared, self._alpha_intercept, penalty.fixed_intercept, moments.size
+            system = ArrowheadSystem(given, precision, *parts)
+        else:
             groups, sizes = self.groups, [moments.size, *self.groups.size]
             of_groups = [precision_of(own.precision[:1]) for own in penalty.levels_of_groups]
-            penalty = replace(penalty, alpha_shared=shared)
-            return NestedSystem(given, precision, penalty, of_groups, groups.parents, sizes)
-        system = ArrowheadSystem(
-            given,
-            precision,
-            shared,
-            self._alpha_intercept,
-            penalty.fixed_intercept,
-            moments.size,
-        )
+            parts = replace(penalty, alpha_shared=shared), of_groups, groups.parents, sizes
+            system = NestedSystem(given, precision, *parts)
         system.forget()
         return system
 

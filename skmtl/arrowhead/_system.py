@@ -73,7 +73,7 @@ class ArrowheadSystem:
         S, support, kappa = np.zeros((d + 1, d + 1)), np.zeros((d + 1, d + 1)), 0.0
         self._curvature = np.zeros(d + 1)
         for tasks, part in self._parts():
-            S += part.center_system(size[tasks])
+            S += np.tensordot(size[tasks], part.center_systems(), 1)
             support += part.support(size[tasks])
             kappa += part.kappa @ size[tasks]
             self._curvature += size[tasks] @ part.curvature()
@@ -170,17 +170,14 @@ class ArrowheadSystem:
         """Return the effective degrees of freedom of each task, (T,).
 
         Given the center a task has ``tr(M^-1 H) + a n / (n + a)^2 m'M^-1 m + n / (n + a)`` of them,
-        and the center adds ``tr(S^-1 F' diag(H, n) F)``, F the derivative of its coefficients and
-        of its prediction at m in the center.
+        and the center adds ``tr(C F' diag(H, n) F)``, C its covariance and F the derivative of the
+        task's coefficients and of its prediction at m in the center.
         """
-        degrees, moves = np.empty(len(self._precision)), self._moves
+        degrees = np.empty(len(self._precision))
         for tasks, part in self._parts():
-            degrees[tasks] = part.own_degrees(intercept=not self._fixed_intercept)
-            if self._solver is not None:
-                of_center = part.center_degrees()[:, moves][:, :, moves]
-                sides = of_center.transpose(1, 0, 2).reshape(moves.sum(), -1)
-                solved = self._solver.solve(sides).reshape(moves.sum(), -1, moves.sum())
-                degrees[tasks] += np.einsum("jtj->t", solved)
+            own = part.own_degrees(intercept=not self._fixed_intercept)
+            center = self._centers(tasks).finite
+            degrees[tasks] = own + np.einsum("tjk,tkj->t", center, part.center_degrees())
         return degrees
 
     def products(self, G, R):
@@ -251,15 +248,6 @@ class NestedSystem(ArrowheadSystem):
     def _centers(self, tasks):
         return self.outer.covariances(self._parent[tasks])
 
-    def degrees(self):
-        """Return the effective degrees of freedom of each task, (T,)."""
-        degrees = np.empty(len(self._precision))
-        for tasks, part in self._parts():
-            own = part.own_degrees(intercept=not self._fixed_intercept)
-            center = self._centers(tasks).finite
-            degrees[tasks] = own + np.einsum("tjk,tkj->t", center, part.center_degrees())
-        return degrees
-
 
 class _Part:
     """Blocks of some tasks, stacked; ``rho = a / (n + a)``."""
@@ -305,13 +293,6 @@ class _Part:
         """Return ``sides - A M^-1 sides`` without cancellation, given ``x = M^-1 sides``."""
         free = self._free[..., None]
         return np.where(free, self._P[..., None] * x, sides - self._A @ x)
-
-    def center_system(self, size):
-        """Return what the tasks, with weights ``size``, add to the center's system."""
-        ww = np.tensordot(size, self._in_center(self._of_A, self._A), 1)
-        wc = self._in_center(self._of_m[..., None], self.m[..., None])[..., 0]
-        weight = size * self.kappa
-        return bordered(ww, weight @ wc, weight @ self._reach)
 
     def center_systems(self):
         """Return what each task adds to the system of its center, (T, d + 1, d + 1)."""

@@ -183,7 +183,8 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         rows, penalty = fit.rows, fit.problem.penalty.inner
         single = rows.has_class.sum(axis=1) == 1
         if np.isinf(penalty.alpha_intercept):
-            single &= np.atleast_2d(penalty.free.V).any(axis=1)  # others have no coefficients of their own
+            # others have no coefficients of their own
+            single &= np.atleast_2d(penalty.free.V).any(axis=1)
         if not single.any():
             return
         if self.task_classes == "seen":

@@ -254,8 +254,7 @@ class MeanRegularizedClassifier(MeanRegularizedModel, MultiTaskClassifier):
         "auto" as for alpha; None is "auto" where alpha is "auto", else 1e-3.
     alpha_intercept : float, dict, "auto" or None, default=None
         Penalty weight of differences between centered intercepts, in [0, inf]; dict: by column, of
-        several task columns. "auto" as for alpha;
-        None is "auto" where alpha is "auto", else 1.
+        several task columns. "auto" as for alpha; None is "auto" where alpha is "auto", else 1.
     covariance_type : {"spherical", "diag", "full"} or None, default=None
         Covariance of the tasks' deviations with ``alpha="auto"``, as in `MeanRegularizedRegressor`,
         and the same for each of more than two classes. Rows on Dask have "spherical" only.

@@ -358,14 +358,13 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         ``alpha_shared=0`` is restricted maximum likelihood (REML), as of lme4 and nlme.
     alpha_intercept : float, dict, "auto" or None, default=None
         Penalty weight of differences between centered intercepts, in [0, inf]; dict: by column, of
-        several task columns. "auto" estimates it;
-        None is "auto" where alpha is "auto", else 1.
+        several task columns. "auto" estimates it; None is "auto" where alpha is "auto", else 1.
     covariance_type : {"spherical", "diag", "full"} or None, default=None
         Covariance of the tasks' deviations with ``alpha="auto"``: one variance of all slopes, one
         for each feature (lme4's ``||``), or any covariance of the slopes and, with
         ``alpha_intercept="auto"``, the intercept (lme4's ``(1 + x | g)``). None: "diag" if there
-        are more rows than features and X is not large and sparse, else "spherical". Several task
-        columns have one each, not "full".
+        are more rows than features and X is not large and sparse, else "spherical". Each of several
+        task columns has its own, which cannot be "full".
     covariance_prior : float, default=10.0
         Weight of the prior ``sum_j (log tau_j - mean)^2`` that is added to minus twice the
         log-likelihood, tau_j the standard deviations of the slopes ("full": the square roots of the
@@ -419,7 +418,8 @@ class MeanRegularizedRegressor(MeanRegularizedModel, PosteriorRegressor, Regress
         (sigma2 / alpha_shared) and of the centered intercepts (sigma2 / alpha_intercept). Weights
         count rows: weight 2 is the row twice. Without noise ``sigma2_`` is 0, other variances are
         nan, and alpha is 0 or, with an estimated center or a common slope, small; if the tasks are
-        also equal, as with a constant y, alpha is inf.
+        also equal, as with a constant y, alpha is inf. With several task columns data without noise
+        are an error.
     covariance_ : ndarray of shape (n_features + 1, n_features + 1) or dict
         With "diag" and "full", that of the tasks' deviations: slopes and, last, centered intercept,
         whose variance is inf with ``alpha_intercept=0``. With several task columns a dict by

@@ -18,7 +18,6 @@ from skmtl.data import (
 from skmtl.linear_model import spec_of
 from skmtl.model_selection._ridge_path import NotIdentifiedError, RidgePath
 from skmtl.model_selection._scoring import Scores, many_scores, take
-from skmtl.penalties import MeanCoupling
 from skmtl.tuning import ADAPTIVE
 
 _CHUNK = 2**23  # numbers in the coefficients, or predictions, of a chunk of candidates
@@ -70,7 +69,7 @@ class RidgeSearch:
                 setattr(model, name, value)
             spec = spec_of(model)
             penalty = spec.penalty(rows.tasks)
-            if spec.auto or not isinstance(penalty, MeanCoupling) or penalty.nesting:
+            if spec.auto or not penalty.around_center:
                 return None
             alpha = penalty.alpha[0]
             if alpha == 0 or (penalty.alpha != alpha).any():

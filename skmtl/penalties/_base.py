@@ -125,6 +125,8 @@ class Penalty(ABC):
         Whether the gradient is linear.
     isotropic : bool
         Whether a quadratic penalty is the same in every orthonormal basis of the features.
+    around_center : bool
+        Whether it is a ridge on deviations of the tasks from one center.
     nesting : Nesting or None
         The groups of the tasks, whose deviations are in ``Coefficients`` behind those of the tasks.
     fixed_intercept : bool
@@ -135,6 +137,7 @@ class Penalty(ABC):
 
     quadratic = False
     isotropic = True
+    around_center = False
     nesting: Any = None
     fixed_intercept: bool
     coercive: bool | np.ndarray = True

@@ -44,6 +44,7 @@ class MeanCoupling(Penalty):
     alpha_common: float | None = None
 
     quadratic = True
+    around_center = True
 
     @property
     def fixed_center(self):
@@ -138,8 +139,8 @@ class MeanCoupling(Penalty):
         return replace(self, alpha=self.precision * scale**2, alpha_shared=shared)
 
     def star(self):
-        """Return the coupling itself; see ``GraphCoupling.star``."""
-        return self
+        """Return the coupling of the tasks; see ``GraphCoupling.star``."""
+        return self.inner
 
     def take(self, tasks):
         """Return the penalty for some of the tasks, an index array."""

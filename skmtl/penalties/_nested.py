@@ -145,12 +145,12 @@ class NestedCoupling(MeanCoupling):
     ----------
     alpha : ndarray of shape (N,) or (N, d)
         Penalty weight of the deviations of each node, or of each coefficient of these, positive.
-        Where those of a task are finite they are the same, in coordinates that are made for it.
-        Where they are inf and others are not, the coordinates of the data are small.
+        The finite ones of a task are equal, as in the ``Axes`` of an estimate. Features of infinite
+        ones are small there, unless all are infinite.
     alpha_shared : float or ndarray of shape (d,)
         As of ``MeanCoupling``.
     alpha_intercept : ndarray of shape (L,)
-        Penalty weight of the deviations of the centered intercepts of each level of nodes.
+        Penalty weight of the deviations of the centered intercepts of each level, tasks first.
     fixed_intercept : bool
         As of ``MeanCoupling``.
     alpha_common : float, optional
@@ -160,6 +160,8 @@ class NestedCoupling(MeanCoupling):
     """
 
     nesting: Any = None
+
+    around_center = False
 
     @classmethod
     def of(cls, alpha, alpha_shared, alpha_intercept, fixed_intercept, nesting):
@@ -201,10 +203,6 @@ class NestedCoupling(MeanCoupling):
         inside = Nesting(nesting.parents[: n_levels - 1], nesting.columns[:n_levels])
         weights = self.alpha[: inside.n_nodes], self.alpha_intercept[:n_levels]
         return replace(self, alpha=weights[0], alpha_intercept=weights[1], nesting=inside)
-
-    def star(self):
-        """Return the coupling of the tasks; see ``GraphCoupling.star``."""
-        return self.inner
 
     @property
     def levels_of_groups(self):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skmtl._optimize import conjugate_gradients
-from skmtl.penalties import Coefficients, MeanCoupling
+from skmtl.penalties import Coefficients
 
 
 class DualSystem:
@@ -50,8 +50,7 @@ class DualSystem:
             data.has_kernel
             and not data.graded
             and problem.loss.n_outputs == 1
-            and isinstance(penalty, MeanCoupling)
-            and penalty.nesting is None
+            and penalty.around_center
             and penalty.isotropic
             and (penalty.alpha > 0).all()
             and penalty.alpha_shared > 0

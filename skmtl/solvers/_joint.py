@@ -55,7 +55,7 @@ class JointSystem:
             curvature, repeats = curvature[:1], len(curvature)
         curved, penalty = [data.curved(h) for h in curvature], self._problem.penalty
         distinct = [Elimination(part, penalty) for part in curved]
-        if distinct[0].separate and not (penalty.fixed_center and penalty.nesting is None):
+        if distinct[0].separate and not (penalty.around_center and penalty.fixed_center):
             # Centers that are computed from the tasks come last: their null space would add up in
             # conjugate gradients.
             self._centering = distinct * repeats

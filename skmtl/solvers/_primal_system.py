@@ -8,7 +8,7 @@ from skmtl import _kernels
 from skmtl._memory import strips
 from skmtl._optimize import conjugate_gradients
 from skmtl._threads import in_chunks
-from skmtl.penalties import Coefficients, MeanCoupling, sums_of_members
+from skmtl.penalties import Coefficients, sums_of_members
 
 _LEAST = 1e-300  # penalty weight, against 0 / 0 where there are no data
 
@@ -31,7 +31,6 @@ class PrimalSystem:
     def __init__(self, problem):
         self._problem = problem
         self._shapes = [part.shape for part in problem.origin()]
-        self._around_center = isinstance(problem.penalty, MeanCoupling)
         self._cold = None  # whether the start had no deviations, if the center is not penalized
 
     def set_up(self, derivative):
@@ -44,8 +43,7 @@ class PrimalSystem:
     def _factor(self, point):
         """Factor the preconditioner."""
         (V, q), penalty = self._curvature, self._problem.penalty.diagonal()
-        mean, coupled = V.sum(axis=1, keepdims=True) / max(1, V.shape[1]), self._around_center
-        data = self._problem.data
+        mean, data = V.sum(axis=1, keepdims=True) / max(1, V.shape[1]), self._problem.data
         if np.all(penalty.w > 0) or data.n_rows >= V.shape[1] or data.graded:
             mean = V
         elif self._cold is None:
@@ -58,6 +56,7 @@ class PrimalSystem:
             return
         if self._cold:
             V = mean
+        coupled = self._problem.penalty.around_center
         coupled_slopes = coupled and self._cold is not False
         size = self._problem.data.n_features
         self._slopes = _Arrowhead(V, penalty.V, mean, penalty.w, coupled_slopes, size)

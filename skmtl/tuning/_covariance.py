@@ -14,7 +14,8 @@ class DiagonalCovariance:
     """Minus twice a log-likelihood in logarithms x (k,) of penalty weights.
 
     The variance of entry j of (v_t, q_t) is ``known_j + sum_k M_jk exp(-x_k)`` in units of the
-    noise: the slopes have one parameter together, or one each.
+    noise: the slopes have one parameter together, or one each. Where tasks are in groups, entries
+    are those of all levels, tasks first: L (d + 1) take the place of d + 1.
 
     Parameters
     ----------

@@ -219,9 +219,7 @@ class LaplaceEvidence:
         diagonal = not np.count_nonzero(F - np.diag(np.diag(F)))
         if diagonal and (slopes == slopes.max(initial=0.0)).all():
             with np.errstate(divide="ignore", invalid="ignore"):
-                alpha = (
-                    penalty.alpha / slopes.max(initial=0.0) ** 2 if len(slopes) else penalty.alpha
-                )
+                alpha = penalty.alpha / (slopes.max() ** 2 if len(slopes) else 1.0)
                 intercept = 0.0 if flat else 1.0 / F[-1, -1] ** 2
             weights = {"alpha": alpha, "alpha_intercept": intercept, "alpha_shared": shared}
             return self._found(replace(penalty, **weights))

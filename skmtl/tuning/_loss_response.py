@@ -27,8 +27,7 @@ def response_objection(problem):
 
 def _has_center(problem):
     """Return whether only a center couples the tasks, that is, their response has low rank."""
-    star = isinstance(problem.penalty, MeanCoupling) and problem.penalty.nesting is None
-    return star and problem.loss.separable
+    return problem.penalty.around_center and problem.loss.separable
 
 
 class LossResponse:

@@ -303,11 +303,11 @@ class _Search:
         """Raise or warn where weights are at the lower end."""
         for place in np.flatnonzero(self.at_least(x)):
             name, label = self.parameters.own[place][0], self.parameters.labels[place]
-            self.kind.at_least(name, label, np.exp(x[place]))
+            self.kind.unbounded(name, label, np.exp(x[place]))
 
 
 class NestedLikelihood:
-    """The restricted likelihood, as what estimates of variances maximize.
+    """The restricted likelihood, with what the search of its maximum needs.
 
     Parameters
     ----------
@@ -370,7 +370,7 @@ class NestedLikelihood:
         gtol = None if final else ROUGH
         return minimize_from(criterion, starts, lower, upper, limits, gtol=gtol)
 
-    def at_least(self, name, label, weight):
+    def unbounded(self, name, label, weight):
         """Raise where a weight, of a variance with a label, is at the end of the search."""
         raise ValueError(
             f"{which(self._names)}: the likelihood grows without bound where the rows have no "

@@ -1,4 +1,4 @@
-"""The Laplace evidence of a classifier with tasks in groups, as what estimates maximize."""
+"""The Laplace evidence of a classifier with tasks in groups, and the search of its maximum."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ _SMALL = 2.0  # log of a weight of the start in all tasks, at most, above that o
 
 
 class NestedEvidence:
-    """The evidence, as what estimates of variances maximize; see ``NestedLikelihood``."""
+    """The evidence, with what the search of its maximum needs; see ``NestedLikelihood``."""
 
     least, curvature, searches_center, has_noise = 1e-6, 0.25, True, False
 
@@ -70,7 +70,7 @@ class NestedEvidence:
             close = [x]
         return minimize_from(criterion, close, lower, upper, limits, gtol=_GTOL) if final else x
 
-    def at_least(self, name, label, weight):
+    def unbounded(self, name, label, weight):
         """Warn that a weight, of a variance with a label, is at the end of the search."""
         warn(
             f"{name}='auto': the evidence grows without bound with the variance {label}, as it "

@@ -112,28 +112,17 @@ class NestedRows:
 
     def information(self, marginal):
         """Return the sums of ``S o S`` over the nodes of each level, block-diagonal."""
-        size, grams = self._size, marginal.grams
-        found = np.zeros((len(grams) * size, len(grams) * size))
-        for level, gram in enumerate(grams):
-            own = slice(level * size, (level + 1) * size)
-            found[own, own] = (gram[:, :-1, :-1] ** 2).sum(axis=0)
-        return found
+        return block_diag(*[(gram[:, :-1, :-1] ** 2).sum(axis=0) for gram in marginal.grams])
 
     def products(self):
         """Return ``tr(A_i A_j)`` of parts A_i of the covariance; see the other class."""
         F = np.zeros((self._size, self._size))
         S = self._inner.task_grams(self._inner.at(F))[:, :-1, :-1]
-        n_levels, size = len(self._parents) + 1, self._size
-        found = np.zeros((1 + n_levels * size, 1 + n_levels * size))
-        norms = np.einsum("tjj->j", S)
-        found[0, 0] = self._inner.products()[0, 0]
-        for level in range(n_levels):
-            own = slice(1 + level * size, 1 + (level + 1) * size)
-            found[0, own] = found[own, 0] = norms
-            for outer in range(level, n_levels):
-                other = slice(1 + outer * size, 1 + (outer + 1) * size)
-                found[own, other] = (S**2).sum(axis=0)
-                found[other, own] = found[own, other].T
-            if level < n_levels - 1:
-                S = sums_of_members(S, self._parents[level], axis=0)
-        return found
+        norms, squares = np.einsum("tjj->j", S), [(S**2).sum(axis=0)]
+        for parent in self._parents:
+            S = sums_of_members(S, parent, axis=0)
+            squares.append((S**2).sum(axis=0))
+        levels, norms = range(len(squares)), np.tile(norms, len(squares))
+        # pairs of rows of a node are pairs of its group, too: both levels have those of the inner
+        joint = np.block([[squares[min(i, j)] for j in levels] for i in levels])
+        return np.block([[self._inner.products()[0, 0], norms], [norms[:, None], joint]])

@@ -36,8 +36,9 @@ class RestrictedLikelihood:
     The model is ``y_i = x_i . (w + v_t) + c + q_t + e_i`` at centered features, with
     (v_t, q_t) ~ N(0, sigma2 F F'), e_i ~ N(0, sigma2), and w ~ N(0, sigma2 / alpha_shared I), or
     flat if that is 0; c is flat. If alpha_shared is to be estimated, it is the best for F. Weights
-    count rows: N is their sum, and weight 2 repeats a row. With ``sigma2 V`` the covariance of y
-    and p the rank of the design X of the flat coefficients::
+    count rows: N is their sum, and weight 2 repeats a row. Where tasks are in groups, F is
+    block-diagonal, with a block for the deviations of each level, tasks first. With ``sigma2 V``
+    the covariance of y and p the rank of the design X of the flat coefficients::
 
         -2 l_R = (N - p) (1 + log(2 pi sigma2)) + log|V| + log|X' V^-1 X|,
         sigma2 = (y - X beta)' V^-1 (y - X beta) / (N - p)
@@ -49,7 +50,7 @@ class RestrictedLikelihood:
     ----------
     data : TaskData
     loss : SquaredLoss
-    penalty : MeanCoupling
+    penalty : MeanCoupling or NestedCoupling
     estimates_center : bool
         Whether alpha_shared is to be estimated.
     null : LossSums, optional

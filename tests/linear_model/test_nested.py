@@ -37,7 +37,10 @@ def table(columns, seed=0, n_features=2):
 
 
 def indicators(frame, columns, weights, intercepts, shared, sample_weight):
-    """Return features and intercepts of all nodes side by side, and their penalty weights."""
+    """Return features and intercepts of all nodes side by side, and their penalty weights.
+
+    ``weights`` are numbers or arrays (d,), by column.
+    """
     X = frame.filter(regex="^x").to_numpy()
     X = np.column_stack([X - sample_weight @ X / sample_weight.sum(), np.ones(len(X))])
     d = X.shape[1] - 1
@@ -46,7 +49,7 @@ def indicators(frame, columns, weights, intercepts, shared, sample_weight):
         codes = frame.groupby(columns[: level + 1]).ngroup().to_numpy()
         for node in np.unique(codes):
             parts.append(X * (codes == node)[:, None])
-            penalty += [weights[column]] * d + [intercepts[column]]
+            penalty += [*np.broadcast_to(weights[column], d), intercepts[column]]
     penalty = np.array(penalty)
     free = np.isfinite(penalty)
     return np.hstack(parts)[:, free], penalty[free]

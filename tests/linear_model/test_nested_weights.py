@@ -11,6 +11,7 @@ from skmtl.fitting import pose, solve
 from skmtl.linear_model import spec_of
 from skmtl.tuning._covariance import Axes
 from tests._dense import Objective
+from tests.linear_model.test_nested import indicators
 
 COLUMNS = ["country", "region", "store"]
 INF = np.inf
@@ -47,36 +48,23 @@ def fit(model, frame, y, weight, alpha, shared):
     return solve(spec, posed)
 
 
-def design(frame, weight, columns, alpha, intercept, shared):
-    """Return columns of the center and all nodes, and their penalty weights; levels outside in."""
-    X = frame.filter(regex="^x").to_numpy()
-    X = np.column_stack([X - weight @ X / weight.sum(), np.ones(len(X))])
-    parts, penalty = [X], [np.append(np.full(X.shape[1] - 1, shared), 0.0)]
-    for level in range(len(columns)):
-        codes = frame.groupby(columns[: level + 1]).ngroup().to_numpy()
-        for node in range(codes.max() + 1):
-            parts.append(X * (codes == node)[:, None])
-            penalty.append(np.append(alpha[level], intercept[level]))
-    penalty = np.concatenate(penalty)
-    free = np.isfinite(penalty)
-    return np.hstack(parts)[:, free], penalty[free]
-
-
 @pytest.mark.parametrize("solver", ["direct", "cg"])
 @pytest.mark.parametrize("shared", [0.0, 0.7, INF])
 @pytest.mark.parametrize("kind", WEIGHTS)
 @pytest.mark.parametrize("n_columns", [2, 3])
 def test_squared_loss(n_columns, kind, shared, solver):
     frame, y, weight, columns = table(n_columns)
-    alpha, intercept = np.array(WEIGHTS[kind])[-n_columns:], [0.7, 2.0, 0.3][-n_columns:]
+    alpha = np.array(WEIGHTS[kind])[-n_columns:]
+    intercepts = dict(zip(columns, [0.7, 2.0, 0.3][-n_columns:], strict=True))
     model = MeanRegularizedRegressor(
-        alpha_intercept=dict(zip(columns, intercept, strict=True)),
+        alpha_intercept=intercepts,
         task_column=columns,
         solver=solver,
         tol=1e-12 if solver == "direct" else 1e-11,
     )
     found = fit(model, frame, y, weight, alpha[::-1], shared)
-    Z, penalty = design(frame, weight, columns, alpha, intercept, shared)
+    weights = dict(zip(columns, alpha, strict=True))
+    Z, penalty = indicators(frame, columns, weights, intercepts, shared, weight)
     theta = np.linalg.solve((Z.T * weight) @ Z + np.diag(penalty), Z.T @ (weight * y))
     flat = found.problem.penalty.flatten(found.coefficients)
     X = frame.filter(regex="^x").to_numpy() - found.problem.data.center
@@ -95,15 +83,16 @@ def test_squared_loss(n_columns, kind, shared, solver):
 def test_classes(kind, K, solver):
     frame, y, weight, columns = table(3)
     y = np.digitize(y, np.quantile(y, np.arange(1, K) / K))
-    alpha, intercept = np.array(WEIGHTS[kind]), [0.7, 2.0, 0.3]
+    alpha, intercepts = np.array(WEIGHTS[kind]), dict(zip(columns, [0.7, 2.0, 0.3], strict=True))
     model = MeanRegularizedClassifier(
-        alpha_intercept=dict(zip(columns, intercept, strict=True)),
+        alpha_intercept=intercepts,
         task_column=columns,
         solver=solver,
         tol=1e-10,
     )
     found = fit(model, frame, y, weight, alpha[::-1], 0.7)
-    Z, penalty = design(frame, weight, columns, alpha, intercept, 0.7)
+    weights = dict(zip(columns, alpha, strict=True))
+    Z, penalty = indicators(frame, columns, weights, intercepts, 0.7, weight)
     dense = Objective(Z, np.diag(penalty), y, weight, K)
     assert_allclose(found.solution.objective, dense.value(dense.solve()), rtol=1e-9)
     assert found.evaluation().optimality < 1e-8

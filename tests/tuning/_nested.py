@@ -13,6 +13,18 @@ THREE_CLASSES = (np.repeat(np.arange(6), (2, 1, 2, 2, 1, 2)), np.array([0, 0, 1,
 
 def draw(parents, seed, *, d=2, rows=(4, 9), deviations=(0.3, 1.0)):
     """Return X (n, d), y and the labels of all columns (n, L), from the outside in."""
+    X, z, labels, rng = _drawn(parents, seed, (), d, rows, deviations)
+    return X, z + rng.normal(size=z.shape), labels
+
+
+def draw_classes(parents, K, seed, *, d=2, rows=(4, 12), deviations=(0.3, 1.0)):
+    """Return the same with classes y."""
+    X, z, labels, rng = _drawn(parents, seed, (K,), d, rows, deviations)
+    return X, (z + rng.gumbel(size=z.shape)).argmax(axis=1), labels
+
+
+def _drawn(parents, seed, outputs, d, rows, deviations):
+    """Return X, predictions (n, *outputs), the labels and the generator."""
     rng = np.random.default_rng(seed)
     n = rng.integers(*rows, size=len(parents[0]))
     levels = [np.repeat(np.arange(len(n)), n)]
@@ -20,10 +32,10 @@ def draw(parents, seed, *, d=2, rows=(4, 9), deviations=(0.3, 1.0)):
         levels.append(parent[levels[-1]])
     X, W = rng.normal(size=(n.sum(), d)) + 1, 0.0
     for codes in levels:
-        deviation = rng.normal(size=(codes.max() + 1, d + 1)) * rng.choice(deviations)
+        deviation = rng.normal(size=(codes.max() + 1, *outputs, d + 1)) * rng.choice(deviations)
         W = W + deviation[codes]
-    y = (W[:, :-1] * X).sum(axis=1) + W[:, -1] + rng.normal(size=n.sum())
-    return X, y, np.column_stack(levels[::-1])
+    z = np.einsum("i...j,ij->i...", W[..., :-1], X) + W[..., -1]
+    return X, z, np.column_stack(levels[::-1]), rng
 
 
 def dense(X, y, labels, covariances, shared):
@@ -42,21 +54,6 @@ def dense(X, y, labels, covariances, shared):
     sigma2 = (y - flat @ beta) @ (right[:, -1] - right[:, :-1] @ beta) / freedom
     log_det = np.linalg.slogdet(V)[1] + np.linalg.slogdet(information)[1]
     return freedom * (1 + np.log(2 * np.pi * sigma2)) + log_det, sigma2
-
-
-def draw_classes(parents, K, seed, *, d=2, rows=(4, 12), deviations=(0.3, 1.0)):
-    """Return X (n, d), classes y and the labels of all columns (n, L), from the outside in."""
-    rng = np.random.default_rng(seed)
-    n = rng.integers(*rows, size=len(parents[0]))
-    levels = [np.repeat(np.arange(len(n)), n)]
-    for parent in parents:
-        levels.append(parent[levels[-1]])
-    X, W = rng.normal(size=(n.sum(), d)) + 1, 0.0
-    for codes in levels:
-        deviation = rng.normal(size=(codes.max() + 1, K, d + 1)) * rng.choice(deviations)
-        W = W + deviation[codes]
-    z = np.einsum("ikj,ij->ik", W[..., :-1], X) + W[..., -1] + rng.gumbel(size=(n.sum(), K))
-    return X, z.argmax(axis=1), np.column_stack(levels[::-1])
 
 
 class DenseEvidence:
