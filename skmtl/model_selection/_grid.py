@@ -20,19 +20,20 @@ def alpha_grid(alphas, model, rows):
     """
     whole = isinstance(alphas, Integral) and not isinstance(alphas, bool)
     if not whole:
-        if isinstance(alphas, list | tuple) and any(isinstance(own, Mapping) for own in alphas):
-            values = np.empty(len(alphas), dtype=object)
-            values[:] = alphas  # each is read with the tasks of the model
-            return values
+        mixed = isinstance(alphas, list | tuple) and any(isinstance(own, Mapping) for own in alphas)
+        numbers = [own for own in alphas if not isinstance(own, Mapping)] if mixed else alphas
         try:
-            values = np.asarray(alphas, dtype=np.float64)
+            values = np.asarray(numbers, dtype=np.float64)
         except (TypeError, ValueError):  # "auto", or a dict
-            values = np.empty(0)
-        if values.ndim != 1 or not len(values) or not (values >= 0).all():
+            values = np.array([np.nan])
+        if values.ndim != 1 or not (mixed or len(values)) or not (values >= 0).all():
             raise ValueError(
                 "alphas must be the size of the grid, a list of numbers and dicts, or a 1-D array "
                 f"of at least one number in [0, inf], got {alphas!r}."
             )
+        if mixed:
+            values = np.empty(len(alphas), dtype=object)
+            values[:] = alphas  # each dict is read with the tasks of the model
         return values
     if alphas < 1:
         raise ValueError(f"alphas must be at least 1, got {alphas!r}.")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from functools import reduce
 from itertools import groupby
+from numbers import Real
 
 import numpy as np
 from sklearn.base import clone
@@ -127,9 +128,10 @@ class _Path:
 
 
 def _size(candidate):
-    """Return alpha, or the largest of a dict."""
+    """Return alpha, or the largest of a dict; inf if it has no numbers, which its fit refuses."""
     alpha = candidate["alpha"]
-    return max(alpha.values()) if isinstance(alpha, Mapping) else alpha
+    values = alpha.values() if isinstance(alpha, Mapping) else [alpha]
+    return max((own for own in values if isinstance(own, Real)), default=np.inf)
 
 
 def _others(candidate):

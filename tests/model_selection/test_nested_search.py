@@ -206,6 +206,18 @@ def test_path_of_moments_is_that_of_rows():
     np.testing.assert_allclose(found.predict(X), expected.predict(X), atol=1e-8)
 
 
+def test_moments_of_a_tuple_of_columns_are_those_of_a_list():
+    X, y = rows()
+    parts = [
+        TaskMoments.from_data(X[::2], y[::2], task_column=COLUMNS),
+        TaskMoments.from_data(X[1::2], y[1::2], task_column=tuple(COLUMNS)),
+    ]
+    found, expected = model().fit_moments(parts[0] + parts[1]), model().fit(X, y)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-9)
+    found = model().set_params(task_column=tuple(COLUMNS)).fit_moments(sum(parts))
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-9)
+
+
 def test_weights_of_columns_that_are_wrong():
     X, y = rows()
     with pytest.raises(ValueError, match="task_column has the columns 'region', 'store'"):
@@ -214,6 +226,15 @@ def test_weights_of_columns_that_are_wrong():
         ValueError, match=r"alpha\['store'\] must be a number in \[0, inf\], got -1"
     ):
         RegularizationPathCV(model(), [{"region": 1.0, "store": -1.0}], cv=3).fit(X, y)
+    wrong = [{"region": 1.0, "store": "auto"}, {"region": 1.0, "store": 2.0}]
+    for regressor, target in ((True, y), (False, y > np.median(y))):
+        kind = MeanRegularizedRegressor if regressor else MeanRegularizedClassifier
+        with pytest.raises(ValueError, match=r"alpha\['store'\] is 'auto'"):
+            RegularizationPathCV(kind(task_column=COLUMNS), wrong, cv=3).fit(X, target)
+        with pytest.raises(ValueError, match="a list of numbers and dicts"):
+            RegularizationPathCV(kind(task_column=COLUMNS), ["auto", *wrong], cv=3).fit(X, target)
+        with pytest.raises(ValueError, match="is a dict of"):
+            RegularizationPathCV(kind(task_column=COLUMNS), [{}], cv=3).fit(X, target)
     with pytest.raises(ValueError, match="alphas has dicts, which have no order"):
         RegularizationPathCV(model(), ALPHAS, cv=3, one_standard_error=True).fit(X, y)
 
