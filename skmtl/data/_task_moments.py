@@ -21,6 +21,7 @@ from skmtl.data._labels import (
     Labels,
     encode_tasks,
     merge_tasks,
+    task_columns,
     without_task_column,
 )
 from skmtl.data._layout import Moments, read_only
@@ -208,7 +209,10 @@ class TaskMoments:
             return NotImplemented
         for name in ("n_features", "task_column", "feature_names"):
             mine, theirs = getattr(self, name), getattr(other, name)
-            if mine != theirs:
+            same = mine == theirs
+            if name == "task_column":  # a tuple is a list
+                same = task_columns(mine) == task_columns(theirs)
+            if not same:
                 raise ValueError(
                     f"Moments of different columns cannot be added: {name} is {mine!r} and "
                     f"{theirs!r}. Pass the same columns, in the same order, to both."
