@@ -13,7 +13,7 @@ from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.data import covariance_products, is_auto, read_X
 from skmtl.inspection._folds import Folds
-from skmtl.inspection._models import fitted_model
+from skmtl.inspection._models import final_step, fitted_model
 
 METRICS = ("correlation", "cosine", "distance")
 
@@ -160,6 +160,7 @@ def task_affinity(
     >>> affinity.shape
     (3, 3)
     """
+    final_step(estimator)  # raises if it is none
     auto = [name for name, value in estimator.get_params().items() if is_auto(value)]
     auto = [name for name in auto if name.rpartition("__")[2].startswith("alpha")]
     if auto:

@@ -166,3 +166,9 @@ def test_affinity_of_tasks_without_one_of_three_classes():
             pairs.append(np.column_stack([y[test], p]))
         losses.append(log_loss(*np.hsplit(np.vstack(pairs), [1])))
     np.testing.assert_allclose(affinity.loc[0, 2], losses[0] - losses[1], atol=1e-10)
+
+
+def test_affinity_of_what_is_no_estimator_is_refused():
+    X, y = np.ones((4, 2)), np.ones(4)
+    with pytest.raises(TypeError, match="estimator must be a multi-task estimator"):
+        task_affinity(MeanRegularizedRegressor(task_column=0), X, y)
