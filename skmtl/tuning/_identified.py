@@ -110,7 +110,7 @@ def warn_of_units(data):
     if scale.size and scale.max() > _UNITS * scale.min():
         warn(
             "alpha='auto' prefers coefficients of about the same size, and the features' "
-            f"standard deviations differ by a factor of {scale.max() / scale.min():.0f}. Scale "
+            f"standard deviations differ by a factor of {scale.max() / scale.min():.2g}. Scale "
             "them, as with make_task_pipeline(StandardScaler(), model)."
         )
 

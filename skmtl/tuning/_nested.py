@@ -271,7 +271,7 @@ class _Parameters(NamedTuple):
     @property
     def start(self):
         """Where the search starts, (k,)."""
-        return self.kind.start(self.typical, self.own)
+        return self.kind.start(self.typical, self.sizes, self.own)
 
 
 class _Search:
@@ -361,7 +361,7 @@ class NestedLikelihood:
         """Return the criterion of a ``DiagonalCovariance`` and, if it is searched, alpha_shared."""
         return criterion
 
-    def start(self, typical, own):
+    def start(self, typical, sizes, own):
         """Return where the search starts, given typical weights: there."""
         return typical
 

@@ -22,9 +22,7 @@ class NestedEvidence:
     def __init__(self, spec, names, problem, _data):
         self._names, self.likelihood = names, evidence_of(spec, problem)
         check_evidence(self.likelihood, spec, names)
-        data = problem.data
-        squares = data.square_norms.sum() / max(1, data.n_features) / data.totals.sum()
-        self._squares = {"alpha": squares, "alpha_intercept": 1.0, "alpha_shared": squares}
+        self._whole = self.curvature * problem.data.totals.sum()
 
     @staticmethod
     def has_slopes(data):
@@ -40,17 +38,21 @@ class NestedEvidence:
             self.likelihood.shared = np.inf
         return EvidenceOfParameters(criterion, shared=searches_shared)
 
-    def start(self, typical, own):
+    def start(self, typical, sizes, own):
         """Return where the search starts: deviations of all levels are of the same size.
 
         That is what the rows of a task determine, and at most some log-odds per row.
         """
-        of_tasks = {}
-        for (name, _), each in zip(own, typical, strict=True):
-            of_tasks.setdefault(name, min(each, np.log(_USUAL * self._squares[name])))
-        if "alpha" in of_tasks and "alpha_shared" in of_tasks:
-            of_tasks["alpha_shared"] = of_tasks["alpha"]
-        return np.array([of_tasks[name] for name, _ in own])
+        starts, of_tasks = [], {}
+        for (name, level), each, size in zip(own, typical, sizes, strict=True):
+            if level == 0:
+                usual = np.log(_USUAL * size.sum() / self._whole)
+                of_tasks.setdefault(name, []).append(min(each, usual))
+            if level >= 0:
+                starts.append(of_tasks[name][own[: len(starts)].count((name, level))])
+            else:  # the center: that of the features of the largest scale
+                starts.append(max(of_tasks.get("alpha", [each])))
+        return np.array(starts)
 
     def minimum(self, criterion, starts, lower, upper, limits, *, final):
         """Return the minimum, searched from the best of the starts in a sample of many tasks.

@@ -337,6 +337,22 @@ def test_auto_is_the_optimum_of_the_evidence(parents, K, shared):
         assert_allclose(np.diag(model.covariance_[column]), own)
 
 
+@pytest.mark.filterwarnings("ignore:Only one class", "ignore:alpha='auto' prefers")
+@pytest.mark.parametrize("unit", [1e-10, 1e-2, 1e3])
+@pytest.mark.parametrize("prior", [0.0, 10.0])
+def test_order_of_features_of_different_units_has_no_effect(unit, prior):
+    X, y, labels = draw_classes(TWO_CLASSES, 2, seed=4, rows=(15, 30), deviations=(0.7, 1.5))
+    X = np.column_stack([unit * X[:, 0], X[:, 1:]])
+    model = MeanRegularizedClassifier(
+        "auto", covariance_prior=prior, task_column=columns_of(labels), tol=1e-9
+    )
+    found = []
+    for D in (table_of(X, labels), table_of(X[:, ::-1], labels)):
+        found.append((model.fit(D, y).log_evidence_, model.predict_proba(D)))
+    assert_allclose(found[0][0], found[1][0], atol=1e-6)
+    assert_allclose(found[0][1], found[1][1], atol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:Only one class")
 @pytest.mark.parametrize("K", [2, 3])
 def test_degrees_of_freedom_of_classes(K):
