@@ -66,7 +66,7 @@ class NestedEvidence:
         every = np.ones(len(lower), dtype=bool)
         ends = [Descent(sample, every, lower, upper).to(START, start) for start in starts]
         value, x = min(ends, key=lambda end: end[0])
-        close = [end for at, end in ends if at < value + _CLOSE]
+        close = [end for at, end in ends if at <= value + _CLOSE]
         if sample is not criterion:  # variances that are small in the sample may not be
             x = np.minimum(x, starts[0] + _SMALL)
             close = [x]

@@ -72,7 +72,7 @@ def minimize(criterion, typical, lower, upper, *, reach, step, polish):
                 descend(better)
     if polish:
         least = min(value for value, *_ in found)
-        close = [one for one in found if one[0] < least + _CLOSE]
+        close = [one for one in found if one[0] <= least + _CLOSE]
         found = [(*descent.polished(value, x), descent) for value, x, descent in close]
     return min(found, key=lambda one: one[0] + _TIE * np.isfinite(one[1]).sum())[1]
 

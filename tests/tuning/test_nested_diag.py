@@ -353,6 +353,14 @@ def test_order_of_features_of_different_units_has_no_effect(unit, prior):
     assert_allclose(found[0][1], found[1][1], atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:alpha.*without bound", "ignore:Only one class")
+def test_evidence_of_weights_that_are_far_too_large_ends_with_a_fit():
+    X, y, labels = draw_classes(TWO_CLASSES, 2, seed=4, rows=(15, 30), deviations=(0.7, 1.5))
+    model = MeanRegularizedClassifier("auto", task_column=columns_of(labels))
+    model.fit(table_of(X, labels), y, sample_weight=np.full(len(y), 1e20))
+    assert np.isfinite(model.log_evidence_)
+
+
 @pytest.mark.filterwarnings("ignore:Only one class")
 @pytest.mark.parametrize("K", [2, 3])
 def test_degrees_of_freedom_of_classes(K):
