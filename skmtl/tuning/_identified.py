@@ -97,9 +97,11 @@ def check_scale(problem):
     """Raise where squares overflow, before a search that would only see inf and nan."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         check_finite(float(problem.null_sums().value.sum()))
-        if not np.isfinite(problem.data.square_norms).all():
+        squares, totals = problem.data.square_norms.sum(axis=0), problem.data.totals.sum()
+        if not np.isfinite(np.square(np.append(squares, totals))).all():  # covariances have these
             raise ValueError(
-                "The squares of X are not finite: its values are too large. Scale them."
+                "The squares of X, or of their products, are not finite: values of X or the "
+                "weights are too large. Scale them."
             )
 
 

@@ -89,10 +89,16 @@ def test_targets_without_squares(scale):
             fit(Rows(rows.X, scale * rows.y, rows.codes), **AUTO)
 
 
-def test_features_without_squares():
+@pytest.mark.parametrize("kind", [MeanRegularizedRegressor, MeanRegularizedClassifier])
+@pytest.mark.parametrize(("scale", "weight"), [(1e160, 1.0), (1e100, 1.0), (1.0, 1e200)])
+@pytest.mark.parametrize("columns", [0, [0, 1]])
+def test_features_without_squares(columns, scale, weight, kind):
     rows = simulate()
-    with pytest.raises(ValueError, match="squares of X are not finite"):
-        fit(Rows(1e160 * rows.X, rows.y, rows.codes), **AUTO)
+    features = np.column_stack([scale * rows.X[:, 0], rows.X[:, 1:]])
+    labels = [rows.codes % 3, rows.codes] if columns != 0 else [rows.codes]
+    X, weights = np.column_stack([*labels, features]), np.full(len(rows.y), weight)
+    with pytest.raises(ValueError, match="not finite: values of X or the weights are too large"):
+        kind("auto", task_column=columns).fit(X, rows.y > 0, sample_weight=weights)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
