@@ -118,6 +118,25 @@ def test_classifier_is_newton_on_indicators(columns, n_classes):
         np.testing.assert_allclose(model.predict_proba(frame), p, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Solution may be inaccurate:UserWarning", "ignore:Only one")
+@pytest.mark.parametrize("columns", [TWO, THREE])
+def test_cvxpy_finds_no_better_classifier(columns):
+    cp = pytest.importorskip("cvxpy")
+    frame, y, weight = table(columns, seed=3)
+    y, alpha = (y > 0.3).astype(int), {"country": 0.8, **WEIGHTS}
+    alpha = {column: alpha[column] for column in columns}
+    model = MeanRegularizedClassifier(
+        alpha, alpha_shared=0.3, alpha_intercept=0.7, task_column=columns
+    ).fit(frame, y, weight)
+    Z, penalty = indicators(frame, columns, alpha, dict.fromkeys(columns, 0.7), 0.3, weight)
+    theta = cp.Variable(Z.shape[1])
+    loss = weight @ cp.logistic(cp.multiply(1 - 2 * y, Z @ theta))
+    objective = cp.Minimize(loss + 0.5 * cp.sum_squares(cp.multiply(np.sqrt(penalty), theta)))
+    least = cp.Problem(objective).solve(solver="CLARABEL", tol_gap_abs=1e-11, tol_gap_rel=1e-11)
+    np.testing.assert_allclose(model.objective_, least, rtol=1e-8)
+    np.testing.assert_allclose(model.decision_function(frame), Z @ theta.value, atol=1e-5)
+
+
 def test_one_column_in_a_list_is_the_plain_model():
     frame, y, weight = table(["store"])
     kwargs = {"alpha": 2.0, "alpha_intercept": 0.5, "alpha_shared": 0.3}
