@@ -9,8 +9,8 @@ same 4 of 40 features. Then on the Parkinsons data (Tsanas and Little 2010), if 
 ``SKMTL_DATA`` has them: is the total score above its median, with the motor and the total score as
 the other tasks. Rows are drawn at random, so that patients are in both training and test rows.
 
-The script prints the log-loss on other rows and writes ``plot_mixed_outcomes.png``. It takes a
-minute.
+The script prints the log-loss on other rows, with standard errors of the differences from the class
+alone, and writes ``plot_mixed_outcomes.png``. It takes a minute.
 """
 
 import os
