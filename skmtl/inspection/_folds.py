@@ -42,7 +42,14 @@ class Folds(NamedTuple):
     @classmethod
     def read(cls, X, y, estimator, cv, scoring, sample_weight, task_column, random_state):
         """Validate arguments as of `sharing_report`."""
-        classifier = is_classifier(final_step(estimator))
+        final = final_step(estimator)
+        if "losses" in final.get_params():
+            raise TypeError(
+                f"{type(final).__name__} has tasks of different kinds, whose scores this comparison "
+                "does not take. Compare its task_scores with those of other models, for instance "
+                "of predictions by cross_val_predict."
+            )
+        classifier = is_classifier(final)
         task_column = find_task_column(estimator, task_column, cv)
         rows = _read_rows(X, y, task_column, sample_weight)
         metric = resolve(metric_name(scoring, classifier))

@@ -80,6 +80,21 @@ def feature_names(estimator, model):
     return without_task_column(list(names), model.task_column)
 
 
+def row_labels(model):
+    """Return the labels of the rows of the coefficients, a list.
+
+    These are the tasks or, of a class in a task with several rows, a tuple of task and class.
+    """
+    if not hasattr(model, "coef_tasks_"):
+        return model.tasks_.tolist()
+    tasks = model.coef_tasks_.tolist()
+    labels = []
+    for task in model.tasks_.tolist():
+        own = tasks.count(task) > 1
+        labels += [(task, label) for label in model.classes_[task].tolist()] if own else [task]
+    return labels
+
+
 def find_task_column(estimator, given, cv=None):
     """Return the task column in the user's X, None in the wide form."""
     final = final_step(estimator)
