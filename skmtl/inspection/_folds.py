@@ -45,9 +45,9 @@ class Folds(NamedTuple):
         final = final_step(estimator)
         if "losses" in final.get_params():
             raise TypeError(
-                f"{type(final).__name__} has tasks of different kinds, whose scores this comparison "
-                "does not take. Compare its task_scores with those of other models, for instance "
-                "of predictions by cross_val_predict."
+                f"{type(final).__name__} has tasks of different kinds, whose scores this "
+                "comparison does not take. Compare its task_scores with those of other models, "
+                "for instance of predictions by cross_val_predict."
             )
         classifier = is_classifier(final)
         task_column = find_task_column(estimator, task_column, cv)
