@@ -14,7 +14,13 @@ from skmtl._threads import blas_threads_for
 from skmtl.data import condensed_rows, read_rows
 from skmtl.fitting import pose, refit, solve
 from skmtl.linear_model import PredictionRows, is_complete, set_fit, spec_of
-from skmtl.model_selection._scoring import Scores, score_model, weights_for
+from skmtl.model_selection._scoring import (
+    Scores,
+    of_kinds,
+    score_model,
+    score_outcomes,
+    weights_for,
+)
 from skmtl.penalties import Coefficients
 from skmtl.tuning import ADAPTIVE
 
@@ -48,8 +54,12 @@ def _scores_of_split(estimator, candidates, train, test, scorer, rows, progress)
     began = time.perf_counter()
     for model in _fitted(estimator, candidates, *rows.training(train), split):
         fitted = time.perf_counter()
-        score, losses = score_model(model, X, y, weight, scorer, by_task)
-        means, scored = _task_means(losses, weight, codes, n_tasks), time.perf_counter()
+        if rows.targets is not None:
+            score, means = score_outcomes(model, X.X, y, weight, scorer, rows.tasks)
+        else:
+            score, losses = score_model(model, X, y, weight, scorer, by_task)
+            means = _task_means(losses, weight, codes, n_tasks)
+        scored = time.perf_counter()
         scores.append((score, means, fitted - began, scored - fitted))
         began = scored
     split.end()
@@ -61,7 +71,8 @@ def _fitted(estimator, candidates, X, y, sample_weight, progress):
     for _, group in groupby(candidates, _others):
         group = list(group)
         model = clone(estimator).set_params(warm_start=True, **group[0])
-        path = _Path(model, X, y, sample_weight) if _alpha_is_all(spec_of(model)) else None
+        alone = not of_kinds(model) and _alpha_is_all(spec_of(model))
+        path = _Path(model, X, y, sample_weight) if alone else None
         for candidate in group:
             model.set_params(**candidate)
             if path is None:
