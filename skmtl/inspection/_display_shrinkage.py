@@ -14,7 +14,7 @@ from skmtl._typing import Axes, Estimator
 from skmtl._warn import did_you_mean, listed
 from skmtl.data import read_rows
 from skmtl.inspection._coef_table import normal_quantile, standard_errors
-from skmtl.inspection._models import feature_names, fitted_model, row_labels
+from skmtl.inspection._models import feature_names, fitted_model, row_labels, separate_outcomes
 from skmtl.inspection._plotting import (
     BLUE,
     GRAY,
@@ -220,8 +220,7 @@ class CoefficientShrinkageDisplay(Display):
 def _separate(model):
     """Return unfitted separate models, close to the estimates of each task alone."""
     if hasattr(model, "coef_tasks_"):
-        alone = {"penalty": "ridge", "alpha": 1e-2, "alpha_intercept": 0.0, "solver": "auto"}
-        return clone(model).set_params(**alone, warm_start=False)
+        return separate_outcomes(model, 1e-2)
     separate = SharedL2Classifier(1e-2) if is_classifier(model) else SharedL2Regressor(1e-6)
     alike = {"task_column": model.task_column, "fit_intercept": model.fit_intercept}
     return separate.set_params(**alike)

@@ -14,6 +14,7 @@ from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.data import covariance_products, is_auto, read_X
 from skmtl.inspection._folds import Folds
 from skmtl.inspection._models import final_step, fitted_model, row_labels
+from skmtl.model_selection import of_kinds
 
 METRICS = ("correlation", "cosine", "distance")
 
@@ -168,13 +169,18 @@ def task_affinity(
     >>> affinity.shape
     (3, 3)
     """
-    final_step(estimator)  # raises if it is none
+    final = final_step(estimator)  # raises if it is none
     auto = [name for name, value in estimator.get_params().items() if is_auto(value)]
     auto = [name for name in auto if name.rpartition("__")[2].startswith("alpha")]
     if auto:
         raise ValueError(
             "task_affinity fits single tasks, which have no differences to estimate, and "
             f"{auto[0]} is 'auto'. Set it to a number, as that of a fit of all tasks."
+        )
+    if of_kinds(final):
+        raise TypeError(
+            f"{type(final).__name__} has tasks of different kinds, which task_affinity does not "
+            "fit in pairs. Use sharing_report, which compares all of them with separate models."
         )
     folds = Folds.read(X, y, estimator, cv, scoring, sample_weight, task_column, random_state)
     T, sign = len(folds.rows.tasks), 1.0 if folds.metric.greater_is_better else -1.0

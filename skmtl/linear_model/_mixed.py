@@ -19,6 +19,7 @@ from skmtl.linear_model._responses import (
     own_scores,
     probabilities,
     response,
+    row_losses,
 )
 from skmtl.penalties import StructuredPenalty, TaskPenalty
 
@@ -339,3 +340,21 @@ def outcome_scores(model, X, y, sample_weight):
     n_rows, found = model._by_task(X)
     columns = columns_in_order(y, model.tasks_, wide=model._wide)
     return own_scores(found, columns, n_rows, sample_weight)
+
+
+def outcome_losses(model, X, y):
+    """Return the loss of each target, of the shape of y, nan where nothing is observed.
+
+    It is the squared error, minus the log-probability of the class or the Poisson deviance.
+    """
+    n_rows, found = model._by_task(X)
+    wide = model._wide
+    columns = columns_in_order(y, model.tasks_, wide=wide)
+    result = np.full((n_rows, len(found)) if wide else n_rows, np.nan)
+    for t, (own, outcome, z) in enumerate(found):
+        values = columns[t if wide else 0]
+        index = np.arange(n_rows)[own]
+        seen = ~values.missing[index]
+        losses = row_losses(outcome, values.entries[index][seen], z[seen])
+        result[(index[seen], t) if wide else index[seen]] = losses
+    return result

@@ -1,7 +1,7 @@
 """What tasks of different kinds predict, and the scores of these predictions."""
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit, softmax, xlogy
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import d2_tweedie_score, r2_score
 
@@ -23,6 +23,19 @@ def response(outcome, z):
 def probabilities(outcome, z):
     """Return the probabilities (m, K) of the classes of a task."""
     return softmax(z, axis=1) if z.ndim == 2 else np.column_stack([expit(-z), expit(z)])
+
+
+def row_losses(outcome, y, z):
+    """Return squared errors, minus log-probabilities or Poisson deviances (m,) at scores z."""
+    if outcome.kind == "squared":
+        return (y.astype(np.float64) - z) ** 2
+    if outcome.kind == "poisson":
+        y, z = y.astype(np.float64), np.clip(z, _LEAST, _MOST)
+        return 2.0 * (xlogy(y, y) - y * z - y + np.exp(z))
+    number = {label: k for k, label in enumerate(outcome.classes.tolist())}
+    codes = np.array([number.get(label, -1) for label in y.tolist()], dtype=np.intp)
+    own = np.where(codes < 0, 0.0, probabilities(outcome, z)[np.arange(len(codes)), codes])
+    return -np.log(np.clip(own, np.finfo(np.float64).eps, 1.0))  # as the metric "log_loss"
 
 
 def columns_in_order(y, tasks, *, wide):
