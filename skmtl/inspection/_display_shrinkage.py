@@ -141,7 +141,14 @@ class CoefficientShrinkageDisplay(Display):
                 "of two classes."
             )
         quantile = None if interval is None else normal_quantile(interval)
-        separate = _separate(model) if separate is None else separate
+        if separate is None:
+            separate = _separate(model)
+        elif hasattr(model, "coef_tasks_") and "losses" not in separate.get_params():
+            raise TypeError(
+                f"The tasks of {type(model).__name__} are of different kinds, which "
+                f"{type(separate).__name__} does not fit. Pass a MixedOutcomeModel as separate, or "
+                "None."
+            )
         separate = clone(separate).fit(X, y, sample_weight=sample_weight)
         rows = read_rows(model, X, y, sample_weight, reset=False)
         middle = rows.weight @ rows.X / rows.weight.sum()

@@ -57,6 +57,9 @@ def test_shrinkage_of_the_rows_of_the_coefficients(long):
     alone = MixedOutcomeModel("ridge", 1e-2, losses=COUNTS, **params).fit(X, y)
     assert_allclose(shown.own[:, 0], alone.coef_[:, 1], rtol=1e-6)
     assert shown.counts.tolist() == [120] * 7
+    separate = MeanRegularizedRegressor()
+    with pytest.raises(TypeError, match="Pass a MixedOutcomeModel as separate"):
+        CoefficientShrinkageDisplay.from_estimator(model, X, y, separate=separate)
 
 
 def test_comparisons_say_what_to_use_instead():
