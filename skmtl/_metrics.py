@@ -11,7 +11,10 @@ from sklearn import metrics as skm
 
 
 class Metric(NamedTuple):
-    """A metric; ``row_losses(y, response, labels)`` if it is the mean of these over rows."""
+    """A metric; ``row_losses(y, response, labels)`` if it is the mean of these over rows.
+
+    It ``suits`` "numbers" or "classes", is the "own" one of each task, or, a function, has "".
+    """
 
     function: Callable
     greater_is_better: bool
@@ -19,6 +22,10 @@ class Metric(NamedTuple):
     uses_labels: bool = False
     response_method: str | tuple = "predict"
     row_losses: Callable | None = None
+    suits: str = ""
+
+
+OWN = "score"  # R^2, D^2 of counts or the accuracy
 
 
 def _if_target_varies(metric):
@@ -158,11 +165,30 @@ _MORE = {  # more than scikit-learn's scorers: of classes by any name, and of th
     ),
     "brier_score": Metric(_brier, False, True, True, "predict_proba", _brier_losses),
 }
-_NAMED = NUMBERS | LABELS | SCORES | _MORE | {"brier": _MORE["brier_score"]}
+_COUNTS = {
+    "d2_poisson": Metric(_if_target_varies(partial(skm.d2_tweedie_score, power=1)), True),
+}
+_NAMED = NUMBERS | LABELS | SCORES | _COUNTS | _MORE | {"brier": _MORE["brier_score"]}
 
 
 def named_metric(name):
     """Return the ``Metric`` of a name, ours or of a scorer of scikit-learn; either with "neg_"."""
+    if name == OWN:
+        return Metric(_own, True, suits="own")
+    found, name = _found(name), name.removeprefix("neg_")
+    numbers = name in NUMBERS or name.startswith("d2_") or name == "max_error"
+    numbers |= name.endswith(("_error", "_deviance"))
+    return found._replace(suits="numbers" if numbers and not found.reads_score else "classes")
+
+
+def _own(y_true, y_pred, **kwargs):
+    raise ValueError(
+        f"{OWN!r} is the own metric of each of several tasks of different kinds. Use 'r2' or "
+        "'accuracy' where all tasks are of one kind."
+    )
+
+
+def _found(name):
     known = skm.get_scorer_names()
     if name in known:
         name = name.removeprefix("neg_")

@@ -12,6 +12,13 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 
+from skmtl._mixed_scores import (
+    are_mixed,
+    fitted_kinds,
+    own_metrics,
+    read_mixed,
+    score_mixed,
+)
 from skmtl._scores import (
     AVERAGES,
     check_min_rows,
@@ -55,6 +62,11 @@ def task_scores(
     one class) is NaN there, without a warning, and left out of the averages. R^2 of two or three
     rows is defined but can be any negative number: see ``min_rows``.
 
+    Tasks may be of different kinds: numbers in some, classes in others, as from
+    `MixedOutcomeModel`. A task has classes if its targets are strings or booleans, or its targets
+    and predictions integers. Named metrics of numbers are NaN for classes, and the reverse;
+    "micro" is NaN unless the metric is a mean over rows.
+
     Parameters
     ----------
     y_true : array-like of shape (n,) or (n, T)
@@ -68,7 +80,8 @@ def task_scores(
         the columns of y_true; a 1-D y_true is one task.
     y_score : array-like of shape (n,), (n, K), (n, T) or (n, T, K), default=None
         Probabilities for "roc_auc" and "log_loss", as from ``predict_proba``: of the second
-        class, or of all classes. In the wide form also a list of T arrays of shape (n, K).
+        class, or of all classes. In the wide form also a list of T arrays of shape (n, K). Of tasks
+        of different kinds a dict from task to (n, K), with the sorted classes of its targets.
     metrics : str, callable, list of these, or dict of name -> either, default=None
         Names are "r2", "explained_variance", "mean_squared_error", "mean_absolute_error" and
         "correlation" (Pearson's) for numbers; "accuracy", "precision" and "recall" (of the
@@ -78,7 +91,10 @@ def task_scores(
         "average_precision" and "brier_score". "roc_auc" and "average_precision" of a task are of
         the classes that it has. Callables have the signature of scikit-learn's metric functions.
         None: the metrics for labels and, if given, for ``y_score``; or those for numbers, if
-        y_true or y_pred has fractional values and there is no ``y_score``.
+        y_true or y_pred has fractional values and there is no ``y_score``. Tasks of different
+        kinds: "r2", "mean_squared_error", "d2_poisson" (of counts, the share of the Poisson
+        deviance that is explained) and "accuracy", and "roc_auc" and "log_loss" if scores are
+        given.
     sample_weight : array-like of shape (n,) or (n, T), default=None
         Weight of each row or, in the wide form, of each target. Those of weight zero count as
         absent.
@@ -116,14 +132,24 @@ def task_scores(
     """
     check_whole(tasks)
     check_min_rows(min_rows)
-    rows = read_rows(y_true, y_pred, y_score, tasks, sample_weight)
+    mixed = are_mixed(y_true, y_score)
+    read = read_mixed if mixed else read_rows
+    rows = read(y_true, y_pred, y_score, tasks, sample_weight)
     few = left_out(rows, min_rows)
-    table = resolve_all(default_metrics(rows) if metrics is None else metrics, greater_is_better)
-    check_order(y_true, y_pred, tasks, table)
+    if metrics is None:
+        metrics = (own_metrics if mixed else default_metrics)(rows)
+    table = resolve_all(metrics, greater_is_better)
+    if not mixed:
+        check_order(y_true, y_pred, tasks, table)
+    elif labels is not None:
+        raise ValueError("Tasks of different kinds have their own classes. Leave labels out.")
     counts = [len(group) for group in rows.groups]
     columns = {"n_rows": np.array(counts + [sum(counts)] * len(AVERAGES))}
     for name, metric in table.items():
-        per_task, averages = score_tasks(metric, rows, labels, few)
+        if mixed:
+            per_task, averages = score_mixed(metric, rows, few)
+        else:
+            per_task, averages = score_tasks(metric, rows, labels, few)
         columns[name] = np.append(per_task, [averages[key] for key in AVERAGES])
     return task_table([*rows.tasks, *AVERAGES], columns)
 
@@ -148,7 +174,8 @@ def make_task_scorer(
     ----------
     metric : str or callable
         A name as in :func:`task_scores`, also as "neg_mean_squared_error" and the like, or a
-        function ``metric(y_true, y_pred, **kwargs)``.
+        function ``metric(y_true, y_pred, **kwargs)``. "score", of a `MixedOutcomeModel`, is the
+        own metric of each task: R^2, D^2 of counts or the accuracy.
     task_column : str, int or list of these, default=None
         Column of the task labels in the X passed to the scorer (before any transformer of a
         Pipeline), or several. None for the wide form: the tasks are the columns of y.
@@ -226,8 +253,8 @@ class _TaskScorer(BaseEstimator):
 
     def score(self, estimator, X, y, sample_weight=None):
         """Compute the average over tasks, with the sign such that greater is better."""
-        metric = resolve(self.metric, greater_is_better=self.greater_is_better)
-        metric = metric._replace(function=partial(metric.function, **(self.kwargs or {})))
+        model = fitted_kinds(estimator)
+        metric = self._resolved(model)
         tasks = None
         if self.task_column is not None:
             tasks = split_task_column(X, self.task_column)[0]
@@ -238,10 +265,24 @@ class _TaskScorer(BaseEstimator):
         y_pred, y_score = (None, response) if metric.reads_score else (response, None)
         if tasks is None:
             scored_targets(estimator, y)  # raises if columns are not the tasks
-        rows = read_rows(y, y_pred, y_score, tasks, sample_weight)
+        given = y, y_pred, y_score, tasks, sample_weight
+        rows = read_rows(*given) if model is None else read_mixed(*given, model)
         few = None if self.average == "micro" else left_out(rows, self.min_rows)
-        averages = score_tasks(metric, rows, _classes(estimator), few)[1]
+        if model is None:
+            averages = score_tasks(metric, rows, _classes(estimator), few)[1]
+        else:
+            averages = score_mixed(metric, rows, few)[1]
         return averages[self.average] if metric.greater_is_better else -averages[self.average]
+
+    def _resolved(self, model):
+        """Return the ``Metric``; ``model`` is that of tasks of different kinds, or None."""
+        metric = resolve(self.metric, greater_is_better=self.greater_is_better)
+        if model is not None and self.average == "micro" and metric.row_losses is None:
+            raise ValueError(
+                "average='micro' pools the rows of tasks of different kinds, and this metric is "
+                "not a mean over rows. Use 'macro' or 'weighted'."
+            )
+        return metric._replace(function=partial(metric.function, **(self.kwargs or {})))
 
     __call__ = score
 

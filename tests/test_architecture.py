@@ -41,6 +41,7 @@ ORDER = [
     "linear_model",
     "_metrics",
     "_scores",
+    "_mixed_scores",
     "metrics",
     "model_selection",
     "inspection",

@@ -14,7 +14,7 @@ from skmtl._typing import Axes, Estimator
 from skmtl._warn import did_you_mean, listed
 from skmtl.data import read_rows
 from skmtl.inspection._coef_table import normal_quantile, standard_errors
-from skmtl.inspection._models import feature_names, fitted_model
+from skmtl.inspection._models import feature_names, fitted_model, row_labels, separate_outcomes
 from skmtl.inspection._plotting import (
     BLUE,
     GRAY,
@@ -120,7 +120,8 @@ class CoefficientShrinkageDisplay(Display):
             Sample weights of ``fit``.
         separate : estimator, default=None
             Separate models. None: ``SharedL2Regressor(1e-6)``, close to least squares, or
-            ``SharedL2Classifier(1e-2)``.
+            ``SharedL2Classifier(1e-2)``; of tasks of different kinds the same model with the
+            penalty "ridge" and an alpha of 1e-2.
         interval : float, default=None
             Probability of intervals of the shared estimates, as of `coef_table`. None: no
             intervals, which ADMM models do not have. Infinite ones are not drawn.
@@ -141,8 +142,13 @@ class CoefficientShrinkageDisplay(Display):
             )
         quantile = None if interval is None else normal_quantile(interval)
         if separate is None:
-            separate = SharedL2Classifier(1e-2) if is_classifier(model) else SharedL2Regressor(1e-6)
-            separate.set_params(task_column=model.task_column, fit_intercept=model.fit_intercept)
+            separate = _separate(model)
+        elif hasattr(model, "coef_tasks_") and "losses" not in separate.get_params():
+            raise TypeError(
+                f"The tasks of {type(model).__name__} are of different kinds, which "
+                f"{type(separate).__name__} does not fit. Pass a MixedOutcomeModel as separate, or "
+                "None."
+            )
         separate = clone(separate).fit(X, y, sample_weight=sample_weight)
         rows = read_rows(model, X, y, sample_weight, reset=False)
         middle = rows.weight @ rows.X / rows.weight.sum()
@@ -150,19 +156,21 @@ class CoefficientShrinkageDisplay(Display):
         known = feature_names(estimator, model)
         places = [_place(model, known, name) for name in wanted]
         columns, names = [place for place, _ in places], [label for _, label in places]
-        found = np.flatnonzero(model.task_counts_ > 0)  # others are latent
+        task = _task_of_rows(model)
+        found = np.flatnonzero(model.task_counts_[task] > 0)  # others are latent
         shared, own = _estimates(model, middle)[found], _estimates(separate, middle)
         center = shared.mean(axis=0)
         if hasattr(model, "shared_coef_"):
             intercept = model.shared_intercept_ + model.shared_coef_ @ middle
             center = np.append(model.shared_coef_, intercept)
-        own[:, :-1][_constant(rows)] = np.nan
+        own[:, :-1][_constant(rows)[task[found]]] = np.nan
         estimates = own[:, columns], shared[:, columns], center[columns]
         reach = None
         if quantile is not None:
             variances, _ = coefficient_variances(model, middle)
             reach = quantile * standard_errors(model, variances[found][:, columns])
-        labels = model.tasks_[found], model.task_counts_[found]
+        labels = row_labels(model)
+        labels = [labels[r] for r in found], model.task_counts_[task[found]]
         return cls(*labels, *estimates, names, reach).plot(ax)
 
     def _size(self):
@@ -214,6 +222,21 @@ class CoefficientShrinkageDisplay(Display):
     def _points(self, ax, own, shared, size):
         ax.plot(*own, "o", ms=size, mfc="white", mec=GRAY, label="own estimate")
         ax.plot(*shared, "o", ms=size, color=BLUE, label="shared estimate")
+
+
+def _separate(model):
+    """Return unfitted separate models, close to the estimates of each task alone."""
+    if hasattr(model, "coef_tasks_"):
+        return separate_outcomes(model, 1e-2)
+    separate = SharedL2Classifier(1e-2) if is_classifier(model) else SharedL2Regressor(1e-6)
+    alike = {"task_column": model.task_column, "fit_intercept": model.fit_intercept}
+    return separate.set_params(**alike)
+
+
+def _task_of_rows(model):
+    """Return the index of the task of each row of the coefficients."""
+    place = {task: t for t, task in enumerate(model.tasks_.tolist())}
+    return np.array([place[task] for task in getattr(model, "coef_tasks_", model.tasks_).tolist()])
 
 
 def _finite(reach):

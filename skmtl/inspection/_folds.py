@@ -8,13 +8,25 @@ from scipy.sparse import issparse
 from sklearn.base import is_classifier
 
 from skmtl._jobs import run
+from skmtl._metrics import Metric
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
 from skmtl._warn import recorded
 from skmtl.data import column_names, plain_target, take_rows
-from skmtl.inspection._models import final_step, find_task_column, fit
-from skmtl.model_selection import TaskRows, known_rows, make_splits
+from skmtl.inspection._models import final_step, find_task_column, fit, fitted_model
+from skmtl.linear_model import outcome_losses
+from skmtl.model_selection import (
+    TaskRows,
+    as_given,
+    gaps_of,
+    known_rows,
+    make_splits,
+    of_kinds,
+)
 
 GROUPS = 50  # groups of rows of a task in the jackknife
+
+
+_OWN_LOSS = Metric(np.average, False, row_losses=lambda y, losses, _: losses)
 
 
 class TaskScore(NamedTuple):
@@ -42,10 +54,18 @@ class Folds(NamedTuple):
     @classmethod
     def read(cls, X, y, estimator, cv, scoring, sample_weight, task_column, random_state):
         """Validate arguments as of `sharing_report`."""
-        classifier = is_classifier(final_step(estimator))
+        final = final_step(estimator)
+        classifier = is_classifier(final)
         task_column = find_task_column(estimator, task_column, cv)
-        rows = _read_rows(X, y, task_column, sample_weight)
-        metric = resolve(metric_name(scoring, classifier))
+        kinds = of_kinds(final)
+        rows = _read_rows(X, y, task_column, sample_weight, kinds)
+        metric = _OWN_LOSS if kinds else resolve(metric_name(scoring, classifier))
+        if kinds and scoring is not None:
+            raise ValueError(
+                f"The tasks of {type(final).__name__} are of different kinds, which are compared "
+                f"by the own loss of each, and scoring is {scoring!r}. Leave scoring at None, or "
+                "use task_scores for other metrics."
+            )
         if classifier or metric.uses_labels:
             observed = slice(None) if task_column is not None else ~np.isnan(rows.y)
             rows = rows._replace(classes=np.unique(rows.y[observed]))
@@ -123,7 +143,10 @@ class Folds(NamedTuple):
         """Return predictions, or probabilities with a column for every class of the data."""
         given = model, *self._training(train)
         model = recorded(fit, *given)[0] if quiet else fit(*given)
-        X, classes = self.rows.take(test)[0], self.rows.classes
+        X, y, _ = self.rows.take(test)
+        classes = self.rows.classes
+        if self.rows.targets is not None:
+            return _own_losses(*fitted_model(model, X), y)
         name, values = respond(model, X, self.metric.response_method)
         values = np.asarray(values)
         if self.rows.codes is None:
@@ -207,11 +230,24 @@ def metric_name(scoring, classifier):
     return scoring.removeprefix("neg_") if isinstance(scoring, str) else scoring
 
 
-def _read_rows(X, y, task_column, sample_weight):
-    """Return validated ``TaskRows``; y is (n,) with a task column, else (n, T)."""
-    names = column_names(y)
+def _own_losses(model, X, y):
+    """Return the loss of each target of the own kind of its task, nan where not observed."""
+    if not of_kinds(model):
+        raise TypeError(
+            f"A {type(model).__name__} cannot be compared with a model of tasks of different "
+            "kinds. Pass a MixedOutcomeModel as pooled or separate, or None."
+        )
+    return outcome_losses(model, X, y)
+
+
+def _read_rows(X, y, task_column, sample_weight, kinds=False):
+    """Return validated ``TaskRows``; y is (n,) with a task column, else (n, T).
+
+    With ``kinds``, tasks are of different kinds.
+    """
+    names, targets = column_names(y), as_given(y) if kinds else None
     X = X if hasattr(X, "iloc") or hasattr(X, "columns") or issparse(X) else np.asarray(X)
-    y = plain_target(y)
+    y = gaps_of(y, wide=task_column is None) if kinds else plain_target(y)
     if task_column is not None and y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2 and y.dtype.kind in "biu":
@@ -235,7 +271,7 @@ def _read_rows(X, y, task_column, sample_weight):
             f"task_column={task_column!r} is set and y has shape {y.shape}: in the long form y has "
             "one value for each row. Pass y of shape (n,)."
         )
-    return TaskRows.read(X, y, weight, task_column, names)
+    return TaskRows.read(X, y, weight, task_column, names)._replace(targets=targets)
 
 
 def _average(losses, weight, own):

@@ -16,7 +16,13 @@ from skmtl.linear_model import (
     SharedL2Classifier,
     SharedL2Regressor,
 )
-from skmtl.model_selection import RegularizationPathCV, TaskRows, known_rows, make_splits
+from skmtl.model_selection import (
+    RegularizationPathCV,
+    TaskRows,
+    known_rows,
+    make_splits,
+    of_kinds,
+)
 
 ALPHAS = 15  # size of the grid of alpha
 INNER = 3  # inner folds
@@ -80,6 +86,21 @@ def feature_names(estimator, model):
     return without_task_column(list(names), model.task_column)
 
 
+def row_labels(model):
+    """Return the labels of the rows of the coefficients, a list.
+
+    These are the tasks or, of a class in a task with several rows, a tuple of task and class.
+    """
+    if not hasattr(model, "coef_tasks_"):
+        return model.tasks_.tolist()
+    tasks = model.coef_tasks_.tolist()
+    labels = []
+    for task in model.tasks_.tolist():
+        own = tasks.count(task) > 1
+        labels += [(task, label) for label in model.classes_[task].tolist()] if own else [task]
+    return labels
+
+
 def find_task_column(estimator, given, cv=None):
     """Return the task column in the user's X, None in the wide form."""
     final = final_step(estimator)
@@ -137,6 +158,8 @@ def tuned(kind, estimator):
     It has the parameters and the Pipeline, if any, of the estimator.
     """
     final = final_step(estimator)
+    if of_kinds(final):
+        return _in_pipeline(estimator, _separate_outcomes(final))
     classifier, given = is_classifier(final), final.get_params()
     models = {
         "pooled": (PooledRegressor, PooledClassifier),
@@ -149,7 +172,22 @@ def tuned(kind, estimator):
         model.set_params(penalty_factor=_without_inf(given.get("penalty_factor")))
     scorer = _minus_log_loss if classifier else "neg_mean_squared_error"  # no fits needed
     folds = _KnownTaskFolds(model.task_column, classifier)
-    search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer)
+    return _in_pipeline(estimator, RegularizationPathCV(model, ALPHAS, cv=folds, scoring=scorer))
+
+
+def separate_outcomes(model, alpha):
+    """Return a clone of a model of tasks of different kinds whose tasks have nothing in common."""
+    alone = {"penalty": "ridge", "alpha_intercept": 0.0, "solver": "auto", "warm_start": False}
+    return clone(model).set_params(**alone, alpha=alpha)
+
+
+def _separate_outcomes(final):
+    folds = _KnownTaskFolds(final.task_column, False)
+    return RegularizationPathCV(separate_outcomes(final, 1.0), ALPHAS, cv=folds)
+
+
+def _in_pipeline(estimator, search):
+    """Return a search, as the last step of the Pipeline of an estimator if it has one."""
     inner = unwrapped(estimator)
     if isinstance(inner, Pipeline):
         return clone(inner).set_params(**{inner.steps[-1][0]: search})

@@ -59,7 +59,9 @@ def sharing_report(
     scoring : str or callable, default=None
         A metric of `skmtl.metrics.task_scores`, by name or as a function. None:
         "mean_squared_error", or "log_loss" for a classifier. For metrics that are not a mean over
-        rows, standard errors are from a jackknife.
+        rows, standard errors are from a jackknife. Tasks of different kinds, of a
+        `MixedOutcomeModel`, are compared by their own losses and take None only: squared error,
+        log loss and, of counts, the Poisson deviance.
     sample_weight : array-like of shape (n,) or (n, T), default=None
         Weight of each row or, in the wide form, of each target, in fits and scores. Those of
         weight zero count as absent.
@@ -70,7 +72,8 @@ def sharing_report(
         `RegularizationPathCV` from 15 values with three inner folds. With several task columns,
         whether a column helps shows in a comparison with the model without it, which has an alpha
         and an alpha_intercept of inf there: ``{"region": inf, "store": 2.0}`` is that of the stores
-        alone.
+        alone. Of tasks of different kinds the separate model is a `MixedOutcomeModel` with the
+        penalty "ridge"; they cannot be pooled, and its columns are NaN.
     task_column : str, int or list of these, default=None
         Column of the tasks in X, or several. None: that of the estimator. Required only for a
         Pipeline that was not made by `make_task_pipeline`.
@@ -127,6 +130,9 @@ def sharing_report(
         raise ValueError(f"level must be a number between 0 and 1, got {level!r}.")
     folds = Folds.read(X, y, estimator, cv, scoring, sample_weight, task_column, random_state)
     models = {"pooled": pooled, "separate": separate, "shared": estimator}
+    alone = folds.rows.targets is not None and pooled is None  # kinds cannot be pooled
+    if alone:
+        del models["pooled"]
     ours = [kind for kind, model in models.items() if model is None]
     models |= {kind: tuned(kind, estimator) for kind in ours}
     layers = folds.layers(models, ours, n_jobs, verbose)
@@ -134,6 +140,8 @@ def sharing_report(
         folds.task_scores([(index, responses[kind]) for index, responses in layers])
         for kind in models
     ]
+    if alone:
+        scores.insert(0, [_without_score(own) for own in scores[0]])
     sign = 1.0 if folds.metric.greater_is_better else -1.0
     _, apart, together = scores
     table = [_row(sign, *own) for own in zip(*scores, strict=True)]
@@ -143,6 +151,11 @@ def sharing_report(
     joint = joint_p_value(columns["p_value"], gains, [own.rows for own in together], folds.wide)
     columns["joint_p_value"] = np.full(len(table), joint)
     return task_table(folds.rows.tasks, columns)
+
+
+def _without_score(own):
+    """Return a ``TaskScore`` of NaN."""
+    return own._replace(score=np.nan, values=np.full(len(own.values), np.nan))
 
 
 def _row(sign, pooled, separate, shared):

@@ -13,7 +13,8 @@ from skmtl._table import square_table
 from skmtl._typing import Estimator, Metric, Table, TaskColumn
 from skmtl.data import covariance_products, is_auto, read_X
 from skmtl.inspection._folds import Folds
-from skmtl.inspection._models import final_step, fitted_model
+from skmtl.inspection._models import final_step, fitted_model, row_labels
+from skmtl.model_selection import of_kinds
 
 METRICS = ("correlation", "cosine", "distance")
 
@@ -47,7 +48,9 @@ def task_similarity(
     Returns
     -------
     DataFrame or ndarray of shape (n_tasks, n_tasks)
-        Symmetric, in the order of ``tasks_``; a DataFrame where pandas is installed.
+        Symmetric, in the order of ``tasks_``; a DataFrame where pandas is installed. Of tasks of
+        different kinds in the order of the rows of ``coef_``, labeled by task or, where a task has
+        several, by (task, class); they have neither "distance" nor ``centered``.
 
     Examples
     --------
@@ -67,6 +70,12 @@ def task_similarity(
             "task_similarity compares coefficients, and the model has none: X had only the task "
             "column. Compare intercept_ of the model."
         )
+    if hasattr(model, "coef_tasks_") and (centered or metric == "distance"):
+        raise ValueError(
+            f"{type(model).__name__} has tasks of different kinds, whose coefficients have no "
+            "common unit: there are no distances and no mean of them. Use metric='correlation' or "
+            "'cosine', with centered=False."
+        )
     coef = inner = np.asarray(model.coef_)  # (T, d) or (T, K, d)
     if centered:
         coef = inner = coef - getattr(model, "shared_coef_", coef.mean(axis=0))
@@ -76,7 +85,7 @@ def task_similarity(
     elif metric == "correlation":
         coef = inner = coef - coef.mean(axis=tuple(range(1, coef.ndim)), keepdims=True)
     W, inner = (part.reshape(len(part), -1) for part in (coef, inner))
-    return square_table(model.tasks_, _compare(W, inner, metric))
+    return square_table(row_labels(model), _compare(W, inner, metric))
 
 
 def _compare(W, inner, metric):
@@ -160,13 +169,18 @@ def task_affinity(
     >>> affinity.shape
     (3, 3)
     """
-    final_step(estimator)  # raises if it is none
+    final = final_step(estimator)  # raises if it is none
     auto = [name for name, value in estimator.get_params().items() if is_auto(value)]
     auto = [name for name in auto if name.rpartition("__")[2].startswith("alpha")]
     if auto:
         raise ValueError(
             "task_affinity fits single tasks, which have no differences to estimate, and "
             f"{auto[0]} is 'auto'. Set it to a number, as that of a fit of all tasks."
+        )
+    if of_kinds(final):
+        raise TypeError(
+            f"{type(final).__name__} has tasks of different kinds, which task_affinity does not "
+            "fit in pairs. Use sharing_report, which compares all of them with separate models."
         )
     folds = Folds.read(X, y, estimator, cv, scoring, sample_weight, task_column, random_state)
     T, sign = len(folds.rows.tasks), 1.0 if folds.metric.greater_is_better else -1.0

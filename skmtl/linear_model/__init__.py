@@ -16,7 +16,7 @@ from skmtl.linear_model._classifiers import (
     SharedL2Classifier,
 )
 from skmtl.linear_model._graph import GraphRegularizedClassifier, GraphRegularizedRegressor
-from skmtl.linear_model._mixed import MixedOutcomeModel
+from skmtl.linear_model._mixed import MixedOutcomeModel, outcome_losses, outcome_scores
 from skmtl.linear_model._observed import (
     is_complete,
     observed_accuracy,
@@ -62,6 +62,8 @@ __all__ = [
     "observed_accuracy",
     "observed_r2",
     "observed_targets",
+    "outcome_losses",
+    "outcome_scores",
     "scored_targets",
     "set_fit",
     "spec_of",

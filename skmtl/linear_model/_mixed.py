@@ -13,7 +13,14 @@ from skmtl._typing import Array, HandleUnknown, Losses, MixedSolver, TaskColumn,
 from skmtl.data import frame_like, row_predictions
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.linear_model._base import LinearMultiTaskModel
-from skmtl.linear_model._responses import columns_in_order, mean_score, probabilities, response
+from skmtl.linear_model._responses import (
+    columns_in_order,
+    mean_score,
+    own_scores,
+    probabilities,
+    response,
+    row_losses,
+)
 from skmtl.penalties import StructuredPenalty, TaskPenalty
 
 
@@ -289,9 +296,7 @@ feature_names_in_
         float
             At most 1; nan, with a warning, if no task has a score.
         """
-        n_rows, found = self._by_task(X)
-        columns = columns_in_order(y, self.tasks_, wide=self._wide)
-        return mean_score(found, columns, n_rows, sample_weight)
+        return mean_score(outcome_scores(self, X, y, sample_weight))
 
     def _by_task(self, X):
         """Return the number of rows and, for each task, its rows, `Outcome` and scores.
@@ -328,3 +333,28 @@ feature_names_in_
             tags.target_tags.multi_output = tags.target_tags.two_d_labels = True
             tags.target_tags.single_output = False
         return tags
+
+
+def outcome_scores(model, X, y, sample_weight):
+    """Return the score of each task of a fitted model, (T,), whose mean is its ``score``."""
+    n_rows, found = model._by_task(X)
+    columns = columns_in_order(y, model.tasks_, wide=model._wide)
+    return own_scores(found, columns, n_rows, sample_weight)
+
+
+def outcome_losses(model, X, y):
+    """Return the loss of each target, of the shape of y, nan where nothing is observed.
+
+    It is the squared error, minus the log-probability of the class or the Poisson deviance.
+    """
+    n_rows, found = model._by_task(X)
+    wide = model._wide
+    columns = columns_in_order(y, model.tasks_, wide=wide)
+    result = np.full((n_rows, len(found)) if wide else n_rows, np.nan)
+    for t, (own, outcome, z) in enumerate(found):
+        values = columns[t if wide else 0]
+        index = np.arange(n_rows)[own]
+        seen = ~values.missing[index]
+        losses = row_losses(outcome, values.entries[index][seen], z[seen])
+        result[(index[seen], t) if wide else index[seen]] = losses
+    return result

@@ -1,7 +1,7 @@
 """What tasks of different kinds predict, and the scores of these predictions."""
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit, softmax, xlogy
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import d2_tweedie_score, r2_score
 
@@ -25,6 +25,19 @@ def probabilities(outcome, z):
     return softmax(z, axis=1) if z.ndim == 2 else np.column_stack([expit(-z), expit(z)])
 
 
+def row_losses(outcome, y, z):
+    """Return squared errors, minus log-probabilities or Poisson deviances (m,) at scores z."""
+    if outcome.kind == "squared":
+        return (y.astype(np.float64) - z) ** 2
+    if outcome.kind == "poisson":
+        y, z = y.astype(np.float64), np.clip(z, _LEAST, _MOST)
+        return 2.0 * (xlogy(y, y) - y * z - y + np.exp(z))
+    number = {label: k for k, label in enumerate(outcome.classes.tolist())}
+    codes = np.array([number.get(label, -1) for label in y.tolist()], dtype=np.intp)
+    own = np.where(codes < 0, 0.0, probabilities(outcome, z)[np.arange(len(codes)), codes])
+    return -np.log(np.clip(own, np.finfo(np.float64).eps, 1.0))  # as the metric "log_loss"
+
+
 def columns_in_order(y, tasks, *, wide):
     """Return the ``Values`` of each column of y; raise if its columns are not the tasks."""
     columns, names = columns_of(y, wide=wide)
@@ -43,8 +56,8 @@ def columns_in_order(y, tasks, *, wide):
     return columns
 
 
-def mean_score(found, columns, n_rows, sample_weight):
-    """Return the mean over tasks of their scores.
+def own_scores(found, columns, n_rows, sample_weight):
+    """Return the score of each task, (T,): R^2, the accuracy or D^2; nan of too few targets.
 
     Parameters
     ----------
@@ -68,25 +81,30 @@ def mean_score(found, columns, n_rows, sample_weight):
         values = columns[t if wide else 0]
         own = (weight if weight.ndim == 1 else weight[:, t])[rows]
         kept = ~values.missing[rows] & (own > 0)
-        score = _score(outcome, values.entries[rows][kept], response(outcome, z)[kept], own[kept])
-        if score is not None:
-            scores.append(score)
-    if not scores:
+        scores.append(
+            _score(outcome, values.entries[rows][kept], response(outcome, z)[kept], own[kept])
+        )
+    return np.array(scores)
+
+
+def mean_score(scores):
+    """Return the mean of the scores of tasks that have one; nan, with a warning, if none has."""
+    if np.isnan(scores).all():
         warn("The score is nan: no task has enough observed targets.", UndefinedMetricWarning)
         return np.nan
-    return float(np.mean(scores))
+    return float(np.nanmean(scores))
 
 
 def _score(outcome, y, predicted, weight):
-    """Return R^2, the accuracy or D^2 of the observed targets of a task, None of too few."""
+    """Return R^2, the accuracy or D^2 of the observed targets of a task, nan of too few."""
     if outcome.classes is not None:
         equal = [a == b for a, b in zip(y.tolist(), predicted.tolist(), strict=True)]
-        return np.average(equal, weights=weight) if equal else None
+        return np.average(equal, weights=weight) if equal else np.nan
     if len(y) < 2:
-        return None
+        return np.nan
     y = y.astype(np.float64)
     if outcome.kind == "squared":
         return r2_score(y, predicted, sample_weight=weight)
     if not y.any():
-        return None  # no deviance from the mean
+        return np.nan  # no deviance from the mean
     return d2_tweedie_score(y, predicted, sample_weight=weight, power=1)

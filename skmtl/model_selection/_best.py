@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl._typing import Array
 from skmtl.linear_model import scored_targets
-from skmtl.model_selection._scoring import call_scorer
+from skmtl.model_selection._scoring import call_scorer, of_kinds, weights_for
 
 
 def _delegated(name):
@@ -53,6 +53,8 @@ class BestEstimatorMixin:
         best = self._best()
         scorer = check_scoring(best, scoring=self.scoring)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if of_kinds(best):
+            return scorer(best, X, y, **weights_for(weight))
         return call_scorer(scorer, best, X, scored_targets(best, y), weight)
 
     @_delegated("predict")

@@ -6,8 +6,8 @@ from numbers import Integral
 import numpy as np
 
 from skmtl._threads import blas_threads_for
-from skmtl.fitting import pose
 from skmtl.linear_model import alpha_max_of, spec_of
+from skmtl.tuning import pose_outcomes
 
 _BELOW_MAX = 1e-3
 _CURVATURES = 1e-4, 1e3  # smallest and largest alpha over the mean curvature
@@ -37,7 +37,7 @@ def alpha_grid(alphas, model, rows):
         return values
     if alphas < 1:
         raise ValueError(f"alphas must be at least 1, got {alphas!r}.")
-    posed = pose(spec_of(model), rows)
+    posed = pose_outcomes(spec_of(model), rows)
     problem = posed.problem
     if not problem.penalty.quadratic:
         try:
@@ -51,7 +51,8 @@ def alpha_grid(alphas, model, rows):
     squares = problem.data.square_norms
     if posed.basis is not None and posed.basis.regular.any():
         squares = squares[:, posed.basis.regular]
-    curvature = problem.loss.curvature_bound * squares.sum() / max(1, squares.size)
+    bound = np.asarray(problem.loss.curvature_bound)[..., None]  # of each row, or of all
+    curvature = (bound * squares).sum() / max(1, squares.size)
     return (float(curvature) if curvature > 0 else 1.0) * _between(*_CURVATURES, alphas)
 
 

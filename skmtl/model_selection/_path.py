@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import get_tags
 
@@ -23,7 +23,14 @@ from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
 from skmtl.model_selection._results import best_index, results_table
 from skmtl.model_selection._ridge_search import RidgeSearch
-from skmtl.model_selection._scoring import reads_predictions, scorer_of, weights_for
+from skmtl.model_selection._scoring import (
+    as_given,
+    gaps_of,
+    of_kinds,
+    reads_predictions,
+    scorer_of,
+    weights_for,
+)
 from skmtl.model_selection._split import TaskRows, make_splits
 from skmtl.model_selection._warm_search import warm_scores
 
@@ -63,7 +70,8 @@ class RegularizationPathCV(
         Otherwise a scikit-learn splitter or pairs of index arrays.
     scoring : str, callable or None, default=None
         As in scikit-learn. None: the ``score`` of the estimator; for regressors with ``cv=None``
-        minus the mean squared error. With NaN in y or weights of targets, a scorer of scikit-learn
+        minus the mean squared error. Tasks of different kinds take None or a callable, such as of
+        `make_task_scorer`. With NaN in y or weights of targets, a scorer of scikit-learn
         is averaged over the tasks, each scored on its observed rows.
     one_standard_error : bool, default=False
         Whether to choose, instead of the best alpha, the largest one whose mean score is within
@@ -92,7 +100,8 @@ class RegularizationPathCV(
         ``std_test_score`` is the standard deviation of the squared errors of the rows.
     task_scores_ : ndarray of shape (n_candidates, n_splits, n_tasks)
         Minus the mean squared error, or log loss, of each task on the test rows of each split;
-        NaN where a task has no test rows. Leave-one-out counts as one split.
+        NaN where a task has no test rows. Of tasks of different kinds R^2, the accuracy or, of
+        counts, D^2. Leave-one-out counts as one split.
     alphas_ : ndarray of shape (n_alphas,)
         Values of alpha.
     n_splits_ : int
@@ -241,7 +250,7 @@ class RegularizationPathCV(
 
     def _search(self, estimator, X, y, sample_weight, groups, cv, refit, progress):
         """Search over candidates; ``refit`` fits the best one to all rows."""
-        names = column_names(y)
+        names, targets = column_names(y), as_given(y) if of_kinds(estimator) else None
         alphas, candidates, ridge, y = self._read(estimator, X, y, sample_weight)
         X = X if hasattr(X, "shape") else np.asarray(X)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -254,7 +263,7 @@ class RegularizationPathCV(
             splits = make_splits(
                 cv, X, y, column, groups=groups, classifier=classifier, weight=weight
             )
-            rows = X, y, weight, names
+            rows = X, y, weight, names, targets
             found = self._cross_validate(
                 estimator, ridge, candidates, scorer, *rows, splits, progress
             )
@@ -294,14 +303,15 @@ class RegularizationPathCV(
         model = clone(estimator).set_params(alpha=1.0)
         spec_of(model)  # checks the parameters
         rows = read_rows(model, X, y, sample_weight, reset=True)
-        y = plain_target(y)
+        y = plain_target(y) if rows.outcomes is None else gaps_of(y, wide=rows.wide)
         if y.ndim > rows.y.ndim:  # a column
             y = y.ravel()
         if y.ndim == 2 and (rows.observed is not None or y.dtype.kind not in "iuf"):
             y = y.astype(np.float64)
         alphas = alpha_grid(self.alphas, model, rows)
         candidates = list(ParameterGrid({"alpha": alphas, **(self.param_grid or {})}))
-        return alphas, candidates, RidgeSearch.of(model, candidates, rows), y
+        ridge = None if rows.outcomes is not None else RidgeSearch.of(model, candidates, rows)
+        return alphas, candidates, ridge, y
 
     def _leave_one_out(self, ridge, scorer, X, y, weight, progress):
         """Return the ``Scores`` of one split, n and the std of the squared errors of rows, (C,).
@@ -318,7 +328,7 @@ class RegularizationPathCV(
         return None if found is None else (found[0], len(y), found[1])
 
     def _cross_validate(
-        self, estimator, ridge, candidates, scorer, X, y, weight, names, splits, progress
+        self, estimator, ridge, candidates, scorer, X, y, weight, names, targets, splits, progress
     ):
         """Return the ``Scores`` on the splits."""
         part = progress.part("search", len(splits))
@@ -328,6 +338,7 @@ class RegularizationPathCV(
                 scores = ridge.scores(splits, scorer, partial(take_rows, X), y, weight, part)
         else:
             given = TaskRows.read(X, y, weight, estimator.task_column, names)
+            given = given._replace(targets=targets)
             options = part, self.n_jobs, self.verbose
             scores = warm_scores(estimator, candidates, splits, scorer, given, *options)
         part.end()
@@ -339,12 +350,6 @@ class RegularizationPathCV(
             raise TypeError(
                 "RegularizationPathCV takes an estimator of skmtl.linear_model, got "
                 f"{self.estimator!r}. Of a pipeline, make the search the last step."
-            )
-        if not (is_classifier(self.estimator) or is_regressor(self.estimator)):
-            raise TypeError(
-                "RegularizationPathCV scores regressions or classes, and "
-                f"{type(self.estimator).__name__} has tasks of several kinds. Use GridSearchCV, "
-                "with a grid from alpha_max downwards."
             )
         if self.param_grid is not None and not isinstance(self.param_grid, Mapping):
             raise TypeError(

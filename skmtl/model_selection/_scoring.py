@@ -11,8 +11,15 @@ from sklearn.metrics import check_scoring, r2_score
 from sklearn.utils import get_tags
 
 from skmtl._warn import recorded, warn
-from skmtl.data import take_rows
-from skmtl.linear_model import is_complete, observed_accuracy, observed_r2, observed_targets
+from skmtl.data import columns_of, take_rows
+from skmtl.linear_model import (
+    MixedOutcomeModel,
+    is_complete,
+    observed_accuracy,
+    observed_r2,
+    observed_targets,
+    outcome_scores,
+)
 from skmtl.metrics import _TaskScorer
 
 
@@ -116,8 +123,42 @@ def call_scorer(scorer, model, X, y, weight, by_task=None):
     return defined.mean() if len(defined) else np.nan
 
 
+def of_kinds(estimator):
+    """Return whether the tasks of an estimator are of different kinds."""
+    return isinstance(estimator, MixedOutcomeModel)
+
+
+def as_given(y):
+    """Return targets whose rows can be taken; numbers beside classes in a list stay numbers."""
+    return np.array(y, dtype=object) if isinstance(y, list | tuple) else y
+
+
+def gaps_of(y, *, wide):
+    """Return an array of the shape of y, with 1 where something is observed, else NaN."""
+    columns, _ = columns_of(y, wide=wide)
+    seen = np.array([np.where(own.missing, np.nan, 1.0) for own in columns])
+    return seen.T if wide else seen[0]
+
+
+def score_outcomes(model, X, y, weight, scorer, tasks):
+    """Return the score of a fitted model of tasks of different kinds, and those of tasks (T,)."""
+    found = dict(zip(model.tasks_.tolist(), outcome_scores(model, X, y, weight), strict=True))
+    scores = np.array([found.get(task, np.nan) for task in tasks])
+    if not isinstance(scorer, str):
+        return scorer(model, X, y, **_weights(scorer, weight)), scores
+    return (np.nan if np.isnan(scores).all() else np.nanmean(scores)), scores
+
+
 def scorer_of(estimator, scoring, leave_one_out=False):
     """Return a scorer, or the name of a score that is computed here from predictions."""
+    if of_kinds(estimator):
+        if scoring is None or callable(scoring):
+            return "score" if scoring is None else scoring
+        raise ValueError(
+            f"The tasks are of different kinds, and scoring={scoring!r} is for one kind. Leave "
+            "scoring at None, the mean of R^2, accuracies and D^2, or pass a scorer of "
+            "make_task_scorer."
+        )
     named = ["accuracy"] if is_classifier(estimator) else list(_AT_ONCE)
     if scoring is None:  # as ``score`` of scikit-learn's estimators, but R2 of a row is undefined
         scoring = named[-1] if leave_one_out else named[0]

@@ -302,7 +302,8 @@ class TaskRows(NamedTuple):
     """Rows with their tasks: y is (n,) or (n, T), ``weight`` (n,), (n, T) or None.
 
     ``codes`` (n,) are the indices of tasks in the long form, None in the wide form; ``classes``
-    are those of all rows, or None.
+    are those of all rows, or None. Of tasks of different kinds ``targets`` is y as it is given, and
+    y has only the gaps.
     """
 
     X: Any
@@ -311,6 +312,7 @@ class TaskRows(NamedTuple):
     tasks: list
     codes: np.ndarray | None
     classes: np.ndarray | None = None
+    targets: Any = None
 
     @classmethod
     def read(cls, X, y, weight, task_column, names=None):
@@ -323,12 +325,15 @@ class TaskRows(NamedTuple):
     def take(self, index):
         """Return X, y and weights at an index array."""
         weight = None if self.weight is None else self.weight[index]
-        return take_rows(self.X, index), self.y[index], weight
+        y = self.y if self.targets is None else self.targets
+        return take_rows(self.X, index), take_rows(y, index), weight
 
     def training(self, index):
         """Return X, y and weights at an index array, y with the names of its columns."""
         X, y, weight = self.take(index)
-        return X, y if y.ndim == 1 else NamedTargets(y, self.tasks), weight
+        if self.targets is None and y.ndim == 2:
+            y = NamedTargets(y, self.tasks)
+        return X, y, weight
 
     def present(self, index):
         """Return the part of an index array with positive weights."""

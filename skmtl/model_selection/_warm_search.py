@@ -12,11 +12,17 @@ from sklearn.base import clone
 from skmtl._jobs import run
 from skmtl._threads import blas_threads_for
 from skmtl.data import condensed_rows, read_rows
-from skmtl.fitting import pose, refit, solve
+from skmtl.fitting import refit, solve
 from skmtl.linear_model import PredictionRows, is_complete, set_fit, spec_of
-from skmtl.model_selection._scoring import Scores, score_model, weights_for
+from skmtl.model_selection._scoring import (
+    Scores,
+    of_kinds,
+    score_model,
+    score_outcomes,
+    weights_for,
+)
 from skmtl.penalties import Coefficients
-from skmtl.tuning import ADAPTIVE
+from skmtl.tuning import ADAPTIVE, pose_outcomes
 
 _TOL = 1e-6  # smallest tolerance of fits on training folds
 _KNOTS = 3  # solutions used to extrapolate a start
@@ -48,8 +54,12 @@ def _scores_of_split(estimator, candidates, train, test, scorer, rows, progress)
     began = time.perf_counter()
     for model in _fitted(estimator, candidates, *rows.training(train), split):
         fitted = time.perf_counter()
-        score, losses = score_model(model, X, y, weight, scorer, by_task)
-        means, scored = _task_means(losses, weight, codes, n_tasks), time.perf_counter()
+        if rows.targets is not None:
+            score, means = score_outcomes(model, X.X, y, weight, scorer, rows.tasks)
+        else:
+            score, losses = score_model(model, X, y, weight, scorer, by_task)
+            means = _task_means(losses, weight, codes, n_tasks)
+        scored = time.perf_counter()
         scores.append((score, means, fitted - began, scored - fitted))
         began = scored
     split.end()
@@ -61,7 +71,8 @@ def _fitted(estimator, candidates, X, y, sample_weight, progress):
     for _, group in groupby(candidates, _others):
         group = list(group)
         model = clone(estimator).set_params(warm_start=True, **group[0])
-        path = _Path(model, X, y, sample_weight) if _alpha_is_all(spec_of(model)) else None
+        alone = of_kinds(model) or _alpha_is_all(spec_of(model))
+        path = _Path(model, X, y, sample_weight) if alone else None
         for candidate in group:
             model.set_params(**candidate)
             if path is None:
@@ -90,7 +101,7 @@ class _Path:
     def __init__(self, model, X, y, sample_weight):
         self._model, self._fit, self._knots = model, None, {}
         rows = read_rows(model, X, y, sample_weight, reset=True)
-        if not spec_of(model).classifier:
+        if rows.outcomes is None and not spec_of(model).classifier:
             rows = condensed_rows(model, rows, centered=model.fit_intercept)
         self._rows = rows
 
@@ -100,7 +111,7 @@ class _Path:
         with blas_threads_for(self._rows.work):
             spec = spec_of(model)
             if last is None or len(last.rows.tasks) < len(self._rows.tasks):
-                self._fit = solve(spec, pose(spec, self._rows))
+                self._fit = solve(spec, pose_outcomes(spec, self._rows))
             else:
                 self._fit = refit(spec, last, self._start(), max(model.tol, _TOL))
         set_fit(model, self._fit)

@@ -26,7 +26,6 @@ from skmtl import (
     alpha_max,
 )
 from skmtl.inspection import coef_table, effective_dof
-from skmtl.model_selection import RegularizationPathCV
 from skmtl.penalties import L1, L21, Decomposed, Graph, MeanRegularized, Ridge
 
 COUNTS = {"visits": "poisson"}
@@ -445,8 +444,6 @@ def test_what_has_no_meaning_for_tasks_of_different_kinds():
         effective_dof(model, X, y)
     with pytest.raises(ValueError, match="one norm in the penalty, and this one is quadratic"):
         alpha_max(model, X, y)
-    with pytest.raises(TypeError, match=r"tasks of several kinds\. Use GridSearchCV"):
-        RegularizationPathCV(model).fit(X, y)
 
 
 # ---- a citizen of scikit-learn

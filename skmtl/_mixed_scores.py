@@ -1,0 +1,233 @@
+"""Scores of tasks of different kinds: each task by the metrics that suit it."""
+
+import warnings
+from decimal import Decimal
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skmtl._metrics import named_metric
+from skmtl._scores import AVERAGES, ScoredRows, on_rows
+from skmtl._warn import listed
+from skmtl.data import column_names, factorize, is_missing, plain_target, read_task_labels
+
+_OF_KIND = {"squared": "r2", "poisson": "d2_poisson"}
+_NUMBERS = ("squared", "poisson")
+
+
+class MixedRows(NamedTuple):
+    """Observed rows of each task, of positive weight: a list of ``ScoredRows``.
+
+    ``kinds`` are those of the losses, or "squared" and "classes" where only values are known;
+    ``labels`` the classes of each task, or None.
+    """
+
+    tasks: list
+    of_tasks: list
+    kinds: list
+    labels: list
+
+    @property
+    def groups(self):
+        """Rows of each task, as of ``ScoredRows``."""
+        return [own.groups[0] for own in self.of_tasks]
+
+
+def fitted_kinds(estimator):
+    """Return the fitted model of tasks of different kinds inside an estimator, or None."""
+    model = getattr(estimator, "best_estimator_", estimator)
+    model = model[-1] if isinstance(model, Pipeline) else model
+    model = getattr(model, "best_estimator_", model)
+    return model if isinstance(getattr(model, "losses_", None), dict) else None
+
+
+def are_mixed(y, y_score=None):
+    """Return whether targets are numbers in some tasks and classes in others."""
+    if isinstance(y_score, dict):
+        return True
+    y = _objects(y)
+    if y.dtype != object:
+        return False
+    values = y.ravel().tolist()
+    found = {_family(value) for value in values if not is_missing(value)}
+    missing = y.ndim == 2 and any(map(is_missing, values))
+    return None not in found and (len(found) > 1 or (missing and found == {"strings"}))
+
+
+def _family(value):
+    families = {"booleans": bool | np.bool_, "numbers": Real | Decimal, "strings": str}
+    return next((name for name, kind in families.items() if isinstance(value, kind)), None)
+
+
+def _objects(y):
+    """Return an array; numbers beside strings in a list stay numbers."""
+    if not isinstance(y, list | tuple):
+        return np.asarray(y)
+    array = np.asarray(y)
+    return np.array(y, dtype=object) if array.dtype.kind in "USO" else array
+
+
+def read_mixed(y_true, y_pred, y_score, tasks, sample_weight, model=None):
+    """Return ``MixedRows``.
+
+    Kinds and classes are those of a fitted ``model``. Without one, a task has classes if its
+    targets are strings or booleans, or its targets and predictions whole numbers of type int.
+    """
+    names, y = column_names(y_true), _objects(y_true)
+    predicted = None if y_pred is None else _objects(y_pred)
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    _check_shapes(y, predicted, tasks, weight)
+    n = len(y)
+    if tasks is not None:
+        labels, codes = factorize(read_task_labels(tasks), "tasks")
+        labels = labels.tolist()
+        columns = [(np.flatnonzero(codes == t), ...) for t in range(len(labels))]
+    else:
+        y = y.reshape(n, -1)
+        predicted = None if predicted is None else predicted.reshape(n, -1)
+        labels = list(range(y.shape[1])) if names is None else list(names)
+        labels = labels if model is None else model.tasks_.tolist()
+        columns = [(np.arange(n), t) for t in range(y.shape[1])]
+    result = MixedRows([], [], [], [])
+    for task, (index, column) in zip(labels, columns, strict=True):
+        entries = y[index, column] if column is not ... else y[index]
+        seen = np.array([not is_missing(value) for value in entries.tolist()], dtype=bool)
+        own = None
+        if weight is not None:
+            own = weight[index, column] if weight.ndim == 2 else weight[index]
+            seen &= own > 0
+        if not seen.any():
+            continue
+        index = index[seen]
+        pair = [entries[seen]]
+        pair.append(None if predicted is None else predicted[(index, column)])
+        true, found = (None if part is None else plain_target(part) for part in pair)
+        kind = _kind(true, found) if model is None else model.losses_[task]
+        classes = None if kind in _NUMBERS else _classes(task, true, y_score, model)
+        score = _score_of(task, y_score, index, column, classes)
+        own = None if own is None else own[seen]
+        rows = ScoredRows(true, found, score, own, index, [task], [np.arange(len(index))])
+        for part, value in zip(result, (task, rows, kind, classes), strict=True):
+            part.append(value)
+    if not result.tasks:
+        raise ValueError("There are no rows to score: none is observed with a positive weight.")
+    return result
+
+
+def _check_shapes(y, predicted, tasks, weight):
+    if predicted is not None and predicted.reshape(len(predicted), -1).shape != (
+        y.reshape(len(y), -1).shape
+    ):
+        raise ValueError(
+            f"y_pred has shape {predicted.shape}, which does not match y_true of shape {y.shape}. "
+            "Pass one value per target."
+        )
+    if tasks is not None and y.ndim != 1:
+        raise ValueError(
+            f"y_true has shape {y.shape} and tasks is given: a 2-D y_true already has one "
+            "task per column. Leave tasks out, or pass 1-D targets."
+        )
+    if tasks is None and y.ndim != 2:
+        raise ValueError(
+            f"y_true has shape {y.shape} and holds numbers and classes, which one task cannot: "
+            "pass tasks, the task of each row."
+        )
+    if weight is not None and (weight.shape not in ((len(y),), y.shape) or not (weight >= 0).all()):
+        raise ValueError(
+            f"sample_weight of shape {weight.shape} must be at least 0, not NaN, and one weight "
+            f"per row or target of y_true, of shape {y.shape}."
+        )
+
+
+def _kind(true, predicted):
+    """Return what a task has by its targets and predictions (m,): "squared" or "classes"."""
+    if true.dtype.kind not in "iuf":
+        return "classes"
+    whole = predicted is not None and predicted.dtype.kind in "iu"
+    return "classes" if whole and (true % 1 == 0).all() else "squared"
+
+
+def _classes(task, true, y_score, model):
+    """Return the sorted classes of a task as an array that metrics take."""
+    if model is not None:
+        return plain_target(model.classes_[task])
+    classes = np.unique(true)
+    width = len(classes)
+    if isinstance(y_score, dict) and task in y_score:
+        width = np.shape(y_score[task])[1]
+    if len(classes) != width:
+        raise ValueError(
+            f"y_score[{task!r}] has {width} columns, and y_true has {len(classes)} classes of the "
+            f"task: {listed(classes.tolist())}. Pass rows with all of them."
+        )
+    return classes
+
+
+def _score_of(task, y_score, index, column, classes):
+    """Return the scores of some rows of a task, (m,) or (m, K); None if it has none."""
+    if y_score is None or classes is None:
+        return None
+    if not isinstance(y_score, dict):
+        raise ValueError(
+            "Scores of tasks of different kinds are a dict of task to array of shape (n, "
+            f"n_classes), as predict_proba returns it; got {type(y_score).__name__}."
+        )
+    if task not in y_score:
+        return None
+    score = np.asarray(y_score[task], dtype=np.float64)[index]
+    return score[:, 1] if score.shape[1] == 2 else score
+
+
+def own_metrics(rows):
+    """Return the names of the metrics by which a table scores tasks of different kinds."""
+    numbers = ["r2", "mean_squared_error", "d2_poisson"]
+    numbers = numbers if not set(_NUMBERS).isdisjoint(rows.kinds) else []
+    classes = [k for k, kind in enumerate(rows.kinds) if kind not in _NUMBERS]
+    predicted = any(own.y_pred is not None for own in rows.of_tasks)
+    scored = any(rows.of_tasks[k].y_score is not None for k in classes)
+    names = [*numbers, *(["accuracy"] if classes else [])] if predicted else []
+    return names + (["roc_auc", "log_loss"] if scored else [])
+
+
+def score_mixed(metric, rows, without=None):
+    """Return the metric of each task, (T,), nan where it does not suit, and the four averages.
+
+    "micro" is defined for means over rows.
+    """
+    values, error = np.full(len(rows.tasks), np.nan), None
+    for t, (own, kind, labels) in enumerate(
+        zip(rows.of_tasks, rows.kinds, rows.labels, strict=True)
+    ):
+        used = metric
+        if metric.suits == "own":
+            used = named_metric(_OF_KIND.get(kind, "accuracy"))
+        elif metric.suits and (metric.suits == "numbers") != (kind in _NUMBERS):
+            continue
+        if used.reads_score and own.y_score is None:
+            error = ValueError("Pass y_score: one of the metrics needs it.")
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values[t] = on_rows(used, own, labels)(slice(None))
+        except (TypeError, ValueError) as found:  # a function that does not take such targets
+            error = found
+    defined = ~np.isnan(values)
+    if error is not None and not defined.any():
+        raise error
+    if without is not None:
+        defined &= ~without
+    averages = dict.fromkeys(AVERAGES, np.nan)
+    if not defined.any():
+        return values, averages
+    sizes = [len(o.y_true) if o.weight is None else o.weight.sum() for o in rows.of_tasks]
+    sizes = np.array(sizes, dtype=np.float64)
+    averages["macro"] = values[defined].mean()
+    averages["weighted"] = np.average(values[defined], weights=sizes[defined])
+    averages["worst"] = values[defined].min() if metric.greater_is_better else values[defined].max()
+    if metric.row_losses is not None:
+        seen = ~np.isnan(values)
+        averages["micro"] = np.average(values[seen], weights=sizes[seen])
+    return values, averages
