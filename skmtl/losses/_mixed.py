@@ -15,6 +15,7 @@ class MixedLoss(Loss):
     Parameters
     ----------
     losses : list of Loss
+        That of the tasks of each part.
     places : list of ndarray of shape (K, t)
         Rows of the coefficients (R, d) of each part: one for each prediction and task.
 
