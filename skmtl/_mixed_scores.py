@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skmtl._metrics import named_metric
-from skmtl._scores import AVERAGES, ScoredRows, on_rows
+from skmtl._scores import AVERAGES, ScoredRows, check_one_form, on_rows, read_weight
 from skmtl._warn import listed
 from skmtl.data import column_names, factorize, is_missing, plain_target, read_task_labels
 
@@ -77,8 +77,8 @@ def read_mixed(y_true, y_pred, y_score, tasks, sample_weight, model=None):
     """
     names, y = column_names(y_true), _objects(y_true)
     predicted = None if y_pred is None else _objects(y_pred)
-    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    _check_shapes(y, predicted, tasks, weight)
+    _check_shapes(y, predicted, tasks)
+    weight = read_weight(sample_weight, y, tasks)
     n = len(y)
     if tasks is not None:
         labels, codes = factorize(read_task_labels(tasks), "tasks")
@@ -116,7 +116,7 @@ def read_mixed(y_true, y_pred, y_score, tasks, sample_weight, model=None):
     return result
 
 
-def _check_shapes(y, predicted, tasks, weight):
+def _check_shapes(y, predicted, tasks):
     if predicted is not None and predicted.reshape(len(predicted), -1).shape != (
         y.reshape(len(y), -1).shape
     ):
@@ -124,20 +124,11 @@ def _check_shapes(y, predicted, tasks, weight):
             f"y_pred has shape {predicted.shape}, which does not match y_true of shape {y.shape}. "
             "Pass one value per target."
         )
-    if tasks is not None and y.ndim != 1:
-        raise ValueError(
-            f"y_true has shape {y.shape} and tasks is given: a 2-D y_true already has one "
-            "task per column. Leave tasks out, or pass 1-D targets."
-        )
+    check_one_form(y, tasks)
     if tasks is None and y.ndim != 2:
         raise ValueError(
             f"y_true has shape {y.shape} and holds numbers and classes, which one task cannot: "
             "pass tasks, the task of each row."
-        )
-    if weight is not None and (weight.shape not in ((len(y),), y.shape) or not (weight >= 0).all()):
-        raise ValueError(
-            f"sample_weight of shape {weight.shape} must be at least 0, not NaN, and one weight "
-            f"per row or target of y_true, of shape {y.shape}."
         )
 
 

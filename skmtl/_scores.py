@@ -94,19 +94,12 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     one_column = y_true.ndim == 2 and y_true.shape[1] == 1
     if one_column:
         y_true, first = y_true[:, 0], 0 if names is None else names[0]
-    if y_true.ndim == 2 and tasks is not None:
-        raise ValueError(
-            f"y_true has shape {y_true.shape} and tasks is given: a 2-D y_true already has one "
-            "task per column. Leave tasks out, or pass 1-D targets."
-        )
+    check_one_form(y_true, tasks)
     responses = [
         None if r is None else _read_response(r, y_true.shape, name)
         for r, name in ((y_pred, "y_pred"), (y_score, "y_score"))
     ]
-    weight = _read_weight(sample_weight, y_true)
-    check_consistent_length(y_true, weight, tasks)
-    if weight is not None and not (weight >= 0).all():
-        raise ValueError("sample_weight must be at least 0 and not NaN.")
+    weight = read_weight(sample_weight, y_true, tasks)
     keep = np.ones(y_true.size, dtype=bool)
     if y_true.ndim == 2:
         n, n_tasks = y_true.shape
@@ -134,18 +127,28 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     return ScoredRows(*arrays, np.flatnonzero(keep), np.take(found, present).tolist(), groups)
 
 
-def _read_weight(sample_weight, y_true):
-    """Return weights of the shape of y_true or (n,), float64, or None."""
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 2 and weight.shape[1] == 1:
+def check_one_form(y_true, tasks):
+    """Raise if there are tasks for targets with a column for each task."""
+    if y_true.ndim == 2 and tasks is not None:
+        raise ValueError(
+            f"y_true has shape {y_true.shape} and tasks is given: a 2-D y_true already has one "
+            "task per column. Leave tasks out, or pass 1-D targets."
+        )
+
+
+def read_weight(sample_weight, y_true, tasks):
+    """Return weights of the shape of y_true or (n,), float64, or None; check all lengths."""
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if weight is not None and weight.ndim == 2 and weight.shape[1] == 1:
         weight = weight[:, 0]
-    if weight.ndim > 1 and weight.shape != y_true.shape:
+    if weight is not None and weight.ndim > 1 and weight.shape != y_true.shape:
         raise ValueError(
             f"sample_weight has shape {weight.shape}, which does not match y_true of shape "
             f"{y_true.shape}. Pass one weight per row or, in the wide form, per target."
         )
+    check_consistent_length(y_true, weight, tasks)
+    if weight is not None and not (weight >= 0).all():
+        raise ValueError("sample_weight must be at least 0 and not NaN.")
     return weight
 
 
