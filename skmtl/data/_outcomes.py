@@ -122,13 +122,16 @@ class Outcomes:
         own = tuple(outcome._replace(unit=unit) for outcome, unit in pairs)
         return replace(self, of_tasks=own)
 
-    def as_in(self, other):
-        """Return the outcomes of another fit, with its units; raise if they are not the same."""
-        same = len(self.of_tasks) == len(other.of_tasks) and all(
+    def matches(self, other):
+        """Return whether the tasks of other outcomes have the same kinds and classes."""
+        return len(self.of_tasks) == len(other.of_tasks) and all(
             a.kind == b.kind and np.array_equal(a.classes, b.classes)
             for a, b in zip(self.of_tasks, other.of_tasks, strict=True)
         )
-        if not same:
+
+    def as_in(self, other):
+        """Return the outcomes of another fit, with its units; raise if they are not the same."""
+        if not self.matches(other):
             raise ValueError(
                 "y has other tasks, or tasks of other kinds or classes, than in fit. Pass the X, y "
                 "and sample_weight of fit."

@@ -188,11 +188,7 @@ feature_names_in_
 
         None if their tasks, kinds or classes are others.
         """
-        last, new = self._outcomes.of_tasks, rows.outcomes.of_tasks
-        same = np.array_equal(self.tasks_, rows.tasks) and all(
-            a.kind == b.kind and np.array_equal(a.classes, b.classes)
-            for a, b in zip(last, new, strict=True)
-        )
+        same = np.array_equal(self.tasks_, rows.tasks) and self._outcomes.matches(rows.outcomes)
         units = rows.outcomes.units
         return (self.coef_ / units[:, None], self.intercept_ / units) if same else None
 
