@@ -45,6 +45,7 @@ class MeanCoupling(Penalty):
 
     quadratic = True
     around_center = True
+    n_levels = 1  # of nodes, tasks included
 
     @property
     def fixed_center(self):

@@ -163,6 +163,11 @@ class NestedCoupling(MeanCoupling):
 
     around_center = False
 
+    @property
+    def n_levels(self):
+        """Number of levels of nodes L, tasks included."""
+        return len(self.nesting.levels)
+
     @classmethod
     def of(cls, alpha, alpha_shared, alpha_intercept, fixed_intercept, nesting):
         """Return the coupling with penalty weights of the levels, from the inside out.

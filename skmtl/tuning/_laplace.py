@@ -17,7 +17,7 @@ from skmtl.solvers import runs_away
 from skmtl.tuning._center import Center
 from skmtl.tuning._compressed import CompressedRows
 from skmtl.tuning._covariance import Axes, level_axes
-from skmtl.tuning._nested_rows import NestedRows
+from skmtl.tuning._nested_rows import rows_around
 from skmtl.tuning._task_posterior import TaskPosterior
 
 _STEP = 1e-3  # of central differences, in log alpha
@@ -66,7 +66,7 @@ class LaplaceEvidence:
         self._problem, self._solve, self._start = problem, solve, start
         self.shared, self._last = problem.penalty.alpha_shared, None
         self._nesting = problem.penalty.nesting
-        self._n_levels = 1 if self._nesting is None else len(self._nesting.levels)
+        self._n_levels = problem.penalty.n_levels
 
     def objection(self, max_iter, tol):
         """Return why the evidence is improper at any penalty weight, or None.
@@ -181,7 +181,7 @@ class LaplaceEvidence:
         data = problem.data if size > problem.data.n_features else problem.data.rotated
         penalty = replace(problem.penalty, alpha_shared=self.shared)
         places, H = _places_of_classes(K, data.n_features), None
-        kind = CompressedRows if self._nesting is None else NestedRows
+        kind = rows_around(penalty)
         if K == 1:
             rows = kind(data.curved(loss.curvature(data.y, sums.derivative)[0]), penalty)
         else:

@@ -339,6 +339,7 @@ class NestedLikelihood:
             problem.loss,
             problem.penalty,
             estimates_center="alpha_shared" in names,
+            null=problem.null_sums(),
         )
 
     @staticmethod

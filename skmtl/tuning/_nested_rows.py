@@ -126,3 +126,8 @@ class NestedRows:
         # pairs of rows of a node are pairs of its group, too: both levels have those of the inner
         joint = np.block([[squares[min(i, j)] for j in levels] for i in levels])
         return np.block([[self._inner.products()[0, 0], norms], [norms[:, None], joint]])
+
+
+def rows_around(penalty):
+    """Return the class of the compressed rows of tasks with a ``MeanCoupling``."""
+    return CompressedRows if penalty.nesting is None else NestedRows

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmtl.tuning._center import Center, CenterSolution
-from skmtl.tuning._compressed import CompressedRows
-from skmtl.tuning._nested_rows import NestedRows
+from skmtl.tuning._nested_rows import rows_around
 
 _FLOOR = 1e-30  # least share of the squares of y in sigma2
 _ROUNDING = 1e-26  # share of the squares of y that is rounding error
@@ -64,16 +63,14 @@ class RestrictedLikelihood:
 
     def __init__(self, data, loss, penalty, *, estimates_center=False, null=None):
         self._estimates_center, self._alpha_shared = estimates_center, penalty.alpha_shared
-        rows = CompressedRows if penalty.nesting is None else NestedRows
-        self.rows, self._last = rows(data, penalty, loss, null), None
+        self.rows, self._last = rows_around(penalty)(data, penalty, loss, null), None
         if self.rows.null <= 1e4 * _TINY and data.y.any():
             raise ValueError(
                 f"The squares of y sum to {self.rows.null:.1e}, and such numbers have few "
                 "digits: values of y or the weights are too small for their squares. Scale them."
             )
-        d = data.n_features
-        n_levels = 1 if penalty.nesting is None else len(penalty.nesting.levels)
-        self._center = Center(self._marginal(np.zeros(2 * [n_levels * (d + 1)])).gram, penalty)
+        size = penalty.n_levels * (data.n_features + 1)
+        self._center = Center(self._marginal(np.zeros((size, size))).gram, penalty)
         squares = data.square_norms
         self._curvature = squares.sum() / max(1, squares.shape[1]) or 1.0
 
