@@ -52,6 +52,11 @@ class Table:
         """Rows of the coefficients of each task."""
         return np.array([loss.n_outputs for loss in self.losses()])
 
+    @property
+    def places(self):
+        """Rows of the coefficients of each task."""
+        return np.split(np.arange(self.counts.sum()), np.cumsum(self.counts)[:-1])
+
     def rows(self, layout="wide", sparse=False):
         """Return the ``Rows`` in the wide or the long form."""
         X, Y, seen = self.X, self.Y, ~np.isnan(self.Y)
@@ -68,7 +73,7 @@ class Table:
     def problem(self, penalty, layout="wide", sparse=False):
         """Return the ``Problem``."""
         rows = self.rows(layout, sparse)
-        data, loss, self.places = mixed_data(rows, self.losses(), self.task_weight, self.center)
+        data, loss = mixed_data(rows, self.losses(), self.task_weight, self.center)
         self.mean = data.center
         return Problem(data, loss, penalty)
 

@@ -39,7 +39,6 @@ from skmtl.data._labels import (
 from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
 from skmtl.data._long import SMALL, LongData
 from skmtl.data._mixed import MixedData, mixed_data
-from skmtl.data._outcomes import columns_of
 from skmtl.data._parameters import (
     check_alpha,
     is_auto,
@@ -50,6 +49,7 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
+from skmtl.data._target_columns import columns_of
 from skmtl.data._task_moments import (
     TaskMoments,
     condensed_rows,

@@ -219,8 +219,7 @@ def mixed_data(rows, losses, task_weight, center=None):
         `MixedData`, or the layout of all rows if all tasks have one loss of one prediction.
     loss : Loss
         `MixedLoss`, or that one.
-    places : list of ndarray of shape (K_t,)
-        Rows of the coefficients (R, d) of each task: the tasks in order, classes side by side.
+        Rows of the coefficients (R, d) are those of the tasks in order, classes side by side.
     """
     center = rows.center(task_weight) if center is None else center
     counts = np.array([loss.n_outputs for loss in losses])
@@ -228,7 +227,6 @@ def mixed_data(rows, losses, task_weight, center=None):
     kinds = {}
     for t, loss in enumerate(losses):
         kinds.setdefault((type(loss), loss.n_outputs), []).append(t)
-    of_tasks = [np.arange(start, start + K) for start, K in zip(first, counts, strict=True)]
     parts, joined, places = [], [], []
     for (kind, K), tasks in kinds.items():
         loss = losses[tasks[0]]
@@ -238,9 +236,9 @@ def mixed_data(rows, losses, task_weight, center=None):
         tasks = np.array(tasks)
         places.append(first[tasks] + np.arange(K)[:, None])
         if len(kinds) == 1 and K == 1:
-            return rows.task_data(task_weight, 0.0, center), loss, of_tasks
+            return rows.task_data(task_weight, 0.0, center), loss
         parts.append(_part(rows, tasks, task_weight, center, loss))
-    return MixedData(parts, places), MixedLoss(joined, places), of_tasks
+    return MixedData(parts, places), MixedLoss(joined, places)
 
 
 def _part(rows, tasks, task_weight, center, loss):

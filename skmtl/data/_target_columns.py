@@ -1,0 +1,168 @@
+"""Targets of one column of y: numbers, classes and what is missing."""
+
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from scipy.sparse import issparse
+
+from skmtl.data._arrays import NamedTargets
+from skmtl.data._labels import column_names, is_missing, read_names
+
+
+class Values(NamedTuple):
+    """Targets of one column of y.
+
+    Attributes
+    ----------
+    entries : ndarray of shape (n,)
+        Numbers, float64 or int, or objects of Python.
+    missing : ndarray of shape (n,)
+        Whether an entry is None, NaN, NaT or NA.
+    category : bool
+        Whether they are of a type whose values are classes.
+    """
+
+    entries: np.ndarray
+    missing: np.ndarray
+    category: bool = False
+
+
+def columns_of(y, *, wide):
+    """Return the `Values` of each column of y, a list, and the names of the columns or None."""
+    if issparse(y):
+        raise TypeError("y is sparse, and has to be dense. Pass y.toarray().")
+    names = column_names(y) if wide else None
+    if names is not None:
+        read_names(names, len(names))  # raises if they are not different
+    if isinstance(y, NamedTargets):
+        y = y.values
+    if nw.dependencies.is_into_dataframe(y):
+        frame = nw.from_native(y, eager_only=True)
+        columns = [_of_series(frame[:, j]) for j in range(frame.shape[1])]
+        y = frame
+    elif nw.dependencies.is_into_series(y):
+        y = nw.from_native(y, series_only=True)
+        columns = [_of_series(y)]
+    else:
+        if not isinstance(y, np.ndarray):
+            y = np.array(y, dtype=object)  # else numbers beside strings would become strings
+        columns = [_of_array(own) for own in (y.T if y.ndim == 2 else [y])]
+    n_dims = len(y.shape)
+    if wide and n_dims != 2:
+        raise ValueError(
+            f"y has {n_dims} dimension{'s' * (n_dims != 1)}, and without task_column it needs a "
+            "column for each task: pass y as a dataframe or an array of shape (n_samples, "
+            "n_tasks), of a single task by y.reshape(-1, 1). For a column of task labels in X, "
+            "set task_column."
+        )
+    if not wide and len(columns) != 1:
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}, and with task_column it needs one target for each row "
+            "of X. Leave task_column out if each column of y is a task."
+        )
+    return columns, names
+
+
+def _of_series(series):
+    """Return the `Values` of a Series of narwhals."""
+    kind, missing = series.dtype, series.is_null().to_numpy().astype(bool)
+    if kind.is_numeric() and not missing.any():
+        return _of_array(series.to_numpy())
+    values = _of_array(_objects(series.to_list()))
+    category = isinstance(kind, nw.Categorical | nw.Enum)
+    return values._replace(missing=values.missing | missing, category=category)
+
+
+def _of_array(values):
+    """Return the `Values` of an array (n,)."""
+    if values.dtype.kind == "f":
+        return Values(values.astype(np.float64), np.isnan(values))
+    if values.dtype.kind in "iu":
+        return Values(values, np.zeros(len(values), dtype=bool))
+    entries = values.tolist()
+    if set(map(type, entries)) <= {str, bool, int}:
+        return Values(_objects(entries), np.zeros(len(entries), dtype=bool))
+    entries = [v.item() if isinstance(v, np.generic) else v for v in entries]
+    missing = np.array([is_missing(value) for value in entries], dtype=bool)
+    return Values(_objects(entries), missing)
+
+
+def _objects(values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def type_of(task, values):
+    """Return whether entries are "numbers", "booleans", "strings" or "categories"."""
+    entries = values.entries
+    if values.category:
+        return "categories"
+    if entries.dtype != object:
+        return "numbers"
+    # bool is a Real too, so that it comes first
+    types = {"booleans": bool, "numbers": Real | Decimal, "strings": str}
+    names = {}
+    for own, value in {type(value): value for value in entries.tolist()[::-1]}.items():
+        name = next((name for name, kind in types.items() if issubclass(own, kind)), None)
+        if name is None:
+            raise ValueError(
+                f"Task {task!r} has the target {value!r} ({own.__name__}). Targets are numbers, or "
+                "classes: strings, booleans or categories. Convert the others, for example to "
+                "strings."
+            )
+        names[name] = value
+    if len(names) > 1:
+        pairs = " and ".join(f"{name} ({value!r})" for name, value in sorted(names.items()))
+        raise ValueError(
+            f"Task {task!r} mixes {pairs}. The targets of a task are all numbers, or all classes "
+            "of one type: convert them."
+        )
+    return next(iter(names))
+
+
+def numbers_of(task, values, found, kind):
+    """Return the targets of a task with a number to predict, (n,)."""
+    if found in ("strings", "categories"):
+        raise ValueError(
+            f"losses[{task!r}] is {kind!r}, and the task has {found}, such as "
+            f"{values.entries.tolist()[0]!r}. Convert them to numbers, or leave the task out of "
+            "losses: strings and categories are classes."
+        )
+    y = values.entries.astype(np.float64)
+    if not np.isfinite(y).all():
+        strange = y[~np.isfinite(y)][0]
+        raise ValueError(f"Task {task!r} has the target {strange}, which must be finite.")
+    if kind == "poisson" and y.min() < 0:
+        raise ValueError(
+            f"losses[{task!r}] is 'poisson', and the task has the negative target {y.min():g}. "
+            "Counts are at least 0."
+        )
+    return y
+
+
+def classes_of(task, values, found):
+    """Return the sorted classes of a task, (K,), and the index of each target."""
+    if found == "numbers":
+        numbers = values.entries.astype(np.float64)
+        if (numbers % 1 != 0).any():  # also of inf and of nan
+            strange = numbers[numbers % 1 != 0][0]
+            raise ValueError(
+                f"Task {task!r} has classes by its losses, and the target {strange:g}. Classes "
+                "that are numbers are whole: use 'squared' or 'poisson', or convert them."
+            )
+        kept = all(isinstance(value, Integral) for value in values.entries[:1].tolist())
+        return np.unique(numbers.astype(np.int64) if kept else numbers, return_inverse=True)
+    entries = values.entries.tolist()
+    try:
+        classes = sorted(set(entries))
+    except TypeError:
+        classes = sorted(set(entries), key=lambda label: (type(label).__name__, repr(label)))
+    number = {label: k for k, label in enumerate(classes)}
+    array = np.array(classes) if found == "booleans" else _objects(classes)
+    if found == "categories" and all(type(label) is int for label in classes):
+        array = np.array(classes)
+    return array, np.array([number[entry] for entry in entries], dtype=np.intp)
