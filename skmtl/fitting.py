@@ -280,6 +280,11 @@ def pose(spec, rows, *, reference=None, task_weight=None, center=None):
     weights = read_task_weights(task_weight if given else spec.task_weight, rows.tasks)
     penalty = penalty_of(spec, rows)
     if not weights.all():
+        if rows.wide:
+            raise ValueError(
+                "task_weight is 0 for some tasks. In the wide form every column of y is "
+                "predicted: drop these columns from y instead."
+            )
         present = np.flatnonzero(weights)
         penalty = penalty.take(coefficients_of(rows, present))
         rows, weights = rows.take(present), weights[present]

@@ -3,13 +3,10 @@
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import issparse
 
 from skmtl._linalg import row_space
 from skmtl.data._feature_space import FeatureSpace
 from skmtl.data._layout import LossSums, TaskData
-from skmtl.data._long import LongData
-from skmtl.data._sparse import SparseLongData
 from skmtl.losses import MixedLoss, PoissonLoss
 
 
@@ -243,30 +240,8 @@ def mixed_data(rows, losses, task_weight, center=None):
 
 def _part(rows, tasks, task_weight, center, loss):
     """Return the data of some tasks, which have one loss."""
-    weights = task_weight[tasks]
-    if rows.codes is not None:
-        code = np.full(len(rows.tasks), -1)
-        code[tasks] = np.arange(len(tasks))
-        codes = code[rows.codes]
-        kept = codes >= 0
-        own = rows.X[kept], rows.y[kept], rows.weight[kept] * weights[codes[kept]], codes[kept]
-        return _long(*own, len(tasks), center, loss)
-    weight = rows.weight if rows.weight.ndim == 1 else rows.weight[:, tasks]
-    observed = None if rows.observed is None else rows.observed[:, tasks]
-    if loss.n_outputs == 1:
-        if observed is not None and observed.all():
-            observed = None
-        own = {"y": rows.y[:, tasks], "weight": weight, "observed": observed}
-        return rows._replace(**own).task_data(weights, 0.0, center)
-    seen = np.ones((len(rows.y), len(tasks)), dtype=bool) if observed is None else observed
-    codes, kept = np.nonzero(seen.T)
-    weight = weight[kept] if weight.ndim == 1 else weight[kept, codes]
-    own = rows.X[kept], rows.y[kept, tasks[codes]], weight * weights[codes], codes
-    return _long(*own, len(tasks), center, loss)
-
-
-def _long(X, y, weight, codes, n_tasks, center, loss):
-    """Return rows in the long form; integers are the targets of a loss of several predictions."""
-    y = y.astype(np.intp) if loss.n_outputs > 1 else y
-    layout = SparseLongData if issparse(X) else LongData
-    return layout(X, y, weight, codes, n_tasks, center)
+    rows = rows.take(tasks)
+    if loss.n_outputs > 1:
+        rows = rows.in_long_form()
+        rows = rows._replace(y=rows.y.astype(np.intp))
+    return rows.task_data(task_weight[tasks], 0.0, center)

@@ -66,25 +66,34 @@ class Rows(NamedTuple):
         return mean if self.origin is None else mean + self.origin[-1]
 
     def take(self, tasks):
-        """Return the rows of these tasks, an index array."""
+        """Return the rows of these tasks, an index array; in the wide form their columns."""
+        own = {
+            "tasks": self.tasks[tasks],
+            "counts": self.counts[tasks],
+            "totals": self.totals[tasks],
+            "outcomes": None if self.outcomes is None else self.outcomes.take(tasks),
+        }
         if self.codes is None:
-            raise ValueError(
-                "task_weight is 0 for some tasks. In the wide form every column of y is "
-                "predicted: drop these columns from y instead."
-            )
+            observed = None if self.observed is None else self.observed[:, tasks]
+            observed = None if observed is None or observed.all() else observed
+            weight = self.weight if self.weight.ndim == 1 else self.weight[:, tasks]
+            return self._replace(y=self.y[:, tasks], weight=weight, observed=observed, **own)
         code = np.full(len(self.tasks), -1)
         code[tasks] = np.arange(len(tasks))
-        kept = code[self.codes] >= 0
-        return self._replace(
-            X=self.X[kept],
-            y=self.y[kept],
-            weight=self.weight[kept],
-            codes=code[self.codes[kept]],
-            tasks=self.tasks[tasks],
-            counts=self.counts[tasks],
-            totals=self.totals[tasks],
-            outcomes=None if self.outcomes is None else self.outcomes.take(tasks),
-        )
+        codes = code[self.codes]
+        kept = codes >= 0
+        rows = {"X": self.X[kept], "y": self.y[kept], "weight": self.weight[kept]}
+        return self._replace(codes=codes[kept], **rows, **own)
+
+    def in_long_form(self):
+        """Return the rows with those of each task apart."""
+        if self.codes is not None:
+            return self
+        seen = np.ones(self.y.shape, dtype=bool) if self.observed is None else self.observed
+        codes, row = np.nonzero(seen.T)
+        weight = self.weight[row] if self.weight.ndim == 1 else self.weight[row, codes]
+        own = {"X": self.X[row], "y": self.y[row, codes], "weight": weight}
+        return self._replace(codes=codes, observed=None, **own)
 
     def encode_targets(self, name, class_weight, classes=None, weights=None):
         """Return the rows of a classifier with the targets and weights that losses take."""
