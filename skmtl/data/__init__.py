@@ -21,6 +21,7 @@ from skmtl.data._arrays import (
 from skmtl.data._basis import FIXED_SCALE, Basis, factor_basis
 from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
+from skmtl.data._entries import entries_of_tasks
 from skmtl.data._frames import columns_of_fit, frame_like, is_frame, only_column, with_features
 from skmtl.data._labels import (
     LabeledFeatures,
@@ -49,7 +50,7 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
-from skmtl.data._target_columns import columns_of
+from skmtl.data._target_columns import columns_of, labels_of, numbers_of
 from skmtl.data._task_moments import (
     TaskMoments,
     condensed_rows,
@@ -85,6 +86,7 @@ __all__ = [
     "condensed_rows",
     "covariance_products",
     "encode_tasks",
+    "entries_of_tasks",
     "factor_basis",
     "factorize",
     "frame_like",
@@ -94,12 +96,14 @@ __all__ = [
     "is_missing",
     "join_moments",
     "label_key",
+    "labels_of",
     "long_moments",
     "merge_tasks",
     "mixed_data",
     "moments_of_rows",
     "moments_of_tasks",
     "named_weights",
+    "numbers_of",
     "only_column",
     "plain_target",
     "plus_rows",

@@ -8,10 +8,11 @@ import numpy as np
 
 from skmtl._warn import did_you_mean, listed
 from skmtl.data._arrays import NamedTargets, check_in_memory
+from skmtl.data._entries import entries_of_tasks
 from skmtl.data._frames import is_frame, rows_like
 from skmtl.data._labels import label_key
 from skmtl.data._mixed import mixed_data
-from skmtl.data._target_columns import Values, classes_of, columns_of, numbers_of, type_of
+from skmtl.data._target_columns import classes_of, columns_of, numbers_of, type_of
 from skmtl.losses import LogisticLoss, MultinomialLoss, PoissonLoss, SquaredLoss
 
 KINDS = ("squared", "logistic", "multinomial", "poisson")
@@ -187,18 +188,11 @@ class Targets:
                 "Leave other names out."
             )
         outcomes = []
-        for t, task in enumerate(tasks.tolist()):
-            if rows.codes is not None:
-                own = np.flatnonzero(rows.codes == t), ...
-                weight = rows.weight[own[0]]
-            else:
-                own = np.flatnonzero(~np.isnan(rows.y[:, t])), t
-                weight = rows.weight if rows.weight.ndim == 1 else rows.weight[:, t]
-                weight = weight[own[0]]
-            column = self.columns[0 if rows.codes is not None else t]
-            index = rows.y[own].astype(np.intp)
-            values = Values(column.entries[index], column.missing[index], column.category)
-            y[own], outcome = _encoded(task, values, weight, kinds.get(known[t]))
+        for t, own in enumerate(entries_of_tasks(len(y), len(tasks), rows.codes)):
+            own = own.where(~np.isnan(own.of(rows.y)))
+            values = self.columns[own.column or 0].take(own.of(rows.y).astype(np.intp))
+            task, weight = tasks.tolist()[t], own.of(rows.weight)
+            y[own.place], outcome = _encoded(task, values, weight, kinds.get(known[t]))
             outcomes.append(outcome)
         return rows._replace(y=y, outcomes=Outcomes(tuple(outcomes), self._template))
 
@@ -212,7 +206,7 @@ def _encoded(task, values, weight, kind):
     if kind is None:
         kind = "squared" if found == "numbers" else "classes"
     if kind in ("squared", "poisson"):
-        y = numbers_of(task, values, found, kind)
+        y = numbers_of(task, values, kind)
         mean = float(np.average(y, weights=weight))
         if kind == "squared":
             return y, Outcome(kind, None, SquaredLoss(), mean)

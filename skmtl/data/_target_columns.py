@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy.sparse import issparse
 
+from skmtl._warn import listed
 from skmtl.data._arrays import NamedTargets
 from skmtl.data._labels import column_names, is_missing, read_names
 
@@ -28,6 +29,10 @@ class Values(NamedTuple):
     entries: np.ndarray
     missing: np.ndarray
     category: bool = False
+
+    def take(self, rows):
+        """Return the targets of some rows, an index array."""
+        return self._replace(entries=self.entries[rows], missing=self.missing[rows])
 
 
 def columns_of(y, *, wide):
@@ -121,27 +126,39 @@ def type_of(task, values):
             f"Task {task!r} mixes {pairs}. The targets of a task are all numbers, or all classes "
             "of one type: convert them."
         )
-    return next(iter(names))
+    return next(iter(names), "numbers")
 
 
-def numbers_of(task, values, found, kind):
-    """Return the targets of a task with a number to predict, (n,)."""
+def numbers_of(task, values, kind):
+    """Return the targets of a task with a number to predict, (n,) float64, none of them missing."""
+    found = type_of(task, values)
     if found in ("strings", "categories"):
         raise ValueError(
-            f"losses[{task!r}] is {kind!r}, and the task has {found}, such as "
-            f"{values.entries.tolist()[0]!r}. Convert them to numbers, or leave the task out of "
-            "losses: strings and categories are classes."
+            f"Task {task!r} is {kind!r}, and y has {found}, such as "
+            f"{values.entries.tolist()[0]!r}. Convert them to numbers, or fit classes: leave the "
+            "task out of losses."
         )
     y = values.entries.astype(np.float64)
     if not np.isfinite(y).all():
         strange = y[~np.isfinite(y)][0]
         raise ValueError(f"Task {task!r} has the target {strange}, which must be finite.")
-    if kind == "poisson" and y.min() < 0:
+    if kind == "poisson" and (y < 0).any():
         raise ValueError(
-            f"losses[{task!r}] is 'poisson', and the task has the negative target {y.min():g}. "
-            "Counts are at least 0."
+            f"Task {task!r} is 'poisson', and y has the negative target {y.min():g}. Counts are at "
+            "least 0."
         )
     return y
+
+
+def labels_of(task, values, classes):
+    """Return the targets of a task with these classes, (n,), none of them missing."""
+    given = values.entries[:1].tolist()
+    if given and isinstance(given[0], str) != isinstance(classes.tolist()[0], str):
+        raise ValueError(
+            f"Task {task!r} has the classes {listed(classes.tolist())}, and y has targets such as "
+            f"{given[0]!r} ({type(given[0]).__name__}). Pass labels as in fit."
+        )
+    return values.entries
 
 
 def classes_of(task, values, found):

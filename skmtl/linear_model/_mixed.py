@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from skmtl._typing import Array, HandleUnknown, Losses, MixedSolver, TaskColumn, TaskWeight
-from skmtl.data import frame_like, row_predictions
+from skmtl.data import entries_of_tasks, frame_like, labels_of, numbers_of, row_predictions
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._responses import (
     columns_in_order,
     mean_score,
-    own_scores,
+    own_score,
     probabilities,
     response,
     row_losses,
@@ -222,16 +222,11 @@ feature_names_in_
         columns = [(own, response(outcome, z)) for own, outcome, z in found]
         numbers = all(values.dtype == np.float64 for _, values in columns)
         kind = np.float64 if numbers else object
-        if not self._wide:
-            joined = np.empty(n_rows, dtype=kind)
-            for own, values in columns:
-                joined[own] = values if numbers else values.tolist()  # objects of Python
-            return joined
-        if self._outcomes.template is not None:
+        if self._wide and self._outcomes.template is not None:
             return frame_like(self._outcomes.template, [values for _, values in columns], X)
-        joined = np.empty((n_rows, len(columns)), dtype=kind)
-        for t, (_, values) in enumerate(columns):
-            joined[:, t] = values if numbers else values.tolist()
+        joined = np.empty((n_rows, len(columns)) if self._wide else n_rows, dtype=kind)
+        for own, values in columns:
+            joined[own.place] = values if numbers else values.tolist()  # objects of Python
         return joined
 
     def predict_proba(self, X: ArrayLike) -> dict[Hashable, Array]:
@@ -252,7 +247,7 @@ feature_names_in_
         for task, (own, outcome, z) in zip(self.tasks_.tolist(), found, strict=True):
             if outcome.classes is not None:
                 result[task] = np.full((n_rows, len(outcome.classes)), np.nan)
-                result[task][own] = probabilities(outcome, z)
+                result[task][own.rows] = probabilities(outcome, z)
         return result
 
     def decision_function(self, X: ArrayLike) -> Array:
@@ -295,21 +290,45 @@ feature_names_in_
         return mean_score(outcome_scores(self, X, y, sample_weight))
 
     def _by_task(self, X):
-        """Return the number of rows and, for each task, its rows, `Outcome` and scores.
+        """Return the number of rows and, for each task, its `Entries`, `Outcome` and scores.
 
         The scores are (m,), or (m, K) of several classes.
         """
         X, codes = self._prediction_rows(X)
         z, found = self._linear_prediction(X, codes), []
         pairs = zip(self._outcomes.of_tasks, self._outcomes.places, strict=True)
-        for t, (outcome, place) in enumerate(pairs):
+        entries = entries_of_tasks(len(z), len(self.tasks_), codes)
+        for own, (outcome, place) in zip(entries, pairs, strict=True):
             if codes is None:
-                own, scores = slice(None), z[:, place]
+                scores = z[:, place]
             else:
-                own = np.flatnonzero(codes == t)
-                scores = (z if z.ndim == 2 else z[:, None])[own, : len(place)]
+                scores = (z if z.ndim == 2 else z[:, None])[own.rows, : len(place)]
             found.append((own, outcome, scores if len(place) > 1 else scores[:, 0]))
         return len(z), found
+
+    def _observed(self, X, y):
+        """Return the number of rows and, for each task, what `_by_task` has where it is observed.
+
+        Each has its targets beside, numbers or labels (m,).
+        """
+        n_rows, found = self._by_task(X)
+        columns = columns_in_order(y, self.tasks_, wide=self._wide)
+        if len(columns[0].entries) != n_rows:
+            raise ValueError(
+                f"X has {n_rows} rows and y {len(columns[0].entries)}. Pass one target per row"
+                f"{' and task' * self._wide}."
+            )
+        seen = []
+        for task, (own, outcome, z) in zip(self.tasks_.tolist(), found, strict=True):
+            values = columns[own.column or 0].take(own.rows)
+            here = ~values.missing
+            values = values.take(here)
+            if outcome.classes is None:
+                y = numbers_of(task, values, outcome.kind)
+            else:
+                y = labels_of(task, values, outcome.classes)
+            seen.append((own.where(here), outcome, z[here], y))
+        return n_rows, seen
 
     def _linear_prediction(self, X, codes):
         outcomes = self._outcomes
@@ -333,9 +352,20 @@ feature_names_in_
 
 def outcome_scores(model, X, y, sample_weight):
     """Return the score of each task of a fitted model, (T,), whose mean is its ``score``."""
-    n_rows, found = model._by_task(X)
-    columns = columns_in_order(y, model.tasks_, wide=model._wide)
-    return own_scores(found, columns, n_rows, sample_weight)
+    n_rows, seen = model._observed(X, y)
+    weight = np.ones(n_rows) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    shapes = [(n_rows,), (n_rows, len(seen))][: 1 + model._wide]
+    if weight.shape not in shapes:
+        raise ValueError(
+            f"X has {n_rows} rows and sample_weight the shape {weight.shape}. Pass one weight per "
+            f"row{' or per target' * model._wide}."
+        )
+    scores = []
+    for own, outcome, z, y in seen:
+        own_weight = own.of(weight)
+        kept = own_weight > 0
+        scores.append(own_score(outcome, y[kept], z[kept], own_weight[kept]))
+    return np.array(scores)
 
 
 def outcome_losses(model, X, y):
@@ -343,14 +373,8 @@ def outcome_losses(model, X, y):
 
     It is the squared error, minus the log-probability of the class or the Poisson deviance.
     """
-    n_rows, found = model._by_task(X)
-    wide = model._wide
-    columns = columns_in_order(y, model.tasks_, wide=wide)
-    result = np.full((n_rows, len(found)) if wide else n_rows, np.nan)
-    for t, (own, outcome, z) in enumerate(found):
-        values = columns[t if wide else 0]
-        index = np.arange(n_rows)[own]
-        seen = ~values.missing[index]
-        losses = row_losses(outcome, values.entries[index][seen], z[seen])
-        result[(index[seen], t) if wide else index[seen]] = losses
+    n_rows, seen = model._observed(X, y)
+    result = np.full((n_rows, len(seen)) if model._wide else n_rows, np.nan)
+    for own, outcome, z, y in seen:
+        result[own.place] = row_losses(outcome, y, z)
     return result

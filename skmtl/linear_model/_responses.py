@@ -28,9 +28,9 @@ def probabilities(outcome, z):
 def row_losses(outcome, y, z):
     """Return squared errors, minus log-probabilities or Poisson deviances (m,) at scores z."""
     if outcome.kind == "squared":
-        return (y.astype(np.float64) - z) ** 2
+        return (y - z) ** 2
     if outcome.kind == "poisson":
-        y, z = y.astype(np.float64), np.clip(z, _LEAST, _MOST)
+        z = np.clip(z, _LEAST, _MOST)
         return 2.0 * (xlogy(y, y) - y * z - y + np.exp(z))
     number = {label: k for k, label in enumerate(outcome.classes.tolist())}
     codes = np.array([number.get(label, -1) for label in y.tolist()], dtype=np.intp)
@@ -56,37 +56,6 @@ def columns_in_order(y, tasks, *, wide):
     return columns
 
 
-def own_scores(found, columns, n_rows, sample_weight):
-    """Return the score of each task, (T,): R^2, the accuracy or D^2; nan of too few targets.
-
-    Parameters
-    ----------
-    found : list of tuple
-        For each task its rows, an index array or a slice, its `Outcome` and its scores there.
-    columns : list of Values
-        Targets: a column for each task in the wide form, else one.
-    n_rows : int
-    sample_weight : array-like of shape (n,) or (n, T), or None
-    """
-    weight = np.ones(n_rows) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    shape = n_rows, len(found)
-    wide = isinstance(found[0][0], slice)
-    if len(columns[0].entries) != n_rows or weight.shape not in [(n_rows,), *([shape] * wide)]:
-        raise ValueError(
-            f"X has {n_rows} rows, y {len(columns[0].entries)} and sample_weight the shape "
-            f"{weight.shape}. Pass one target and weight per row{' and task' * wide}."
-        )
-    scores = []
-    for t, (rows, outcome, z) in enumerate(found):
-        values = columns[t if wide else 0]
-        own = (weight if weight.ndim == 1 else weight[:, t])[rows]
-        kept = ~values.missing[rows] & (own > 0)
-        scores.append(
-            _score(outcome, values.entries[rows][kept], response(outcome, z)[kept], own[kept])
-        )
-    return np.array(scores)
-
-
 def mean_score(scores):
     """Return the mean of the scores of tasks that have one; nan, with a warning, if none has."""
     if np.isnan(scores).all():
@@ -95,14 +64,14 @@ def mean_score(scores):
     return float(np.nanmean(scores))
 
 
-def _score(outcome, y, predicted, weight):
+def own_score(outcome, y, z, weight=None):
     """Return R^2, the accuracy or D^2 of the observed targets of a task, nan of too few."""
+    predicted = response(outcome, z)
     if outcome.classes is not None:
         equal = [a == b for a, b in zip(y.tolist(), predicted.tolist(), strict=True)]
         return np.average(equal, weights=weight) if equal else np.nan
     if len(y) < 2:
         return np.nan
-    y = y.astype(np.float64)
     if outcome.kind == "squared":
         return r2_score(y, predicted, sample_weight=weight)
     if not y.any():

@@ -570,7 +570,7 @@ BAD = {
     "strings": (
         broken(),
         {"losses": {"ill": "squared"}},
-        "'ill'. is 'squared', and the task has",
+        "Task 'ill' is 'squared', and y has strings, such as '(yes|no)'",
     ),
     "string counts": (broken(), {"losses": {"ill": "poisson"}}, "Convert them to numbers"),
     "many classes": (broken(), {"losses": {"kind": "logistic"}}, "3 classes: .*'multinomial'"),
@@ -613,6 +613,37 @@ def test_strings_beside_numbers_in_one_task():
         fitted(X, y.assign(ill=[True, 2] * 60).astype({"ill": object}))
     with pytest.raises(ValueError, match=r"the target datetime.date"):
         fitted(X, y.assign(ill=[pd.Timestamp("2020-01-01").date()] * 120))
+
+
+@pytest.mark.parametrize("form", ["frame", "polars", "objects", "long"])
+def test_scores_of_strings_in_a_task_of_numbers(form):
+    X, y = table()
+    strange = y.astype(object)
+    strange.iat[3, 0] = "high"
+    texts = y.assign(score=y["score"].astype(str))
+    model = fitted(X, y)
+    message = r"Task 'score' is 'squared', and y has strings, such as '[\d.]+'. Convert them to num"
+    if form == "polars":
+        Y = pl.DataFrame({t: texts[t].tolist() for t in y})
+    else:
+        Y = texts if form == "frame" else texts.to_numpy()
+    if form == "long":
+        frame, targets = long_form(X, texts)
+        model = fitted(*long_form(X, y), task_column="task")
+        with pytest.raises(ValueError, match=message):
+            model.score(frame, targets)
+        targets = long_form(X, strange)[1]
+        with pytest.raises(ValueError, match=r"Task 'score' mixes numbers .* and strings .'high'"):
+            model.score(frame, targets)
+        return
+    with pytest.raises(ValueError, match=message):
+        model.score(X, Y)
+    with pytest.raises(ValueError, match=r"Task 'score' mixes numbers .* and strings .'high'"):
+        model.score(X, strange if form == "frame" else strange.to_numpy())
+    with pytest.raises(ValueError, match="Task 'visits' is 'poisson', and y has the negative"):
+        model.score(X, y.assign(visits=-1))
+    with pytest.raises(ValueError, match=r"Task 'ill' has the classes 'no', 'yes', .* 1 \(int\)"):
+        model.score(X, y.assign(ill=1))
 
 
 def test_y_of_the_wrong_shape():
