@@ -41,6 +41,13 @@ def _if_target_varies(metric):
     return score
 
 
+def _d2_poisson(y_true, y_pred, **kwargs):
+    """Return the explained share of the Poisson deviance; NaN where y_true are no counts."""
+    if (y_true < 0).any() or (y_pred <= 0).any():
+        return np.nan
+    return skm.d2_tweedie_score(y_true, y_pred, power=1, **kwargs)
+
+
 def _correlation(y_true, y_pred, sample_weight=None):
     if any(np.ptp(values) <= 2e-13 * np.abs(values).max() for values in (y_true, y_pred)):
         return np.nan  # constant up to rounding
@@ -165,9 +172,7 @@ _MORE = {  # more than scikit-learn's scorers: of classes by any name, and of th
     ),
     "brier_score": Metric(_brier, False, True, True, "predict_proba", _brier_losses),
 }
-_COUNTS = {
-    "d2_poisson": Metric(_if_target_varies(partial(skm.d2_tweedie_score, power=1)), True),
-}
+_COUNTS = {"d2_poisson": Metric(_if_target_varies(_d2_poisson), True)}
 _NAMED = NUMBERS | LABELS | SCORES | _COUNTS | _MORE | {"brier": _MORE["brier_score"]}
 
 

@@ -93,8 +93,8 @@ def task_scores(
         None: the metrics for labels and, if given, for ``y_score``; or those for numbers, if
         y_true or y_pred has fractional values and there is no ``y_score``. Tasks of different
         kinds: "r2", "mean_squared_error", "d2_poisson" (of counts, the share of the Poisson
-        deviance that is explained) and "accuracy", and "roc_auc" and "log_loss" if scores are
-        given.
+        deviance that is explained; NaN with negative targets or predictions that are not
+        positive) and "accuracy", and "roc_auc" and "log_loss" if scores are given.
     sample_weight : array-like of shape (n,) or (n, T), default=None
         Weight of each row or, in the wide form, of each target. Those of weight zero count as
         absent.

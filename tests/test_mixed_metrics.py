@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import (
@@ -122,6 +123,32 @@ def test_the_scorer_knows_the_kinds_of_the_model():
     for average in ("macro", "micro", "weighted", "worst"):
         found = make_task_scorer("accuracy", average=average)(model, X, y)
         assert_allclose(found, accuracy[average])
+
+
+@pytest.mark.parametrize("form", ["frame", "polars", "long"])
+def test_explained_deviance_of_numbers_that_are_no_counts(form):
+    X, y = table()
+    y = y[["score", "ill"]].assign(score=y["score"] - y["score"].mean())
+    predicted = fitted(X, y, losses="infer").predict(X)
+    if form == "long":
+        labels = np.repeat(list(y), len(y))
+        parts = [pd.concat([part[t].astype(object) for t in y]) for part in (y, predicted)]
+        found = task_scores(*(part.to_numpy() for part in parts), labels)
+    elif form == "polars":
+        found = task_scores(*(pl.DataFrame({t: p[t].tolist() for t in y}) for p in (y, predicted)))
+    else:
+        found = task_scores(y, predicted)
+    assert_allclose(found.at["score", "r2"], r2_score(y["score"], predicted["score"]))
+    assert_allclose(found.at["ill", "accuracy"], accuracy_score(y["ill"], predicted["ill"]))
+    assert found["d2_poisson"].isna().all()
+
+
+def test_explained_deviance_of_one_kind():
+    y, z, tasks = [1, 3, 2, -1, 0, 2], [1.5, 2.5, 2.0, 1.0, 0.5, 1.0], list("aaabbb")
+    found = task_scores(y, z, tasks, metrics="d2_poisson")["d2_poisson"]
+    assert_allclose(found["a"], d2_tweedie_score(y[:3], z[:3], power=1))
+    assert found[["b", "micro"]].isna().all()
+    assert_allclose(found["macro"], found["a"])
 
 
 def test_classes_that_are_numbers():
