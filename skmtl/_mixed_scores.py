@@ -11,7 +11,17 @@ from sklearn.pipeline import Pipeline
 from skmtl._metrics import named_metric
 from skmtl._scores import AVERAGES, ScoredRows, check_one_form, on_rows, read_weight
 from skmtl._warn import listed
-from skmtl.data import column_names, factorize, is_missing, plain_target, read_task_labels
+from skmtl.data import (
+    columns_of,
+    entries_of_tasks,
+    factorize,
+    is_frame,
+    is_missing,
+    labels_of,
+    numbers_of,
+    plain_target,
+    read_task_labels,
+)
 
 _OF_KIND = {"squared": "r2", "poisson": "d2_poisson"}
 _NUMBERS = ("squared", "poisson")
@@ -43,17 +53,26 @@ def fitted_kinds(estimator):
     return model if isinstance(getattr(model, "losses_", None), dict) else None
 
 
-def are_mixed(y, y_score=None):
+def are_mixed(y_true, y_pred=None, y_score=None, tasks=None):
     """Return whether targets are numbers in some tasks and classes in others."""
     if isinstance(y_score, dict):
         return True
-    y = _objects(y)
-    if y.dtype != object:
-        return False
-    values = y.ravel().tolist()
-    found = {_family(value) for value in values if not is_missing(value)}
-    missing = y.ndim == 2 and any(map(is_missing, values))
-    return None not in found and (len(found) > 1 or (missing and found == {"strings"}))
+    y, own_types = _objects(y_true), _has_own_types(y_pred)
+    own_types &= _has_own_types(y_true) or isinstance(y_true, list)
+    own_types &= tasks is not None if y.ndim == 1 else y.ndim == 2 and y.shape[1] > 1
+    if y.dtype == object:
+        values = y.ravel().tolist()
+        found = {_family(value) for value in values if not is_missing(value)}
+        missing = y.ndim == 2 and any(map(is_missing, values))
+        if None not in found and (len(found) > 1 or (missing and found == {"strings"})):
+            return True
+        own_types &= found == {"numbers"}
+    return own_types and len(set(read_mixed(y_true, y_pred, None, tasks, None).kinds)) > 1
+
+
+def _has_own_types(y):
+    """Return whether each task of y may have a type of its own."""
+    return is_frame(y) or getattr(getattr(y, "dtype", None), "kind", None) == "O"
 
 
 def _family(value):
@@ -72,43 +91,37 @@ def _objects(y):
 def read_mixed(y_true, y_pred, y_score, tasks, sample_weight, model=None):
     """Return ``MixedRows``.
 
-    Kinds and classes are those of a fitted ``model``. Without one, a task has classes if its
-    targets are strings or booleans, or its targets and predictions whole numbers of type int.
+    Kinds and classes are those of a fitted ``model``. Without one, a task has classes if it is in
+    the dict ``y_score``, if its targets are strings or booleans, or if its targets are whole
+    numbers and its predictions of type int.
     """
-    names, y = column_names(y_true), _objects(y_true)
-    predicted = None if y_pred is None else _objects(y_pred)
-    _check_shapes(y, predicted, tasks)
+    y = _objects(y_true)
+    _check_shapes(y, y_pred, tasks)
     weight = read_weight(sample_weight, y, tasks)
-    n = len(y)
+    columns, names = columns_of(y_true, wide=tasks is None)
+    predicted = None if y_pred is None else columns_of(y_pred, wide=np.ndim(y_pred) == 2)[0]
     if tasks is not None:
         labels, codes = factorize(read_task_labels(tasks), "tasks")
         labels = labels.tolist()
-        columns = [(np.flatnonzero(codes == t), ...) for t in range(len(labels))]
     else:
-        y = y.reshape(n, -1)
-        predicted = None if predicted is None else predicted.reshape(n, -1)
-        labels = list(range(y.shape[1])) if names is None else list(names)
+        labels, codes = list(range(len(columns))) if names is None else names, None
         labels = labels if model is None else model.tasks_.tolist()
-        columns = [(np.arange(n), t) for t in range(y.shape[1])]
     result = MixedRows([], [], [], [])
-    for task, (index, column) in zip(labels, columns, strict=True):
-        entries = y[index, column] if column is not ... else y[index]
-        seen = np.array([not is_missing(value) for value in entries.tolist()], dtype=bool)
-        own = None
+    for task, own in zip(labels, entries_of_tasks(len(y), len(labels), codes), strict=True):
+        values = columns[own.column or 0].take(own.rows)
+        seen = ~values.missing
         if weight is not None:
-            own = weight[index, column] if weight.ndim == 2 else weight[index]
-            seen &= own > 0
+            seen &= own.of(weight) > 0
         if not seen.any():
             continue
-        index = index[seen]
-        pair = [entries[seen]]
-        pair.append(None if predicted is None else predicted[(index, column)])
-        true, found = (None if part is None else plain_target(part) for part in pair)
-        kind = _kind(true, found) if model is None else model.losses_[task]
-        classes = None if kind in _NUMBERS else _classes(task, true, y_score, model)
-        score = _score_of(task, y_score, index, column, classes)
-        own = None if own is None else own[seen]
-        rows = ScoredRows(true, found, score, own, index, [task], [np.arange(len(index))])
+        own, values, found = own.where(seen), values.take(seen), None
+        if predicted is not None:
+            found = plain_target(predicted[own.column or 0].entries[own.rows])
+        kind, true, classes = _read_task(task, values, found, y_score, model)
+        score = _score_of(task, y_score, own.rows, classes)
+        of_rows = None if weight is None else own.of(weight)
+        groups = [np.arange(len(true))]
+        rows = ScoredRows(true, found, score, of_rows, own.rows, [task], groups)
         for part, value in zip(result, (task, rows, kind, classes), strict=True):
             part.append(value)
     if not result.tasks:
@@ -116,13 +129,12 @@ def read_mixed(y_true, y_pred, y_score, tasks, sample_weight, model=None):
     return result
 
 
-def _check_shapes(y, predicted, tasks):
-    if predicted is not None and predicted.reshape(len(predicted), -1).shape != (
-        y.reshape(len(y), -1).shape
-    ):
+def _check_shapes(y, y_pred, tasks):
+    shape = y.shape if y_pred is None else np.shape(y_pred)
+    if y.shape != shape and (*y.shape, 1)[:2] != (*shape, 1)[:2]:
         raise ValueError(
-            f"y_pred has shape {predicted.shape}, which does not match y_true of shape {y.shape}. "
-            "Pass one value per target."
+            f"y_pred has shape {shape}, which does not match y_true of shape {y.shape}. Pass one "
+            "value per target."
         )
     check_one_form(y, tasks)
     if tasks is None and y.ndim != 2:
@@ -132,18 +144,25 @@ def _check_shapes(y, predicted, tasks):
         )
 
 
-def _kind(true, predicted):
-    """Return what a task has by its targets and predictions (m,): "squared" or "classes"."""
-    if true.dtype.kind not in "iuf":
-        return "classes"
-    whole = predicted is not None and predicted.dtype.kind in "iu"
-    return "classes" if whole and (true % 1 == 0).all() else "squared"
-
-
-def _classes(task, true, y_score, model):
-    """Return the sorted classes of a task as an array that metrics take."""
+def _read_task(task, values, predicted, y_score, model):
+    """Return the kind, the targets (m,) and the classes, or None, of a task."""
     if model is not None:
-        return plain_target(model.classes_[task])
+        kind = model.losses_[task]
+        if kind in _NUMBERS:
+            return kind, numbers_of(task, values, kind), None
+        classes = model.classes_[task]
+        return kind, plain_target(labels_of(task, values, classes)), plain_target(classes)
+    true = plain_target(values.entries)
+    scored = isinstance(y_score, dict) and task in y_score
+    if true.dtype.kind in "iuf" and not scored:
+        labels = predicted is not None and predicted.dtype.kind in "iu"
+        if not labels or (true % 1 != 0).any():
+            return "squared", true, None
+    return "classes", true, _classes(task, true, y_score)
+
+
+def _classes(task, true, y_score):
+    """Return the sorted classes of a task as an array that metrics take."""
     classes = np.unique(true)
     width = len(classes)
     if isinstance(y_score, dict) and task in y_score:
@@ -156,7 +175,7 @@ def _classes(task, true, y_score, model):
     return classes
 
 
-def _score_of(task, y_score, index, column, classes):
+def _score_of(task, y_score, index, classes):
     """Return the scores of some rows of a task, (m,) or (m, K); None if it has none."""
     if y_score is None or classes is None:
         return None

@@ -63,9 +63,11 @@ def task_scores(
     rows is defined but can be any negative number: see ``min_rows``.
 
     Tasks may be of different kinds: numbers in some, classes in others, as from
-    `MixedOutcomeModel`. A task has classes if its targets are strings or booleans, or its targets
-    and predictions integers. Named metrics of numbers are NaN for classes, and the reverse;
-    "micro" is NaN unless the metric is a mean over rows.
+    `MixedOutcomeModel`. A task has classes if it is in the dict ``y_score``, if its targets are
+    strings or booleans, or if its targets and predictions are integers and those of other tasks
+    not. Classes that are floats need ``y_score``, or the scorer of `make_task_scorer`, which knows
+    the model. Named metrics of numbers are NaN for classes, and the reverse; "micro" is NaN unless
+    the metric is a mean over rows.
 
     Parameters
     ----------
@@ -132,7 +134,7 @@ def task_scores(
     """
     check_whole(tasks)
     check_min_rows(min_rows)
-    mixed = are_mixed(y_true, y_score)
+    mixed = are_mixed(y_true, y_pred, y_score, tasks)
     read = read_mixed if mixed else read_rows
     rows = read(y_true, y_pred, y_score, tasks, sample_weight)
     few = left_out(rows, min_rows)

@@ -151,14 +151,82 @@ def test_explained_deviance_of_one_kind():
     assert_allclose(found["macro"], found["a"])
 
 
-def test_classes_that_are_numbers():
+def numbered():
+    """Return X, y of numbers only, and a model: a number, three classes, two classes, a count."""
     X, y = table()
-    y = y.assign(smokes=y["smokes"].astype(int))
-    model = fitted(X, y, losses=COUNTS | {"smokes": "logistic"})
-    predicted = model.predict(X)
-    expected = accuracy_score(y["smokes"], predicted["smokes"])
-    assert_allclose(task_scores(y, predicted).at["smokes", "accuracy"], expected)
+    kind = y["kind"].cat.codes.astype(int)
+    y = y[["score", "visits"]].assign(kind=kind, smokes=1 + y["smokes"].astype(int))
+    losses = COUNTS | {"kind": "multinomial", "smokes": "logistic"}
+    return X, y[["score", "kind", "smokes", "visits"]], losses
+
+
+def scores_of(y, predicted):
+    expected = {t: accuracy_score(y[t], predicted[t]) for t in ("kind", "smokes")}
+    return expected, {t: r2_score(y[t], predicted[t]) for t in ("score", "visits")}
+
+
+@pytest.mark.parametrize("form", ["frame", "polars", "objects", "lists", "long"])
+def test_classes_that_are_numbers(form):
+    """Integers that are predicted as integers are classes where others are predicted as floats."""
+    X, y, losses = numbered()
+    predicted = fitted(X, y, losses=losses).predict(X)
+    accuracy, r2 = scores_of(y, predicted)
+    tasks, one, two = None, y, predicted
+    if form == "polars":
+        one, two = (pl.DataFrame({t: p[t].tolist() for t in y}) for p in (y, predicted))
+    if form in ("objects", "lists", "long"):
+        one, two = (p.astype(object).to_numpy() for p in (y, predicted))
+    if form == "lists":
+        one = one.tolist()
+    if form == "long":
+        tasks = np.repeat(list(y), len(y))
+        one, two = (p.ravel(order="F") for p in (one, two))
+    found = task_scores(one, two, tasks)
+    if form in ("objects", "lists"):
+        found.index = [*y, *found.index[4:]]
+    for expected, name, other in ((accuracy, "accuracy", "r2"), (r2, "r2", "accuracy")):
+        assert_allclose(found.loc[list(expected), name], list(expected.values()))
+        assert found.loc[list(expected), other].isna().all()
+        assert_allclose(found.at["macro", name], np.mean(list(expected.values())))
+
+
+@pytest.mark.parametrize("form", ["frame", "array", "long"])
+def test_tasks_with_probabilities_have_classes(form):
+    X, y, losses = numbered()
+    y = y.astype(float)
+    model = fitted(X, y, losses=losses)
+    predicted, p, tasks, names = model.predict(X), model.predict_proba(X), None, list(y)
+    accuracy, r2 = scores_of(y, predicted)
+    one, two = y, predicted
+    if form == "array":
+        one, two, names = y.to_numpy(), predicted.to_numpy(), [0, 1, 2, 3]
+        p = {1: p["kind"], 2: p["smokes"]}
+    if form == "long":
+        one, two = (part.to_numpy().ravel(order="F") for part in (y, predicted))
+        tasks = np.repeat(list(y), len(y))
+        p = {t: np.tile(own, (4, 1)) for t, own in p.items()}
+    found = task_scores(one, two, tasks, y_score=p)
+    found = found.loc[names].set_axis(list(y))
+    assert_allclose(found.loc[list(accuracy), "accuracy"], list(accuracy.values()))
+    assert_allclose(found.loc[list(r2), "r2"], list(r2.values()))
+    assert found.loc[list(accuracy), "r2"].isna().all()
+    own = model.predict_proba(X)
+    expected = [log_loss(y["kind"], own["kind"]), log_loss(y["smokes"], own["smokes"])]
+    assert_allclose(found.loc[["kind", "smokes"], "log_loss"], expected)
+
+
+@pytest.mark.parametrize("whole", [int, float])
+def test_scorers_follow_the_kinds_of_the_model(whole):
+    X, y, losses = numbered()
+    y = y.astype({"kind": whole, "smokes": whole})
+    model = fitted(X, y, losses=losses)
+    accuracy = scores_of(y, model.predict(X))[0]
+    assert_allclose(make_task_scorer("accuracy")(model, X, y), np.mean(list(accuracy.values())))
     assert_allclose(make_task_scorer("score")(model, X, y), model.score(X, y))
+    search = GridSearchCV(make_pipeline(StandardScaler(), model), {}, cv=3).fit(X, y)
+    assert_allclose(make_task_scorer("score")(search, X, y), search.best_estimator_.score(X, y))
+    with pytest.raises(ValueError, match="Task 'score' is 'squared', and y has strings"):
+        make_task_scorer("score")(model, X, y.assign(score="high"))
 
 
 def test_searches_with_the_scorer():
