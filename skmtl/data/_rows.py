@@ -10,7 +10,7 @@ from sklearn.utils import check_consistent_length
 from skmtl._warn import listed
 from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
 from skmtl.data._classes import encode_targets, read_labels
-from skmtl.data._labels import column_names, factorize, feature_names, read_names
+from skmtl.data._labels import column_names, factorize, feature_names, is_missing, read_names
 from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
 from skmtl.data._outcomes import Targets
@@ -156,7 +156,10 @@ def _read_rows(estimator, X, labels, y, sample_weight):
     names = column_names(y)
     if getattr(getattr(y, "dtype", None), "time_zone", None) is not None:  # polars
         y = np.array(y.to_list(), dtype=object)
-    y = read(estimator, y if hasattr(y, "ndim") else np.asarray(y), wide=labels is None)
+    y = y if hasattr(y, "ndim") else np.asarray(y)
+    if labels is not None:
+        _refuse_gaps(np.asarray(y), labels, estimator.task_column)
+    y = read(estimator, y, wide=labels is None)
     check_consistent_length(X, y)
     weight = read_sample_weight(sample_weight, X, y)
     if not weight.all():
@@ -177,6 +180,23 @@ def _read_rows(estimator, X, labels, y, sample_weight):
     counts = np.bincount(codes)
     totals = counts.astype(float) if sample_weight is None else np.bincount(codes, weight)
     return Rows(X, y, weight, codes, None, tasks, counts, totals)
+
+
+def _refuse_gaps(y, labels, task_column):
+    """Raise if targets of the long form are missing, with their tasks."""
+    if y.dtype == object:
+        missing = np.array([is_missing(value) for value in y.ravel().tolist()], dtype=bool)
+    elif y.dtype.kind == "f" and np.isnan(y.sum()):
+        missing = np.isnan(y).ravel()
+    else:
+        return
+    if missing.any() and len(missing) == len(labels):
+        tasks, n = factorize(labels[missing], task_column)[0].tolist(), int(missing.sum())
+        raise ValueError(
+            f"Input y contains NaN or None: it is missing in {n} row{'s' * (n > 1)} of "
+            f"{'the tasks' if len(tasks) > 1 else 'task'} {listed(tasks)}. In the long form a row "
+            "has a target. Drop these rows, of X and y."
+        )
 
 
 def _read_wide(X, y, weight, tasks):
