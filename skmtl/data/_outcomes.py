@@ -12,7 +12,13 @@ from skmtl.data._entries import entries_of_tasks
 from skmtl.data._frames import is_frame, rows_like
 from skmtl.data._labels import label_key
 from skmtl.data._mixed import mixed_data
-from skmtl.data._target_columns import classes_of, columns_of, numbers_of, type_of
+from skmtl.data._target_columns import (
+    classes_of,
+    columns_of,
+    numbers_of,
+    refuse_strings_of_numbers,
+    type_of,
+)
 from skmtl.losses import LogisticLoss, MultinomialLoss, PoissonLoss, SquaredLoss
 
 KINDS = ("squared", "logistic", "multinomial", "poisson")
@@ -205,6 +211,8 @@ def _encoded(task, values, weight, kind):
     found = type_of(task, values)
     if kind is None:
         kind = "squared" if found == "numbers" else "classes"
+        if found == "strings":
+            refuse_strings_of_numbers(task, values)
     if kind in ("squared", "poisson"):
         y = numbers_of(task, values, kind)
         mean = float(np.average(y, weights=weight))

@@ -150,6 +150,21 @@ def numbers_of(task, values, kind):
     return y
 
 
+def refuse_strings_of_numbers(task, values):
+    """Raise if all strings are numbers and some have a fraction: they are hardly classes."""
+    labels = list(dict.fromkeys(values.entries.tolist()))
+    try:
+        strange = [label for label in labels if float(label) % 1 != 0]
+    except ValueError:
+        return
+    if strange:
+        raise ValueError(
+            f"The {len(labels)} classes of task {task!r} are strings of numbers, such as "
+            f"{strange[0]!r}. In an array of strings numbers become strings: pass a dataframe, or "
+            f"an array of dtype=object. If they are classes, name a loss in losses[{task!r}]."
+        )
+
+
 def labels_of(task, values, classes):
     """Return the targets of a task with these classes, (n,), none of them missing."""
     given = values.entries[:1].tolist()

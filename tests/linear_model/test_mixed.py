@@ -615,6 +615,38 @@ def test_strings_beside_numbers_in_one_task():
         fitted(X, y.assign(ill=[pd.Timestamp("2020-01-01").date()] * 120))
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("form", ["strings", "frame", "polars", "long"])
+def test_numbers_that_became_strings(form, gaps):
+    X, y = table()
+    score = [np.nan if gaps and i % 9 == 0 else value for i, value in enumerate(y["score"])]
+    Y, params = np.array(list(zip(score, y["ill"], strict=True))), {}
+    assert Y.dtype.kind == "U"
+    if form == "frame":
+        Y = pd.DataFrame(Y)
+    if form == "polars":
+        Y = pl.DataFrame({str(t): Y[:, t].tolist() for t in range(2)})
+    if form == "long":
+        X, Y, params = np.tile(np.c_[X, X[:, 0] * 0], (2, 1)), Y.T.ravel(), {"task_column": -1}
+        X[120:, -1] = 1
+    task = "'0'" if form == "polars" else "0"
+    message = (
+        rf"classes of task {task} are strings of numbers, such as '[\dan.]+'\. .* dtype=object"
+    )
+    with pytest.raises(ValueError, match=message):
+        MixedOutcomeModel(**params).fit(X, Y)
+
+
+def test_classes_that_are_strings_of_numbers():
+    X, y = table()
+    grade = np.where(X[:, 0] > 0, "1", "2")
+    assert fitted(X, y.assign(grade=grade)).classes_["grade"].tolist() == ["1", "2"]
+    dose = np.where(X[:, 0] > 0, "0.5", "1.5")
+    losses = COUNTS | {"dose": "logistic"}
+    model = fitted(X, y.assign(dose=dose), losses=losses)
+    assert model.classes_["dose"].tolist() == ["0.5", "1.5"]
+
+
 @pytest.mark.parametrize("form", ["frame", "polars", "objects", "long"])
 def test_scores_of_strings_in_a_task_of_numbers(form):
     X, y = table()
@@ -656,10 +688,26 @@ def test_y_of_the_wrong_shape():
         MixedOutcomeModel().fit(X, csr_array(X))
     with pytest.raises(ValueError, match="several columns named 'score'"):
         MixedOutcomeModel().fit(X, y[["score", "score"]])
-    frame, targets = long_form(X, y)
-    targets[3] = None
-    with pytest.raises(ValueError, match="y contains NaN"):
-        fitted(frame, targets, task_column="task")
+
+
+@pytest.mark.parametrize("container", [np.asarray, list, pd.Series, pl.Series])
+def test_missing_targets_of_the_long_form(container):
+    frame, targets = long_form(*table())
+    gone = np.flatnonzero(frame["task"] == "ill")[[0, 3]]
+    targets[gone] = [None, np.nan]
+    if container is pl.Series:  # one type
+        frame = frame.assign(task=frame["task"].replace({"kind": "ill"}))
+        kept = frame["task"] == "ill"
+        frame, targets = frame[kept], [None if t != t else t for t in targets[kept]]
+    message = r"missing in 2 rows of task 'ill'\..* Drop these rows"
+    model = MixedOutcomeModel(losses=COUNTS if len(frame) > 400 else "infer", task_column="task")
+    with pytest.raises(ValueError, match=message):
+        model.fit(frame, container(targets))
+    if container is not pl.Series:
+        targets[np.flatnonzero(frame["task"] == "score")[0]] = None
+        message = r"missing in 3 rows of the tasks 'ill', 'score'\..* Drop these rows"
+        with pytest.raises(ValueError, match=message):
+            model.fit(frame, container(targets))
 
 
 def test_unknown_tasks_have_no_kind():
