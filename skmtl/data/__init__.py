@@ -50,7 +50,7 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
-from skmtl.data._target_columns import columns_of, labels_of, numbers_of
+from skmtl.data._target_columns import class_numbers, columns_of, labels_of, numbers_of
 from skmtl.data._task_moments import (
     TaskMoments,
     condensed_rows,
@@ -80,6 +80,7 @@ __all__ = [
     "check_classes",
     "check_in_memory",
     "class_mask_of",
+    "class_numbers",
     "column_names",
     "columns_of",
     "columns_of_fit",

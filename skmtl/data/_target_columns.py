@@ -101,6 +101,42 @@ def _objects(values):
     return array
 
 
+def class_numbers(y, *, wide):
+    """Return the number of the class of each target, (n,) or (n, T) float64, NaN where missing.
+
+    Numbers beside classes are not classes, and have the number 0; numbers alone are their own.
+    """
+    columns, _ = columns_of(y, wide=wide)
+    numbers = [_are_numbers(values) | values.missing for values in columns]
+    alone = all(own.all() for own in numbers)
+    labels = {v for c, own in zip(columns, numbers, strict=True) for v in c.entries[~own].tolist()}
+    number = {label: k for k, label in enumerate(in_order(labels), start=1)}
+    result = np.zeros((len(columns[0].entries), len(columns)))
+    for own, values, lacks_class in zip(result.T, columns, numbers, strict=True):
+        if alone:
+            own[~values.missing] = values.entries[~values.missing].astype(np.float64)
+        own[~lacks_class] = [number[label] for label in values.entries[~lacks_class].tolist()]
+        own[values.missing] = np.nan
+    return result if wide else result[:, 0]
+
+
+def _are_numbers(values):
+    """Return which entries are numbers to predict, (n,)."""
+    entries = values.entries
+    if values.category or entries.dtype != object:
+        return np.full(len(entries), not values.category)
+    own = [isinstance(v, Real | Decimal) and not isinstance(v, bool) for v in entries.tolist()]
+    return np.array(own, dtype=bool)
+
+
+def in_order(labels):
+    """Return labels as a sorted list; those of several types by the names of these first."""
+    try:
+        return sorted(labels)
+    except TypeError:
+        return sorted(labels, key=lambda label: (type(label).__name__, repr(label)))
+
+
 def type_of(task, values):
     """Return whether entries are "numbers", "booleans", "strings" or "categories"."""
     entries = values.entries
@@ -189,10 +225,7 @@ def classes_of(task, values, found):
         kept = all(isinstance(value, Integral) for value in values.entries[:1].tolist())
         return np.unique(numbers.astype(np.int64) if kept else numbers, return_inverse=True)
     entries = values.entries.tolist()
-    try:
-        classes = sorted(set(entries))
-    except TypeError:
-        classes = sorted(set(entries), key=lambda label: (type(label).__name__, repr(label)))
+    classes = in_order(set(entries))
     number = {label: k for k, label in enumerate(classes)}
     array = np.array(classes) if found == "booleans" else _objects(classes)
     if found == "categories" and all(type(label) is int for label in classes):

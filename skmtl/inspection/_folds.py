@@ -11,13 +11,12 @@ from skmtl._jobs import run
 from skmtl._metrics import Metric
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
 from skmtl._warn import recorded
-from skmtl.data import column_names, plain_target, take_rows
+from skmtl.data import class_numbers, column_names, plain_target, take_rows
 from skmtl.inspection._models import final_step, find_task_column, fit, fitted_model
 from skmtl.linear_model import outcome_losses
 from skmtl.model_selection import (
     TaskRows,
     as_given,
-    gaps_of,
     known_rows,
     make_splits,
     of_kinds,
@@ -247,7 +246,7 @@ def _read_rows(X, y, task_column, sample_weight, kinds=False):
     """
     names, targets = column_names(y), as_given(y) if kinds else None
     X = X if hasattr(X, "iloc") or hasattr(X, "columns") or issparse(X) else np.asarray(X)
-    y = gaps_of(y, wide=task_column is None) if kinds else plain_target(y)
+    y = class_numbers(y, wide=task_column is None) if kinds else plain_target(y)
     if task_column is not None and y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2 and y.dtype.kind in "biu":

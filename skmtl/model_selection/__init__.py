@@ -4,7 +4,6 @@ from skmtl.model_selection._path import RegularizationPathCV
 
 # for skmtl.inspection
 from skmtl.model_selection._scoring import as_given as as_given
-from skmtl.model_selection._scoring import gaps_of as gaps_of
 from skmtl.model_selection._scoring import of_kinds as of_kinds
 from skmtl.model_selection._split import TaskKFold
 

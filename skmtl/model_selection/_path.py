@@ -17,7 +17,15 @@ from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._doc_link import DocLinkMixin
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
-from skmtl.data import TaskMoments, column_names, plain_target, read_rows, rows_of_parts, take_rows
+from skmtl.data import (
+    TaskMoments,
+    class_numbers,
+    column_names,
+    plain_target,
+    read_rows,
+    rows_of_parts,
+    take_rows,
+)
 from skmtl.linear_model import LinearMultiTaskModel, spec_of
 from skmtl.model_selection._best import BestEstimatorMixin
 from skmtl.model_selection._grid import alpha_grid
@@ -25,7 +33,6 @@ from skmtl.model_selection._results import best_index, results_table
 from skmtl.model_selection._ridge_search import RidgeSearch
 from skmtl.model_selection._scoring import (
     as_given,
-    gaps_of,
     of_kinds,
     reads_predictions,
     scorer_of,
@@ -303,7 +310,7 @@ class RegularizationPathCV(
         model = clone(estimator).set_params(alpha=1.0)
         spec_of(model)  # checks the parameters
         rows = read_rows(model, X, y, sample_weight, reset=True)
-        y = plain_target(y) if rows.outcomes is None else gaps_of(y, wide=rows.wide)
+        y = plain_target(y) if rows.outcomes is None else class_numbers(y, wide=rows.wide)
         if y.ndim > rows.y.ndim:  # a column
             y = y.ravel()
         if y.ndim == 2 and (rows.observed is not None or y.dtype.kind not in "iuf"):

@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring, r2_score
 from sklearn.utils import get_tags
 
 from skmtl._warn import recorded, warn
-from skmtl.data import columns_of, take_rows
+from skmtl.data import take_rows
 from skmtl.linear_model import (
     MixedOutcomeModel,
     is_complete,
@@ -131,13 +131,6 @@ def of_kinds(estimator):
 def as_given(y):
     """Return targets whose rows can be taken; numbers beside classes in a list stay numbers."""
     return np.array(y, dtype=object) if isinstance(y, list | tuple) else y
-
-
-def gaps_of(y, *, wide):
-    """Return an array of the shape of y, with 1 where something is observed, else NaN."""
-    columns, _ = columns_of(y, wide=wide)
-    seen = np.array([np.where(own.missing, np.nan, 1.0) for own in columns])
-    return seen.T if wide else seen[0]
 
 
 def score_outcomes(model, X, y, weight, scorer, tasks):

@@ -14,7 +14,14 @@ from sklearn.utils import check_random_state
 
 from skmtl._typing import Array, TaskColumn
 from skmtl._warn import listed
-from skmtl.data import NamedTargets, factorize, plain_target, split_task_column, take_rows
+from skmtl.data import (
+    NamedTargets,
+    class_numbers,
+    factorize,
+    plain_target,
+    split_task_column,
+    take_rows,
+)
 from skmtl.linear_model import is_complete, observed_targets
 
 _N_SPLITS = 5
@@ -50,7 +57,9 @@ class TaskKFold(BaseCrossValidator):
     random_state : int, RandomState instance or None, default=None
         Seed of the random order; an int gives the same splits on every call.
     stratify : bool, default=False
-        Distribute the rows of each class (value of y) evenly over the folds within each task.
+        Distribute the rows of each class (value of y) evenly over the folds within each task. Of
+        tasks of different kinds those of strings, booleans or categories; numbers beside these
+        are not classes.
     ordered : bool, default=False
         Whether the rows of each task are in the order of time. Test rows are then later than the
         training rows of their task: each task is cut into ``n_splits`` + 1 blocks of about equal
@@ -174,7 +183,7 @@ class TaskKFold(BaseCrossValidator):
         return factorize(labels, self.task_column)[1]
 
     def _targets(self, y, ndim):
-        """Return y as an array with so many axes."""
+        """Return the class numbers of y, as an array with so many axes."""
         found = None if y is None else plain_target(y)
         if found is not None and found.ndim == 2 and found.shape[1] == 1 == ndim:
             found = found[:, 0]
@@ -186,7 +195,8 @@ class TaskKFold(BaseCrossValidator):
                     "task_column to the column of X that holds the task labels."
                 )
             raise ValueError(f"TaskKFold with stratify=True needs a y of shape (n,), got {got}.")
-        return found
+        numbers = class_numbers(y, wide=np.ndim(y) == 2)
+        return numbers.reshape(found.shape)
 
     def _check_rows(self, n, n_rows):
         """Raise if the n rows that may be tested, of ``n_rows``, are too few."""
@@ -303,7 +313,7 @@ class TaskRows(NamedTuple):
 
     ``codes`` (n,) are the indices of tasks in the long form, None in the wide form; ``classes``
     are those of all rows, or None. Of tasks of different kinds ``targets`` is y as it is given, and
-    y has only the gaps.
+    y has the numbers of its classes.
     """
 
     X: Any
