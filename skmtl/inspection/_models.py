@@ -15,6 +15,7 @@ from skmtl.linear_model import (
     PooledRegressor,
     SharedL2Classifier,
     SharedL2Regressor,
+    minus_mean_loss,
 )
 from skmtl.model_selection import (
     RegularizationPathCV,
@@ -183,7 +184,8 @@ def separate_outcomes(model, alpha):
 
 def _separate_outcomes(final):
     folds = _KnownTaskFolds(final.task_column, False)
-    return RegularizationPathCV(separate_outcomes(final, 1.0), ALPHAS, cv=folds)
+    model = separate_outcomes(final, 1.0)
+    return RegularizationPathCV(model, ALPHAS, cv=folds, scoring=minus_mean_loss)
 
 
 def _in_pipeline(estimator, search):

@@ -16,9 +16,15 @@ from skmtl.linear_model._classifiers import (
     SharedL2Classifier,
 )
 from skmtl.linear_model._graph import GraphRegularizedClassifier, GraphRegularizedRegressor
-from skmtl.linear_model._mixed import MixedOutcomeModel, outcome_losses, outcome_scores
+from skmtl.linear_model._mixed import (
+    MixedOutcomeModel,
+    minus_mean_loss,
+    outcome_losses,
+    outcome_scores,
+)
 from skmtl.linear_model._observed import (
     is_complete,
+    mean_of_defined,
     observed_accuracy,
     observed_r2,
     observed_targets,
@@ -59,6 +65,8 @@ __all__ = [
     "group_variances",
     "group_weights",
     "is_complete",
+    "mean_of_defined",
+    "minus_mean_loss",
     "observed_accuracy",
     "observed_r2",
     "observed_targets",

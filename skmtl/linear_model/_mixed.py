@@ -13,6 +13,7 @@ from skmtl._typing import Array, HandleUnknown, Losses, MixedSolver, TaskColumn,
 from skmtl.data import entries_of_tasks, frame_like, labels_of, numbers_of, row_predictions
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.linear_model._base import LinearMultiTaskModel
+from skmtl.linear_model._observed import mean_of_defined
 from skmtl.linear_model._responses import (
     columns_in_order,
     mean_score,
@@ -378,3 +379,15 @@ def outcome_losses(model, X, y):
     for own, outcome, z, y in seen:
         result[own.place] = row_losses(outcome, y, z)
     return result
+
+
+def minus_mean_loss(model, X, y, sample_weight=None):
+    """Return minus the mean over tasks of their mean losses in the units of the fit, a float."""
+    n_rows, seen = model._observed(X, y)
+    weight, means = np.ones(n_rows) if sample_weight is None else sample_weight, []
+    for own, outcome, z, y in seen:
+        own_weight = own.of(weight)
+        if own_weight.any():
+            unit = 1.0 if outcome.classes is not None else 2.0 * outcome.unit**2
+            means.append(np.average(row_losses(outcome, y, z), weights=own_weight) / unit)
+    return -mean_of_defined(means)

@@ -56,6 +56,13 @@ def is_complete(y, weight):
     return np.ndim(weight) != 2 and (y.dtype.kind not in "f" or not np.isnan(y.sum()))
 
 
+def mean_of_defined(scores):
+    """Return the mean of the scores of tasks that are not NaN, a float; NaN if all are."""
+    scores = np.asarray(scores, dtype=np.float64)
+    defined = scores[~np.isnan(scores)]
+    return float(defined.mean()) if len(defined) else np.nan
+
+
 def observed_r2(y, z, weight):
     """Return the mean over columns of R^2, each over its observed rows, if these are several.
 
@@ -69,8 +76,7 @@ def observed_r2(y, z, weight):
             scores.append(r2_score(y[own, t], z[own, t], sample_weight=of_rows))
     if not scores:
         warn("R^2 is NaN: no column of y has two observed targets.", UndefinedMetricWarning)
-        return np.nan
-    return float(np.mean(scores))
+    return mean_of_defined(scores)
 
 
 def observed_accuracy(y, z, weight):

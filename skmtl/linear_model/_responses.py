@@ -7,6 +7,7 @@ from sklearn.metrics import d2_tweedie_score, r2_score
 
 from skmtl._warn import listed, warn
 from skmtl.data import columns_of
+from skmtl.linear_model._observed import mean_of_defined
 
 _LEAST, _MOST = -700.0, 700.0  # logarithms of counts that are neither 0 nor inf
 
@@ -60,8 +61,7 @@ def mean_score(scores):
     """Return the mean of the scores of tasks that have one; nan, with a warning, if none has."""
     if np.isnan(scores).all():
         warn("The score is nan: no task has enough observed targets.", UndefinedMetricWarning)
-        return np.nan
-    return float(np.nanmean(scores))
+    return mean_of_defined(scores)
 
 
 def own_score(outcome, y, z, weight=None):

@@ -15,6 +15,7 @@ from skmtl.data import take_rows
 from skmtl.linear_model import (
     MixedOutcomeModel,
     is_complete,
+    mean_of_defined,
     observed_accuracy,
     observed_r2,
     observed_targets,
@@ -118,9 +119,7 @@ def call_scorer(scorer, model, X, y, weight, by_task=None):
                 scores.append(recorded(partial(scorer, **part), *given)[0])
             except ValueError:  # undefined, as where all rows are of one class
                 scores.append(np.nan)
-    scores = np.array(scores)
-    defined = scores[~np.isnan(scores)]
-    return defined.mean() if len(defined) else np.nan
+    return mean_of_defined(scores)
 
 
 def of_kinds(estimator):
@@ -139,7 +138,7 @@ def score_outcomes(model, X, y, weight, scorer, tasks):
     scores = np.array([found.get(task, np.nan) for task in tasks])
     if not isinstance(scorer, str):
         return scorer(model, X, y, **_weights(scorer, weight)), scores
-    return (np.nan if np.isnan(scores).all() else np.nanmean(scores)), scores
+    return mean_of_defined(scores), scores
 
 
 def scorer_of(estimator, scoring, leave_one_out=False):

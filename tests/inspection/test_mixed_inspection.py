@@ -1,6 +1,7 @@
 """What inspection says of tasks of different kinds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
@@ -9,12 +10,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MeanRegularizedRegressor, MixedOutcomeModel
+from skmtl.data import class_numbers
 from skmtl.inspection import (
     CoefficientShrinkageDisplay,
     sharing_report,
     task_affinity,
     task_similarity,
 )
+from skmtl.inspection._models import tuned
 from tests.linear_model.test_mixed import COUNTS, fitted, long_form, table, with_gaps
 
 ROWS = ["score", "ill", *(("kind", label) for label in "abc"), "smokes", "visits"]
@@ -147,3 +150,37 @@ def test_separate_models_are_tuned():
     )
     others = ["ill", "kind", "smokes", "visits"]
     assert_allclose(again.loc[others, "shared"], report.loc[others, "shared"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_separate_models_are_chosen_by_the_losses_that_are_compared(long):
+    X, y = table()
+    params = {"losses": COUNTS, "task_column": "task" if long else None}
+    frame, targets = long_form(X, y) if long else (X, y)
+    search = tuned("separate", MixedOutcomeModel("l21", tol=1e-8, **params)).fit(frame, targets)
+    scores = []
+    for train, test in search.cv.split(frame, class_numbers(targets, wide=not long)):
+        for alpha in search.alphas_[::5]:
+            if long:
+                alone = MixedOutcomeModel("ridge", alpha, **params)
+                alone.fit(frame.iloc[train], targets[train])
+                losses = {}
+                for t in y:
+                    own = test[(frame["task"] == t).to_numpy()[test]]
+                    true = pd.DataFrame({t: targets[own]})
+                    p = alone.predict_proba(frame.iloc[own])
+                    if t in p:
+                        labels = alone.classes_[t].tolist()
+                        losses[t] = log_loss(true[t].tolist(), p[t], labels=labels)
+                    else:
+                        metric = mean_poisson_deviance if t == "visits" else mean_squared_error
+                        found = alone.predict(frame.iloc[own]).astype(float)
+                        losses[t] = metric(true[t].astype(float), found)
+            else:
+                alone = MixedOutcomeModel("ridge", alpha, **params).fit(X[train], y.iloc[train])
+                losses = own_losses(alone, X[test], y.iloc[test])
+            losses["visits"] /= 2
+            losses["score"] /= 2 * np.nanmax(alone.noise_variance_)
+            scores.append(-np.mean(list(losses.values())))
+    expected = np.reshape(scores, (3, 3)).mean(axis=0)
+    assert_allclose(search.cv_results_["mean_test_score"][::5], expected, rtol=1e-4)
