@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skmtl._metrics import named_metric
-from skmtl._scores import AVERAGES, ScoredRows, check_one_form, on_rows, read_weight
+from skmtl._scores import ScoredRows, averages_of, check_one_form, on_rows, read_weight
 from skmtl._warn import listed
 from skmtl.data import (
     columns_of,
@@ -224,20 +224,11 @@ def score_mixed(metric, rows, without=None):
                 values[t] = on_rows(used, own, labels)(slice(None))
         except (TypeError, ValueError) as found:  # a function that does not take such targets
             error = found
-    defined = ~np.isnan(values)
-    if error is not None and not defined.any():
+    seen = ~np.isnan(values)
+    if error is not None and not seen.any():
         raise error
-    if without is not None:
-        defined &= ~without
-    averages = dict.fromkeys(AVERAGES, np.nan)
-    if not defined.any():
-        return values, averages
     sizes = [len(o.y_true) if o.weight is None else o.weight.sum() for o in rows.of_tasks]
-    sizes = np.array(sizes, dtype=np.float64)
-    averages["macro"] = values[defined].mean()
-    averages["weighted"] = np.average(values[defined], weights=sizes[defined])
-    averages["worst"] = values[defined].min() if metric.greater_is_better else values[defined].max()
-    if metric.row_losses is not None:
-        seen = ~np.isnan(values)
-        averages["micro"] = np.average(values[seen], weights=sizes[seen])
-    return values, averages
+    overall = np.nan
+    if metric.row_losses is not None and seen.any():
+        overall = np.average(values[seen], weights=np.array(sizes)[seen])
+    return values, averages_of(values, sizes, metric, overall, without)

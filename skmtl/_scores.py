@@ -316,15 +316,23 @@ def score_tasks(metric, rows, labels, without=None):
     value = on_rows(metric, rows, labels)
     overall = value(slice(None))  # first, so that errors of an unusable metric are raised
     values = np.array([quietly(value, group) for group in rows.groups])
+    sizes = [len(g) if rows.weight is None else rows.weight[g].sum() for g in rows.groups]
+    return values, averages_of(values, sizes, metric, overall, without)
+
+
+def averages_of(values, sizes, metric, overall, without=None):
+    """Return the averages of the scores of tasks, (T,), a dict.
+
+    ``sizes`` (T,) are the weights of the tasks, ``overall`` is the score of all rows, and
+    ``without`` a mask of tasks that are left out. NaN does not count.
+    """
     defined = ~np.isnan(values)
     if without is not None:
         defined &= ~without
-    if not defined.any():
-        return values, dict.fromkeys(AVERAGES, np.nan) | {"micro": overall}
-    sizes = [len(g) if rows.weight is None else rows.weight[g].sum() for g in rows.groups]
-    return values, {
-        "macro": values[defined].mean(),
-        "micro": overall,
-        "weighted": np.average(values[defined], weights=np.array(sizes)[defined]),
-        "worst": values[defined].min() if metric.greater_is_better else values[defined].max(),
-    }
+    averages = dict.fromkeys(AVERAGES, np.nan) | {"micro": overall}
+    if defined.any():
+        own, weight = values[defined], np.asarray(sizes, dtype=np.float64)[defined]
+        averages["macro"] = own.mean()
+        averages["weighted"] = np.average(own, weights=weight)
+        averages["worst"] = own.min() if metric.greater_is_better else own.max()
+    return averages

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -15,7 +15,8 @@ from skmtl.linear_model import (
     PooledRegressor,
     SharedL2Classifier,
     SharedL2Regressor,
-    minus_mean_loss,
+    mean_of_defined,
+    outcome_mean_losses,
 )
 from skmtl.model_selection import (
     RegularizationPathCV,
@@ -160,7 +161,7 @@ def tuned(kind, estimator):
     """
     final = final_step(estimator)
     if of_kinds(final):
-        return _in_pipeline(estimator, _separate_outcomes(final))
+        return _in_pipeline(estimator, SeparateOutcomes(final))
     classifier, given = is_classifier(final), final.get_params()
     models = {
         "pooled": (PooledRegressor, PooledClassifier),
@@ -182,10 +183,42 @@ def separate_outcomes(model, alpha):
     return clone(model).set_params(**alone, alpha=alpha)
 
 
-def _separate_outcomes(final):
-    folds = _KnownTaskFolds(final.task_column, False)
-    model = separate_outcomes(final, 1.0)
-    return RegularizationPathCV(model, ALPHAS, cv=folds, scoring=minus_mean_loss)
+class SeparateOutcomes(BaseEstimator):
+    """Ridge models of the tasks of a model of tasks of different kinds, each with its own alpha.
+
+    That of each task has the least mean loss of the task in inner folds, the loss by which models
+    are compared.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, X, y, sample_weight=None):
+        """Choose the alphas and fit ``best_estimator_``."""
+        model = separate_outcomes(self.estimator, 1.0)
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        folds = _KnownTaskFolds(model.task_column, False)
+        search = RegularizationPathCV(model, ALPHAS, cv=folds, scoring=_OwnLosses())
+        self.best_estimator_ = best = search.fit(X, y, **given).best_estimator_
+        scores = np.ma.masked_invalid(search.task_scores_).mean(axis=1).filled(-np.inf)
+        tasks, alphas = best.tasks_.tolist(), search.alphas_[scores.argmax(axis=0)]
+        self.alphas_ = dict(zip(tasks, alphas.tolist(), strict=True))
+        of_rows = np.array([self.alphas_[task] for task in best.coef_tasks_.tolist()])
+        for alpha in set(alphas.tolist()) - {best.alpha}:
+            other, own = clone(best).set_params(alpha=alpha).fit(X, y, **given), of_rows == alpha
+            best.coef_[own], best.intercept_[own] = other.coef_[own], other.intercept_[own]
+        return self
+
+
+class _OwnLosses:
+    """Scorer by the loss of each task."""
+
+    def of_tasks(self, model, X, y, sample_weight):
+        """Return minus the mean loss of each task, (T,)."""
+        return -outcome_mean_losses(model, X, y, sample_weight)
+
+    def __call__(self, model, X, y, sample_weight=None):
+        return mean_of_defined(self.of_tasks(model, X, y, sample_weight))
 
 
 def _in_pipeline(estimator, search):

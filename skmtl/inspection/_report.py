@@ -73,7 +73,8 @@ def sharing_report(
         whether a column helps shows in a comparison with the model without it, which has an alpha
         and an alpha_intercept of inf there: ``{"region": inf, "store": 2.0}`` is that of the stores
         alone. Of tasks of different kinds the separate model is a `MixedOutcomeModel` with the
-        penalty "ridge"; they cannot be pooled, and its columns are NaN.
+        penalty "ridge" and an alpha for each task, chosen by its own loss; they cannot be pooled,
+        and the columns of "pooled" are NaN.
     task_column : str, int or list of these, default=None
         Column of the tasks in X, or several. None: that of the estimator. Required only for a
         Pipeline that was not made by `make_task_pipeline`.

@@ -18,8 +18,8 @@ from skmtl.linear_model._classifiers import (
 from skmtl.linear_model._graph import GraphRegularizedClassifier, GraphRegularizedRegressor
 from skmtl.linear_model._mixed import (
     MixedOutcomeModel,
-    minus_mean_loss,
     outcome_losses,
+    outcome_mean_losses,
     outcome_scores,
 )
 from skmtl.linear_model._observed import (
@@ -66,11 +66,11 @@ __all__ = [
     "group_weights",
     "is_complete",
     "mean_of_defined",
-    "minus_mean_loss",
     "observed_accuracy",
     "observed_r2",
     "observed_targets",
     "outcome_losses",
+    "outcome_mean_losses",
     "outcome_scores",
     "scored_targets",
     "set_fit",

@@ -13,7 +13,6 @@ from skmtl._typing import Array, HandleUnknown, Losses, MixedSolver, TaskColumn,
 from skmtl.data import entries_of_tasks, frame_like, labels_of, numbers_of, row_predictions
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.linear_model._base import LinearMultiTaskModel
-from skmtl.linear_model._observed import mean_of_defined
 from skmtl.linear_model._responses import (
     columns_in_order,
     mean_score,
@@ -381,13 +380,12 @@ def outcome_losses(model, X, y):
     return result
 
 
-def minus_mean_loss(model, X, y, sample_weight=None):
-    """Return minus the mean over tasks of their mean losses in the units of the fit, a float."""
+def outcome_mean_losses(model, X, y, sample_weight):
+    """Return the mean of ``outcome_losses`` of each task, (T,), nan without targets."""
     n_rows, seen = model._observed(X, y)
     weight, means = np.ones(n_rows) if sample_weight is None else sample_weight, []
     for own, outcome, z, y in seen:
-        own_weight = own.of(weight)
-        if own_weight.any():
-            unit = 1.0 if outcome.classes is not None else 2.0 * outcome.unit**2
-            means.append(np.average(row_losses(outcome, y, z), weights=own_weight) / unit)
-    return -mean_of_defined(means)
+        of_rows = own.of(weight)
+        losses = row_losses(outcome, y, z)
+        means.append(np.average(losses, weights=of_rows) if of_rows.any() else np.nan)
+    return np.array(means)

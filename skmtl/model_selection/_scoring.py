@@ -133,12 +133,16 @@ def as_given(y):
 
 
 def score_outcomes(model, X, y, weight, scorer, tasks):
-    """Return the score of a fitted model of tasks of different kinds, and those of tasks (T,)."""
-    found = dict(zip(model.tasks_.tolist(), outcome_scores(model, X, y, weight), strict=True))
+    """Return the score of a fitted model of tasks of different kinds, and those of tasks (T,).
+
+    A scorer may have a method ``of_tasks``, whose mean over tasks is the score.
+    """
+    of_tasks = getattr(scorer, "of_tasks", outcome_scores)
+    found = dict(zip(model.tasks_.tolist(), of_tasks(model, X, y, weight), strict=True))
     scores = np.array([found.get(task, np.nan) for task in tasks])
-    if not isinstance(scorer, str):
-        return scorer(model, X, y, **_weights(scorer, weight)), scores
-    return mean_of_defined(scores), scores
+    if isinstance(scorer, str) or hasattr(scorer, "of_tasks"):
+        return mean_of_defined(scores), scores
+    return scorer(model, X, y, **_weights(scorer, weight)), scores
 
 
 def scorer_of(estimator, scoring, leave_one_out=False):

@@ -17,7 +17,7 @@ from skmtl.inspection import (
     task_affinity,
     task_similarity,
 )
-from skmtl.inspection._models import tuned
+from skmtl.inspection._models import _KnownTaskFolds, tuned
 from tests.linear_model.test_mixed import COUNTS, fitted, long_form, table, with_gaps
 
 ROWS = ["score", "ill", *(("kind", label) for label in "abc"), "smokes", "visits"]
@@ -154,33 +154,30 @@ def test_separate_models_are_tuned():
 
 @pytest.mark.parametrize("long", [False, True])
 def test_separate_models_are_chosen_by_the_losses_that_are_compared(long):
-    X, y = table()
-    params = {"losses": COUNTS, "task_column": "task" if long else None}
+    X, y = table(90, 12)
+    y["score"] += 15.0 * np.random.default_rng(1).normal(size=90)
+    params = {"losses": COUNTS, "task_column": "task" if long else None, "tol": 1e-10}
     frame, targets = long_form(X, y) if long else (X, y)
-    search = tuned("separate", MixedOutcomeModel("l21", tol=1e-8, **params)).fit(frame, targets)
-    scores = []
-    for train, test in search.cv.split(frame, class_numbers(targets, wide=not long)):
-        for alpha in search.alphas_[::5]:
-            if long:
-                alone = MixedOutcomeModel("ridge", alpha, **params)
-                alone.fit(frame.iloc[train], targets[train])
-                losses = {}
-                for t in y:
-                    own = test[(frame["task"] == t).to_numpy()[test]]
-                    true = pd.DataFrame({t: targets[own]})
-                    p = alone.predict_proba(frame.iloc[own])
-                    if t in p:
-                        labels = alone.classes_[t].tolist()
-                        losses[t] = log_loss(true[t].tolist(), p[t], labels=labels)
-                    else:
-                        metric = mean_poisson_deviance if t == "visits" else mean_squared_error
-                        found = alone.predict(frame.iloc[own]).astype(float)
-                        losses[t] = metric(true[t].astype(float), found)
-            else:
-                alone = MixedOutcomeModel("ridge", alpha, **params).fit(X[train], y.iloc[train])
-                losses = own_losses(alone, X[test], y.iloc[test])
-            losses["visits"] /= 2
-            losses["score"] /= 2 * np.nanmax(alone.noise_variance_)
-            scores.append(-np.mean(list(losses.values())))
-    expected = np.reshape(scores, (3, 3)).mean(axis=0)
-    assert_allclose(search.cv_results_["mean_test_score"][::5], expected, rtol=1e-4)
+    separate = tuned("separate", MixedOutcomeModel("l21", **params)).fit(frame, targets)
+    x = frame.drop(columns="task").to_numpy() if long else X
+    codes = class_numbers(targets, wide=not long)
+    folds = list(_KnownTaskFolds(params["task_column"], False).split(frame, codes))
+    step = np.sqrt(10.0)  # between alphas of the grid
+    for task in ("score", "kind", "visits"):
+        own = (frame["task"] == task).to_numpy() if long else np.ones(90, dtype=bool)
+        true = pd.DataFrame({task: targets}) if long else y[[task]]
+        kind, losses = {t: loss for t, loss in COUNTS.items() if t == task}, []
+        for fold in folds:
+            train, test = (part[own[part]] for part in fold)
+            for factor in (1 / step, 1.0, step):
+                alone = MixedOutcomeModel("ridge", factor * separate.alphas_[task], losses=kind)
+                alone.fit(x[train], true.iloc[train])
+                losses.append(own_losses(alone, x[test], true.iloc[test])[task])
+        assert np.reshape(losses, (3, 3)).mean(axis=0).argmin() == 1
+    model = separate.best_estimator_
+    for task, alpha in separate.alphas_.items():
+        expected = clone(model).set_params(alpha=alpha).fit(frame, targets)
+        place = expected.coef_tasks_ == task
+        assert_allclose(model.coef_[place], expected.coef_[place], atol=1e-7)
+        assert_allclose(model.intercept_[place], expected.intercept_[place], atol=1e-6)
+    assert len(set(separate.alphas_.values())) > 1
