@@ -50,9 +50,11 @@ class MixedOutcomeModel(StructuredModel):
         of one with alpha 1: "l1", "l21", "task_l2", "trace_norm", "robust_mean",
         "network_lasso", "temporal_fused", "ridge", "mean_regularized" or "graph". Graphs and
         sequences have the rows of W as nodes, labeled by task or, where a task holds several,
-        (task, class).
+        (task, class). The center of "mean_regularized" is not penalized:
+        ``MeanRegularized(1.0, alpha_shared=0.1)`` shrinks it to zero, too.
     alpha : float, default=1.0
-        Regularization strength, in [0, inf], by which the penalty is multiplied.
+        Regularization strength, in [0, inf], by which the penalty is multiplied, with its
+        ``alpha_shared`` if it has one.
     alpha_intercept : float, default=0.0
         Penalty weight of differences between centered intercepts: 0 for none, inf for equal ones.
     losses : "infer" or dict, default="infer"
@@ -68,9 +70,9 @@ class MixedOutcomeModel(StructuredModel):
         the units of y do not matter; all a_t are 1. Its variance is estimated by restricted maximum
         likelihood of a ridge regression of the task alone, of up to 5000 rows or features. Else y
         has the units given, and the a_t are 1 (None), N / (T n_t) with n_t of the N targets in task
-        t ("balanced"), by label (dict) or sorted by label (array).
+        t ("balanced"), by label (dict) or in the order of ``tasks_`` (array).
     handle_unknown : {"error"}, default="error"
-        Tasks not seen in fit: raise an error.
+        What to do with tasks that were not in fit: raise an error, as their kinds are unknown.
     solver : {"auto", "direct", "cg", "admm", "proximal"}, default="auto"
         "direct" and "cg" take quadratic penalties: ridges, `MeanRegularized`, `Graph`; "admm" any;
         "proximal" norms that treat features separately, without counts. "auto": the first that can.

@@ -18,7 +18,6 @@ from skmtl.data import (
     NamedTargets,
     class_numbers,
     factorize,
-    plain_target,
     split_task_column,
     take_rows,
 )
@@ -184,19 +183,18 @@ class TaskKFold(BaseCrossValidator):
 
     def _targets(self, y, ndim):
         """Return the class numbers of y, as an array with so many axes."""
-        found = None if y is None else plain_target(y)
-        if found is not None and found.ndim == 2 and found.shape[1] == 1 == ndim:
-            found = found[:, 0]
-        if found is None or found.ndim != ndim:
-            got = "None" if y is None else f"shape {np.shape(y)}"
+        shape = () if y is None else np.shape(y)
+        column = shape[1:] == (1,) and ndim == 1
+        if len(shape) != ndim and not column:
+            got = "None" if y is None else f"shape {shape}"
             if ndim == 2:
                 raise ValueError(
                     f"TaskKFold with task_column=None splits a y of shape (n, T), got {got}. Set "
                     "task_column to the column of X that holds the task labels."
                 )
             raise ValueError(f"TaskKFold with stratify=True needs a y of shape (n,), got {got}.")
-        numbers = class_numbers(y, wide=np.ndim(y) == 2)
-        return numbers.reshape(found.shape)
+        numbers = class_numbers(y, wide=len(shape) == 2)
+        return numbers[:, 0] if column else numbers
 
     def _check_rows(self, n, n_rows):
         """Raise if the n rows that may be tested, of ``n_rows``, are too few."""
