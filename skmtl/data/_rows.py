@@ -157,7 +157,7 @@ def _read_rows(estimator, X, labels, y, sample_weight):
     if getattr(getattr(y, "dtype", None), "time_zone", None) is not None:  # polars
         y = np.array(y.to_list(), dtype=object)
     y = y if hasattr(y, "ndim") else np.asarray(y)
-    if labels is not None:
+    if labels is not None and not issparse(y):  # which is refused below
         _refuse_gaps(np.asarray(y), labels, estimator.task_column)
     y = read(estimator, y, wide=labels is None)
     check_consistent_length(X, y)

@@ -107,16 +107,17 @@ def class_numbers(y, *, wide):
     Numbers beside classes are not classes, and have the number 0; numbers alone are their own.
     """
     columns, _ = columns_of(y, wide=wide)
-    numbers = [_are_numbers(values) | values.missing for values in columns]
-    alone = all(own.all() for own in numbers)
-    labels = {v for c, own in zip(columns, numbers, strict=True) for v in c.entries[~own].tolist()}
+    with_class = [~(_are_numbers(values) | values.missing) for values in columns]
+    numbers_alone = not any(own.any() for own in with_class)
+    pairs = list(zip(columns, with_class, strict=True))
+    labels = {label for values, own in pairs for label in values.entries[own].tolist()}
     number = {label: k for k, label in enumerate(in_order(labels), start=1)}
     result = np.zeros((len(columns[0].entries), len(columns)))
-    for own, values, lacks_class in zip(result.T, columns, numbers, strict=True):
-        if alone:
-            own[~values.missing] = values.entries[~values.missing].astype(np.float64)
-        own[~lacks_class] = [number[label] for label in values.entries[~lacks_class].tolist()]
-        own[values.missing] = np.nan
+    for column, (values, own) in zip(result.T, pairs, strict=True):
+        if numbers_alone:
+            column[~values.missing] = values.entries[~values.missing].astype(np.float64)
+        column[own] = [number[label] for label in values.entries[own].tolist()]
+        column[values.missing] = np.nan
     return result if wide else result[:, 0]
 
 
