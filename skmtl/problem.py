@@ -71,46 +71,44 @@ class Certificate:
         parts = [
             self._largest_slopes(gradient.V, residual).max(initial=0.0),
             _optimality_kernels.largest_ratio(gradient.q, of_q * residual),
-            self._largest_of_center(gradient.w, gradient.c, overall),
+            self._largest_of_center(np.column_stack([gradient.w, gradient.c]), overall),
         ]
         return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
 
-    def _largest_of_center(self, w, c, norm):
-        """Return the largest scaled entry of the gradient in the center, (K, d) and (K,)."""
-        units, center = self._center_units, np.concatenate([w, c[:, None]], axis=1)
+    def _largest_of_center(self, gradient, norm):
+        """Return the largest scaled entry of the gradient in the center, (K, d + 1)."""
         # entries of the center without curvature are not identified: any value is optimal
-        return _optimality_kernels.largest_ratio(np.where(units > 0, center, 0.0), units * norm)
+        units = self._center_units
+        return _optimality_kernels.largest_ratio(np.where(units > 0, gradient, 0.0), units * norm)
 
     def _optimality_around_center(self, coefficients, sums):
         """Return the same of a coupling to a center, in one pass over coefficients and sums."""
-        residual, largest = self.residual_norms(sums), []
-        weight, free, every = self.penalty.curvature, self.penalty.free, np.ones(len(residual))
+        residual, largest, (V, q, w, _) = self.residual_norms(sums), [], coefficients
+        weight, free, (T, d) = self.penalty.curvature, self.penalty.free, V.shape[1:]
+        if not V.strides[1]:  # one row for all tasks, of ``Coefficients.zeros``
+            V = np.ascontiguousarray(V[:, :1])
+        slopes, intercepts = (weight.V[:, 0], free.V[:, 0]), (float(weight.q), float(free.q))
+        units = self._squares, self._totals, self._bounds, residual
 
-        def eliminated(gradients, deviations, *units):
+        def eliminated(*arrays):
             """Return the gradient in the center; append the largest of deviations to a list."""
-            pairs = zip(gradients, deviations, strict=True)
-            return np.array([self._eliminated(*pair, *units, residual, largest) for pair in pairs])
 
-        V, q, w, _ = coefficients
-        of_w = eliminated(sums.G, V, weight.V[:, 0], free.V[:, 0], self._squares)
-        units = weight.q * every, free.q * every, self._totals[:, None]
-        of_c = eliminated(sums.R[..., None], q[..., None], *units)[:, 0]
-        of_w = of_w + weight.w * w if free.w else np.zeros_like(w)
-        overall = math.sqrt(residual @ residual)
-        largest.append(self._largest_of_center(of_w, free.c * of_c, overall))
+            def part(first, last):
+                center = np.zeros(d + 1)
+                given = *arrays, *slopes, *intercepts, *units, center
+                largest.append(_optimality_kernels.around_center(*given, first, last))
+                return center
+
+            return sum(in_chunks(part, T, 4 * T * d))
+
+        center = np.array([eliminated(*own) for own in zip(sums.G, sums.R, V, q, strict=True)])
+        if free.w:
+            center[:, :-1] += weight.w * w
+        else:
+            center[:, :-1] = 0.0
+        center[:, -1] *= free.c
+        largest.append(self._largest_of_center(center, math.sqrt(residual @ residual)))
         return float(np.array(largest).max())  # unlike Python's, NaN if any of them is
-
-    def _eliminated(self, G, V, weight, free, squares, residual, largest):
-        """Return the gradient in the center, (d,), after elimination of the deviations V (T, d)."""
-        scale = self._bounds, residual
-
-        def part(first, last):
-            sums = np.zeros(G.shape[1])
-            given = G, V, weight, free, squares, *scale, sums
-            largest.append(_optimality_kernels.center_gradient(*given, first, last))
-            return sums
-
-        return sum(in_chunks(part, len(G), 10 * G.size))
 
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
