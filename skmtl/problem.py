@@ -40,12 +40,16 @@ class Certificate:
 
     def residual_norms(self, sums):
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
-        # Residuals far below those of the null model are rounding errors.
-        squares = np.maximum(sums.squares, 1e-10 * self._averages(self._null.squares))
+        squares = np.maximum(sums.squares, self._least_squares)
         if not self.penalty.quadratic:
             # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
             squares = np.maximum(squares, self._averages(squares))
         return np.sqrt(squares)
+
+    @cached_property
+    def _least_squares(self):
+        """Squared norms of residuals, (T,): far below those of the null model is rounding."""
+        return 1e-10 * self._averages(self._null.squares)
 
     def _averages(self, squares):
         """Return the mean of squares (T,) over the rows of all tasks of a kind, times weights."""
@@ -71,44 +75,44 @@ class Certificate:
         parts = [
             self._largest_slopes(gradient.V, residual).max(initial=0.0),
             _optimality_kernels.largest_ratio(gradient.q, of_q * residual),
-            self._largest_of_center(np.column_stack([gradient.w, gradient.c]), overall),
+            self._largest_of_center(gradient.w, gradient.c, overall),
         ]
         return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
 
-    def _largest_of_center(self, gradient, norm):
-        """Return the largest scaled entry of the gradient in the center, (K, d + 1)."""
+    def _largest_of_center(self, w, c, norm):
+        """Return the largest scaled entry of the gradient in the center, (K, d) and (K,)."""
+        units, center = self._center_units, np.concatenate([w, c[:, None]], axis=1)
         # entries of the center without curvature are not identified: any value is optimal
-        units = self._center_units
-        return _optimality_kernels.largest_ratio(np.where(units > 0, gradient, 0.0), units * norm)
+        return _optimality_kernels.largest_ratio(np.where(units > 0, center, 0.0), units * norm)
 
     def _optimality_around_center(self, coefficients, sums):
         """Return the same of a coupling to a center, in one pass over coefficients and sums."""
-        residual, largest, (V, q, w, _) = self.residual_norms(sums), [], coefficients
-        weight, free, (T, d) = self.penalty.curvature, self.penalty.free, V.shape[1:]
+        residual, (V, q, w, _) = self.residual_norms(sums), coefficients
+        weights, (of_w, free), norm = *self._weights, math.sqrt(residual @ residual)
+        (T, d), ratios = V.shape[1:], []
         if not V.strides[1]:  # one row for all tasks, of ``Coefficients.zeros``
             V = np.ascontiguousarray(V[:, :1])
-        slopes, intercepts = (weight.V[:, 0], free.V[:, 0]), (float(weight.q), float(free.q))
-        units = self._squares, self._totals, self._bounds, residual
+        for *arrays, own_w in zip(sums.G, sums.R, V, q, w, strict=True):
+            largest = []
 
-        def eliminated(*arrays):
-            """Return the gradient in the center; append the largest of deviations to a list."""
-
-            def part(first, last):
-                center = np.zeros(d + 1)
-                given = *arrays, *slopes, *intercepts, *units, center
+            def part(first, last, arrays=arrays, largest=largest):
+                center = np.zeros((2, d + 1))
+                given = *arrays, *weights, residual, center
                 largest.append(_optimality_kernels.around_center(*given, first, last))
                 return center
 
-            return sum(in_chunks(part, T, 4 * T * d))
+            center = sum(in_chunks(part, T, 4 * T * d))
+            given = np.array(largest).max(), center, own_w, of_w, free, norm
+            ratios.append(_optimality_kernels.of_center(*given))
+        return float(np.array(ratios).max())  # unlike Python's, NaN if any of them is
 
-        center = np.array([eliminated(*own) for own in zip(sums.G, sums.R, V, q, strict=True)])
-        if free.w:
-            center[:, :-1] += weight.w * w
-        else:
-            center[:, :-1] = 0.0
-        center[:, -1] *= free.c
-        largest.append(self._largest_of_center(center, math.sqrt(residual @ residual)))
-        return float(np.array(largest).max())  # unlike Python's, NaN if any of them is
+    @cached_property
+    def _weights(self):
+        """Arguments of ``around_center`` and ``of_center`` that are the same everywhere."""
+        weight, free, d = self.penalty.curvature, self.penalty.free, self.data.n_features
+        slopes, intercepts = (weight.V[:, 0], free.V[:, 0]), (float(weight.q), float(free.q))
+        of_tasks = *slopes, *intercepts, self._squares, self._totals, self._bounds
+        return of_tasks, (np.full(d, weight.w), np.array([free.w, free.c]))
 
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
@@ -136,7 +140,7 @@ class Certificate:
     def _bounds(self):
         """Bounds of the curvature of the loss in the predictions of each task or node, (N,)."""
         bounds, nesting = self.loss.curvature_bound, self.penalty.nesting
-        bounds = np.broadcast_to(bounds, self.data.n_tasks).copy()
+        bounds = np.full(self.data.n_tasks, bounds, dtype=float)
         if nesting is None:
             return bounds
         return np.append(bounds, np.full(nesting.n_nodes - len(bounds), bounds.max()))
@@ -248,12 +252,13 @@ class Problem(Certificate):
         point = self.penalty.flatten(coefficients)
         sums = self.data.loss_sums(self.loss, point.W, point.intercept)
         del point
-        if self._null is None:
-            if any(part.any() for part in coefficients):
-                self.null_sums()
-            else:
-                self._null = _small_parts(sums)
-        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
+        value = float(sums.value.sum())
+        at_zero = self._null is None and not any(part.any() for part in coefficients)
+        if at_zero:
+            self._null = _small_parts(sums)
+        if not (at_zero and self.penalty.quadratic):
+            value += self.penalty.value(coefficients, split)
+        self.null_sums()
         if self.penalty.around_center and not _of_each(self.penalty.curvature.V):
             return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
         gradient = self.task_gradient(coefficients, sums.G, sums.R)

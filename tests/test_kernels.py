@@ -90,14 +90,30 @@ def test_around_center(n_rows):
         given = slopes, R, of_V, q, weight, free, 0.7, 1.0
         return _optimality_kernels.around_center(*given, *units, center, 0, 4)
 
-    center = np.zeros(6)
+    center = np.zeros((2, 6))
     assert_allclose(largest(center), np.nanmax(ratio), rtol=1e-14)
-    assert_allclose(center, (G - gradient * share).sum(axis=0), rtol=0, atol=1e-13)
+    assert_allclose(center[0], (G - gradient * share).sum(axis=0), rtol=0, atol=1e-13)
+    is_free = np.column_stack([*[free] * 5, np.ones(4)])
+    left = 2.0 * squares * (1.0 - is_free * share)
+    assert_allclose(center[1], left.sum(axis=0), rtol=1e-12)
     for array, place in ((slopes, (1, 2)), (R, 3)):
         for value in (np.nan, np.inf, 0.0):
             array[place] = value
             with np.errstate(invalid="ignore"):  # without compilation
-                assert np.isfinite(largest(np.zeros(6))) == (value == 0.0)
+                assert np.isfinite(largest(np.zeros((2, 6)))) == (value == 0.0)
+
+
+def test_of_center():
+    center, ones = np.array([[1.0, -6.0, 5.0, 2.0], [3.0, 8.0, 0.0, 4.0]]), np.ones(2)
+    w, weight = np.array([0.5, 1.0, 9.0]), np.array([1.0, 1.0, 0.0])
+    of_w = max((1.0 + 0.5) / np.sqrt(4.0), (6.0 - 1.0) / np.sqrt(9.0))  # no curvature in the third
+    largest = _optimality_kernels.of_center
+    assert_allclose(largest(0.0, center, w, weight, ones, 2.0), of_w / 2.0, rtol=1e-15)
+    assert_allclose(largest(0.0, center, w, weight, [0.0, 1.0] * ones, 2.0), 0.5, rtol=1e-15)
+    assert largest(0.7, center, w, weight, 0.0 * ones, 2.0) == 0.7
+    assert np.isnan(largest(np.nan, center, w, weight, ones, 2.0))
+    center[0, 3] = np.nan
+    assert np.isnan(largest(0.1, center, w, weight, ones, 2.0))
 
 
 def test_kernels_without_compilation():

@@ -59,7 +59,7 @@ def test_applies():
 def test_second_step_refines(task_weight, fixed_intercept):
     """From the solution it moves by rounding errors, and after an error it returns."""
     given = {"weight": np.linspace(1, 2, 12), "fixed_intercept": fixed_intercept}
-    posed = problem(1e-3, task_weight=task_weight, **given)
+    posed = problem(1.0, task_weight=task_weight, **given)
     system = RowSystem(posed)
     first = system.step(posed.start())
     assert posed.evaluate(first).optimality < 1e-11
