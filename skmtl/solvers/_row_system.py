@@ -27,7 +27,7 @@ class RowSystem:
 
     def __init__(self, problem):
         data, penalty = problem.data, problem.penalty
-        weight, self._has_intercept = data.weight.ravel(), not penalty.fixed_intercept
+        weight, self._has_intercept = data.weight.ravel(), penalty.alpha_intercept == 0
         self._data, self._weight = data, weight / weight.sum()
         self._root, self._dual = np.sqrt(weight)[:, None], None
         if self._has_intercept:
@@ -52,7 +52,7 @@ class RowSystem:
             and 0 < alpha[0, 0] < np.inf
             and (alpha == alpha[0, 0]).all()
             and penalty.fixed_center
-            and (penalty.fixed_intercept or penalty.alpha_intercept == 0)
+            and penalty.alpha_intercept in ((0, np.inf) if penalty.fixed_intercept else (0,))
         )
 
     def step(self, point):

@@ -68,13 +68,23 @@ def test_second_step_refines(task_weight, fixed_intercept):
     assert posed.evaluate(second).optimality < 1e-11
 
 
-def test_one_task_around_a_known_center():
+@pytest.mark.parametrize("alpha_intercept", [0.0, 2.0])
+def test_one_task_around_a_known_center(alpha_intercept):
     X, Y, weight = rows()
     rng = np.random.default_rng(1)
     known = np.column_stack([np.zeros(60), rng.normal(size=(60, 30))])
-    model = MeanRegularizedRegressor(0.7, alpha_intercept=0.0, task_column=0)
+    model = MeanRegularizedRegressor(0.7, alpha_intercept=alpha_intercept, task_column=0)
     model.fit(known, known[:, 1:] @ np.arange(30.0) + rng.normal(size=60))
     found = model.adapt(np.column_stack([np.ones(12), X]), Y[:, 1], weight)
-    rest = Ridge(0.7, solver="svd").fit(X, Y[:, 1] - X @ model.shared_coef_, weight)
-    assert_allclose(found.coef_[1], model.shared_coef_ + rest.coef_, rtol=0, atol=1e-9)
-    assert_allclose(found.intercept_[1], rest.intercept_, rtol=0, atol=1e-8)
+    center, b = model.shared_coef_, model.shared_intercept_
+    if alpha_intercept == 0:
+        rest = Ridge(0.7, solver="svd").fit(X, Y[:, 1] - X @ center - b, weight)
+        own = np.append(rest.coef_, rest.intercept_)
+    else:  # centered intercepts, penalized
+        Z = np.column_stack([X - known[:, 1:].mean(axis=0), np.ones(12)])
+        penalty = np.diag(np.append(np.full(30, 0.7), alpha_intercept))
+        right = Z.T @ (weight * (Y[:, 1] - X @ center - b))
+        own = np.linalg.solve(Z.T @ (weight[:, None] * Z) + penalty, right)
+        own[-1] -= own[:-1] @ known[:, 1:].mean(axis=0)
+    assert_allclose(found.coef_[1], center + own[:-1], rtol=0, atol=1e-9)
+    assert_allclose(found.intercept_[1], b + own[-1], rtol=0, atol=1e-8)
