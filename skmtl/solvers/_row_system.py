@@ -42,15 +42,15 @@ class RowSystem:
     @staticmethod
     def applies(problem):
         """Return whether tasks share all rows, with one alpha, and have nothing else in common."""
-        data, penalty, alpha = problem.data, problem.penalty, problem.penalty.precision
+        data, penalty = problem.data, problem.penalty
         return (
-            data.rotates
+            penalty.around_center
+            and data.rotates
             and isinstance(data.X, np.ndarray)
             and problem.loss.constant_curvature is not None
             and data.block_sizes.tolist() == [data.n_rows]
             and (data.scale == data.scale[0]).all()
-            and 0 < alpha[0, 0] < np.inf
-            and (alpha == alpha[0, 0]).all()
+            and 0 < penalty.alpha.min() == penalty.alpha.max() < np.inf
             and penalty.fixed_center
             and penalty.alpha_intercept in ((0, np.inf) if penalty.fixed_intercept else (0,))
         )
