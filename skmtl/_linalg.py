@@ -33,7 +33,9 @@ class SymmetricSolver:
     def __init__(self, A, null_space=None):
         self.null = np.empty((len(A), 0))
         self._scale = _unit_diagonal(A)
-        scaled = A / (self._scale[:, None] * self._scale)
+        unit = 1.0 / self._scale
+        scaled = A * unit[:, None]
+        scaled *= unit
         factor, smallest = _cholesky(scaled)
         if smallest <= (SUSPICIOUS if null_space is None else 1e-2):
             self.null = null_space_of(A) if null_space is None else null_space()

@@ -40,12 +40,16 @@ class Certificate:
 
     def residual_norms(self, sums):
         """Return the norm of the residuals (loss gradients) of each task, (T,), not too small."""
-        # Residuals far below those of the null model are rounding errors.
-        squares = np.maximum(sums.squares, 1e-10 * self._averages(self._null.squares))
+        squares = np.maximum(sums.squares, self._least_squares)
         if not self.penalty.quadratic:
             # A non-smooth penalty couples tasks: one that is fitted exactly gets the average scale.
             squares = np.maximum(squares, self._averages(squares))
         return np.sqrt(squares)
+
+    @cached_property
+    def _least_squares(self):
+        """Squared norms of residuals, (T,): far below those of the null model is rounding."""
+        return 1e-10 * self._averages(self._null.squares)
 
     def _averages(self, squares):
         """Return the mean of squares (T,) over the rows of all tasks of a kind, times weights."""
@@ -83,34 +87,32 @@ class Certificate:
 
     def _optimality_around_center(self, coefficients, sums):
         """Return the same of a coupling to a center, in one pass over coefficients and sums."""
-        residual, largest = self.residual_norms(sums), []
-        weight, free, every = self.penalty.curvature, self.penalty.free, np.ones(len(residual))
+        residual, (V, q, w, _) = self.residual_norms(sums), coefficients
+        weights, (of_w, free), norm = *self._weights, math.sqrt(residual @ residual)
+        (T, d), ratios = V.shape[1:], []
+        if not V.strides[1]:  # one row for all tasks, of ``Coefficients.zeros``
+            V = np.ascontiguousarray(V[:, :1])
+        for *arrays, own_w in zip(sums.G, sums.R, V, q, w, strict=True):
+            largest = []
 
-        def eliminated(gradients, deviations, *units):
-            """Return the gradient in the center; append the largest of deviations to a list."""
-            pairs = zip(gradients, deviations, strict=True)
-            return np.array([self._eliminated(*pair, *units, residual, largest) for pair in pairs])
+            def part(first, last, arrays=arrays, largest=largest):
+                center = np.zeros((2, d + 1))
+                given = *arrays, *weights, residual, center
+                largest.append(_optimality_kernels.around_center(*given, first, last))
+                return center
 
-        V, q, w, _ = coefficients
-        of_w = eliminated(sums.G, V, weight.V[:, 0], free.V[:, 0], self._squares)
-        units = weight.q * every, free.q * every, self._totals[:, None]
-        of_c = eliminated(sums.R[..., None], q[..., None], *units)[:, 0]
-        of_w = of_w + weight.w * w if free.w else np.zeros_like(w)
-        overall = math.sqrt(residual @ residual)
-        largest.append(self._largest_of_center(of_w, free.c * of_c, overall))
-        return float(np.array(largest).max())  # unlike Python's, NaN if any of them is
+            center = sum(in_chunks(part, T, 4 * T * d))
+            given = np.array(largest).max(), center, own_w, of_w, free, norm
+            ratios.append(_optimality_kernels.of_center(*given))
+        return float(np.array(ratios).max())  # unlike Python's, NaN if any of them is
 
-    def _eliminated(self, G, V, weight, free, squares, residual, largest):
-        """Return the gradient in the center, (d,), after elimination of the deviations V (T, d)."""
-        scale = self._bounds, residual
-
-        def part(first, last):
-            sums = np.zeros(G.shape[1])
-            given = G, V, weight, free, squares, *scale, sums
-            largest.append(_optimality_kernels.center_gradient(*given, first, last))
-            return sums
-
-        return sum(in_chunks(part, len(G), 10 * G.size))
+    @cached_property
+    def _weights(self):
+        """Arguments of ``around_center`` and ``of_center`` that are the same everywhere."""
+        weight, free, d = self.penalty.curvature, self.penalty.free, self.data.n_features
+        slopes, intercepts = (weight.V[:, 0], free.V[:, 0]), (float(weight.q), float(free.q))
+        of_tasks = *slopes, *intercepts, self._squares, self._totals, self._bounds
+        return of_tasks, (np.full(d, weight.w), np.array([free.w, free.c]))
 
     def _largest_slopes(self, V, residual):
         """Return the largest scaled entry of each task in the gradient V (K, T, d): (K T,)."""
@@ -138,7 +140,7 @@ class Certificate:
     def _bounds(self):
         """Bounds of the curvature of the loss in the predictions of each task or node, (N,)."""
         bounds, nesting = self.loss.curvature_bound, self.penalty.nesting
-        bounds = np.broadcast_to(bounds, self.data.n_tasks).copy()
+        bounds = np.full(self.data.n_tasks, bounds, dtype=float)
         if nesting is None:
             return bounds
         return np.append(bounds, np.full(nesting.n_nodes - len(bounds), bounds.max()))
@@ -250,12 +252,13 @@ class Problem(Certificate):
         point = self.penalty.flatten(coefficients)
         sums = self.data.loss_sums(self.loss, point.W, point.intercept)
         del point
-        if self._null is None:
-            if any(part.any() for part in coefficients):
-                self.null_sums()
-            else:
-                self._null = _small_parts(sums)
-        value = float(sums.value.sum()) + self.penalty.value(coefficients, split)
+        value = float(sums.value.sum())
+        at_zero = self._null is None and not any(part.any() for part in coefficients)
+        if at_zero:
+            self._null = _small_parts(sums)
+        if not (at_zero and self.penalty.quadratic):
+            value += self.penalty.value(coefficients, split)
+        self.null_sums()
         if self.penalty.around_center and not _of_each(self.penalty.curvature.V):
             return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
         gradient = self.task_gradient(coefficients, sums.G, sums.R)

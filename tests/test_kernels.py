@@ -68,30 +68,52 @@ def test_largest_ratio():
     assert _optimality_kernels.largest_ratio(entries + 1.0, unit) == np.inf  # 1 / 0
 
 
-def test_center_gradient():
+@pytest.mark.parametrize("n_rows", [4, 1])
+def test_around_center(n_rows):
     """By arrays: the gradient after elimination, and its largest entry in units of the tasks."""
     rng = np.random.default_rng(0)
-    G, V, squares = rng.normal(size=(3, 4, 5))
-    squares, weight, norm = squares**2, np.array([0.5, 3.0, 0.0, 0.0]), rng.uniform(1, 2, 4)
-    free = np.array([1.0, 1.0, 0.0, 1.0])
+    G, squares = rng.normal(size=(2, 4, 6))  # the intercepts last
+    V, squares, norm = rng.normal(size=(n_rows, 6)), squares**2, rng.uniform(1, 2, 4)
+    weight, free = np.array([0.5, 3.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0, 1.0])
     G[3, 0] = squares[3, 0] = 0.0  # no data and no penalty
-    curvature = 2.0 * squares + weight[:, None]
-    gradient = free[:, None] * (G + weight[:, None] * V)
+    weights = np.column_stack([*[weight] * 5, np.full(4, 0.7)])
+    curvature = 2.0 * squares + weights
+    gradient = np.column_stack([*[free] * 5, np.ones(4)]) * (G + weights * V)
     with np.errstate(invalid="ignore"):
         share = np.where(curvature > 0, 2.0 * squares / curvature, 1.0)
         ratio = np.abs(gradient) / (np.sqrt(curvature) * norm[:, None])
-    sums = np.zeros(5)
-    given = G, V, weight, free, squares, np.full(4, 2.0)
-    assert_allclose(
-        _optimality_kernels.center_gradient(*given, norm, sums, 0, 4), np.nanmax(ratio), rtol=1e-14
-    )
-    assert_allclose(sums, (G - gradient * share).sum(axis=0), rtol=0, atol=1e-13)
-    for value in (np.nan, np.inf):
-        G[1, 2] = value
-        with np.errstate(invalid="ignore"):  # without compilation
-            assert not np.isfinite(
-                _optimality_kernels.center_gradient(*given, norm, np.zeros(5), 0, 4)
-            )
+    slopes, R = np.ascontiguousarray(G[:, :-1]), G[:, -1].copy()
+    of_V, q = np.ascontiguousarray(V[:, :-1]), np.broadcast_to(V[:, -1], 4).copy()
+    units = np.ascontiguousarray(squares[:, :-1]), squares[:, -1].copy(), np.full(4, 2.0), norm
+
+    def largest(center):
+        given = slopes, R, of_V, q, weight, free, 0.7, 1.0
+        return _optimality_kernels.around_center(*given, *units, center, 0, 4)
+
+    center = np.zeros((2, 6))
+    assert_allclose(largest(center), np.nanmax(ratio), rtol=1e-14)
+    assert_allclose(center[0], (G - gradient * share).sum(axis=0), rtol=0, atol=1e-13)
+    is_free = np.column_stack([*[free] * 5, np.ones(4)])
+    left = 2.0 * squares * (1.0 - is_free * share)
+    assert_allclose(center[1], left.sum(axis=0), rtol=1e-12)
+    for array, place in ((slopes, (1, 2)), (R, 3)):
+        for value in (np.nan, np.inf, 0.0):
+            array[place] = value
+            with np.errstate(invalid="ignore"):  # without compilation
+                assert np.isfinite(largest(np.zeros((2, 6)))) == (value == 0.0)
+
+
+def test_of_center():
+    center, ones = np.array([[1.0, -6.0, 5.0, 2.0], [3.0, 8.0, 0.0, 4.0]]), np.ones(2)
+    w, weight = np.array([0.5, 1.0, 9.0]), np.array([1.0, 1.0, 0.0])
+    of_w = max((1.0 + 0.5) / np.sqrt(4.0), (6.0 - 1.0) / np.sqrt(9.0))  # no curvature in the third
+    largest = _optimality_kernels.of_center
+    assert_allclose(largest(0.0, center, w, weight, ones, 2.0), of_w / 2.0, rtol=1e-15)
+    assert_allclose(largest(0.0, center, w, weight, [0.0, 1.0] * ones, 2.0), 0.5, rtol=1e-15)
+    assert largest(0.7, center, w, weight, 0.0 * ones, 2.0) == 0.7
+    assert np.isnan(largest(np.nan, center, w, weight, ones, 2.0))
+    center[0, 3] = np.nan
+    assert np.isnan(largest(0.1, center, w, weight, ones, 2.0))
 
 
 def test_kernels_without_compilation():

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import MeanRegularizedRegressor
 from skmtl.data import LongData
+from skmtl.data._wide import WideData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import Coefficients, MeanCoupling
 from skmtl.problem import Problem
@@ -109,3 +110,29 @@ def test_data_do_not_refer_to_themselves():
     finally:
         if was_enabled:
             gc.enable()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_the_wide_form(weighted):
+    """By residuals, in long doubles, also of tasks whose means are large or all there is."""
+    rng = np.random.default_rng(0)
+    X, Y, W = rng.normal(size=(40, 5)), rng.normal(size=(40, 6)), rng.normal(size=(6, 5))
+    Y += [0.0, 3.0, 30.0, 1e6, -1e6, 0.0]
+    Y[:, 2], Y[:, 5] = 7.3, 0.0
+    weight = rng.uniform(0.5, 2, 40) if weighted else np.ones(40)
+    scale, center = rng.uniform(0.5, 2, 6) if weighted else np.ones(6), X.mean(axis=0)
+    data = WideData(X, Y, weight, scale, None, center)
+    for slopes, level in ((0.0 * W, 0.0), (0.0 * W, Y.mean(axis=0)), (W, Y[3])):
+        b = np.broadcast_to(level, 6)
+        sums = data.loss_sums(SquaredLoss(), slopes[None], b[None])
+        Z = (X - center).astype(np.longdouble)
+        residual = Z @ slopes.T + b - Y
+        weighted_residual = weight[:, None] * scale * residual
+        squares = (weighted_residual * residual).sum(axis=0).astype(float)
+        size = np.sqrt(squares) + 1e-9 * np.abs(b)
+        assert_allclose(sums.squares, squares, rtol=1e-9, atol=1e-10)
+        assert_allclose(sums.value, squares / 2, rtol=1e-9, atol=1e-10)
+        G = (weighted_residual.T @ Z).astype(float)
+        assert (np.abs(sums.G[0] - G) <= 1e-10 * size[:, None] + 1e-12).all()
+        R = weighted_residual.sum(axis=0).astype(float)
+        assert (np.abs(sums.R[0] - R) <= 1e-10 * size + 1e-8).all()

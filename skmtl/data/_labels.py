@@ -112,13 +112,13 @@ def split_task_column(X, task_column):
     return labels, np.delete(X, places, axis=1)
 
 
-def is_float_array(values, ndim):
+def is_float_array(values, *ndim):
     """Return whether values are a plain array of float64 of some dimensions, and not empty.
 
     All that is left to check then is that they are finite: other checks take longer than some fits.
     """
     plain = type(values) is np.ndarray and values.dtype == np.float64
-    return plain and values.ndim == ndim and values.size > 0
+    return plain and values.ndim in ndim and values.size > 0
 
 
 def task_columns(task_column):

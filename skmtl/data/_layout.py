@@ -174,7 +174,8 @@ class TaskData(FeatureSpace):
     def rows_of_blocks(self, blocks):
         """Return ``block_rows`` of some blocks: all rows, means (B, d) and weights (B,)."""
         rows, mean, total = zip(*map(self.block_rows, blocks), strict=True)
-        return np.concatenate(rows), np.array(mean), np.array(total)
+        rows = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        return rows, np.array(mean), np.array(total)
 
     def moments(self, blocks, room=None):
         """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""

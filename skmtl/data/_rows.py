@@ -61,7 +61,7 @@ class Rows(NamedTuple):
     @property
     def mean_target(self):
         """Mean of the targets, a float, over those that are observed."""
-        mean = self.y.mean()
+        mean = self.y.mean(axis=0).mean()
         mean = float(np.nanmean(self.y) if np.isnan(mean) else mean)
         return mean if self.origin is None else mean + self.origin[-1]
 
@@ -201,7 +201,7 @@ def _refuse_gaps(y, labels, task_column):
 
 def _read_wide(X, y, weight, tasks):
     n, n_tasks = y.shape
-    if not np.isnan(y.sum()):
+    if not np.isnan(np.einsum("it->", y)):
         counts, totals = np.full(n_tasks, n), np.broadcast_to(weight.sum(axis=0), n_tasks).copy()
         return Rows(X, y, weight, None, None, tasks, counts, totals)
     observed = ~np.isnan(y)

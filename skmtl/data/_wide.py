@@ -5,8 +5,10 @@ from functools import cached_property
 import numpy as np
 
 from skmtl.data._layout import FLAT, LossSums, TaskData
+from skmtl.losses import SquaredLoss
 
 _TILE = 2**19  # predictions per tile: fits into the cache, large enough for BLAS
+_FAR = 0.98  # share of the squares of y in its mean above which the rest is summed by itself
 
 
 class WideData(TaskData):
@@ -112,37 +114,51 @@ class WideData(TaskData):
             intercept = intercept + self.class_mask
         (W,), (intercept,) = W, intercept
         uneven = self.observed is not None or self.weight.ndim == 2
-        if loss.constant_curvature is None or uneven or not self._has_small_gram:
+        if type(loss) is not SquaredLoss or uneven or not self._has_small_gram:
             sums = self._summed(loss, W, intercept)
         else:
-            sums = self._expanded(loss, W, intercept)
+            sums = self._expanded(W, intercept)
         return sums._replace(G=sums.G[None], R=sums.R[None])
 
-    def _expanded(self, loss, W, intercept):
-        """Compute the ``LossSums`` of a quadratic loss by its expansion about the mean of y.
+    def _expanded(self, W, intercept):
+        """Compute the ``LossSums`` of the squared loss by its expansion about the mean of y.
 
         All tasks share one Gram matrix, so X is read only once for all evaluations.
         """
         if self._base is None:
-            mean = self.weight @ self.y / self.weight.sum()
-            base = self._summed(loss, np.zeros_like(W), mean)
             (H,), (center,), (total,) = self._only
-            self._base = mean, base, H + total * np.outer(center, center), total * center
+            mean, sums = self.weight @ self.y / total, total * center
+            self._base = mean, self._about_means(mean, sums), H + np.outer(sums, center), sums
         mean, base, gram, sums = self._base
-        scale, curvature, intercept = self.scale, loss.constant_curvature, intercept - mean
+        intercept = intercept - mean
         # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
-        XZ = intercept[:, None] * sums + (W @ gram if W.any() else 0.0)
-        XZ *= scale[:, None]
-        Z = scale * (W @ sums + intercept * self.weight.sum())
+        XZ = W @ gram if W.any() else np.zeros_like(W)
+        XZ += intercept[:, None] * sums
+        Z = W @ sums + intercept * self.weight.sum()
+        _multiply(self.scale, XZ, Z)
         first = np.einsum("tj,tj->t", base.G, W) + base.R * intercept
         second = np.einsum("tj,tj->t", XZ, W) + Z * intercept
-        return LossSums(
-            np.maximum(base.value + first + 0.5 * curvature * second, 0.0),
-            np.maximum(base.squares + curvature * (2 * first + curvature * second), 0.0),
-            base.G + curvature * XZ,
-            base.R + curvature * Z,
-            None,
-        )
+        value = np.maximum(base.value + first + 0.5 * second, 0.0)
+        XZ += base.G
+        return LossSums(value, 2.0 * value, XZ, base.R + Z, None)
+
+    def _about_means(self, mean, sums):
+        """Compute the ``LossSums`` of the squared loss where predictions are the means of y (T,).
+
+        ``sums`` (d,) are those of the weighted features.
+        """
+        weighted = self._weigh(self.y, slice(None), slice(None))
+        squares, share = np.einsum("it,it->t", weighted, self.y), self.weight.sum() * mean**2
+        G = np.outer(mean, sums) - self._adjoint(slice(None), weighted)
+        found = LossSums(0.5 * (squares - share), squares - share, G, np.zeros(len(mean)), None)
+        _multiply(self.scale, *found[:-1])
+        far = np.flatnonzero(share > _FAR * squares)
+        if far.size:  # else what is subtracted costs no more than two digits
+            part = self._like(y=self.y[:, far], scale=self.scale[far], block=self.block[far])
+            exact = part._summed(SquaredLoss(), np.zeros((len(far), len(sums))), mean[far])
+            for own, correct in zip(found[:-1], exact[:-1], strict=True):
+                own[far] = correct
+        return found
 
     def _summed(self, loss, W, intercept):
         """Compute the ``LossSums``, summed over the data tile by tile."""
@@ -158,7 +174,7 @@ class WideData(TaskData):
             sums.squares[tasks] += np.einsum("it,it->t", weighted, gradient)
             sums.R[tasks] += weighted.sum(axis=0)
             sums.G[tasks] += self._adjoint(rows, weighted)
-        self._scale(*sums[:-1])
+        _multiply(self.scale, *sums[:-1])
         return sums
 
     def curvature_product(self, loss, derivative, W, intercept):
@@ -171,21 +187,15 @@ class WideData(TaskData):
             weighted = self._weigh(product, rows, tasks)
             G[tasks] += self._adjoint(rows, weighted)
             R[tasks] += weighted.sum(axis=0)
-        self._scale(G, R)
+        _multiply(self.scale, G, R)
         return G[None], R[None]
 
     def weighted_adjoint(self, values):
         """Compute weighted sums of ``values_i x_i`` and of ``values_i``, of values (1, n, T)."""
         weighted = self._weigh(values[0], slice(None), slice(None))
         G, R = self._adjoint(slice(None), weighted), weighted.sum(axis=0)
-        self._scale(G, R)
+        _multiply(self.scale, G, R)
         return G[None], R[None]
-
-    def _scale(self, *sums):
-        """Multiply per-task sums by the task weights, in place."""
-        if (self.scale != 1).any():
-            for part in sums:
-                part *= self.scale if part.ndim == 1 else self.scale[:, None]
 
     def moments(self, blocks, room=None):
         """Compute the ``Moments`` of the blocks, an integer array; write H to ``room`` if given."""
@@ -202,3 +212,10 @@ class WideData(TaskData):
         if rows.all():
             return self.X, weight
         return self.X[rows], weight[rows]
+
+
+def _multiply(scale, *sums):
+    """Multiply sums of tasks by their weights (T,), in place."""
+    if (scale != 1).any():
+        for part in sums:
+            part *= scale if part.ndim == 1 else scale[:, None]

@@ -8,6 +8,8 @@ import numpy as np
 
 from skmtl._memory import strips
 
+_ZERO = bytes(8)  # a float that cannot be written to
+
 
 class Coefficients(NamedTuple):
     """Coefficients of T tasks as a center and the tasks' deviations from it.
@@ -37,7 +39,7 @@ class Coefficients(NamedTuple):
     def zeros(cls, n_tasks, n_features, n_outputs=1):
         """Return the origin; V, the largest part, takes no memory and cannot be written to."""
         shapes = (n_tasks,), (n_features,), ()
-        V = np.broadcast_to(0.0, (n_outputs, n_tasks, n_features))
+        V = np.ndarray((n_outputs, n_tasks, n_features), buffer=_ZERO, strides=(0, 0, 0))
         return cls(V, *(np.zeros((n_outputs, *shape)) for shape in shapes))
 
     @classmethod

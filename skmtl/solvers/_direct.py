@@ -7,6 +7,7 @@ from skmtl.problem import Problem
 from skmtl.solvers._base import NewtonSolver
 from skmtl.solvers._graph_system import GraphSystem
 from skmtl.solvers._joint import JointSystem
+from skmtl.solvers._row_system import RowSystem
 
 _SMALL = 2**28  # bytes that are always there
 
@@ -17,7 +18,8 @@ class DirectSolver(NewtonSolver):
     With one prediction per row the elimination of the tasks gives the step. With K, whose
     curvatures are coupled, the diagonal of the curvature is eliminated as the preconditioner of
     conjugate gradients (``JointSystem``); the same holds for coupling along a graph
-    (``GraphSystem``). With fewer rows than features in total, all is computed in the row space.
+    (``GraphSystem``). With fewer rows than features in total, all is computed in the row space;
+    where tasks share these rows and nothing else, by one matrix of the rows (``RowSystem``).
     """
 
     def __init__(self, problem, max_iter, tol):
@@ -25,6 +27,7 @@ class DirectSolver(NewtonSolver):
         self._system = None
         self._on_graph = isinstance(problem.penalty, GraphCoupling)
         self._iterates = self._on_graph or not problem.loss.separable
+        self._by_rows = not self._iterates and RowSystem.applies(problem)
 
     @classmethod
     def objection(cls, problem):
@@ -51,6 +54,9 @@ class DirectSolver(NewtonSolver):
     def setup(self, evaluation):
         """Factor the blocks of all tasks and the system of the center."""
         problem, derivative = self.problem, evaluation.sums.derivative
+        if self._by_rows:
+            self._system = RowSystem(problem)
+            return
         data = problem.data.rotated
         if self._iterates:
             kind = GraphSystem if self._on_graph else JointSystem
@@ -66,13 +72,15 @@ class DirectSolver(NewtonSolver):
     @property
     def elimination(self):
         """That of the last step; None where the curvature couples several predictions."""
-        if not self.problem.loss.separable or self._system is None:
+        if not self.problem.loss.separable or self._system is None or self._by_rows:
             return None
         return self._system.elimination if self._on_graph else self._system
 
     def step(self, coefficients, evaluation):
         """Return the coefficients after a Newton step."""
         self.n_iter += 1
+        if self._by_rows:
+            return self._system.step(coefficients)
         G, R, basis = evaluation.sums.G, evaluation.sums.R, self.problem.data.row_basis
         if basis is None:
             return self._step(coefficients, G, R)
