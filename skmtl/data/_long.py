@@ -123,7 +123,8 @@ class LongData(TaskData):
                 z[:, rows] += intercept[:, t, None]
             return z
         for parts in zip(W, intercept, z, strict=True):
-            predict = partial(_kernels.predict_rows, self.X, self.codes, *parts)
+            given = map(read_only, (self.X, self.codes, *parts[:2]))
+            predict = partial(_kernels.predict_rows, *given, parts[2])
             in_chunks(predict, self.n_rows, 4 * self.X.size)
         return z
 
