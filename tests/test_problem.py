@@ -11,7 +11,7 @@ from skmtl import MeanRegularizedRegressor
 from skmtl.data import LongData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import Coefficients, MeanCoupling
-from skmtl.problem import Problem
+from skmtl.problem import Problem, largest_ratio
 from tests._problems import make_problem, weighted_rows
 
 
@@ -109,3 +109,14 @@ def test_data_do_not_refer_to_themselves():
     finally:
         if was_enabled:
             gc.enable()
+
+
+def test_largest_ratio():
+    """Zeros over zeros are zeros; what is infinite or NaN stays, whatever follows."""
+    entries, unit = np.array([[3.0, -4.0, 0.0], [1.0, 2.0, 0.0]]), np.array([2.0, 1.0, 0.0])
+    assert largest_ratio(entries, unit) == 4.0
+    assert largest_ratio(entries[:, :0], unit[:0]) == 0.0
+    for value in (np.nan, np.inf, -np.inf):
+        bad = np.where(entries == 3.0, value, entries)
+        assert not np.isfinite(largest_ratio(bad, unit))
+    assert largest_ratio(entries + 1.0, unit) == np.inf  # 1 / 0

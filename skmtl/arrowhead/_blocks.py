@@ -217,7 +217,7 @@ class PrimalBlocks(Blocks):
         if compiled:
             self._U = np.empty_like(H) if self._U is None else self._U
             given = H, h, kappa, groups.gain, groups.size, self._U, failed, self.parent
-            strip = max(1, _CACHED // d**2)
+            strip = max(1, _CACHED // max(1, d**2))
 
             def part(first, last):
                 B, S = np.zeros((d, -(-(d + 1) // 8) * 8)), np.zeros_like(self._S)
