@@ -84,21 +84,21 @@ def task_moments(X, s, start, stop, H, mean, total, columns, first, last):
     rows in the workspace ``columns`` (d + 1, strip), whose last row is not used.
     """
     d, strip = X.shape[1], columns.shape[1]
-    sums = np.zeros((2, d))
     for t in range(first, last):
-        low, high = start[t], stop[t]
-        weight = 0.0
+        low, high, weight = start[t], stop[t], 0.0
+        for j in range(d):
+            mean[t, j] = 0.0
+            for k in range(d):
+                H[t, j, k] = 0.0
         for i in range(low, high):
             weight += s[i]
-            own = sums[i % 2]
+            own = mean[t] if i % 2 else H[t, 0]
             for j in range(d):
                 own[j] += s[i] * (X[i, j] - X[low, j])
         total[t] = weight
         for j in range(d):
-            mean[t, j] = X[low, j] + (sums[0, j] + sums[1, j]) / weight
-            sums[0, j] = sums[1, j] = 0.0
-            for k in range(d):
-                H[t, j, k] = 0.0
+            mean[t, j] = X[low, j] + (mean[t, j] + H[t, 0, j]) / weight
+            H[t, 0, j] = 0.0
         for top in range(low, high, strip):
             m = min(strip, high - top)
             for r in range(m):
@@ -232,24 +232,30 @@ def adjoint_rows(X, g, indptr, G, total, first, last):
 
 
 @jit(fastmath=SUMS)
-def squared_loss_sums(X, y, s, indptr, W, intercept, G, total, squares, first, last):
+def squared_loss_sums(X, y, s, indptr, W, intercept, G, total, squares, norms, first, last):
     """Write ``G_t = sum_i s_i r_i x_i``, and the sums of ``s_i r_i`` and ``s_i r_i^2``, per task.
 
-    Residuals are ``r_i = x_i . w_t + intercept_t - y_i``; one pass over the rows.
+    Residuals are ``r_i = x_i . w_t + intercept_t - y_i``; one pass over the rows. To ``norms``
+    (T, d), if it is not (0, d), it writes what ``square_norms`` does.
     """
-    d = X.shape[1]
+    d, asked = X.shape[1], norms.shape[0] > 0
     for t in range(first, last):
         for j in range(d):
             G[t, j] = 0.0
+            if asked:
+                norms[t, j] = 0.0
         of_intercept, of_squares, end = 0.0, 0.0, indptr[t + 1]
         for i in range(indptr[t], end, 2):
             k = min(i + 1, end - 1)  # of an odd last row itself, with weight zero
-            r, q = intercept[t] - y[i], intercept[t] - y[k]
+            r, q, v = intercept[t] - y[i], intercept[t] - y[k], (k - i) * s[k]
             for j in range(d):
                 r += X[i, j] * W[t, j]
             for j in range(d):
                 q += X[k, j] * W[t, j]
-            u, v = s[i] * r, (k - i) * s[k] * q
+            if asked:
+                for j in range(d):
+                    norms[t, j] += s[i] * X[i, j] * X[i, j] + v * X[k, j] * X[k, j]
+            u, v = s[i] * r, v * q
             of_intercept += u + v
             of_squares += u * r + v * q
             for j in range(d):

@@ -70,20 +70,6 @@ def of_center(largest, center, w, weight, free, norm):
 
 
 @jit()
-def largest_ratio(entries, unit):
-    """Return the largest ``|entries_kj| / unit_j``, with 0 / 0 = 0; not finite if any is not."""
-    largest = 0.0
-    for k in range(entries.shape[0]):
-        for j in range(entries.shape[1]):
-            entry = abs(entries[k, j])
-            if not entry <= largest * unit[j]:
-                largest = entry / unit[j] if unit[j] > 0.0 else np.inf
-                if not largest < np.inf:
-                    return largest
-    return largest
-
-
-@jit()
 def largest_ratios(V, squares, bound, weight, norm, out, first, last):
     """Write the largest ``|V_tj| / (sqrt(bound_t squares_tj + weight_t) norm_t)`` of each task.
 

@@ -16,6 +16,7 @@ from skmtl._kernels import thread_count
 
 _WORTH_A_THREAD = 20_000_000  # multiplications: some milliseconds
 _WORTH_BLAS = 2**31  # multiplications: a tenth of a second
+_WORTH_A_LIMIT = 2**14  # multiplications: for less, BLAS starts no threads by itself
 _here = threading.local()  # busy: whether this thread works on a chunk
 
 
@@ -60,7 +61,7 @@ def blas_threads_for(work):
     small steps, and numpy and scipy each have a BLAS with threads of its own: on a busy machine,
     every step waits for the slowest thread.
     """
-    return one_blas_thread() if work < _WORTH_BLAS else nullcontext()
+    return one_blas_thread() if _WORTH_A_LIMIT <= work < _WORTH_BLAS else nullcontext()
 
 
 class _HeldAtOne:

@@ -74,7 +74,7 @@ class Certificate:
             residual = np.sqrt(self.penalty.nesting.gather(residual**2))
         parts = [
             self._largest_slopes(gradient.V, residual).max(initial=0.0),
-            _optimality_kernels.largest_ratio(gradient.q, of_q * residual),
+            largest_ratio(gradient.q, of_q * residual),
             self._largest_of_center(gradient.w, gradient.c, overall),
         ]
         return float(np.array(parts).max())  # unlike Python's, NaN if any of them is
@@ -83,7 +83,7 @@ class Certificate:
         """Return the largest scaled entry of the gradient in the center, (K, d) and (K,)."""
         units, center = self._center_units, np.concatenate([w, c[:, None]], axis=1)
         # entries of the center without curvature are not identified: any value is optimal
-        return _optimality_kernels.largest_ratio(np.where(units > 0, center, 0.0), units * norm)
+        return largest_ratio(np.where(units > 0, center, 0.0), units * norm)
 
     def _optimality_around_center(self, coefficients, sums):
         """Return the same of a coupling to a center, in one pass over coefficients and sums."""
@@ -404,3 +404,11 @@ def class_curvature(data, probabilities, *, intercept):
         H[:, k, :, m] -= gram
         H[:, m, :, k] -= gram
     return H.reshape(data.n_tasks, K * D, K * D)
+
+
+def largest_ratio(entries, unit):
+    """Return the largest ``|entries_kj| / unit_j``, with 0 / 0 = 0; not finite if any is not."""
+    sizes = np.abs(entries)
+    with np.errstate(invalid="ignore"):
+        ratios = np.where(sizes > 0, np.inf, sizes)
+        return np.divide(sizes, unit, out=ratios, where=~(unit <= 0)).max(initial=0.0)

@@ -38,6 +38,14 @@ def test_kernels(d):
     W, b, z = rng.normal(size=(T, d)), rng.normal(size=T), np.empty(n)
     _kernels.predict_rows(X, codes, W, b, z, 0, n)
     assert_allclose(z, (X * W[codes]).sum(axis=1) + b[codes], rtol=0, atol=1e-12)
+    y, norms, squares = rng.normal(size=n), np.empty((T, d)), np.empty(T)
+    _kernels.squared_loss_sums(X, y, s, indptr, W, b, G, R, squares, norms, 0, T)
+    r = z - y
+    for t in range(T):
+        own = codes == t
+        assert_allclose(G[t], (s * r)[own] @ X[own], rtol=0, atol=1e-10)
+        assert_allclose([R[t], squares[t]], [s[own] @ r[own], s[own] @ r[own] ** 2], rtol=1e-11)
+        assert_allclose(norms[t], s[own] @ X[own] ** 2, rtol=1e-13)
     mixed = rng.permutation(codes)
     place, starts = _kernels.group_rows(mixed, T)
     assert_array_equal(np.argsort(place), np.argsort(mixed, kind="stable"))
@@ -55,17 +63,6 @@ def test_largest_ratios():
     _optimality_kernels.largest_ratios(V, squares, bound, weight, norm, largest, 0, 4)
     expected = np.abs(V[0]) / (np.sqrt(2.0 * squares[0] + weight[0]) * norm[0])
     assert_allclose(largest, [expected.max(), 0.0, np.nan, np.inf], rtol=1e-14)
-
-
-def test_largest_ratio():
-    """Zeros over zeros are zeros; what is infinite or NaN stays, whatever follows."""
-    entries, unit = np.array([[3.0, -4.0, 0.0], [1.0, 2.0, 0.0]]), np.array([2.0, 1.0, 0.0])
-    assert _optimality_kernels.largest_ratio(entries, unit) == 4.0
-    assert _optimality_kernels.largest_ratio(entries[:, :0], unit[:0]) == 0.0
-    for value in (np.nan, np.inf, -np.inf):
-        bad = np.where(entries == 3.0, value, entries)
-        assert not np.isfinite(_optimality_kernels.largest_ratio(bad, unit))
-    assert _optimality_kernels.largest_ratio(entries + 1.0, unit) == np.inf  # 1 / 0
 
 
 @pytest.mark.parametrize("n_rows", [4, 1])

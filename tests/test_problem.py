@@ -12,7 +12,7 @@ from skmtl.data import LongData
 from skmtl.data._wide import WideData
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import Coefficients, MeanCoupling
-from skmtl.problem import Problem
+from skmtl.problem import Problem, largest_ratio
 from tests._problems import make_problem, weighted_rows
 
 
@@ -136,3 +136,14 @@ def test_sums_of_the_wide_form(weighted):
         assert (np.abs(sums.G[0] - G) <= 1e-10 * size[:, None] + 1e-12).all()
         R = weighted_residual.sum(axis=0).astype(float)
         assert (np.abs(sums.R[0] - R) <= 1e-10 * size + 1e-8).all()
+
+
+def test_largest_ratio():
+    """Zeros over zeros are zeros; what is infinite or NaN stays, whatever follows."""
+    entries, unit = np.array([[3.0, -4.0, 0.0], [1.0, 2.0, 0.0]]), np.array([2.0, 1.0, 0.0])
+    assert largest_ratio(entries, unit) == 4.0
+    assert largest_ratio(entries[:, :0], unit[:0]) == 0.0
+    for value in (np.nan, np.inf, -np.inf):
+        bad = np.where(entries == 3.0, value, entries)
+        assert not np.isfinite(largest_ratio(bad, unit))
+    assert largest_ratio(entries + 1.0, unit) == np.inf  # 1 / 0

@@ -64,6 +64,8 @@ def test_blas_has_its_threads_for_much_work(blas):
         assert threads(blas) == {2}
     with blas_threads_for(10**6):
         assert threads(blas) == {1}
+    with blas_threads_for(10**3):  # for which it starts none
+        assert threads(blas) == {2}
     assert threads(blas) == {2}
 
 
@@ -78,9 +80,9 @@ class Watched(MeanRegularizedRegressor):
 
 
 def test_a_fit_that_is_not_large_keeps_blas_to_one_thread(blas, monkeypatch):
-    X, y = make_multitask_regression(4, 30, 5, random_state=0)
+    X, y = make_multitask_regression(4, 200, 5, random_state=0)
     monkeypatch.setattr(Watched, "seen", [])
-    Watched(task_column=0).fit(X, y).adapt(X[:10], y[:10])
+    Watched(task_column=0).fit(X, y).adapt(X, y)
     assert Watched.seen == [{1}, {1}]
     monkeypatch.setattr(_threads, "_WORTH_BLAS", 0)
     Watched(task_column=0).fit(X, y)

@@ -24,6 +24,7 @@ from skmtl.data import SMALL
 
 _SIDES = ("left", "right")
 _CHUNK = 2**20  # numbers in a chunk of blocks that are summed but not kept
+_CACHED = 2**15  # numbers in the blocks that are factored and summed at a time
 # Stands for a vanishing alpha in the system of the center, not in the blocks: in sums, what it
 # multiplies is lost beside what it does not, and kept by itself.
 VANISHING = 2.0**-150
@@ -211,37 +212,34 @@ class PrimalBlocks(Blocks):
         groups, h, kappa, H = self.groups, self.h, self.kappa, self._H
         n_blocks, d, _ = H.shape
         work, free = n_blocks * d**3, not groups.alpha.any()
-        if d <= SMALL and not (free and self._of_groups):
+        compiled = d <= SMALL and not (free and self._of_groups)
+        failed, self._S = np.ones(n_blocks, dtype=bool), np.zeros((self.n_parents, d + 1, d + 1))
+        if compiled:
             self._U = np.empty_like(H) if self._U is None else self._U
-            failed = np.empty(n_blocks, dtype=bool)
-            in_chunks(
-                lambda first, last: _kernels.factor_blocks(
-                    H, self.delta, h, groups.alpha, SUSPICIOUS, self._U, failed, first, last
-                ),
-                n_blocks,
-                work // 3,
-            )
+            given = H, h, kappa, groups.gain, groups.size, self._U, failed, self.parent
+            strip = max(1, _CACHED // max(1, d**2))
+
+            def part(first, last):
+                B, S = np.zeros((d, -(-(d + 1) // 8) * 8)), np.zeros_like(self._S)
+                for top in range(first, last, strip):  # what is factored is summed from the cache
+                    own = top, min(top + strip, last)
+                    blocks = H, self.delta, h, groups.alpha, SUSPICIOUS, self._U, failed
+                    _kernels.factor_blocks(*blocks, *own)
+                    if reduce:
+                        _kernels.sum_blocks(*given, B, S, *own)
+                return S
+
+            self._S += sum(in_chunks(part, n_blocks, work if reduce else work // 3))
         else:
-            failed = np.ones(n_blocks, dtype=bool)
             for b in range(n_blocks):
                 H[b] += np.outer(h[b], self.delta[b])
         self._solvers = {b: self._solver(b) for b in np.flatnonzero(failed)}
-        self._S = np.zeros((self.n_parents, d + 1, d + 1))
         if not reduce:
             return
         for b, solver in self._solvers.items():
             x, S = solver.solve(np.column_stack([H[b], h[b]])), self._S[self.parent[b]]
             S[:-1] += groups.gain[b] * x
             S[-1, -1] += groups.size[b] * (kappa[b] - h[b] @ x[:, -1])
-        if len(self._solvers) < n_blocks:
-
-            def part(first, last):
-                B, S = np.zeros((d, -(-(d + 1) // 8) * 8)), np.zeros_like(self._S)
-                given = H, h, kappa, groups.gain, groups.size, self._U, failed, self.parent
-                _kernels.sum_blocks(*given, B, S, first, last)
-                return S
-
-            self._S += sum(in_chunks(part, n_blocks, work))
         if free:
             self._sum_projections()
 

@@ -11,6 +11,7 @@ predictions are ``x . w_t + intercept_t`` with this centered x. Tasks with the s
 
 from skmtl.data._arrays import (
     NamedTargets,
+    check_finite,
     check_in_memory,
     covariance_products,
     plain_target,
@@ -78,6 +79,7 @@ __all__ = [
     "TaskMoments",
     "check_alpha",
     "check_classes",
+    "check_finite",
     "check_in_memory",
     "class_mask_of",
     "class_numbers",

@@ -18,6 +18,28 @@ def only_column(X):
     return column.to_list() if column.implementation.is_pyarrow() else column.to_native()
 
 
+def is_text(series):
+    """Return whether a Series has a type for strings or categories; objects may be of any type."""
+    kind = getattr(series.to_native(), "dtype", None)
+    return isinstance(series.dtype, nw.String | nw.Categorical) and kind != np.dtype(object)
+
+
+def distinct_text(series):
+    """Return the distinct values of a Series of text (K,) and each row's index into them (n,).
+
+    By the hash tables of its library: Python objects of all rows would take most of the time.
+    """
+    if series.implementation.is_pandas():
+        codes = series.to_native().factorize()[0]
+    else:
+        found = series.unique().to_list()
+        codes = series.replace_strict(found, list(range(len(found))), return_dtype=nw.Int64)
+        codes = codes.to_numpy()
+    row = np.zeros(codes.max(initial=-1) + 1, dtype=np.intp)
+    row[codes] = np.arange(len(codes))
+    return series[row.tolist()].to_numpy(), codes
+
+
 def columns_of_fit(X, names):
     """Return X with the named columns only, in this order, if it is a dataframe that has them."""
     frame = nw.from_native(X) if is_frame(X) else None

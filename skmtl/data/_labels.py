@@ -1,7 +1,7 @@
 """Split off, factorize and encode task labels."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from numbers import Integral, Real
@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from skmtl._warn import did_you_mean, listed
+from skmtl.data._frames import distinct_text, is_text
 from skmtl.data._sparse import split_column
 
 _SELECTORS = (
@@ -32,17 +33,18 @@ class Labels:
 
     Parameters
     ----------
-    distinct : ndarray of shape (K,)
-        Distinct labels in their order, of which rows may have some only.
-    codes : ndarray of shape (n,)
-        Index into ``distinct``.
+    distinct : ndarray of shape (K,), of which rows may have some only
+    codes : ndarray of shape (n,), indices into ``distinct``
     read : bool
         Whether the distinct labels are already what ``factorize`` makes of them.
+    ordered : bool
+        Whether ``distinct`` is the order of the tasks; else they are sorted.
     """
 
     distinct: np.ndarray
     codes: np.ndarray
     read: bool = False
+    ordered: bool = True
 
     def __getitem__(self, rows):
         return replace(self, codes=self.codes[rows])
@@ -195,6 +197,8 @@ def _position(task_column, n_columns, names=None):
 
 def read_task_labels(tasks):
     """Return labels that are given apart from X, as of ``split_task_column``."""
+    if isinstance(tasks, Labels):
+        return tasks
     if nw.dependencies.is_into_series(tasks):
         return _of_series(nw.from_native(tasks, series_only=True), "tasks")
     if getattr(tasks, "ordered", False):  # a pandas Categorical or its index
@@ -206,8 +210,6 @@ def read_task_labels(tasks):
         return _joined([_of_series(frame[name], name) for name in frame.columns], frame.columns)
     if isinstance(tasks, list | tuple) and len(tasks) and isinstance(tasks[0], tuple):
         return _objects(tasks)
-    if isinstance(tasks, Labels):
-        return tasks
     tasks = np.asarray(tasks)
     if tasks.ndim != 2:
         return tasks
@@ -252,6 +254,8 @@ def _of_series(series, task_column):
     """Return the labels of a Series: categories that are ordered, and time zones, are kept."""
     if series.is_null().any():
         raise ValueError(_missing(task_column))
+    if is_text(series):
+        return Labels(*distinct_text(series), ordered=False)
     values = series.to_numpy()
     if isinstance(series.dtype, nw.Enum):
         categories = series.cat.get_categories().to_list()
@@ -304,7 +308,10 @@ def factorize(labels, task_column):
         if labels.read:
             return labels.distinct[used], (np.cumsum(used) - 1)[labels.codes]
         tasks, place = factorize(labels.distinct[used], task_column)
-        return tasks[place], (np.cumsum(used) - 1)[labels.codes]
+        number = np.cumsum(used) - 1
+        if labels.ordered:
+            return tasks[place], number[labels.codes]
+        return tasks, place[number][labels.codes]
     if labels.dtype.kind in "iufb":
         return _distinct(_whole_numbers(labels, task_column))
     if labels.dtype.kind in "mM":
@@ -328,30 +335,29 @@ def _distinct(values):
 
 def _factorize_objects(labels, task_column):
     """Factorize labels that are Python objects."""
-    seen = {}
+    seen = defaultdict()
+    seen.default_factory = seen.__len__  # a new label gets the next number
     try:
-        codes = np.fromiter(
-            (seen.setdefault(label, len(seen)) for label in labels.tolist()), np.intp, labels.size
-        )
+        codes = np.fromiter(map(seen.__getitem__, labels.tolist()), np.intp, labels.size)
     except TypeError as error:
         raise TypeError(
             f"The task column {task_column!r} holds labels that cannot be hashed ({error}). Use "
             "numbers, strings or tuples."
         ) from None
-    if any(isinstance(label, np.generic) for label in seen):
+    if any(issubclass(kind, np.generic) for kind in set(map(type, seen))):
         plain = {}
         place = [plain.setdefault(_plain(label), len(plain)) for label in seen]
         seen, codes = plain, np.array(place)[codes]
-    for label in seen:
+    kinds = set(map(type, seen))
+    for label in seen if kinds != {str} else ():
         if is_missing(label) or (isinstance(label, Real) and abs(label) == math.inf):
             raise ValueError(_missing(task_column))
         if isinstance(label, Real) and label % 1 != 0:
             raise ValueError(_SWALLOWED.format(column=task_column, value=label))
-    tasks = _objects(list(seen))
-    if all(isinstance(label, Real) for label in seen):
-        tasks = _integers(seen)
+    known = list(seen)
+    tasks = _integers(known) if all(issubclass(kind, Real) for kind in kinds) else _objects(known)
     try:
-        order = sorted(range(len(seen)), key=tasks.__getitem__)
+        order = sorted(range(len(known)), key=tasks.tolist().__getitem__)
     except TypeError:  # labels of several types have no common order
         order = sorted(range(len(seen)), key=lambda i: (type(tasks[i]).__name__, repr(tasks[i])))
     return tasks[order], np.argsort(order)[codes]
@@ -359,6 +365,8 @@ def _factorize_objects(labels, task_column):
 
 def label_key(label):
     """Return the key that a label is looked up by: equal for numpy and Python, days and times."""
+    if type(label) is str:  # the most frequent type
+        return label
     label = _plain(label)
     return datetime.combine(label, time()) if type(label) is date else label
 

@@ -123,7 +123,8 @@ class LongData(TaskData):
                 z[:, rows] += intercept[:, t, None]
             return z
         for parts in zip(W, intercept, z, strict=True):
-            predict = partial(_kernels.predict_rows, self.X, self.codes, *parts)
+            given = map(read_only, (self.X, self.codes, *parts[:2]))
+            predict = partial(_kernels.predict_rows, *given, parts[2])
             in_chunks(predict, self.n_rows, 4 * self.X.size)
         return z
 
@@ -146,9 +147,13 @@ class LongData(TaskData):
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
         if type(loss) is SquaredLoss and isinstance(self.X, np.ndarray):
-            squares, (G, R) = np.empty(self.n_tasks), map(np.empty_like, (W, intercept))
-            given = self.y, self.weight, self.indptr, W[0], intercept[0], G[0], R[0], squares
+            at = map(np.ascontiguousarray, (W[0], intercept[0]))  # one compiled kernel
+            squares, G, R = np.empty(self.n_tasks), np.empty(W.shape), np.empty(intercept.shape)
+            norms = np.empty((0 if "square_norms" in vars(self) else len(squares), self.n_features))
+            given = self.y, self.weight, self.indptr, *at, G[0], R[0], squares, norms
             self._in_chunks(_kernels.squared_loss_sums, *given)
+            if len(norms):
+                self.square_norms = norms  # the cached property
             return LossSums(0.5 * squares, squares, G, R, None)
         if self.class_mask is not None:
             intercept = intercept + self.class_mask

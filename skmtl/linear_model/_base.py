@@ -19,6 +19,7 @@ from skmtl._threads import blas_threads_for
 from skmtl._warn import warn
 from skmtl.data import (
     check_alpha,
+    check_finite,
     encode_tasks,
     is_auto,
     named_weights,
@@ -209,11 +210,13 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
         check_is_fitted(self)
         check_parameters(self)
         check_unchanged(self)
-        X, labels = read_X(self, X, reset=False)
+        # Their finiteness shows in the predictions: one pass over the rows less.
+        X, labels = read_X(self, X, reset=False, finite=False)
         if labels is None:
             return X, None
         codes = encode_tasks(labels, self.tasks_, self.task_column)
         if codes.min() < 0:
+            check_finite(self, X)
             if self.handle_unknown != "shared":
                 message = unknown_tasks_message(labels, codes, self.tasks_, self._remedies())
             if self.handle_unknown == "error":
@@ -240,7 +243,10 @@ class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, AB
             coef = np.concatenate([coef, *groups[0], self.shared_coef_[None]])
             shared = np.asarray(self.shared_intercept_)[None]
             intercept = np.concatenate([intercept, *groups[1], shared])
-        return row_predictions(X, codes, coef, intercept)
+        z = row_predictions(X, codes, coef, intercept)
+        if not np.isfinite(z).all():
+            check_finite(self, X)
+        return z
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

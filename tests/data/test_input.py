@@ -194,6 +194,18 @@ def test_bad_rows_in_the_long_form(K, estimator, bad, message):
             fitted.predict(bad)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("unknown", [False, True])
+def test_features_that_are_not_finite_are_refused_whatever_the_coefficients(value, unknown):
+    model = PooledRegressor(1.0, task_column=0, handle_unknown="shared").fit(X, np.ones(N))
+    assert not model.coef_.any()
+    bad = with_entry(X, value)
+    bad[5, 0] = 99 if unknown else bad[5, 0]
+    for table in (bad, np.asfortranarray(bad), bad.tolist()):
+        with pytest.raises(ValueError, match="Input X contains"):
+            model.predict(table)
+
+
 @pytest.mark.parametrize("label", [None, np.nan, pd.NA, pd.NaT])
 @pytest.mark.parametrize("dtype", [None, object, "category"])
 def test_missing_labels_in_pandas(label, dtype):

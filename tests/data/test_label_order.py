@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV
@@ -165,3 +166,35 @@ def test_columns_of_arrow():
     model = MeanRegularizedRegressor(WEIGHT).fit(A, table)
     assert model.tasks_.tolist() == NAMES
     assert task_scores(table, model.predict(A)).index.tolist()[:3] == NAMES
+
+
+WORDS = np.array(["é", "zoo", "a", "ab", "b", "Z"])[np.roll(CODES, 40)]
+TEXTS = {
+    "objects": pd.Series(WORDS, dtype=object),
+    "str": pd.Series(WORDS),
+    "string": pd.Series(WORDS, dtype="string"),
+    "arrow": pd.Series(WORDS, dtype=pd.ArrowDtype(pa.string())),
+    "category": pd.Series(pd.Categorical(WORDS, ["b", "a", "none", "zoo", "é", "Z", "ab"])),
+    "polars": pl.Series(WORDS),
+    "polars_category": pl.Series(WORDS, dtype=pl.Categorical),
+    "pyarrow": pa.chunked_array([WORDS[:50], WORDS[50:]]),
+    "pyarrow_dictionary": pa.chunked_array([pa.array(WORDS).dictionary_encode()]),
+}
+
+
+@pytest.mark.parametrize("labels", TEXTS.values(), ids=TEXTS)
+def test_text_is_sorted_in_every_library(labels):
+    tasks, codes = np.unique(WORDS, return_inverse=True)
+    expected = MeanRegularizedRegressor(task_column=0).fit(np.column_stack([codes, x]), y)
+    if isinstance(labels, pd.Series):
+        X = pd.DataFrame({"t": labels, "x": x})
+    elif isinstance(labels, pl.Series):
+        X = pl.DataFrame({"t": labels, "x": x})
+    else:
+        X = pa.table({"t": labels, "x": x})
+    model = MeanRegularizedRegressor(task_column="t").fit(X, y)
+    assert model.tasks_.tolist() == tasks.tolist()
+    assert_array_equal(model.coef_, expected.coef_)
+    assert_array_equal(model.predict(X), expected.predict(np.column_stack([codes, x])))
+    some = X[:3] if isinstance(X, pd.DataFrame) else X.slice(0, 3)  # labels that not all have
+    assert_array_equal(model.predict(some), model.predict(X)[:3])
