@@ -107,6 +107,11 @@ class Solver(ABC):
         """Return why this solver does not support the problem, or None."""
 
     @classmethod
+    def is_preferred(cls, problem):
+        """Return whether "auto" is to try it before others."""
+        return problem.data.expensive_blocks and not cls.needs_blocks
+
+    @classmethod
     def gains_from_start(cls, problem):
         """Return whether a good start saves work."""
         return True
