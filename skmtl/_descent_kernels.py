@@ -12,7 +12,9 @@ from skmtl._kernels import SUMS, jit
 
 _ITERATIONS = 50  # of a norm; about four suffice
 _ENOUGH = 1e-13  # relative change of a norm at which to stop
-_SWEEPS = 5  # between Newton steps of a task while signs change
+_SHARE = 0.2  # of the largest violation, above which a coefficient is in the next round
+_DECREASE = 0.01  # change in a round, relative to its first sweep, at which to end it
+_QUIET, _NOISY = 20, 2  # features for each sweep between Newton steps; while signs change
 _LEAST = 1e-12  # of a squared pivot, relative to the diagonal
 
 
@@ -103,9 +105,12 @@ def minimize_entries(
     for t in range(first, last):
         h, count, last_size = H[block[t]], 0, -1
         while count < limit:
-            size = 0
+            size, excess = 0, 0.0
             for j in range(m):
-                if W[t, j] != 0.0 or abs(G[t, j]) > threshold[j]:
+                if W[t, j] == 0.0:
+                    excess = max(excess, abs(G[t, j]) - threshold[j])
+            for j in range(m):
+                if W[t, j] != 0.0 or abs(G[t, j]) - threshold[j] > _SHARE * excess:
                     chosen[size] = j
                     size += 1
             A, K = np.empty((size, size)), np.empty((size, size))
@@ -140,22 +145,26 @@ def minimize_entries(
 def _minimize(A, K, w, g, threshold, ridge, active, x, goal, limit):
     """Minimize over some coefficients w of a task, with the curvature A and the gradient g.
 
-    Sweeps, and Newton steps in the coefficients that are not zero, until the largest change is at
-    most ``goal``. Return the number of sweeps, and that change.
+    Sweeps, and Newton steps in the coefficients that are not zero when sweeps have cost as much,
+    until the largest change is at most ``goal``, or small for the next round. Return the number of
+    sweeps, and that change.
     """
-    change = 0.0
+    change, first, since = 0.0, 0.0, 0
     for count in range(1, limit + 1):
         change, switched = _sweep(A, w, g, threshold, ridge)
-        if change <= goal:
+        since += 1
+        if count == 1:
+            first = change
+        if change <= max(goal, _DECREASE * first):
             break
-        if switched == 0 or count % _SWEEPS == 0:
-            size = _active(w, active)
+        if since * (_QUIET if switched == 0 else _NOISY) >= len(w):
+            size, since = _active(w, active), 0
             _factor(A, ridge, active[:size], K)
             for i in range(size):
                 j = active[i]
                 x[i] = -g[j] - ridge * w[j] - math.copysign(threshold[j], w[j])
             _solve(K, size, x)
-            _move(A, w, g, active[:size], x)
+            _move(A, w, g, threshold, ridge, active[:size], x)
     return count, change
 
 
@@ -171,7 +180,8 @@ def _sweep(A, w, g, threshold, ridge):
             new = (v - math.copysign(threshold[j], v)) / (own + ridge)
         step = new - w[j]
         if step != 0.0:
-            switched += new == 0.0 or w[j] == 0.0 or (new > 0.0) != (w[j] > 0.0)
+            if threshold[j] > 0.0:
+                switched += new == 0.0 or w[j] == 0.0 or (new > 0.0) != (w[j] > 0.0)
             w[j] = new
             largest = max(largest, math.sqrt(own + ridge) * abs(step))
             for k in range(len(w)):
@@ -220,12 +230,24 @@ def _solve(K, size, x):
 
 
 @jit(fastmath=SUMS)
-def _move(A, w, g, active, x):
-    """Step until a coefficient changes its sign, where it becomes zero, or to the end."""
-    share, blocked = 1.0, -1
+def _move(A, w, g, threshold, ridge, active, x):
+    """Step to the minimum along x, or until a coefficient changes its sign, where it becomes zero.
+
+    Only the first entries of x are used, one for each active coefficient.
+    """
+    share, blocked, slope, bend = 1.0, -1, 0.0, 0.0
     for i in range(len(active)):
-        if (w[active[i]] + share * x[i]) * w[active[i]] < 0.0:
-            share, blocked = -w[active[i]] / x[i], i
+        j = active[i]
+        slope += x[i] * (g[j] + ridge * w[j] + math.copysign(threshold[j], w[j]))
+        for k in range(len(active)):
+            bend += x[i] * A[j, active[k]] * x[k]
+        bend += ridge * x[i] * x[i]
+        if threshold[j] > 0.0 and (w[j] + share * x[i]) * w[j] < 0.0:
+            share, blocked = -w[j] / x[i], i
+    if not slope < 0.0:
+        return
+    if share * bend > -slope:
+        share, blocked = -slope / bend, -1
     for i in range(len(active)):
         j = active[i]
         step = -w[j] if i == blocked else share * x[i]

@@ -3,14 +3,17 @@
 from functools import partial
 
 import numpy as np
+from scipy import linalg
 
 from skmtl import _descent_kernels
-from skmtl._linalg import SymmetricSolver, bordered
+from skmtl._linalg import bordered, outer
 from skmtl._threads import in_chunks
 
 _SWEEPS = 5  # between Newton steps while features enter or leave
 _SHRINK = 0.3  # of a Newton step without descent
-_TRIALS = 12
+_FACTORS = 1e8, 1.0, 1.0, 1.0
+_DAMPING = 1e-10
+_TRIALS = 3
 _LEAST = 1e-12  # least curvature, relative to the diagonal
 
 
@@ -42,34 +45,29 @@ class BlockDescent:
     """
 
     def __init__(self, data, shrinkage, alpha_intercept):
-        self._shrinkage, self._alpha_intercept = shrinkage, alpha_intercept
-        self._block, self._scale = data.block, data.scale
+        self._shrinkage, self._block, self._scale = shrinkage, data.block, data.scale
         H, mean, total = data.moments(np.arange(len(data.block_sizes)))
         self._totals = self._scale * total[self._block]
-        shares = 1.0 if alpha_intercept is None else self._share(self._totals)
-        share = np.broadcast_to(shares, len(self._block))
-        if np.ptp(share):  # the blocks of tasks of different weights differ
+        self._has_intercept = alpha_intercept is not None
+        kept = np.ones(len(self._block))  # share of the squared mean in the curvature
+        if self._has_intercept:
+            kept = _share_of_center(alpha_intercept, self._totals)
+        self._shares = kept * self._has_intercept
+        if np.ptp(kept):  # tasks of one block differ
             H, mean, total = H[self._block], mean[self._block], total[self._block]
-            self._block, kept = np.arange(len(share)), share
+            self._block = np.arange(len(kept))
         else:
-            kept = np.broadcast_to(share[:1], len(H))
+            kept = np.broadcast_to(kept[:1], len(H))
         if kept.any():
-            H = H + (kept * total)[:, None, None] * mean[:, :, None] * mean[:, None, :]
+            H = H + outer(kept * total, mean, mean)
         self._common = len(H) == 1 and np.ptp(self._scale) == 0
         if self._common:
             H, self._scale = H * self._scale[0], np.ones(len(self._block))
-        self._H, self._means = H, mean
-        if alpha_intercept is None:
-            share = np.zeros(len(self._block))
-        self._shares = share
-        self._border = (share * self._totals)[:, None] * mean[self._block]
-        self._of_center = float(share @ self._totals)
-
-    def _share(self, totals):
-        """Return the share of the center in each intercept, (T,)."""
-        if np.isinf(self._alpha_intercept):
-            return np.ones(len(totals))
-        return self._alpha_intercept / (self._alpha_intercept + totals)
+        self._H, self._means = H, mean[self._block]
+        self._border = (self._shares * self._totals)[:, None] * self._means
+        self._of_center = float(self._shares @ self._totals)
+        diagonal = np.einsum("bjj->bj", H)
+        self._roots = np.sqrt(self._scale[:, None] * diagonal[self._block])
 
     def minimize(self, W, intercept, G, R, unit, goal, limit):
         """Return W (T, d), intercepts (T,) and the number of sweeps.
@@ -85,19 +83,17 @@ class BlockDescent:
         limit : int
             Most sweeps.
         """
-        start, share = W, self._shares
-        free = 0.0 if self._alpha_intercept is None else (1.0 - share) / self._totals
-        c = intercept.mean()
-        # the gradients after elimination of the intercepts
-        shift = share * (c - intercept) - free * R
+        start, share, c = W, self._shares, intercept.mean()
+        free = self._has_intercept * (1.0 - share) / self._totals
+        shift = share * (c - intercept) - free * R  # of the intercepts by their elimination
         self._W = np.array(W, order="C")
-        self._G = G + (shift * self._totals)[:, None] * self._means[self._block]
+        self._G = G + (shift * self._totals)[:, None] * self._means
         self._c, self._slope = c, float(share @ (R + self._totals * (c - intercept)))
         self._unit, self._goal = unit, goal
         count = self._by_features(limit) if self._shrinkage.joint else self._by_tasks(limit)
-        moved = np.einsum("tj,tj->t", self._means[self._block], self._W - start)
+        moved = np.einsum("tj,tj->t", self._means, self._W - start)
         ahead = intercept - free * (R + self._totals * moved) + share * (self._c - intercept)
-        return self._W, ahead if self._alpha_intercept is not None else intercept, count
+        return self._W, ahead, count
 
     def _by_features(self, limit):
         """Minimize with norms of features."""
@@ -124,18 +120,31 @@ class BlockDescent:
         return abs(step) * np.sqrt(self._of_center) * self._unit.min()
 
     def _newton_step(self):
-        """Take a Newton step in the features that are not zero, and a part of it if that is best."""
-        active = np.flatnonzero(self._W.any(axis=0))
+        """Take a Newton step in the features that are not zero, as far as it descends.
+
+        Where that is not far, the norms of features that it would turn are replaced by squares:
+        first by ones that take them to zero, then by those that touch the norms and are larger.
+        """
+        sizes = (np.abs(self._W) * self._roots * self._unit[:, None]).max(axis=0)
+        active = np.flatnonzero(sizes > self._goal)
         W, threshold = self._W[:, active], self._shrinkage.threshold[active]
-        norms = np.linalg.norm(W, axis=0)
+        weight = threshold / np.linalg.norm(W, axis=0)
         smooth = self._G[:, active] + self._shrinkage.ridge * W
-        gradient = smooth + threshold / norms * W
-        found = self._newton(active, W / norms, gradient, threshold / norms)
-        if found is None:
-            return
-        step, center = found
+        along = W * (weight / np.where(threshold > 0, threshold, 1.0))
+        held = threshold == 0
+        for factor in (1.0, *_FACTORS):
+            weight_now = weight * np.where(held, factor, 1.0)
+            found = self._newton(active, along * ~held, smooth + weight_now * W, weight_now)
+            if found is None or self._moved(active, W, smooth, *found):
+                return
+            held |= ((W + found[0]) * W).sum(axis=0) <= 0
+
+    def _moved(self, active, W, smooth, step, center):
+        """Go the largest share of a step that descends, and return whether there is one."""
+        threshold, border = self._shrinkage.threshold[active], self._border[:, active]
+        norms = np.linalg.norm(W, axis=0)
         product = self._product(active, step) + center * self._border
-        turn = float(np.vdot(self._border[:, active], step)) + self._of_center * center
+        turn = float(np.vdot(border, step)) + self._of_center * center
         slope = float(np.vdot(smooth, step)) + self._slope * center
         bend = float(np.vdot(product[:, active] + self._shrinkage.ridge * step, step))
         bend += center * turn
@@ -150,33 +159,38 @@ class BlockDescent:
         self._G += share * product
         self._c += share * center
         self._slope += share * turn
+        return share > 0
 
     def _newton(self, active, along, gradient, weight):
         """Return the Newton step in some features, (T, a), and in the center, or None.
 
         The step x, u and z solve ``M_t x_t - along_t u + border_t z = -gradient_t``,
         ``u / weight - sum_t along_t x_t = 0`` and ``sum_t border_t x_t + of_center z = -slope``,
-        with M_t the curvature of a task plus ``weight``, the threshold over the norm.
+        with M_t the curvature of a task plus ``weight``, the threshold over the norm. In the units
+        of the second, the matrix that remains for u and z has eigenvalues in (0, 1].
         """
-        border, has_norm = self._border[:, active], weight > 0
-        along = along * has_norm
+        border = self._border[:, active]
+        units = np.sqrt(np.where(along.any(axis=0), weight, 1.0))
         try:
             inverse = np.linalg.inv(self._curvature(active, weight))
+            by_gradient, by_border = _products(inverse, gradient), _products(inverse, border)
+            if len(inverse) == 1:
+                C = inverse[0] * (along.T @ along)
+            else:
+                C = (inverse * (along[:, :, None] * along[:, None, :])).sum(axis=0)
+            C = np.eye(len(active)) - units[:, None] * C * units
+            right = -units * (along * by_gradient).sum(axis=0)
+            if self._of_center:
+                unit = 1.0 / np.sqrt(self._of_center)
+                cross = unit * units * (along * by_border).sum(axis=0)
+                C = bordered(C, cross, 1.0 - unit**2 * float(np.vdot(border, by_border)))
+                own = unit * (float(np.vdot(border, by_gradient)) - self._slope)
+                right, units = np.append(right, own), np.append(units, unit)
+            C[np.diag_indices(len(C))] += _DAMPING
+            u = units * linalg.solve(C, right, assume_a="pos")
         except np.linalg.LinAlgError:
             return None
-        by_gradient, by_border = _products(inverse, gradient), _products(inverse, border)
-        if len(inverse) == 1:
-            of_norms = inverse[0] * (along.T @ along)
-        else:
-            of_norms = (inverse * (along[:, :, None] * along[:, None, :])).sum(axis=0)
-        C = np.diag(1.0 / np.where(has_norm, weight, 1.0)) - of_norms
-        right = -(along * by_gradient).sum(axis=0)
-        if self._of_center:
-            corner = self._of_center - float(np.vdot(border, by_border))
-            C = bordered(C, (along * by_border).sum(axis=0), corner)
-            right = np.append(right, float(np.vdot(border, by_gradient)) - self._slope)
-        u = SymmetricSolver(C).solve(right)
-        center = float(u[len(active)]) if self._of_center else 0.0
+        center = float(u[-1]) if self._of_center else 0.0
         pull = along * u[: len(active)] - center * border
         return _products(inverse, pull) - by_gradient, center
 
@@ -199,7 +213,8 @@ class BlockDescent:
 
     def _by_tasks(self, limit):
         """Minimize with norms of entries: tasks for a center, which takes Newton steps."""
-        count, low, high, slopes = 0, -np.inf, np.inf, np.empty(len(self._W))
+        count, low, high, least = 0, -np.inf, np.inf, self._of_center
+        slopes = np.empty(len(self._W))
         while True:
             before = self._W.copy()
             count += self._minimize_tasks(limit - count, slopes)
@@ -207,8 +222,10 @@ class BlockDescent:
                 return count
             self._slope += float(np.vdot(self._border, self._W - before))
             low, high = (self._c, high) if self._slope < 0 else (low, self._c)
-            bend = self._of_center - slopes.sum()
-            ahead = self._c - self._slope / max(bend, _LEAST * self._of_center)
+            # where the tasks' coefficients follow the center, it has no curvature of its own
+            least *= _SHRINK
+            bend = max(self._of_center - slopes.sum(), least)
+            ahead = self._c - self._slope / bend
             if not low <= ahead <= high:
                 ahead = 0.5 * (low + high)
             if not self._move_center(ahead - self._c) > self._goal:
@@ -226,6 +243,13 @@ class BlockDescent:
             *(self._unit, self._goal, limit, slopes),
         )
         return max(in_chunks(kernel, len(slopes), 10 * self._W.size * self._W.shape[1]))
+
+
+def _share_of_center(alpha_intercept, totals):
+    """Return the share of the center in the best intercept of each task, (T,)."""
+    if np.isinf(alpha_intercept):
+        return np.ones(len(totals))
+    return alpha_intercept / (alpha_intercept + totals)
 
 
 def _products(inverse, rows):

@@ -16,7 +16,7 @@ _ROUND = 500  # steps in a round
 _FIRST = 200  # features of the first working set
 _GROWTH = 3  # largest size of a working set, relative to the features that are not zero
 _ROOM = 2**22  # numbers in the moments of a working set
-_SHARE = 0.1  # accuracy on the working set, relative to that of all features
+_COARSE, _FINE = 0.1, 1e-3  # accuracy on a working set, relative to that of all features
 
 
 class ProximalSolver(Solver):
@@ -82,11 +82,11 @@ class ProximalSolver(Solver):
             whole = len(chosen) == W.shape[-1]
             self._data = self.problem.data if whole else self.problem.data.with_features(chosen)
             self._chosen, self._steps, self._descent = chosen, None, None
-        goal = 0.5 * self.tol
-        if len(chosen) < W.shape[-1]:
-            goal = max(goal, _SHARE * at.evaluation.optimality)
+        descends = shrinkage is not None and _has_room(self.problem.data, len(chosen))
+        least = _FINE if descends else _COARSE
+        goal = max(0.5 * self.tol, least * (len(chosen) < W.shape[-1]) * at.evaluation.optimality)
         own = W[..., chosen], intercept
-        if shrinkage is not None and _has_room(self.problem.data, len(chosen)):
+        if descends:
             ahead, intercept = self._descend(at, shrinkage, *own, goal)
         else:
             ahead, intercept = self._step(*own, goal)
@@ -102,7 +102,8 @@ class ProximalSolver(Solver):
             penalty = problem.penalty
             own = shrinkage._replace(threshold=shrinkage.threshold[self._chosen])
             weight = None if penalty.fixed_intercept else penalty.alpha_intercept
-            self._descent = BlockDescent(problem.curved(sums.derivative, self._data), own, weight)
+            curved = problem.curved(sums.derivative, self._data)
+            self._descent = BlockDescent(curved, own, weight)
         unit, limit = 1.0 / problem.residual_norms(sums), self.max_iter - self.n_iter
         gradient = sums.G[0][:, self._chosen], sums.R[0]
         W, intercept, count = self._descent.minimize(
@@ -132,8 +133,12 @@ class ProximalSolver(Solver):
         else:
             change = shrinkage.excess(at.evaluation.sums.G[0])
         change[active] = np.inf
-        candidates = np.flatnonzero(change > 0)
+        candidates = np.flatnonzero(change)
+        if self._chosen is not None and np.isin(candidates, self._chosen).all():
+            return self._chosen
         self._size = max(self._size, _GROWTH * np.count_nonzero(active))
+        if shrinkage is not None and not shrinkage.joint and _has_room(self.problem.data, len(candidates)):
+            return candidates  # tasks have working sets of their own
         best = np.argsort(-change[candidates], kind="stable")[: self._size]
         return np.sort(candidates[best])
 
