@@ -158,13 +158,15 @@ def _minimize(A, K, w, g, threshold, ridge, active, x, goal, limit):
         if change <= max(goal, _DECREASE * first):
             break
         if since * (_QUIET if switched == 0 else _NOISY) >= len(w):
-            size, since = _active(w, active), 0
-            _factor(A, ridge, active[:size], K)
-            for i in range(size):
-                j = active[i]
-                x[i] = -g[j] - ridge * w[j] - math.copysign(threshold[j], w[j])
-            _solve(K, size, x)
-            _move(A, w, g, threshold, ridge, active[:size], x)
+            since, blocked = 0, True
+            while blocked:
+                size = _active(w, active)
+                _factor(A, ridge, active[:size], K)
+                for i in range(size):
+                    j = active[i]
+                    x[i] = -g[j] - ridge * w[j] - math.copysign(threshold[j], w[j])
+                _solve(K, size, x)
+                blocked = _move(A, w, g, threshold, ridge, active[:size], x)
     return count, change
 
 
@@ -233,7 +235,8 @@ def _solve(K, size, x):
 def _move(A, w, g, threshold, ridge, active, x):
     """Step to the minimum along x, or until a coefficient changes its sign, where it becomes zero.
 
-    Only the first entries of x are used, one for each active coefficient.
+    Only the first entries of x are used, one for each active coefficient. Return whether one became
+    zero.
     """
     share, blocked, slope, bend = 1.0, -1, 0.0, 0.0
     for i in range(len(active)):
@@ -245,7 +248,7 @@ def _move(A, w, g, threshold, ridge, active, x):
         if threshold[j] > 0.0 and (w[j] + share * x[i]) * w[j] < 0.0:
             share, blocked = -w[j] / x[i], i
     if not slope < 0.0:
-        return
+        return False
     if share * bend > -slope:
         share, blocked = -slope / bend, -1
     for i in range(len(active)):
@@ -254,3 +257,4 @@ def _move(A, w, g, threshold, ridge, active, x):
         w[j] += step
         for k in range(len(w)):
             g[k] += A[j, k] * step
+    return blocked >= 0
