@@ -137,7 +137,11 @@ class ProximalSolver(Solver):
         if self._chosen is not None and np.isin(candidates, self._chosen).all():
             return self._chosen
         self._size = max(self._size, _GROWTH * np.count_nonzero(active))
-        if shrinkage is not None and not shrinkage.joint and _has_room(self.problem.data, len(candidates)):
+        if (
+            shrinkage is not None
+            and not shrinkage.joint
+            and _has_room(self.problem.data, len(candidates))
+        ):
             return candidates  # tasks have working sets of their own
         best = np.argsort(-change[candidates], kind="stable")[: self._size]
         return np.sort(candidates[best])
