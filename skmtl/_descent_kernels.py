@@ -103,7 +103,7 @@ def minimize_entries(
     chosen, active = np.empty(m, np.intp), np.empty(m, np.intp)
     w, g, least, x = np.empty((4, m))
     for t in range(first, last):
-        h, count, last_size = H[block[t]], 0, -1
+        h, count = H[block[t]], 0
         while count < limit:
             size, excess = 0, 0.0
             for j in range(m):

@@ -150,7 +150,7 @@ class TaskPenalty(DocLinkMixin, BaseEstimator, ABC):
         """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
         return self.prox_derivative(Z, step)
 
-    def _shrinkage(self, n_features):
+    def _shrinkage(self, n_features) -> Shrinkage | None:
         """Return the `Shrinkage` to which the bound penalty is equal, or None."""
         return None
 

@@ -195,7 +195,7 @@ class BlockDescent:
         return _products(inverse, pull) - by_gradient, center
 
     def _curvature(self, active, weight):
-        """Return the curvature in some features plus ``weight`` (a,) and the ridge, (T or 1, a, a)."""
+        """Return the curvature in some features plus ``weight`` and the ridge, (T or 1, a, a)."""
         M = self._H[:, active[:, None], active]
         if not self._common:
             M = self._scale[:, None, None] * M[self._block]
