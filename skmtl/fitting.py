@@ -389,8 +389,7 @@ def with_estimates(posed, estimated, found=None):
 def choose_solver(problem, name="auto"):
     """Return the solver of a name, a class, or the first that can solve the problem."""
     names, reasons = list(SOLVERS) if name == "auto" else [name], []
-    if problem.data.expensive_blocks:
-        names.sort(key=lambda name: SOLVERS[name].needs_blocks)
+    names.sort(key=lambda name: not SOLVERS[name].is_preferred(problem))
     for name in names:
         reason = SOLVERS[name].objection(problem)
         if reason is None:

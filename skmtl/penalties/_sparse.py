@@ -9,7 +9,7 @@ import numpy as np
 
 from skmtl._typing import Array, Derivative, PenaltyFactor
 from skmtl.data import read_penalty_factor
-from skmtl.penalties._task_penalty import TaskPenalty, ratio, shrunk, times
+from skmtl.penalties._task_penalty import Shrinkage, TaskPenalty, ratio, shrunk, times, weighted
 
 
 class _SumOfNorms(TaskPenalty):
@@ -108,11 +108,11 @@ class _WeightedNorms(_SumOfNorms):
 
     def _threshold(self, W, step):
         threshold, factor = times(self.alpha, step), self._factors(W)
-        if factor is None:
-            return threshold
-        with np.errstate(invalid="ignore"):
-            threshold = threshold * factor
-        return np.where(np.isinf(factor), np.inf, np.where(factor == 0, 0.0, threshold))
+        return threshold if factor is None else weighted(threshold, factor)
+
+    def _shrinkage(self, n_features):
+        factor = np.ones(n_features) if self._factor is None else self._factor
+        return Shrinkage(weighted(self.alpha, factor), 0.0, self.prox_scaling == "feature")
 
 
 class L1(_WeightedNorms):

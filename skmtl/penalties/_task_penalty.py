@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Real
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,6 +14,34 @@ from skmtl._typing import Array, Derivative
 
 _MAX_ITER, _ACCURACY = 5_000, 1e-15  # of the prox of a sum
 _DUAL_STEPS = 200  # of Dinkelbach's iteration; about ten suffice
+
+
+class Shrinkage(NamedTuple):
+    """Norms that coordinate descent supports, with a ridge.
+
+    ``threshold`` (d,), in [0, inf], multiplies the norm of each feature if ``joint``, else the
+    absolute values of its entries; ``ridge`` is finite.
+    """
+
+    threshold: Any
+    ridge: float
+    joint: bool
+
+    def excess(self, G):
+        """Return by how much a gradient G (T, d) exceeds each threshold, (d,), relative to it.
+
+        0 where it does not: there a feature that is zero is optimal.
+        """
+        size = np.linalg.norm(G, axis=0) if self.joint else np.abs(G).max(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(size > self.threshold, size / self.threshold, 0.0)
+
+    def times(self, alpha):
+        """Return the same times a number, or None where the ridge is infinite."""
+        ridge = times(alpha, self.ridge)
+        if not np.isfinite(ridge):
+            return None
+        return Shrinkage(weighted(alpha, self.threshold), float(ridge), self.joint)
 
 
 class TaskPenalty(DocLinkMixin, BaseEstimator, ABC):
@@ -121,6 +149,10 @@ class TaskPenalty(DocLinkMixin, BaseEstimator, ABC):
     def _derivative_at(self, W, Z, step):
         """Return ``prox_derivative(Z, step)``, given that ``prox(Z, step)`` is W."""
         return self.prox_derivative(Z, step)
+
+    def _shrinkage(self, n_features) -> Shrinkage | None:
+        """Return the `Shrinkage` to which the bound penalty is equal, or None."""
+        return None
 
     def bind(self, tasks: Any) -> Self:
         """Return the penalty for tasks with these labels, checked.
@@ -383,6 +415,10 @@ class Ridged:
             raise AttributeError(name)
         return getattr(self._term, name)
 
+    def _shrinkage(self, n_features):
+        inner = self._term._shrinkage(n_features)
+        return inner and inner._replace(ridge=inner.ridge + self._alpha)
+
     def value(self, W):
         """Return the penalty at W (T, d), a float."""
         alpha = self._alpha if np.isfinite(self._alpha) else 0.0  # as ``weight``
@@ -427,6 +463,13 @@ def with_ridges_inside(terms):
     if not others:
         return [type(ridges[0])(alpha)]
     return [Ridged(others[0], alpha), *others[1:]] if alpha > 0 else others
+
+
+def weighted(alpha, factor):
+    """Return ``alpha factor``, both in [0, inf]: 0 where the factor is 0, else inf where it is."""
+    with np.errstate(invalid="ignore"):
+        product = alpha * factor
+    return np.where(factor == 0, 0.0, np.where(np.isinf(factor), np.inf, product))
 
 
 def ratio(size, alpha):

@@ -55,6 +55,11 @@ class Term:
                     found[name] = value.any(axis=-2) if value.dtype == bool else value
         return found
 
+    def shrinkage(self, n_features):
+        """Return the ``Shrinkage`` to which the term is equal for one output, or None."""
+        found = self.penalty._shrinkage(n_features)
+        return found and found.times(self._alpha)
+
     def prox(self, W, step, state=None):
         """Return the prox at W, and a state to start the next from.
 

@@ -97,19 +97,6 @@ class ADMMSolver(Solver):
         rounding = copies is not None and max(copies.primal, copies.dual) < _EXHAUSTED
         return 3 if rounding else _PATIENCE
 
-    def _simplest(self, best):
-        """Return the solution with all norm-penalized parts zero if that is optimal too."""
-        penalty, split = self.problem.penalty, best.split
-        bare = None if split is None else penalty.bare(split)
-        if bare is None:
-            return best
-        W = sum(bare.parts[1:], bare.parts[0])
-        simple = self._evaluated(penalty.coefficients(W, best.coefficients.intercept), bare)
-        (_, other, _), (_, evaluation, _) = simple, best
-        worse = other.objective > evaluation.objective + self.tol * abs(evaluation.objective)
-        good = other.optimality <= max(self.tol, evaluation.optimality) and not worse
-        return simple if good else best
-
     def _set_model(self, at):
         """Set the quadratic model of the loss at an iterate, for the copies too."""
         self._model, metric = self._model_at(at.evaluation)
@@ -123,7 +110,9 @@ class ADMMSolver(Solver):
             for j, part in enumerate(at.split.copies if at.split else []):
                 for i, Z in enumerate(part):
                     copies.Z[j][i] = self._joined(Z, copies.Z[j][i][..., -1])
-                    copies.U[j][i] = self._joined(at.split.duals[j][i], copies.U[j][i][..., -1])
+                    dual = at.split.duals[j][i]
+                    if dual is not None:  # as of solvers that need none
+                        copies.U[j][i] = self._joined(dual, copies.U[j][i][..., -1])
         self._copies.set_model(metric, self._linear)
 
     def _round(self):

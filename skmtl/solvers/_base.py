@@ -107,6 +107,11 @@ class Solver(ABC):
         """Return why this solver does not support the problem, or None."""
 
     @classmethod
+    def is_preferred(cls, problem):
+        """Return whether "auto" is to try it before others."""
+        return problem.data.expensive_blocks and not cls.needs_blocks
+
+    @classmethod
     def gains_from_start(cls, problem):
         """Return whether a good start saves work."""
         return True
@@ -184,8 +189,17 @@ class Solver(ABC):
         return 2
 
     def _simplest(self, best):
-        """Return the iterate to end with, given the best one."""
-        return best
+        """Return the solution with all norm-penalized parts zero if that is optimal too."""
+        penalty, split = self.problem.penalty, best.split
+        bare = None if split is None else penalty.bare(split)
+        if bare is None:
+            return best
+        W = sum(bare.parts[1:], bare.parts[0])
+        simple = self._evaluated(penalty.coefficients(W, best.coefficients.intercept), bare)
+        (_, other, _), (_, evaluation, _) = simple, best
+        worse = other.objective > evaluation.objective + self.tol * abs(evaluation.objective)
+        good = other.optimality <= max(self.tol, evaluation.optimality) and not worse
+        return simple if good else best
 
     def _search(self, at, slope, point, split):
         """Return the next iterate on the line to a point, by backtracking; ``at`` if none.

@@ -1,4 +1,4 @@
-"""Accelerated proximal gradient steps on a working set of features."""
+"""Proximal steps on a working set of features."""
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from skmtl.losses import SquaredLoss
 from skmtl.penalties import Split
 from skmtl.problem import Problem
 from skmtl.solvers._base import Solver
+from skmtl.solvers._descent import BlockDescent
 
 _POWER = 30  # iterations for the largest eigenvalue, which they underestimate
 _MARGIN = 1.1
@@ -14,15 +15,18 @@ _LOOK = 10  # steps between evaluations of the problem
 _ROUND = 500  # steps in a round
 _FIRST = 200  # features of the first working set
 _GROWTH = 3  # largest size of a working set, relative to the features that are not zero
-_SHARE = 0.1  # accuracy on the working set, relative to that of all features
+_ROOM = 2**22  # numbers in the moments of a working set
+_COARSE, _FINE = 0.1, 1e-3  # accuracy on a working set, relative to that of all features
 
 
 class ProximalSolver(Solver):
-    """Gradient steps on the loss, with momentum, each followed by the prox of the penalty.
+    """Solve for a working set of features, by block coordinate descent or by gradient steps.
 
-    Uses only products of X and vectors, and norms whose prox treats features separately. Each round
-    solves for a working set: the features that are not zero after a step from the last solution.
-    The metric of the steps holds the curvatures of the features.
+    Each round solves for the features that are not zero, or would not be after a step. Block
+    coordinate descent (`BlockDescent`) minimizes a quadratic model of the loss, which is the loss
+    or, as in Newton's method, its expansion; it supports L21 and L1 where the moments of the
+    working set are not larger than the data. Otherwise gradient steps on the loss, with momentum,
+    are each followed by the prox of the penalty; they use only products of X and vectors.
 
     Parameters
     ----------
@@ -45,8 +49,8 @@ class ProximalSolver(Solver):
 
     def __init__(self, problem, max_iter, tol):
         super().__init__(problem, max_iter, tol)
-        self._whole = self._steps = _Steps(problem)
-        self._chosen = np.arange(problem.data.n_features)
+        self._whole = self._steps = None
+        self._chosen = self._data = self._descent = None
         self._size = _FIRST
 
     @classmethod
@@ -54,48 +58,104 @@ class ProximalSolver(Solver):
         """Return why this solver does not support the problem, or None."""
         if problem.penalty.quadratic:
             return "it supports penalties with a prox only"
-        if not problem.loss.bounded:
-            return "it supports losses of bounded curvature only, not those of counts"
         if sum(map(len, problem.penalty.terms)) > 1:
             return "it supports a single norm, not sums of several"
         if problem.penalty.terms[0][0].prox_scaling not in ("entry", "feature"):
             return "it supports norms whose prox treats features separately"
+        if not problem.loss.bounded and not _descends(problem):
+            return "it supports losses of bounded curvature only, not those of counts"
         return None
+
+    @classmethod
+    def is_preferred(cls, problem):
+        """Return whether "auto" is to try it first."""
+        return super().is_preferred(problem) or (
+            cls.objection(problem) is None and _descends(problem)
+        )
 
     def advance(self, at, history):
         """Return coefficients and ``Split`` after a round on a working set."""
         W, intercept = at.coefficients.W, at.coefficients.intercept
-        chosen = self._working_set(at)
-        if not np.array_equal(chosen, self._chosen):
-            data = self.problem.data.with_features(chosen)
-            penalty = self.problem.penalty.with_features(chosen)
-            self._steps = _Steps(Problem(data, self.problem.loss, penalty))
-            self._chosen = chosen
-        goal = max(0.5 * self.tol, _SHARE * at.evaluation.optimality)
-        limit = min(_ROUND, self.max_iter - self.n_iter)
-        A, count = self._steps.minimize(self._steps.joined(W[..., chosen], intercept), goal, limit)
-        self.n_iter += count
+        shrinkage = _shrinkage_of(self.problem)
+        chosen = self._working_set(at, shrinkage)
+        if self._chosen is None or not np.array_equal(chosen, self._chosen):
+            whole = len(chosen) == W.shape[-1]
+            self._data = self.problem.data if whole else self.problem.data.with_features(chosen)
+            self._chosen, self._steps, self._descent = chosen, None, None
+        descends = shrinkage is not None and _has_room(self.problem.data, len(chosen))
+        least = _FINE if descends else _COARSE
+        goal = max(0.5 * self.tol, least * (len(chosen) < W.shape[-1]) * at.evaluation.optimality)
+        own = W[..., chosen], intercept
+        if descends:
+            ahead, intercept = self._descend(at, shrinkage, *own, goal)
+        else:
+            ahead, intercept = self._step(*own, goal)
         W = np.zeros_like(W)
-        W[..., chosen], intercept = self._steps.parts(A)
+        W[..., chosen] = ahead
         point = self.problem.penalty.coefficients(W, intercept)
         return self.problem.canonical(point), _split(W)
 
-    def _working_set(self, at):
+    def _descend(self, at, shrinkage, W, intercept, goal):
+        """Return coefficients and intercepts that minimize a quadratic model of the loss."""
+        problem, sums = self.problem, at.evaluation.sums
+        if self._descent is None or not self._quadratic:
+            penalty = problem.penalty
+            own = shrinkage._replace(threshold=shrinkage.threshold[self._chosen])
+            weight = None if penalty.fixed_intercept else penalty.alpha_intercept
+            curved = problem.curved(sums.derivative, self._data)
+            self._descent = BlockDescent(curved, own, weight)
+        unit, limit = 1.0 / problem.residual_norms(sums), self.max_iter - self.n_iter
+        gradient = sums.G[0][:, self._chosen], sums.R[0]
+        W, intercept, count = self._descent.minimize(
+            W[0], intercept[0], *gradient, unit, 0.1 * goal, limit
+        )
+        self.n_iter += count
+        return W, intercept[None]
+
+    def _step(self, W, intercept, goal):
+        """Return coefficients and intercepts after gradient steps."""
+        if self._steps is None:
+            penalty = self.problem.penalty.with_features(self._chosen)
+            self._steps = _Steps(Problem(self._data, self.problem.loss, penalty))
+        limit = min(_ROUND, self.max_iter - self.n_iter)
+        A, count = self._steps.minimize(self._steps.joined(W, intercept), goal, limit)
+        self.n_iter += count
+        return self._steps.parts(A)
+
+    def _working_set(self, at, shrinkage):
         """Return features, an index array: those that a step from an iterate leaves nonzero."""
         W, d = at.coefficients.W, at.coefficients.W.shape[-1]
         if d <= _FIRST:
             return np.arange(d)
+        active = W.any(axis=(0, 1))
+        if shrinkage is None:
+            change = self._changes(at)
+        else:
+            change = shrinkage.excess(at.evaluation.sums.G[0])
+        change[active] = np.inf
+        candidates = np.flatnonzero(change)
+        if self._chosen is not None and np.isin(candidates, self._chosen).all():
+            return self._chosen
+        self._size = max(self._size, _GROWTH * np.count_nonzero(active))
+        if (
+            shrinkage is not None
+            and not shrinkage.joint
+            and _has_room(self.problem.data, len(candidates))
+        ):
+            return candidates  # tasks have working sets of their own
+        best = np.argsort(-change[candidates], kind="stable")[: self._size]
+        return np.sort(candidates[best])
+
+    def _changes(self, at):
+        """Return the change of each feature by a step from an iterate, (d,), in the metric."""
+        W, d = at.coefficients.W, at.coefficients.W.shape[-1]
+        if self._whole is None:
+            self._whole = _Steps(self.problem)
         A = self._whole.joined(W, at.coefficients.intercept)
         gradient = self._whole.joined(at.evaluation.sums.G, at.evaluation.sums.R)
         ahead = self._whole.step(A, gradient, 1.0)
         root = np.sqrt(self._whole.metric[:, :d])
-        change = np.square((ahead[..., :d] - W) * root).sum(axis=(0, 1))
-        change[W.any(axis=(0, 1))] = np.inf
-        candidates = np.flatnonzero(change)
-        active = int(np.isinf(change).sum())
-        self._size = max(self._size, _GROWTH * active)
-        best = np.argsort(-change[candidates], kind="stable")[: self._size]
-        return np.sort(candidates[best])
+        return np.square((ahead[..., :d] - W) * root).sum(axis=(0, 1))
 
     def _improves(self, history, best):
         return history[-1]["optimality"] < best.optimality or (
@@ -104,6 +164,24 @@ class ProximalSolver(Solver):
 
     def _patience(self):
         return 5
+
+
+def _shrinkage_of(problem):
+    """Return the ``Shrinkage`` to which the penalty is equal, or None."""
+    term, data = problem.penalty.terms[0][0], problem.data
+    one = problem.loss.separable and problem.loss.n_outputs == 1
+    return term.shrinkage(data.n_features) if one else None
+
+
+def _descends(problem):
+    """Return whether block coordinate descent can solve a problem."""
+    active = min(problem.data.n_features, _FIRST)
+    return _shrinkage_of(problem) is not None and _has_room(problem.data, active)
+
+
+def _has_room(data, n_features):
+    """Return whether moments of some features are not much larger than the data."""
+    return n_features**2 * len(data.block_sizes) <= max(_ROOM, data.n_rows * data.n_features)
 
 
 class _Steps:

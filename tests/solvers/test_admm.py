@@ -43,10 +43,14 @@ def problem(n_classes, wide=False):
         X[:, 1:] *= [1.0, 3.0, 0.3, 1.0, 2.0]
         if wide:
             rows = X[:, 0] == 0
-            return ADMMRegressor(), X[rows, 1:], np.array([y[X[:, 0] == t] for t in range(4)]).T
-        return ADMMRegressor(task_column=0), X, y
+            return (
+                ADMMRegressor(solver="admm"),
+                X[rows, 1:],
+                np.array([y[X[:, 0] == t] for t in range(4)]).T,
+            )
+        return ADMMRegressor(task_column=0, solver="admm"), X, y
     X, y = make_multitask_classification(4, 15, 5, n_classes=n_classes, random_state=3)
-    return ADMMClassifier(task_column=0), X, y
+    return ADMMClassifier(task_column=0, solver="admm"), X, y
 
 
 def assert_same_solution(monkeypatch, model, X, y, changes):
