@@ -33,7 +33,7 @@ def read_X_and_mean(estimator, X, *, reset, finite=True):
     if column is None:
         if is_float_array(X, 2) and _sum_is_finite(X):
             _check_columns(estimator, X, reset=reset)
-            return X, None
+            return X, None, None
         X = validate_data(estimator, X, accept_sparse="csr", dtype=np.float64, reset=reset)
         return canonical(X) if issparse(X) else X, None, None
     if not hasattr(X, "shape"):
