@@ -327,6 +327,14 @@ def test_counts_of_any_size_by_admm(level):
     solved(table.problem(structured(table, L21())))
 
 
+@pytest.mark.parametrize("level", [1e4, 1e6])
+@pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
+def test_newton_steps_take_over_where_counts_are_large(penalty, level):
+    """A round of ADMM is short where the model changes, and there may be many."""
+    table = with_counts(level)
+    assert solved(table.problem(structured(table, penalty, 1.0))).n_iter < 1000
+
+
 def test_offsets_of_features_change_nothing():
     table = Table(ALL)
     problem = table.problem(coupled(table, 0.7))
