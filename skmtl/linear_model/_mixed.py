@@ -66,7 +66,8 @@ class MixedOutcomeModel(StructuredModel):
     task_weight : "uncertainty", "balanced", None, dict or array-like, default="uncertainty"
         "uncertainty": the unit of a squared task is the standard deviation of its noise, so that
         the units of y do not matter; all a_t are 1. Its variance is estimated by restricted maximum
-        likelihood of a ridge regression of the task alone, of up to 5000 rows or features. Else y
+        likelihood of a ridge regression of the task alone, of up to 5000 rows or features; where
+        that leaves less than one degree of freedom it is the variance of y, with a warning. Else y
         has the units given, and the a_t are 1 (None), N / (T n_t) with n_t of the N targets in task
         t ("balanced"), by label (dict) or sorted by label (array).
     handle_unknown : {"error"}, default="error"

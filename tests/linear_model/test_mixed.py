@@ -311,6 +311,25 @@ def test_targets_without_noise_have_the_unit_of_their_spread():
     assert_allclose(model.noise_variance_[0], X[:, 0].var())
 
 
+def test_noise_variances_need_a_residual_degree_of_freedom():
+    """Of few rows the restricted likelihood may have its maximum near a variance of zero."""
+    found = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(6, 4))
+        Y = X @ rng.normal(size=(4, 2)) + 0.1 * rng.normal(size=(6, 2))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = MixedOutcomeModel(fit_intercept=False, tol=1e-4).fit(X[:4], Y[:4])
+        spread = np.mean((Y[:4] - Y[:4].mean(axis=0)) ** 2, axis=0)
+        replaced = np.isclose(model.noise_variance_, spread, rtol=1e-9)
+        assert (model.noise_variance_ > 0.01 * spread).all()
+        assert len(said) == replaced.any()
+        assert all(str(t) in str(said[0].message) for t in np.flatnonzero(replaced))
+        found += replaced.sum()
+    assert 0 < found < 24
+
+
 # ---- containers and predictions
 
 
