@@ -21,6 +21,7 @@ from skmtl.linear_model._responses import (
     response,
     row_losses,
 )
+from skmtl.linear_model._separation import warn_of_separation
 from skmtl.penalties import StructuredPenalty, TaskPenalty
 
 
@@ -172,6 +173,15 @@ feature_names_in_
                 "no common unit. Use 'uncertainty', 'balanced', None, a dict or an array."
             )
         return spec
+
+    def _warn(self, fit):
+        super()._warn(fit)
+        outcomes, limits = fit.rows.outcomes, {"max_iter": self.max_iter, "tol": self.tol}
+        classes = np.array([outcome.classes is not None for outcome in outcomes.of_tasks])
+        row_tasks = np.where(classes[outcomes.task], outcomes.task, -1)
+        if classes.any():
+            parameter = self._coercive_parameter
+            warn_of_separation(fit, fit.rows.tasks, row_tasks, parameter, **limits)
 
     def _set_task_attributes(self, fit):
         super()._set_task_attributes(fit)

@@ -576,6 +576,35 @@ def test_sklearn_checks(estimator, check):
         check(estimator)
 
 
+# ---- separable classes
+
+
+@pytest.mark.parametrize("solver", ["direct", "admm"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_separable_classes_are_named(solver, n_classes):
+    X, y = table()
+    cuts = [0.0, 1.0][: n_classes - 1]
+    y["kind"] = np.array(list("abc"))[np.digitize(X[:, 2], cuts)]
+    said = {}
+    for alpha in (0.0, 1e-2):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            model = fitted(X, y, "ridge", alpha, solver=solver, tol=1e-8)
+        said[alpha] = [str(w.message) for w in found if "separate" in str(w.message)]
+        assert np.isfinite(model.coef_).all()
+    assert len(said[0.0]) == 1
+    assert "separate classes of task 'kind', and no penalty" in said[0.0][0]
+    assert said[1e-2] == []
+
+
+def test_without_a_penalty_overlapping_classes_are_not_separable():
+    X, y = table()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for solver in ("direct", "admm"):
+            fitted(X, y, "ridge", 0.0, solver=solver, tol=1e-8)
+
+
 # ---- bad input
 
 
