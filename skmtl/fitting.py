@@ -219,10 +219,13 @@ class Fit(NamedTuple):
         """
         problem, elimination = self.problem, self.elimination
         data, loss = problem.data, problem.loss
+        if self.rows.outcomes is not None:
+            return (
+                "its tasks are of different kinds. Models of one kind with a quadratic penalty, "
+                "such as MeanRegularizedRegressor, have them"
+            )
         if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
             return "its penalty is not quadratic"
-        if self.rows.outcomes is not None:
-            return "its tasks are of different kinds"
         if loss.n_outputs > 1:
             return "it has more than two classes"
         if not self.solver.needs_blocks:

@@ -262,8 +262,9 @@ class Problem(Certificate):
         if self.penalty.around_center and not _of_each(self.penalty.curvature.V):
             return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
         gradient = self.task_gradient(coefficients, sums.G, sums.R)
-        residual = self.penalty.residual(coefficients, gradient, self._curvature, split)
-        return Evaluation(value, self._optimality(residual, sums), sums)
+        residuals = self.penalty.residuals(coefficients, gradient, self._curvature, split)
+        optimality = np.min([self._optimality(residual, sums) for residual in residuals])
+        return Evaluation(value, float(optimality), sums)
 
     def null_sums(self):
         """Return the ``LossSums`` where all coefficients are zero, G and derivatives None."""

@@ -58,8 +58,8 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     Raises
     ------
     ValueError
-        If the model has no standard errors: more than two classes, a penalty that is not quadratic,
-        or fits by the solver "cg".
+        If the model has no standard errors: more than two classes, tasks of different kinds, a
+        penalty that is not quadratic, or fits by the solver "cg".
 
     Examples
     --------

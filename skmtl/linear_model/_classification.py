@@ -8,15 +8,14 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 
 from skmtl._typing import Array
-from skmtl._warn import listed, warn
+from skmtl._warn import warn
 from skmtl.data import class_mask_of
 from skmtl.fitting import excludes_classes
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._coefficients import to_users
 from skmtl.linear_model._observed import is_complete, observed_accuracy, scored_targets
-from skmtl.solvers import runs_away
+from skmtl.linear_model._separation import named, warn_of_separation
 
-_FLAT = 1e-5  # share of the largest curvature that indicates separated classes
 _EXCLUDED = 36.0  # log-odds of a probability of 2e-16, that of excluded classes
 
 
@@ -165,18 +164,8 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         super()._warn(fit)
         self._warn_of_single_classes(fit)
         tasks = fit.rows.tasks
-        separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
-        separated &= runs_away(fit.solution, fit.problem.penalty, self.max_iter, self.tol)
-        separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not separate
-        parameter, unpenalized = self._coercive_parameter, _separated_by_unpenalized(fit)
-        if unpenalized.any():
-            separated, parameter = separated | unpenalized, "penalty_factor where it is 0"
-        if separated.any():
-            warn(
-                f"The features separate classes of {_named(tasks[separated])}, and no penalty "
-                "keeps their coefficients finite: they were stopped while growing, and their size "
-                f"is arbitrary. Raise {parameter}."
-            )
+        row_tasks, limits = np.arange(len(tasks)), {"max_iter": self.max_iter, "tol": self.tol}
+        warn_of_separation(fit, tasks, row_tasks, self._coercive_parameter, **limits)
 
     def _warn_of_single_classes(self, fit):
         """Warn of tasks with one class, and of what their probabilities depend on."""
@@ -199,27 +188,9 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
             fate = "probabilities there are shrunk towards those of the shared model"
         else:
             fate = "only the penalty keeps probabilities there from 0 and 1"
-        warn(f"Only one class was seen in {_named(rows.tasks[single])}: {fate}.")
+        warn(f"Only one class was seen in {named(rows.tasks[single])}: {fate}.")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = self.task_column is None
         return tags
-
-
-def _separated_by_unpenalized(fit):
-    """Return in which tasks features whose penalty factor is 0 separate the classes, (T,).
-
-    The curvature of their coefficients then vanishes, until the rest of a penalty stops them.
-    """
-    basis, problem = fit.posed.basis, fit.problem
-    if basis is None or not basis.free.any():
-        return np.zeros(problem.data.n_tasks, dtype=bool)
-    curved = problem.curved(fit.evaluation().sums.derivative)
-    left = curved.square_norms[:, basis.free]
-    squares = problem.loss.curvature_bound * problem.data.square_norms[:, basis.free]
-    return (left < _FLAT * squares).any(axis=1)
-
-
-def _named(tasks):
-    return f"{'task' if len(tasks) == 1 else 'tasks'} {listed(tasks.tolist())}"

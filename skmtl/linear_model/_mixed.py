@@ -21,6 +21,7 @@ from skmtl.linear_model._responses import (
     response,
     row_losses,
 )
+from skmtl.linear_model._separation import warn_of_separation
 from skmtl.penalties import StructuredPenalty, TaskPenalty
 
 
@@ -68,7 +69,8 @@ class MixedOutcomeModel(StructuredModel):
     task_weight : "uncertainty", "balanced", None, dict or array-like, default="uncertainty"
         "uncertainty": the unit of a squared task is the standard deviation of its noise, so that
         the units of y do not matter; all a_t are 1. Its variance is estimated by restricted maximum
-        likelihood of a ridge regression of the task alone, of up to 5000 rows or features. Else y
+        likelihood of a ridge regression of the task alone, of up to 5000 rows or features; where
+        that leaves less than one degree of freedom it is the variance of y, with a warning. Else y
         has the units given, and the a_t are 1 (None), N / (T n_t) with n_t of the N targets in task
         t ("balanced"), by label (dict) or in the order of ``tasks_`` (array).
     handle_unknown : {"error"}, default="error"
@@ -173,6 +175,15 @@ feature_names_in_
                 "no common unit. Use 'uncertainty', 'balanced', None, a dict or an array."
             )
         return spec
+
+    def _warn(self, fit):
+        super()._warn(fit)
+        outcomes, limits = fit.rows.outcomes, {"max_iter": self.max_iter, "tol": self.tol}
+        classes = np.array([outcome.classes is not None for outcome in outcomes.of_tasks])
+        row_tasks = np.where(classes[outcomes.task], outcomes.task, -1)
+        if classes.any():
+            parameter = self._coercive_parameter
+            warn_of_separation(fit, fit.rows.tasks, row_tasks, parameter, **limits)
 
     def _set_task_attributes(self, fit):
         super()._set_task_attributes(fit)

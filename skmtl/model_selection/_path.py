@@ -229,10 +229,18 @@ class RegularizationPathCV(
 
         Raises
         ------
+        TypeError
+            If the estimator is no regressor with ``fit_moments``.
         ValueError
             If ``scoring`` is not None, "r2" or "neg_mean_squared_error": others need rows.
         """
         self._check_parameters()
+        if not hasattr(self.estimator, "fit_moments"):
+            raise TypeError(
+                f"{type(self.estimator).__name__} has no moments: these are sums of squares, which "
+                "determine the fit of a regressor only. Use fit, which takes the rows, or a "
+                "regressor such as MeanRegularizedRegressor."
+            )
         if self.scoring not in (None, "r2", "neg_mean_squared_error"):
             raise ValueError(
                 "The scores of moments are 'r2' and 'neg_mean_squared_error', got "

@@ -214,7 +214,7 @@ class Penalty(ABC):
         """Return the same model with parts that are not identified in canonical form."""
         return coefficients
 
-    def residual(self, coefficients, gradient, curvature, split=None):
+    def residual(self, coefficients, gradient, curvature):
         """Return the residual of the optimality conditions, as ``Coefficients`` of gradients.
 
         For a smooth penalty this is the gradient; for the center, after elimination of the
@@ -234,6 +234,13 @@ class Penalty(ABC):
             own = gradient.q * share_of_data(self.curvature.q, of_q)
             c = c - free.c * own.sum(axis=-1)
         return gradient._replace(w=w, c=c)
+
+    def residuals(self, coefficients, gradient, curvature, split=None):
+        """Return residuals as ``residual``, a list: coefficients are optimal if one of them is 0.
+
+        ``split`` holds the copies and subgradients of a penalty with several terms or parts.
+        """
+        return [self.residual(coefficients, gradient, curvature)]
 
 
 def share_of_data(penalty, curvature):

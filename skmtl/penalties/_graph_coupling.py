@@ -150,7 +150,7 @@ class GraphCoupling(Penalty):
             return Coefficients(of_V, np.inf, of_w, np.inf)
         return Coefficients(of_V, np.diag(k), of_w, 0.0)
 
-    def residual(self, coefficients, gradient, curvature, split=None):
+    def residual(self, coefficients, gradient, curvature):
         """Return the gradient; for the center, the largest sum over a connected component.
 
         Large link weights make the units of single tasks large, but do not penalize a shift of a

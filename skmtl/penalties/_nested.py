@@ -276,7 +276,7 @@ class NestedCoupling(MeanCoupling):
                     c = c + mean
         return coefficients._replace(q=q, c=c)
 
-    def residual(self, coefficients, gradient, curvature, split=None):
+    def residual(self, coefficients, gradient, curvature):
         """Return the gradient after elimination of the deviations inside; see the base class."""
         found, weights, free = [], self.curvature, self.free
         parts = gradient.V[:, :], gradient.q  # of a lazy gradient, the array

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skmtl._optimize import stationary_share
 from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, clipping, ratio, shrunk, times
 
@@ -111,7 +112,9 @@ def _huber_center(Z, radius, weight, center):
     """Return the c that minimizes ``sum_t weight_t h_t(||Z_t - c||)``.
 
     ``h_t(r)`` is ``r^2 / 2`` up to ``radius_t`` (T, 1) and ``radius_t (r - radius_t / 2)`` beyond.
-    Uses Newton steps if they descend, else reweighted least squares, which always does.
+    Uses Newton steps with a line search if they descend, else reweighted least squares, which
+    always does. Beside a task of large weight whose radius is small, whole Newton steps jump over
+    its ball and back.
     """
 
     def evaluate(c):
@@ -122,6 +125,13 @@ def _huber_center(Z, radius, weight, center):
         share = weight * np.divide(pull, norm, out=np.ones_like(norm), where=norm > 0)
         return value, -(share * own).sum(axis=0), own, norm, share
 
+    def stationary(step):
+        """Return how much of a step to take, by the slope along it."""
+        return stationary_share(
+            lambda share: -float(evaluate(center - share * step)[1] @ step),
+            -float(gradient @ step),
+        )
+
     at = evaluate(center)
     if not at[3].any() or not at[4].any():
         return center  # the gradient is zero
@@ -130,7 +140,9 @@ def _huber_center(Z, radius, weight, center):
         outside = norm > radius
         curved = own * np.sqrt(np.divide(share, norm**2, out=np.zeros_like(norm), where=outside))
         hessian = share.sum() * (1 + 1e-12) * np.eye(len(center)) - curved.T @ curved
-        for step in np.linalg.solve(hessian, gradient), gradient / share.sum():
+        newton = np.linalg.solve(hessian, gradient)
+        for step in newton, None, gradient / share.sum():
+            step = stationary(newton) * newton if step is None else step
             ahead = evaluate(center - step)
             # Values determine half the digits; near the solution, compare gradients.
             flat = np.abs(ahead[1]).max() < np.abs(gradient).max()

@@ -111,29 +111,41 @@ class StructuredPenalty(Penalty):
         intercept = np.inf if self.fixed_intercept else 0.0
         return Coefficients(0.0, self.alpha_intercept, np.inf, intercept)
 
-    def residual(self, coefficients, gradient, curvature, split=None):
-        """Return the gradient, with the residual of the KKT conditions in V.
+    def residuals(self, coefficients, gradient, curvature, split=None):
+        """Return the gradient, with the residual of the KKT conditions in V; two of known duals.
 
         U is a subgradient of a term at P if ``P = prox(P + s U, s)``, for any s. If the two sides
         differ by e, it holds exactly at ``P - e`` with ``U + e / s``. The residual is the larger
         of the two errors as a gradient: ``e curvature`` and ``e / s``. The subgradient of the last
-        term of a part is minus the gradient of the loss and of the other terms.
+        term of a part is minus the gradient of the loss and of the other terms. A prox that couples
+        tasks spreads errors of large gradients over tasks of small ones: the second residual has
+        the given subgradient of that term instead, and what the sum of all lacks.
         """
         split = split or self.split(coefficients.W)
         metric = floored(curvature()[0])
-        largest = np.zeros_like(gradient.V)
+        rest = self.residual(coefficients, gradient, curvature)
+        known = all(duals[-1] is not None for duals in split.duals)
+        return [
+            rest._replace(V=self._largest(gradient.V, metric, split, given))
+            for given in ([False, True] if known else [False])
+        ]
+
+    def _largest(self, G, metric, split, given):
+        """Return the residual in V, with the ``given`` subgradients of last terms or without."""
+        largest = np.zeros_like(G)
         for terms, part, duals in zip(self.terms, split.parts, split.duals, strict=True):
-            rest = -gradient.V
-            for number, (term, dual) in enumerate(zip(terms, [*duals[:-1], None], strict=True)):
-                # without given duals, the last term of the part gets the whole gradient
-                U = dual if dual is not None else rest if number == len(terms) - 1 else 0.0 * rest
+            rest = -G
+            for number, (term, dual) in enumerate(zip(terms, duals, strict=True)):
+                last = number == len(terms) - 1
+                U = rest if last and not given else 0.0 * rest if dual is None else dual
                 rest = rest - U
                 step = 1.0 / geometric_mean(metric, term.prox_scaling)
                 target = part + step * U
                 e = np.abs(part - term.prox(target, step)[0])
                 e[e <= term.penalty.accuracy * np.linalg.norm(target)] = 0.0
                 largest = np.maximum(largest, np.maximum(e / step, e * metric))
-        return super().residual(coefficients, gradient, curvature)._replace(V=largest)
+            largest = np.maximum(largest, np.abs(rest))
+        return largest
 
     def coupling(self, tasks):
         """Return the coupling that is equal to it, for Newton steps; None if there is none.

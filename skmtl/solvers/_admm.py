@@ -69,7 +69,7 @@ class ADMMSolver(Solver):
         """Return coefficients and ``Split`` after a round of iterations."""
         if len(history) == 1:
             self._copies = self._accuracy = None
-            self._slow = 0
+            self._slow = self._tried = 0
         elif not (self._descends(history) or _halves(history)):
             self._slow += 1
         else:
@@ -118,7 +118,7 @@ class ADMMSolver(Solver):
     def _round(self):
         """Iterate until the residuals are at most the accuracy, at most one round.
 
-        Newton steps follow if ADMM is predicted to be slow, and in later rounds while they reach
+        Newton steps follow if ADMM is slow or predicted to be, and in later rounds while they reach
         the accuracy.
         """
         copies, model, linear, accuracy = self._copies, self._model, self._linear, self._accuracy
@@ -126,12 +126,20 @@ class ADMMSolver(Solver):
         if not self._by_newton:
             self.n_iter += copies.iterate(model, linear, accuracy, min(limit, _ROUND))
             limit = self.max_iter - self.n_iter
-        slow = self._by_newton or copies.lacking(accuracy) > _SLOW
+        slow = self._by_newton or copies.lacking(accuracy) + self._spent() > _SLOW
         self._by_newton = False
         if slow and limit > 0:
             newton = Multipliers(copies, model, linear)
             self.n_iter += newton.run(accuracy, min(limit, _NEWTON))
             self._by_newton = copies.lacking(accuracy) == 0
+            self._tried = self.n_iter
+
+    def _spent(self):
+        """Return the iterations on all models of a loss since Newton steps were last tried.
+
+        A round is short where its model changes; many of them are slow too.
+        """
+        return 0 if self._quadratic else self.n_iter - self._tried
 
     def _model_at(self, evaluation):
         """Return the quadratic model of the loss, without its linear part, and the metric."""

@@ -148,6 +148,11 @@ class RestrictedLikelihood:
         value = self.freedom * (1 + math.log(2 * math.pi * sigma2)) + marginal.log_det + log_det
         return _Point(point.key, marginal, value, sigma2, alpha_shared, solution, e)
 
+    def residual_freedom(self, F):
+        """Return the degrees of freedom that the coefficients leave, of an estimated center."""
+        e, shared = self._spectrum(self._marginal(F))[0].e, self.alpha_shared(F)
+        return self.freedom - float((e / (e + shared)).sum())
+
     def information(self, F):
         """Return expected second derivatives of -2 l_R in the diagonal of the covariance.
 

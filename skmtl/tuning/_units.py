@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl._warn import warn
+from skmtl._warn import listed, warn
 from skmtl.losses import SquaredLoss
 from skmtl.penalties import MeanCoupling
 from skmtl.tuning._restricted import RestrictedLikelihood
@@ -16,10 +16,10 @@ def in_units_of_noise(spec, rows):
 
     The variance of a task is that of ridge regression of this task alone: ``y = x . w + c + e``
     with w ~ N(0, tau2 I) and e ~ N(0, sigma2), where tau2 and sigma2 maximize the restricted
-    likelihood. Other tasks have NaN. A task without noise, or of one row, gets the variance of its
-    target (or 1), with a warning.
+    likelihood. Other tasks have NaN. A task where that leaves fewer than one degree of freedom, or
+    no noise, gets the variance of its target (or 1); one warning names these tasks.
     """
-    variance = np.full(len(rows.tasks), np.nan)
+    variance, names = np.full(len(rows.tasks), np.nan), []
     for t, (task, outcome) in enumerate(
         zip(rows.tasks.tolist(), rows.outcomes.of_tasks, strict=True)
     ):
@@ -29,12 +29,15 @@ def in_units_of_noise(spec, rows):
         spread = float(np.average((own.y - outcome.mean) ** 2, weights=own.weight))
         variance[t] = _noise_variance(spec, own, outcome.mean) if spread > 0 else 0.0
         if not variance[t] > _EXACT * spread:
-            warn(
-                f"task_weight='uncertainty' finds no noise in task {task!r}: a linear model of "
-                "this task alone fits its rows exactly. Its unit is the standard deviation of its "
-                "target instead. Give its weight by task_weight, a dict."
-            )
             variance[t] = spread or 1.0
+            names.append(task)
+    if names:
+        warn(
+            f"task_weight='uncertainty' finds no noise in task{'s' * (len(names) > 1)} "
+            f"{listed(names)}: a linear model of one task alone leaves its rows fewer than one "
+            "degree of freedom, or fits them exactly. The unit of these targets is their standard "
+            "deviation instead. Give weights by task_weight, a dict."
+        )
     units = np.where(np.isnan(variance), 1.0, np.sqrt(variance))
     return rows._replace(outcomes=rows.outcomes.in_units(units)), variance
 
@@ -82,4 +85,5 @@ def _noise_variance(spec, rows, mean):
         )
     data = data.rotated
     likelihood = RestrictedLikelihood(data, SquaredLoss(), penalty, estimates_center=True)
-    return likelihood.evaluate(np.zeros((data.n_features + 1, 1)))[1]
+    F = np.zeros((data.n_features + 1, 1))
+    return likelihood.evaluate(F)[1] if likelihood.residual_freedom(F) >= 1 else 0.0

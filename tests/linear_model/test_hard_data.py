@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import (
+    ADMMClassifier,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     PooledClassifier,
@@ -116,6 +117,16 @@ def test_separable_tasks_are_named(seed, quasi, K):
     assert np.mean(model.predict(X[own]) == y[own]) >= 1 - (1 / own.sum() if quasi else 0)
     assert messages_of(SharedL2Classifier(1e-3, task_column=0), X, y) == []
     assert messages_of(MeanRegularizedClassifier(task_column=0), X, y) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_separable_tasks_are_named_where_admm_stops_after_a_short_step(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(60, 4))
+    y = np.column_stack([X[:, 0] > 0, X[:, 1] + rng.logistic(size=60) > 0]).astype(int)
+    for penalty in ("l21", "l1", "robust_mean"):
+        messages = messages_of(ADMMClassifier(penalty, 0.0, alpha_intercept=0.0), X, y)
+        assert sum("separate classes of task 0, and no" in text for text in messages) == 1
 
 
 @n_classes

@@ -131,22 +131,30 @@ def test_all_logistic_is_the_classifier(penalty):
     assert_array_equal(model.predict(X)["smokes"], expected.predict(X)[:, 1] == 1)
 
 
-def test_one_multinomial_task_is_logistic_regression():
+@pytest.mark.parametrize("solver", ["direct", "cg", "admm"])
+def test_one_multinomial_task_is_logistic_regression(solver):
     X, y = table()
-    model = MixedOutcomeModel("ridge", 2.0, tol=1e-12).fit(X, y[["kind"]])
-    expected = LogisticRegression(C=0.5, tol=1e-12, solver="newton-cg").fit(X, y["kind"])
-    assert_allclose(model.predict_proba(X)["kind"], expected.predict_proba(X), rtol=1e-7)
-    assert_allclose(model.coef_, expected.coef_, rtol=1e-6, atol=1e-7)
+    model = MixedOutcomeModel("ridge", 2.0, tol=1e-13, solver=solver).fit(X, y[["kind"]])
+    expected = LogisticRegression(C=0.5, tol=1e-14, solver="newton-cg", max_iter=10_000)
+    expected.fit(X, y["kind"])
+    assert_allclose(model.predict_proba(X)["kind"], expected.predict_proba(X), rtol=0, atol=1e-9)
+    assert_allclose(model.coef_, expected.coef_, rtol=0, atol=1e-9)
+    free = expected.intercept_ - expected.intercept_.mean()
+    assert_allclose(model.intercept_ - model.intercept_.mean(), free, rtol=0, atol=1e-9)
     assert_array_equal(model.classes_["kind"], expected.classes_)
     assert model.coef_tasks_.tolist() == ["kind"] * 3
 
 
-def test_one_poisson_task_is_the_poisson_regressor():
+@pytest.mark.parametrize("solver", ["direct", "cg", "admm"])
+def test_one_poisson_task_is_the_poisson_regressor(solver):
     X, y = table()
-    model = MixedOutcomeModel("ridge", 3.0, losses=COUNTS, tol=1e-12).fit(X, y[["visits"]])
-    expected = PoissonRegressor(alpha=3.0 / len(X), tol=1e-12, max_iter=10_000)
+    model = MixedOutcomeModel("ridge", 3.0, losses=COUNTS, tol=1e-13, solver=solver)
+    model.fit(X, y[["visits"]])
+    expected = PoissonRegressor(alpha=3.0 / len(X), tol=1e-14, solver="newton-cholesky")
     expected.fit(X, y["visits"])
-    assert_allclose(model.predict(X)["visits"], expected.predict(X), rtol=1e-7)
+    assert_allclose(model.coef_[0], expected.coef_, rtol=0, atol=1e-9)
+    assert_allclose(model.intercept_[0], expected.intercept_, rtol=0, atol=1e-9)
+    assert_allclose(model.predict(X)["visits"], expected.predict(X), rtol=1e-9)
     assert_allclose(model.score(X, y[["visits"]]), expected.score(X, y["visits"]), rtol=1e-9)
 
 
@@ -311,6 +319,25 @@ def test_targets_without_noise_have_the_unit_of_their_spread():
     assert_allclose(model.noise_variance_[0], X[:, 0].var())
 
 
+def test_noise_variances_need_a_residual_degree_of_freedom():
+    """Of few rows the restricted likelihood may have its maximum near a variance of zero."""
+    found = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(6, 4))
+        Y = X @ rng.normal(size=(4, 2)) + 0.1 * rng.normal(size=(6, 2))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = MixedOutcomeModel(fit_intercept=False, tol=1e-4).fit(X[:4], Y[:4])
+        spread = np.mean((Y[:4] - Y[:4].mean(axis=0)) ** 2, axis=0)
+        replaced = np.isclose(model.noise_variance_, spread, rtol=1e-9)
+        assert (model.noise_variance_ > 0.01 * spread).all()
+        assert len(said) == replaced.any()
+        assert all(str(t) in str(said[0].message) for t in np.flatnonzero(replaced))
+        found += replaced.sum()
+    assert 0 < found < 24
+
+
 # ---- containers and predictions
 
 
@@ -438,8 +465,11 @@ def test_alpha_max_is_where_all_rows_become_zero(penalty, gaps):
 def test_what_has_no_meaning_for_tasks_of_different_kinds():
     X, y = table()
     model = fitted(X, y, "mean_regularized")
-    with pytest.raises(ValueError, match="its tasks are of different kinds"):
-        coef_table(model)
+    for other in (model, fitted(X, y)):
+        with pytest.raises(
+            ValueError, match=r"MixedOutcomeModel .* its tasks are of different kinds.*Regressor"
+        ):
+            coef_table(other)
     with pytest.raises(TypeError, match="no degrees of freedom of tasks of different kinds"):
         effective_dof(model, X, y)
     with pytest.raises(ValueError, match="one norm in the penalty, and this one is quadratic"):
@@ -552,6 +582,35 @@ def test_sklearn_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="task_weight='uncertainty' finds no noise")
         check(estimator)
+
+
+# ---- separable classes
+
+
+@pytest.mark.parametrize("solver", ["direct", "admm"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_separable_classes_are_named(solver, n_classes):
+    X, y = table()
+    cuts = [0.0, 1.0][: n_classes - 1]
+    y["kind"] = np.array(list("abc"))[np.digitize(X[:, 2], cuts)]
+    said = {}
+    for alpha in (0.0, 1e-2):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            model = fitted(X, y, "ridge", alpha, solver=solver, tol=1e-8)
+        said[alpha] = [str(w.message) for w in found if "separate" in str(w.message)]
+        assert np.isfinite(model.coef_).all()
+    assert len(said[0.0]) == 1
+    assert "separate classes of task 'kind', and no penalty" in said[0.0][0]
+    assert said[1e-2] == []
+
+
+def test_without_a_penalty_overlapping_classes_are_not_separable():
+    X, y = table()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for solver in ("direct", "admm"):
+            fitted(X, y, "ridge", 0.0, solver=solver, tol=1e-8)
 
 
 # ---- bad input

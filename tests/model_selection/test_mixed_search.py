@@ -8,7 +8,8 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score, d2_tweedie_score, r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 
-from skmtl import MixedOutcomeModel, alpha_max
+from skmtl import ADMMClassifier, MeanRegularizedClassifier, MixedOutcomeModel, alpha_max
+from skmtl.data import TaskMoments
 from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from tests.linear_model.test_mixed import COUNTS, long_form, table, with_gaps
@@ -30,6 +31,16 @@ def beside_grid_search(model, X, y, cv, weight=None, scoring=None):
     assert_allclose(search.best_estimator_.coef_, grid.best_estimator_.coef_, atol=1e-5)
     assert_allclose(search.score(X, y), grid.score(X, y), atol=1e-5)
     return search
+
+
+@pytest.mark.parametrize("model", [MODEL, ADMMClassifier(), MeanRegularizedClassifier()])
+def test_models_without_moments_are_named(model):
+    X, y = table()
+    rows = np.column_stack([np.arange(len(X)) % 2, X])
+    folds = [TaskMoments.from_data(rows[k::2], y["score"][k::2], task_column=0) for k in (0, 1)]
+    search = RegularizationPathCV(clone(model).set_params(task_column=0), ALPHAS)
+    with pytest.raises(TypeError, match=rf"{type(model).__name__} has no moments.*Use fit,"):
+        search.fit_moments(folds)
 
 
 @pytest.mark.parametrize("penalty", ["l21", "mean_regularized", "trace_norm"])

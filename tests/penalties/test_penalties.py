@@ -298,6 +298,19 @@ def test_prox_derivative_is_a_finite_difference(penalty, shape):
         assert np.isfinite(blocks).all()
 
 
+def test_robust_mean_of_tasks_with_steps_of_any_size():
+    """The subgradients of differences from a center sum to zero."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        T, d = rng.integers(2, 8), rng.integers(1, 20)
+        Z = rng.normal(size=(T, d)) + rng.normal(size=d)
+        step = 10.0 ** rng.uniform(-3, 3, (T, 1))
+        alpha = 10.0 ** rng.uniform(-3, 3)
+        U = (Z - RobustMean(alpha).prox(Z, step)) / step
+        assert_allclose(U.sum(axis=0), 0.0, atol=1e-9 * alpha + 1e-14 * np.abs(Z / step).max())
+        assert (np.linalg.norm(U, axis=1) <= alpha * (1 + 1e-9) + 1e-14 / step.min()).all()
+
+
 def test_ridges_have_no_terms_of_their_own_beside_others():
     """They are in the prox of the first other term; by themselves they are one."""
     tasks = np.arange(3)

@@ -23,6 +23,8 @@ from skmtl.penalties import (
     GraphCoupling,
     MeanCoupling,
     MeanRegularized,
+    NetworkLasso,
+    RobustMean,
     StructuredPenalty,
     TaskL2,
     TraceNorm,
@@ -295,8 +297,8 @@ def test_free_intercepts_of_classes_sum_to_zero_with_norms(solver):
 
 def with_counts(level, scale=1.0, kinds=("poisson", "squared", "multinomial"), **options):
     """Return a table whose first task has counts of a level, and features of a scale."""
-    table = Table(kinds, n=60, d=3, missing=0.1, **options)
-    z = (table.X - table.X.mean(axis=0)) @ [0.5, -0.3, 0.2]
+    table = Table(kinds, **{"n": 60, "d": 3, "missing": 0.1} | options)
+    z = (table.X - table.X.mean(axis=0))[:, :3] @ [0.5, -0.3, 0.2]
     y = np.random.default_rng(5).poisson(level * np.exp(z))
     table.Y[:, 0] = np.where(np.isnan(table.Y[:, 0]), np.nan, y)
     table.X *= scale
@@ -325,6 +327,24 @@ def test_counts_of_any_size(solver, level, scale):
 def test_counts_of_any_size_by_admm(level):
     table = with_counts(level)
     solved(table.problem(structured(table, L21())))
+
+
+@pytest.mark.parametrize("level", [1e4, 1e6])
+@pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
+def test_newton_steps_take_over_where_counts_are_large(penalty, level):
+    """A round of ADMM is short where the model changes, and there may be many."""
+    table = with_counts(level)
+    assert solved(table.problem(structured(table, penalty, 1.0))).n_iter < 1000
+
+
+@pytest.mark.parametrize(
+    "penalty", [RobustMean(), pytest.param(NetworkLasso(), marks=pytest.mark.slow)]
+)
+@pytest.mark.filterwarnings("error")
+def test_errors_of_large_counts_are_none_of_small_tasks(penalty):
+    """The prox of differences spreads an error of a gradient over all tasks."""
+    table = with_counts(100.0, kinds=("poisson", "poisson", "squared", "logistic"), d=100)
+    solved(table.problem(structured(table, penalty, 10.0)), max_iter=1000)
 
 
 def test_offsets_of_features_change_nothing():
