@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmtl.data._layout import FLAT, LossSums, TaskData
+from skmtl.data._layout import FLAT, LossSums, Moments, TaskData, weighted_mean
 from skmtl.losses import SquaredLoss
 
 _TILE = 2**19  # predictions per tile: fits into the cache, large enough for BLAS
@@ -28,6 +28,7 @@ class WideData(TaskData):
     """
 
     _base = None  # cache of _expanded
+    _spent = 0.0  # products of X and other columns in evaluations, in columns
 
     def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None):
         self.weight, self.scale, self.observed = weight, task_weight, observed
@@ -50,6 +51,9 @@ class WideData(TaskData):
 
     def _predict(self, rows, W):
         """Compute ``x . w`` of a slice of rows for each of t tasks, (m, t)."""
+        used = np.flatnonzero(W.any(axis=0))
+        if 2 * len(used) < len(W.T):
+            return self.X[rows, used] @ W[:, used].T
         return self.X[rows] @ W.T
 
     def _adjoint(self, rows, g):
@@ -81,6 +85,14 @@ class WideData(TaskData):
     def _only(self):
         """The ``Moments`` of the only block."""
         return super().moments(np.zeros(1, dtype=np.intp))
+
+    def with_features(self, features):
+        """Return the same data with some of the features, an index array."""
+        other = super().with_features(features)
+        if "_only" in vars(self):
+            H, mean, total = self._only
+            other._only = Moments(H[:, features[:, None], features], mean[:, features], total)
+        return other
 
     def curved(self, curvature):
         """Return the same data with weights times curvatures (n, T)."""
@@ -114,11 +126,27 @@ class WideData(TaskData):
             intercept = intercept + self.class_mask
         (W,), (intercept,) = W, intercept
         uneven = self.observed is not None or self.weight.ndim == 2
-        if type(loss) is not SquaredLoss or uneven or not self._has_small_gram:
+        squared = type(loss) is SquaredLoss and not uneven and self._has_small_gram
+        if not squared or (W.any() and not self._gram_pays(W)):
             sums = self._summed(loss, W, intercept)
         else:
             sums = self._expanded(W, intercept)
         return sums._replace(G=sums.G[None], R=sums.R[None])
+
+    def _gram_pays(self, W):
+        """Return whether evaluations at nonzero W have cost as much as the Gram of X, or it is known.
+
+        They cost products of X with T columns, of all features and of those that are not zero.
+        """
+        if "_only" in vars(self):
+            return True
+        self._spent += len(W) * (1.0 + W.any(axis=0).mean())
+        return self._spent > self.n_features / 2
+
+    @cached_property
+    def _gram(self):
+        """Weighted Gram of X about zero, (d, d)."""
+        return self._only.gram(intercept=False)[0]
 
     def _expanded(self, W, intercept):
         """Compute the ``LossSums`` of the squared loss by its expansion about the mean of y.
@@ -126,13 +154,13 @@ class WideData(TaskData):
         All tasks share one Gram matrix, so X is read only once for all evaluations.
         """
         if self._base is None:
-            (H,), (center,), (total,) = self._only
-            mean, sums = self.weight @ self.y / total, total * center
-            self._base = mean, self._about_means(mean, sums), H + np.outer(sums, center), sums
-        mean, base, gram, sums = self._base
+            total = self.weight.sum()
+            mean, sums = self.weight @ self.y / total, total * weighted_mean(self.X, self.weight)
+            self._base = mean, self._about_means(mean, sums), sums
+        mean, base, sums = self._base
         intercept = intercept - mean
         # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
-        XZ = W @ gram if W.any() else np.zeros_like(W)
+        XZ = W @ self._gram if W.any() else np.zeros_like(W)
         XZ += intercept[:, None] * sums
         Z = W @ sums + intercept * self.weight.sum()
         _multiply(self.scale, XZ, Z)
