@@ -14,6 +14,7 @@ from skmtl.problem import Evaluation
 _FAR = 0.01  # optimality above which steps may be prolonged
 # Relative growth of coefficients in the last step that indicates divergence.
 _RUNAWAY = 1e-3
+_CLOSE = 10.0  # norms over sqrt(tol), relative to the objective, above which zeros are not optimal
 _EXTEND = 0.3  # remaining share of the slope above which a step is prolonged
 
 
@@ -195,8 +196,12 @@ class Solver(ABC):
         if bare is None:
             return best
         W = sum(bare.parts[1:], bare.parts[0])
-        simple = self._evaluated(penalty.coefficients(W, best.coefficients.intercept), bare)
-        (_, other, _), (_, evaluation, _) = simple, best
+        point, evaluation = penalty.coefficients(W, best.coefficients.intercept), best.evaluation
+        norms = penalty.value(best.coefficients, split) - penalty.value(point, bare)
+        if norms > _CLOSE * np.sqrt(self.tol) * abs(evaluation.objective):
+            return best  # the loss has more than that to lose, in the square
+        simple = self._evaluated(point, bare)
+        other = simple.evaluation
         worse = other.objective > evaluation.objective + self.tol * abs(evaluation.objective)
         good = other.optimality <= max(self.tol, evaluation.optimality) and not worse
         return simple if good else best
