@@ -179,11 +179,12 @@ feature_names_in_
     def _warn(self, fit):
         super()._warn(fit)
         outcomes, limits = fit.rows.outcomes, {"max_iter": self.max_iter, "tol": self.tol}
-        classes = np.array([outcome.classes is not None for outcome in outcomes.of_tasks])
+        kinds = np.array([outcome.kind for outcome in outcomes.of_tasks])
+        if self.alpha > 0 and (kinds == "squared").any():
+            return  # differences from squared tasks, whose coefficients are finite, are penalized
+        classes = np.isin(kinds, ("logistic", "multinomial"))
         row_tasks = np.where(classes[outcomes.task], outcomes.task, -1)
-        if classes.any():
-            parameter = self._coercive_parameter
-            warn_of_separation(fit, fit.rows.tasks, row_tasks, parameter, **limits)
+        warn_of_separation(fit, fit.rows.tasks, row_tasks, self._coercive_parameter, **limits)
 
     def _set_task_attributes(self, fit):
         super()._set_task_attributes(fit)

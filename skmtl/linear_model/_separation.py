@@ -46,7 +46,8 @@ def _separated_by_any(fit, max_iter, tol):
         return free
     # A solver may stop between long steps; without loss each row is in its class.
     exact = fit.evaluation().sums.value <= _NOTHING * problem.data.totals
-    return free & (exact | runs_away(fit.solution, problem.penalty, max_iter, tol))
+    limits = max_iter, tol, problem.loss.joint
+    return free & (exact | runs_away(fit.solution, problem.penalty, *limits))
 
 
 def _separated_by_unpenalized(fit):

@@ -115,7 +115,7 @@ class Split(NamedTuple):
 
     def fits(self, terms):
         """Return whether there is a copy for each of these terms."""
-        return [len(part) for part in self.copies] == [len(part) for part in terms]
+        return list(map(len, self.copies)) == list(map(len, terms))
 
 
 class Penalty(ABC):
@@ -131,6 +131,8 @@ class Penalty(ABC):
         Whether it is a ridge on deviations of the tasks from one center.
     nesting : Nesting or None
         The groups of the tasks, whose deviations are in ``Coefficients`` behind those of the tasks.
+    terms : list of list of Term
+        Those of each part, of a penalty that solvers split; of others none.
     fixed_intercept : bool
         Whether the common intercept c is fixed.
     coercive : bool or ndarray of shape (T,)
@@ -141,6 +143,7 @@ class Penalty(ABC):
     isotropic = True
     around_center = False
     nesting: Any = None
+    terms: Any = ()
     fixed_intercept: bool
     coercive: bool | np.ndarray = True
 

@@ -126,7 +126,9 @@ def _huber_center(Z, radius, weight, center):
         return value, -(share * own).sum(axis=0), own, norm, share
 
     def stationary(step):
-        """Return how much of a step to take, by the slope along it."""
+        """Return how much of a step to take, by the slope along it; 0 where that is rounding."""
+        if float(gradient @ step) <= 1e-14 * value:
+            return 0.0
         return stationary_share(
             lambda share: -float(evaluate(center - share * step)[1] @ step),
             -float(gradient @ step),

@@ -344,8 +344,11 @@ def check_finite(objective):
         )
 
 
-def runs_away(solution, penalty, max_iter, tol):
-    """Return in which tasks the coefficients were still growing when a solver stopped, (T,)."""
+def runs_away(solution, penalty, max_iter, tol, joint=()):
+    """Return in which tasks the coefficients were still growing when a solver stopped, (T,).
+
+    ``joint`` are the rows of the coefficients of the classes of tasks, as those of a ``Loss``.
+    """
     at = penalty.flatten(solution.coefficients)
     n_tasks = at.V.shape[1]
     if solution.last_step is None or solution.n_iter >= max_iter:
@@ -354,15 +357,16 @@ def runs_away(solution, penalty, max_iter, tol):
         return np.ones(n_tasks, dtype=bool)
     # Newton's method converges quadratically: near a finite solution the last step is small.
     after, before = map(penalty.flatten, solution.last_step)
-    return _growth(at, after, before) > max(_RUNAWAY, 3 * np.sqrt(tol))
+    return _growth(at, after, before, joint) > max(_RUNAWAY, 3 * np.sqrt(tol))
 
 
-def _growth(at, after, before):
+def _growth(at, after, before, joint):
     """Return the norm of each task's last step relative to its coefficients, (T,)."""
     n_tasks, d = at.V.shape[1:]
-    growth = np.zeros(n_tasks)
+    step, size = np.empty((2, n_tasks))
     for own in strips(n_tasks, d):
         W, end, start = (part.of_tasks(own) for part in (at, after, before))
-        step, size = (np.square(part).sum(axis=(0, 2)) for part in (end - start, W))
-        growth[own] = np.divide(step, size, out=np.zeros_like(size), where=size > 0)
-    return np.sqrt(growth)
+        step[own], size[own] = (np.square(part).sum(axis=(0, 2)) for part in (end - start, W))
+    for place in joint:
+        step[place], size[place] = step[place].sum(axis=0), size[place].sum(axis=0)
+    return np.sqrt(np.divide(step, size, out=np.zeros(n_tasks), where=size > 0))

@@ -605,12 +605,21 @@ def test_separable_classes_are_named(solver, n_classes):
     assert said[1e-2] == []
 
 
-def test_without_a_penalty_overlapping_classes_are_not_separable():
+def test_overlapping_classes_are_not_separable():
     X, y = table()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for solver in ("direct", "admm"):
             fitted(X, y, "ridge", 0.0, solver=solver, tol=1e-8)
+            fitted(X, with_gaps(y), "mean_regularized", 0.03, solver=solver, tol=1e-4)
+
+
+def test_warm_starts_with_penalties_of_other_kinds():
+    X, y = table()
+    model = MixedOutcomeModel(alpha=3.0, losses=COUNTS, warm_start=True, tol=1e-10)
+    for penalty in ("l21", "mean_regularized", Decomposed(L21(1.0), L1(0.5)), "ridge", "l1"):
+        found = model.set_params(penalty=penalty).fit(X, y)
+        assert_allclose(found.coef_, fitted(X, y, penalty).coef_, rtol=1e-5, atol=1e-6)
 
 
 # ---- bad input
