@@ -10,8 +10,13 @@ from sklearn.utils.validation import validate_data
 
 from skmtl._kernels import predict_rows
 from skmtl._threads import in_chunks
-from skmtl.data._labels import is_float_array, is_missing, split_task_column
-from skmtl.data._layout import read_only
+from skmtl.data._labels import (
+    is_float_array,
+    is_missing,
+    split_task_column,
+    without_task_column,
+)
+from skmtl.data._layout import read_only, weighted_mean
 from skmtl.data._sparse import CenteredRows, canonical, predictions, sparse_mean
 
 _STRIP = 2**17  # numbers in the rows predicted at a time: about half of the cache of a core
@@ -23,20 +28,28 @@ def read_X(estimator, X, *, reset, finite=True):
     Sets or checks ``n_features_in_`` and ``feature_names_in_``, which include the task column.
     Unless ``finite``, dense features of the long form are left to ``check_finite``.
     """
+    return read_X_and_mean(estimator, X, reset=reset, finite=finite)[:2]
+
+
+def read_X_and_mean(estimator, X, *, reset, finite=True):
+    """Return the same and the mean of the features (d,), None where it was not needed."""
     check_in_memory(X, "X")
     column = estimator.task_column
     if column is None:
         X = validate_data(estimator, X, accept_sparse="csr", dtype=np.float64, reset=reset)
-        return canonical(X) if issparse(X) else X, None
+        return canonical(X) if issparse(X) else X, None, None
     if not hasattr(X, "shape"):
         X = check_array(X, dtype=None, ensure_all_finite=False)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     labels, features = split_task_column(X, column)
     if features.shape[1] == 0:
         features = _no_features(estimator, len(labels))
-    # Summing all of X is several times as fast as summing some of its columns.
-    if is_float_array(X, 2) and (not finite or _sum_is_finite(X)):
-        return features, labels
+    if is_float_array(X, 2):
+        if not finite:
+            return features, labels, None
+        mean = weighted_mean(X, np.ones(len(X)))  # infinite or NaN if an entry is
+        if np.isfinite(mean).all():
+            return features, labels, np.array(without_task_column(mean.tolist(), column))
     features = check_array(
         features,
         accept_sparse="csr",
@@ -46,7 +59,7 @@ def read_X(estimator, X, *, reset, finite=True):
         estimator=estimator,
         input_name="X",
     )
-    return canonical(features) if issparse(features) else features, labels
+    return canonical(features) if issparse(features) else features, labels, None
 
 
 def check_finite(estimator, X):

@@ -8,7 +8,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 
 from skmtl._warn import listed
-from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X
+from skmtl.data._arrays import check_in_memory, read_numbers, read_sample_weight, read_X_and_mean
 from skmtl.data._classes import encode_targets, read_labels
 from skmtl.data._labels import column_names, factorize, feature_names, read_names
 from skmtl.data._layout import weighted_mean
@@ -41,6 +41,7 @@ class Rows(NamedTuple):
     origin: np.ndarray | None = None  # (d + 1,), subtracted from the features and the target
     names: list | None = None  # of the features
     outcomes: Any = None  # ``Outcomes`` of tasks of different kinds
+    known_mean: tuple = (None, None)  # some X, of equal weights, and its mean
 
     @property
     def wide(self):
@@ -99,8 +100,10 @@ class Rows(NamedTuple):
             weight = weight @ task_weight
         elif self.observed is not None:
             weight = weight * (self.observed @ task_weight)
-        mean = sparse_mean if issparse(self.X) else weighted_mean
-        return mean(self.X, weight)
+        X, mean = self.known_mean
+        if X is self.X and (weight == weight[0]).all():
+            return mean
+        return (sparse_mean if issparse(self.X) else weighted_mean)(self.X, weight)
 
     def task_data(self, task_weight, offset, center=None, class_mask=None):
         """Return TaskData with ``y - offset`` and ``X - center``, by default the weighted mean."""
@@ -125,7 +128,7 @@ class Rows(NamedTuple):
 def read_rows(estimator, X, y, sample_weight, *, reset):
     """Read the arguments of ``fit``; drop rows of weight zero."""
     given = X
-    X, labels = read_X(estimator, X, reset=reset)
+    X, labels, mean = read_X_and_mean(estimator, X, reset=reset)
     features = feature_names(given, estimator.task_column)
     if y is None:
         raise ValueError(
@@ -137,7 +140,8 @@ def read_rows(estimator, X, y, sample_weight, *, reset):
     if losses is not None:
         targets = Targets(y, losses, wide=labels is None)
         y = targets.places
-    rows = _read_rows(estimator, X, labels, y, sample_weight)._replace(names=features)
+    rows = _read_rows(estimator, X, labels, y, sample_weight)
+    rows = rows._replace(names=features, known_mean=(None if mean is None else X, mean))
     return rows if targets is None else targets.encoded(rows)
 
 
