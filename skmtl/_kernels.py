@@ -64,15 +64,18 @@ def column_sums(X, weight, out, first, last):
 
 
 @jit()
-def scatter_centered(X, place, center, out, first, last):
+def scatter_centered(X, step, place, center, out, first, last):
     """Write ``X[i] - center`` to ``out[place[i]]``, for the rows ``first:last`` of X.
 
-    Sequential reads with scattered writes take half the time of the reverse.
+    X is a vector, in which a row begins ``step`` numbers after the one before: unlike a matrix
+    with columns left out, it vectorizes. Sequential reads with scattered writes take half the time
+    of the reverse.
     """
+    d = out.shape[1]
     for i in range(first, last):
-        target = place[i]
-        for j in range(out.shape[1]):
-            out[target, j] = X[i, j] - center[j]
+        row, target = X[i * step : i * step + d], out[place[i]]
+        for j in range(d):
+            target[j] = row[j] - center[j]
 
 
 @jit(fastmath=SUMS)

@@ -60,14 +60,15 @@ class Spectrum:
     perp, perp_square : ndarray of shape (B, d) and (B,)
         Part of delta that is orthogonal to the thin rows, and its squared norm.
     rows, thin : ndarray of shape (J,) and (J, d)
-        Positions of the nonzero eigenvalues among all B r, and their eigenvectors.
+        Positions of the nonzero eigenvalues among all B r, or of all if few are zero, and their
+        eigenvectors.
     """
 
     def __init__(self, l, U, delta, n, count):  # noqa: E741
         kept = l > 8 * U.shape[-1] * _EPS * l.max(axis=1, keepdims=True, initial=0.0)
         self.l, self.U = np.where(kept, l, 0.0), np.where(kept[..., None], U, 0.0)
         self.delta, self.n, self.count = delta, n, count
-        self.rows = np.flatnonzero(kept)
+        self.rows = np.flatnonzero(kept if 2 * kept.sum() < kept.size else np.ones_like(kept))
         self.thin = np.ascontiguousarray(self.U.reshape(l.size, U.shape[-1])[self.rows])
         self.g = np.matmul(self.U, delta[..., None])[..., 0]
         perp = delta - np.matmul(self.g[:, None], self.U)[:, 0]
@@ -88,7 +89,9 @@ class Spectrum:
         """Return ``Whitened`` at theta (B, C) or (1, C) and phi, a number or (C,), in [0, inf]."""
         l, each, square = self.l[:, None], theta[..., None], self.perp_square[:, None]  # noqa: E741
         if np.isfinite(theta).all():
-            omega = 1.0 / (1.0 + each * l)
+            omega = each * l  # in place from here: fresh memory takes longer than the numbers
+            omega += 1.0
+            np.reciprocal(omega, out=omega)
             ridge, variance = each * omega, theta * square
         else:  # where there is nothing, nothing is multiplied by inf
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -98,7 +101,8 @@ class Spectrum:
         variance = variance + np.matmul(ridge, self.g[..., None] ** 2)[..., 0] + phi
         E, root = np.empty((*variance.shape, self.U.shape[-1] + 1)), np.sqrt(self.n)[:, None]
         np.matmul(omega * (root * self.g)[:, None], self.U, out=E[..., :-1])
-        E[..., :-1] += (root * self.perp)[:, None]
+        if self.perp.any():
+            E[..., :-1] += (root * self.perp)[:, None]
         E[..., -1] = root
         return Whitened(omega, ridge, 1.0 / (1.0 + self.n[:, None] * variance), E)
 

@@ -10,7 +10,12 @@ from sklearn.utils.validation import validate_data
 
 from skmtl._kernels import predict_rows
 from skmtl._threads import in_chunks
-from skmtl.data._labels import is_float_array, is_missing, split_task_column
+from skmtl.data._labels import (
+    is_float_array,
+    is_missing,
+    split_task_column,
+    without_task_column,
+)
 from skmtl.data._layout import read_only, weighted_mean
 from skmtl.data._sparse import CenteredRows, canonical, predictions, sparse_mean
 
@@ -47,7 +52,7 @@ def read_X_and_mean(estimator, X, *, reset, finite=True):
             return features, labels, None
         mean = weighted_mean(X, np.ones(len(X)))  # infinite or NaN if an entry is
         if np.isfinite(mean).all():
-            return features, labels, split_task_column(mean[None], column)[1][0]
+            return features, labels, np.array(without_task_column(mean.tolist(), column))
     features = check_array(
         features,
         accept_sparse="csr",

@@ -99,6 +99,19 @@ def read_only(X):
     return X
 
 
+def row_vector(X):
+    """Return a vector, read-only, in which the rows of X (n, d) follow, and their distance in it.
+
+    Without a copy where the numbers of a row are next to each other, as where columns before or
+    behind them are left out.
+    """
+    distance, rest = divmod(X.strides[0], X.itemsize)
+    if not X.size or rest or distance < X.shape[1] or X.strides[1] != X.itemsize:
+        X, distance = np.ascontiguousarray(X), X.shape[1]
+    size = max(0, (len(X) - 1) * distance + X.shape[1])
+    return np.lib.stride_tricks.as_strided(X, (size,), (X.itemsize,), writeable=False), distance
+
+
 class TaskData(FeatureSpace):
     """Rows of T tasks with targets and weights; see ``skmtl.data`` for the layouts.
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from skmtl import _kernels
 from skmtl._threads import in_chunks
-from skmtl.data._layout import FLAT, LossSums, TaskData, read_only
+from skmtl.data._layout import FLAT, LossSums, TaskData, read_only, row_vector
 from skmtl.losses import SquaredLoss
 
 # Largest d for which our kernel is faster than one BLAS call per task; see benchmarks/linear.py.
 SMALL = 64
 _PRODUCT = 1024  # mean size of a task's X above which K predictions use one BLAS product per task
-_STRIP = 64  # rows summed per column in registers
+_STRIP = 2**12  # numbers in the rows summed per column in registers: they stay in the fast cache
 _CACHED = 2**13  # numbers per pointwise computation that fit into the cache
 
 
@@ -42,8 +42,8 @@ class LongData(TaskData):
         self._store(X, place, grouped)
         self.y, self.weight, self.codes = y, weight, codes
         if not grouped:
-            self.y, self.codes = np.empty_like(y), np.empty_like(codes)
-            self.y[place], self.codes[place] = y, codes
+            self.y, self.codes = np.empty_like(y), np.repeat(self.block, self.block_sizes)
+            self.y[place] = y
             if (weight != weight[0]).any():
                 self.weight = np.empty_like(weight)
                 self.weight[place] = weight
@@ -57,9 +57,9 @@ class LongData(TaskData):
             return
         self.X, first = np.empty((len(place), len(self.center))), 0
         for part in parts:
-            part = read_only(np.ascontiguousarray(part) if by_column else part)
             own = place[first : first + len(part)]
-            scatter = partial(_kernels.scatter_centered, part, own, self.center, self.X)
+            given = *row_vector(part), own, self.center, self.X
+            scatter = partial(_kernels.scatter_centered, *given)
             # memory-bound: each entry costs as much as ten multiplications
             in_chunks(scatter, len(part), 10 * part.size)
             first += len(part)
@@ -207,7 +207,7 @@ class LongData(TaskData):
         start, stop = self.indptr[blocks], self.indptr[blocks + 1]
 
         def write(first, last):
-            columns = np.zeros((d + 1, _STRIP))
+            columns = np.zeros((d + 1, _STRIP // (d + 1) // 8 * 8))
             _kernels.task_moments(self.X, self.weight, start, stop, *result, columns, first, last)
 
         in_chunks(write, len(blocks), int((stop - start).sum()) * d * d)

@@ -96,27 +96,28 @@ class RidgeFits:
         weights = (ridge * spectrum.g[:, None]).swapaxes(1, 2)
         y = root_n * (path.ymean[..., None] - np.matmul(path.p, weights))  # of the mean rows
         right = np.einsum("bc,bcj->cj", share * y.sum(axis=1), E)
-        thin = (omega * path.p.sum(axis=1)[:, None]).swapaxes(0, 1)
+        thin = np.multiply(omega.swapaxes(0, 1), path.p.sum(axis=1), order="C")
         n_thin, d = spectrum.l.size, right.shape[1] - 1
         right[:, :-1] += thin.reshape(len(right), n_thin) @ spectrum.U.reshape(n_thin, d)
         beta = np.matmul(self._root, right[..., None])
         beta = np.matmul(self._root.swapaxes(1, 2), beta)[..., 0]
         w = beta[:, :-1]
-        y = share[:, None] * (y - np.einsum("bcj,cj->bc", E, beta)[:, None])
+        y = share[:, None] * (y - np.matmul(E.swapaxes(0, 1), beta[..., None])[..., 0].T[:, None])
         inside = np.matmul(w, spectrum.U.swapaxes(1, 2))  # (B, C, r)
-        inside *= spectrum.l[:, None]
-        inside = path.p[:, :, None] - inside[:, None]
+        inside *= -spectrum.l[:, None]
+        inside = inside[:, None] + path.p[:, :, None]
         inside += (root_n * y)[..., None] * spectrum.g[:, None, None]
         inside *= ridge[:, None]
         n_blocks, m, C, r = inside.shape
         W = np.matmul(inside.reshape(n_blocks, m * C, r), spectrum.U)
         W = W.reshape(n_blocks, m, C, d)
         W += w
-        W += (self._theta * root_n * y)[..., None] * spectrum.perp[:, None, None]
+        if spectrum.perp.any():
+            W += (self._theta * root_n * y)[..., None] * spectrum.perp[:, None, None]
         if path.fixed_intercept:
             return W, np.zeros_like(y)
         level = path.ymean[..., None] - y / root_n  # predictions at the tasks' means
-        return W, level - np.einsum("bmcj,bj->bmc", W, path.mean)
+        return W, level - np.matmul(W, path.mean[:, None, :, None])[..., 0]
 
     def left_out(self, X, Y, weight, places, out):
         """Write the residuals of all rows in the fits without them to ``out``, (n, m, C).

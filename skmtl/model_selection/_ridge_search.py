@@ -257,26 +257,30 @@ class RidgeSearch:
 
         W is (B, m, A, d), for the tasks with training rows.
         """
-        X, y, A = self._X[test] - center, self._y[test], W.shape[2]
-        weight = self._rows.weight[test]
-        squares = np.full((len(self._rows.tasks), A), np.nan)
+        A, squares = W.shape[2], np.full((len(self._rows.tasks), W.shape[2]), np.nan)
         if self._wide:
+            X, y, weight = self._X[test] - center, self._y[test], self._rows.weight[test]
             predicted = (X @ W[0].reshape(-1, X.shape[1]).T).reshape(*y.shape, A)
             predicted += intercept[0]
             squares[:] = np.average(np.square(predicted - y[..., None]), axis=0, weights=weight)
             return predicted + self._offset, squares
-        codes = self._rows.codes[test]
-        order = np.argsort(codes, kind="stable")
-        known, first = np.unique(codes[order], return_index=True)
-        block = np.cumsum(trained) - 1
-        predicted, errors = np.empty((2, len(y), A))
-        for t, own in zip(known, np.split(order, first[1:]), strict=True):
-            predicted[own] = X[own] @ W[block[t], 0].T + intercept[block[t], 0]
-        np.square(predicted - y[:, None], out=errors)
+        order = np.argsort(self._rows.codes[test], kind="stable")
+        rows = test[order]
+        X, y, weight = self._X[rows] - center, self._y[rows], self._rows.weight[rows]
+        known, first = np.unique(self._rows.codes[rows], return_index=True)
+        block, edges = (np.cumsum(trained) - 1)[known], [*first.tolist(), len(rows)]
+        errors, predicted = np.empty((2, len(rows), A))
+        for b, top, end in zip(block.tolist(), edges[:-1], edges[1:], strict=True):
+            np.matmul(X[top:end], W[b, 0].T, out=errors[top:end])
+            errors[top:end] += intercept[b, 0]
+        predicted[order] = errors
+        errors -= y[:, None]
+        np.square(errors, out=errors)
         errors *= weight[:, None]
-        totals = np.add.reduceat(weight[order], first)
-        squares[known] = np.add.reduceat(errors[order], first, axis=0) / totals[:, None]
-        return predicted + self._offset, squares
+        totals = np.add.reduceat(weight, first)
+        squares[known] = np.add.reduceat(errors, first, axis=0) / totals[:, None]
+        predicted += self._offset
+        return predicted, squares
 
 
 def _scales_differ(X):
