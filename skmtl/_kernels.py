@@ -54,25 +54,37 @@ def _place_rows(codes, free, place):
 
 
 @jit(fastmath=SUMS)
-def column_sums(X, weight, out, first, last):
-    """Write the weighted sums of ``X[i] - X[0]`` over the rows ``first:last``, (d,)."""
-    for j in range(X.shape[1]):
-        out[j] = 0.0
-    for i in range(first, last):
-        for j in range(X.shape[1]):
-            out[j] += weight[i] * (X[i, j] - X[0, j])
+def column_sums(x, width, origin, weight, out, first, last):
+    """Add the weighted sums of ``X[i] - origin`` over the rows ``first:last`` to ``out`` (d,).
+
+    Row i of X is at ``x[width * i]``: entries known to be neighbors are read as vectors.
+    """
+    d, odd = out.shape[0], (last - first) % 4
+    for i in range(first, first + odd):
+        row = x[width * i : width * i + d]
+        for j in range(d):
+            out[j] += weight[i] * (row[j] - origin[j])
+    for i in range(first + odd, last, 4):  # four rows at a time, as in factor_blocks
+        a, b = x[width * i : width * i + d], x[width * (i + 1) : width * (i + 1) + d]
+        c, e = x[width * (i + 2) : width * (i + 2) + d], x[width * (i + 3) : width * (i + 3) + d]
+        for j in range(d):
+            out[j] += (weight[i] * (a[j] - origin[j]) + weight[i + 1] * (b[j] - origin[j])) + (
+                weight[i + 2] * (c[j] - origin[j]) + weight[i + 3] * (e[j] - origin[j])
+            )
 
 
 @jit()
-def scatter_centered(X, place, center, out, first, last):
+def scatter_centered(x, width, place, center, out, first, last):
     """Write ``X[i] - center`` to ``out[place[i]]``, for the rows ``first:last`` of X.
 
-    Sequential reads with scattered writes take half the time of the reverse.
+    X is as in ``column_sums``. Sequential reads with scattered writes take half the time of the
+    reverse.
     """
+    d = out.shape[1]
     for i in range(first, last):
-        target = place[i]
-        for j in range(out.shape[1]):
-            out[target, j] = X[i, j] - center[j]
+        row, target = x[width * i : width * i + d], out[place[i]]
+        for j in range(d):
+            target[j] = row[j] - center[j]
 
 
 @jit(fastmath=SUMS)
@@ -235,20 +247,22 @@ def adjoint_rows(X, g, indptr, G, total, first, last):
 def squared_loss_sums(X, y, s, indptr, W, intercept, G, total, squares, first, last):
     """Write ``G_t = sum_i s_i r_i x_i``, and the sums of ``s_i r_i`` and ``s_i r_i^2``, per task.
 
-    Residuals are ``r_i = x_i . w_t + intercept_t - y_i``; one pass over the rows.
+    Residuals are ``r_i = x_i . w_t + intercept_t - y_i``; one pass over the rows. W may be a row
+    that all tasks have.
     """
     d = X.shape[1]
     for t in range(first, last):
         for j in range(d):
             G[t, j] = 0.0
         of_intercept, of_squares, end = 0.0, 0.0, indptr[t + 1]
+        w = W[t if W.shape[0] > 1 else 0]
         for i in range(indptr[t], end, 2):
             k = min(i + 1, end - 1)  # of an odd last row itself, with weight zero
             r, q = intercept[t] - y[i], intercept[t] - y[k]
             for j in range(d):
-                r += X[i, j] * W[t, j]
+                r += X[i, j] * w[j]
             for j in range(d):
-                q += X[k, j] * W[t, j]
+                q += X[k, j] * w[j]
             u, v = s[i] * r, (k - i) * s[k] * q
             of_intercept += u + v
             of_squares += u * r + v * q

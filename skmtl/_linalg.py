@@ -41,7 +41,7 @@ class SymmetricSolver:
             self.null = null_space_of(A) if null_space is None else null_space()
             if self.null.shape[1]:
                 # Directions of the null space get unit curvature; b is orthogonal to them.
-                direction, _ = linalg.qr(self._scale[:, None] * self.null, mode="economic")
+                direction, _ = np.linalg.qr(self._scale[:, None] * self.null)
                 factor, smallest = _cholesky(scaled + direction @ direction.T)
                 self._direction = direction
         self._factor = factor if smallest > 0 else _shifted_cholesky(scaled)
@@ -159,11 +159,11 @@ def null_space_of(A):
     # A pivot after small ones may be their rounding errors: only eigenvalues tell the rank.
     if _cholesky(scaled)[1] > SUSPICIOUS:
         return np.empty((len(A), 0))
-    values, vectors = linalg.eigh(scaled)
+    values, vectors = np.linalg.eigh(scaled)
     null = vectors[:, values <= tolerance * max(values[-1], 1.0)]
     if null.shape[1] and scale.max() > _GRADED * scale.min():
         null = _echelon(null)
-    return linalg.qr(null / scale[:, None], mode="economic")[0]
+    return np.linalg.qr(null / scale[:, None])[0]
 
 
 def _echelon(null):

@@ -6,7 +6,7 @@ import numpy as np
 
 from skmtl import _kernels
 from skmtl._threads import in_chunks
-from skmtl.data._layout import FLAT, LossSums, TaskData, read_only
+from skmtl.data._layout import FLAT, LossSums, TaskData, row_major
 from skmtl.losses import SquaredLoss
 
 # Largest d for which our kernel is faster than one BLAS call per task; see benchmarks/linear.py.
@@ -57,9 +57,8 @@ class LongData(TaskData):
             return
         self.X, first = np.empty((len(place), len(self.center))), 0
         for part in parts:
-            part = read_only(np.ascontiguousarray(part) if by_column else part)
             own = place[first : first + len(part)]
-            scatter = partial(_kernels.scatter_centered, part, own, self.center, self.X)
+            scatter = partial(_kernels.scatter_centered, *row_major(part), own, self.center, self.X)
             # memory-bound: each entry costs as much as ten multiplications
             in_chunks(scatter, len(part), 10 * part.size)
             first += len(part)
@@ -146,8 +145,9 @@ class LongData(TaskData):
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
         if type(loss) is SquaredLoss and isinstance(self.X, np.ndarray):
-            squares, (G, R) = np.empty(self.n_tasks), map(np.empty_like, (W, intercept))
-            given = self.y, self.weight, self.indptr, W[0], intercept[0], G[0], R[0], squares
+            squares, (G, R) = np.empty(self.n_tasks), map(np.empty, (W.shape, intercept.shape))
+            W = W[0] if W.strides[1] else np.ascontiguousarray(W[0, :1])
+            given = self.y, self.weight, self.indptr, W, intercept[0], G[0], R[0], squares
             self._in_chunks(_kernels.squared_loss_sums, *given)
             return LossSums(0.5 * squares, squares, G, R, None)
         if self.class_mask is not None:
