@@ -9,6 +9,7 @@ _EPS = np.finfo(np.float64).eps
 # Relative squared pivot below which the rank is computed by eigenvalues: after the first pivot that
 # should be zero, rounding errors grow.
 SUSPICIOUS = 1e-8
+_FEW = 32
 _GRADED = 1e4  # ratio of scales above which rounding errors in a null space would grow
 
 
@@ -118,8 +119,12 @@ def _unit_diagonal(A):
 def _cholesky(A):
     """Return the lower factor and its smallest squared pivot, 0 where there is none.
 
-    By numpy: scipy has a BLAS of its own, whose threads contend with those of numpy.
+    By numpy: scipy has a BLAS of its own, whose threads contend with those of numpy. It has none
+    for small matrices, and its function is several times as fast.
     """
+    if 0 < len(A) <= _FEW:
+        factor, failed = linalg.lapack.dpotrf(A, lower=1, clean=1)
+        return (A, 0.0) if failed else (factor, float(factor.diagonal().min() ** 2))
     try:
         factor = np.linalg.cholesky(A)
     except np.linalg.LinAlgError:

@@ -166,8 +166,9 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         self._warn_of_single_classes(fit)
         tasks = fit.rows.tasks
         separated = ~np.broadcast_to(fit.problem.penalty.coercive, len(tasks))
-        separated &= runs_away(fit.solution, fit.problem.penalty, self.max_iter, self.tol)
-        separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not separate
+        if separated.any():
+            separated &= runs_away(fit.solution, fit.problem.penalty, self.max_iter, self.tol)
+            separated &= fit.problem.data.square_norms.any(axis=1)  # constant features do not
         parameter, unpenalized = self._coercive_parameter, _separated_by_unpenalized(fit)
         if unpenalized.any():
             separated, parameter = separated | unpenalized, "penalty_factor where it is 0"
