@@ -59,18 +59,13 @@ def column_sums(x, width, origin, weight, out, first, last):
 
     Row i of X is at ``x[width * i]``: entries known to be neighbors are read as vectors.
     """
-    d, odd = out.shape[0], (last - first) % 4
-    for i in range(first, first + odd):
-        row = x[width * i : width * i + d]
+    d = out.shape[0]
+    for i in range(first, last, 2):
+        k = min(i + 1, last - 1)  # of an odd last row itself, with weight zero
+        row, other = x[width * i : width * i + d], x[width * k : width * k + d]
+        u, v = weight[i], (k - i) * weight[k]
         for j in range(d):
-            out[j] += weight[i] * (row[j] - origin[j])
-    for i in range(first + odd, last, 4):  # four rows at a time, as in factor_blocks
-        a, b = x[width * i : width * i + d], x[width * (i + 1) : width * (i + 1) + d]
-        c, e = x[width * (i + 2) : width * (i + 2) + d], x[width * (i + 3) : width * (i + 3) + d]
-        for j in range(d):
-            out[j] += (weight[i] * (a[j] - origin[j]) + weight[i + 1] * (b[j] - origin[j])) + (
-                weight[i + 2] * (c[j] - origin[j]) + weight[i + 3] * (e[j] - origin[j])
-            )
+            out[j] += u * (row[j] - origin[j]) + v * (other[j] - origin[j])
 
 
 @jit()
