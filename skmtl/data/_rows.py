@@ -41,6 +41,7 @@ class Rows(NamedTuple):
     origin: np.ndarray | None = None  # (d + 1,), subtracted from the features and the target
     names: list | None = None  # of the features
     outcomes: Any = None  # ``Outcomes`` of tasks of different kinds
+    sums: np.ndarray | None = None  # (T,), of complete targets of the wide form
 
     @property
     def wide(self):
@@ -61,7 +62,7 @@ class Rows(NamedTuple):
     @property
     def mean_target(self):
         """Mean of the targets, a float, over those that are observed."""
-        mean = self.y.mean(axis=0).mean()
+        mean = self.y.mean() if self.sums is None else self.sums.sum() / self.y.size
         mean = float(np.nanmean(self.y) if np.isnan(mean) else mean)
         return mean if self.origin is None else mean + self.origin[-1]
 
@@ -112,14 +113,15 @@ class Rows(NamedTuple):
             weight = weight * task_weight[self.codes]
         if center is None:
             center = self.center(task_weight)
-        y = self.y - offset if offset else self.y
         if self.codes is not None:
+            y = self.y - offset if offset else self.y
             layout = SparseLongData if issparse(self.X) else LongData
             data = layout(self.X, y, weight, self.codes, len(self.tasks), center, class_mask)
             data.center = center + origin[:-1]
             return data
         layout = SparseWideData if issparse(self.X) else WideData
-        return layout(self.X, y, weight, task_weight, self.observed, center, class_mask)
+        given = self.X, self.y, weight, task_weight, self.observed, center, class_mask
+        return layout(*given, offset)
 
 
 def read_rows(estimator, X, y, sample_weight, *, reset):
@@ -172,9 +174,10 @@ def _read_rows(estimator, X, labels, y, sample_weight):
 
 def _read_wide(X, y, weight, tasks):
     n, n_tasks = y.shape
-    if not np.isnan(np.einsum("it->", y)):
+    sums = np.ones(n) @ y
+    if not np.isnan(sums).any():
         counts, totals = np.full(n_tasks, n), np.broadcast_to(weight.sum(axis=0), n_tasks).copy()
-        return Rows(X, y, weight, None, None, tasks, counts, totals)
+        return Rows(X, y, weight, None, None, tasks, counts, totals, sums=sums)
     observed = ~np.isnan(y)
     counts = observed.sum(axis=0)
     if not counts.all():

@@ -25,12 +25,15 @@ class WideData(TaskData):
         Subtracted from the features.
     class_mask : ndarray of shape (1, T) or None
         As of ``class_mask_of``.
+    offset : float, default=0.0
+        Subtracted from the targets.
     """
 
     _base = None  # cache of _expanded
 
-    def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None):
+    def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None, offset=0.0):
         self.weight, self.scale, self.observed = weight, task_weight, observed
+        self._targets, self._offset = Y, offset
         self._plain = weight.ndim == 1 and (weight == 1).all()
         if weight.ndim == 2:
             self._block_weight, self.block = weight.T, np.arange(Y.shape[1])
@@ -42,7 +45,12 @@ class WideData(TaskData):
             self.block = block.ravel()
         self.center, self.class_mask = center, class_mask
         self._store(X)
-        self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
+
+    @cached_property
+    def y(self):
+        """Targets minus the offset, (n, T), zero where they are not observed."""
+        y = self._targets - self._offset if self._offset else self._targets
+        return y if self.observed is None else np.where(self.observed, y, 0.0)
 
     def _store(self, X):
         """Store X minus the center."""
@@ -127,8 +135,9 @@ class WideData(TaskData):
         """
         if self._base is None:
             (H,), (center,), (total,) = self._only
-            mean, sums = self.weight @ self.y / total, total * center
-            self._base = mean, self._about_means(mean, sums), H + np.outer(sums, center), sums
+            mean, sums = self.weight @ self._targets / total, total * center
+            base, gram = _about_means(self, mean, sums), H + np.outer(sums, center)
+            self._base = mean - self._offset, base, gram, sums
         mean, base, gram, sums = self._base
         intercept = intercept - mean
         # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
@@ -141,24 +150,6 @@ class WideData(TaskData):
         value = np.maximum(base.value + first + 0.5 * second, 0.0)
         XZ += base.G
         return LossSums(value, 2.0 * value, XZ, base.R + Z, None)
-
-    def _about_means(self, mean, sums):
-        """Compute the ``LossSums`` of the squared loss where predictions are the means of y (T,).
-
-        ``sums`` (d,) are those of the weighted features.
-        """
-        weighted = self._weigh(self.y, slice(None), slice(None))
-        squares, share = np.einsum("it,it->t", weighted, self.y), self.weight.sum() * mean**2
-        G = np.outer(mean, sums) - self._adjoint(slice(None), weighted)
-        found = LossSums(0.5 * (squares - share), squares - share, G, np.zeros(len(mean)), None)
-        _multiply(self.scale, *found[:-1])
-        far = np.flatnonzero(share > _FAR * squares)
-        if far.size:  # else what is subtracted costs no more than two digits
-            part = self._like(y=self.y[:, far], scale=self.scale[far], block=self.block[far])
-            exact = part._summed(SquaredLoss(), np.zeros((len(far), len(sums))), mean[far])
-            for own, correct in zip(found[:-1], exact[:-1], strict=True):
-                own[far] = correct
-        return found
 
     def _summed(self, loss, W, intercept):
         """Compute the ``LossSums``, summed over the data tile by tile."""
@@ -219,3 +210,25 @@ def _multiply(scale, *sums):
     if (scale != 1).any():
         for part in sums:
             part *= scale if part.ndim == 1 else scale[:, None]
+
+
+def _about_means(data, mean, sums):
+    """Compute the ``LossSums`` of the squared loss where predictions are the means of y (T,).
+
+    Targets and predictions are with the offset, without which the former would be a copy. ``sums``
+    (d,) are those of the weighted features.
+    """
+    y, every = data._targets, slice(None)
+    weighted = data._weigh(y, every, every)
+    squares, share = np.einsum("it,it->t", weighted, y), data.weight.sum() * mean**2
+    G = np.outer(mean, sums) - data._adjoint(every, weighted)
+    found = LossSums(0.5 * (squares - share), squares - share, G, np.zeros(len(mean)), None)
+    _multiply(data.scale, *found[:-1])
+    far = np.flatnonzero(share > _FAR * squares)
+    if far.size:  # else what is subtracted costs no more than two digits
+        own = {"_targets": y[:, far], "_offset": 0.0, "scale": data.scale[far]}
+        part = data._like(block=data.block[far], **own)
+        exact = part._summed(SquaredLoss(), np.zeros((len(far), len(sums))), mean[far])
+        for of_all, correct in zip(found[:-1], exact[:-1], strict=True):
+            of_all[far] = correct
+    return found
