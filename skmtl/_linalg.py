@@ -9,7 +9,7 @@ _EPS = np.finfo(np.float64).eps
 # Relative squared pivot below which the rank is computed by eigenvalues: after the first pivot that
 # should be zero, rounding errors grow.
 SUSPICIOUS = 1e-8
-_FEW = 32
+_FEW = 32  # columns of a matrix for which BLAS has no use of threads
 _GRADED = 1e4  # ratio of scales above which rounding errors in a null space would grow
 
 

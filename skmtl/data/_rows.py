@@ -113,15 +113,14 @@ class Rows(NamedTuple):
             weight = weight * task_weight[self.codes]
         if center is None:
             center = self.center(task_weight)
+        y = self.y - offset if offset else self.y
         if self.codes is not None:
-            y = self.y - offset if offset else self.y
             layout = SparseLongData if issparse(self.X) else LongData
             data = layout(self.X, y, weight, self.codes, len(self.tasks), center, class_mask)
             data.center = center + origin[:-1]
             return data
         layout = SparseWideData if issparse(self.X) else WideData
-        given = self.X, self.y, weight, task_weight, self.observed, center, class_mask
-        return layout(*given, offset)
+        return layout(self.X, y, weight, task_weight, self.observed, center, class_mask)
 
 
 def read_rows(estimator, X, y, sample_weight, *, reset):
@@ -174,7 +173,7 @@ def _read_rows(estimator, X, labels, y, sample_weight):
 
 def _read_wide(X, y, weight, tasks):
     n, n_tasks = y.shape
-    sums = np.ones(n) @ y
+    sums = y.sum(axis=0)
     if not np.isnan(sums).any():
         counts, totals = np.full(n_tasks, n), np.broadcast_to(weight.sum(axis=0), n_tasks).copy()
         return Rows(X, y, weight, None, None, tasks, counts, totals, sums=sums)

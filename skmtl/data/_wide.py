@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmtl.data._layout import FLAT, LossSums, TaskData
+from skmtl.data._layout import FLAT, LossSums, TaskData, weighted_mean
 from skmtl.losses import SquaredLoss
 
 _TILE = 2**19  # predictions per tile: fits into the cache, large enough for BLAS
@@ -25,15 +25,12 @@ class WideData(TaskData):
         Subtracted from the features.
     class_mask : ndarray of shape (1, T) or None
         As of ``class_mask_of``.
-    offset : float, default=0.0
-        Subtracted from the targets.
     """
 
     _base = None  # cache of _expanded
 
-    def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None, offset=0.0):
+    def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None):
         self.weight, self.scale, self.observed = weight, task_weight, observed
-        self._targets, self._offset = Y, offset
         self._plain = weight.ndim == 1 and (weight == 1).all()
         if weight.ndim == 2:
             self._block_weight, self.block = weight.T, np.arange(Y.shape[1])
@@ -45,12 +42,7 @@ class WideData(TaskData):
             self.block = block.ravel()
         self.center, self.class_mask = center, class_mask
         self._store(X)
-
-    @cached_property
-    def y(self):
-        """Targets minus the offset, (n, T), zero where they are not observed."""
-        y = self._targets - self._offset if self._offset else self._targets
-        return y if self.observed is None else np.where(self.observed, y, 0.0)
+        self.y = Y if self.observed is None else np.where(self.observed, Y, 0.0)
 
     def _store(self, X):
         """Store X minus the center."""
@@ -135,9 +127,8 @@ class WideData(TaskData):
         """
         if self._base is None:
             (H,), (center,), (total,) = self._only
-            mean, sums = self.weight @ self._targets / total, total * center
-            base, gram = _about_means(self, mean, sums), H + np.outer(sums, center)
-            self._base = mean - self._offset, base, gram, sums
+            mean, sums = weighted_mean(self.y, self.weight), total * center
+            self._base = mean, _about_means(self, mean, sums), H + np.outer(sums, center), sums
         mean, base, gram, sums = self._base
         intercept = intercept - mean
         # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
@@ -215,19 +206,18 @@ def _multiply(scale, *sums):
 def _about_means(data, mean, sums):
     """Compute the ``LossSums`` of the squared loss where predictions are the means of y (T,).
 
-    Targets and predictions are with the offset, without which the former would be a copy. ``sums``
-    (d,) are those of the weighted features.
+    No copy of y without the means is made. ``sums`` (d,) are those of the weighted features.
     """
-    y, every = data._targets, slice(None)
+    y, every = data.y, slice(None)
     weighted = data._weigh(y, every, every)
     squares, share = np.einsum("it,it->t", weighted, y), data.weight.sum() * mean**2
     G = np.outer(mean, sums) - data._adjoint(every, weighted)
+    del weighted  # perhaps as large as y
     found = LossSums(0.5 * (squares - share), squares - share, G, np.zeros(len(mean)), None)
     _multiply(data.scale, *found[:-1])
     far = np.flatnonzero(share > _FAR * squares)
     if far.size:  # else what is subtracted costs no more than two digits
-        own = {"_targets": y[:, far], "_offset": 0.0, "scale": data.scale[far]}
-        part = data._like(block=data.block[far], **own)
+        part = data._like(y=y[:, far], scale=data.scale[far], block=data.block[far])
         exact = part._summed(SquaredLoss(), np.zeros((len(far), len(sums))), mean[far])
         for of_all, correct in zip(found[:-1], exact[:-1], strict=True):
             of_all[far] = correct
