@@ -30,15 +30,12 @@ def jit(**options):
 
 
 def thread_count():
-    """Return the number of threads for kernels: ``NUMBA_NUM_THREADS``, which joblib also sets."""
+    """Return the number of threads: ``NUMBA_NUM_THREADS``, which joblib also sets."""
     return numba.config.NUMBA_NUM_THREADS
 
 
 def group_rows(codes, n_groups):
-    """Return each row's position when rows are grouped by code, and where each group starts.
-
-    The order within groups is kept.
-    """
+    """Return each row's position when grouped by code, in order, and where each group starts."""
     indptr = np.concatenate([[0], np.bincount(codes, minlength=n_groups).cumsum()])
     place = np.empty(len(codes), np.intp)
     _place_rows(codes, indptr.copy(), place)
@@ -54,26 +51,29 @@ def _place_rows(codes, free, place):
 
 
 @jit(fastmath=SUMS)
-def column_sums(X, weight, out, first, last):
-    """Write the weighted sums of ``X[i] - X[0]`` over the rows ``first:last``, (d,)."""
-    for j in range(X.shape[1]):
-        out[j] = 0.0
-    for i in range(first, last):
-        for j in range(X.shape[1]):
-            out[j] += weight[i] * (X[i, j] - X[0, j])
+def column_sums(x, width, origin, weight, out, first, last):
+    """Add the weighted sums of ``X[i] - origin`` over the rows ``first:last`` to ``out`` (d,).
+
+    Row i of X is at ``x[width * i]``: neighbors are read as vectors.
+    """
+    d = out.shape[0]
+    for i in range(first, last, 2):
+        k = min(i + 1, last - 1)  # of an odd last row itself, with weight zero
+        row, other = x[width * i : width * i + d], x[width * k : width * k + d]
+        u, v = weight[i], (k - i) * weight[k]
+        for j in range(d):
+            out[j] += u * (row[j] - origin[j]) + v * (other[j] - origin[j])
 
 
 @jit()
-def scatter_centered(X, step, place, center, out, first, last):
+def scatter_centered(x, width, place, center, out, first, last):
     """Write ``X[i] - center`` to ``out[place[i]]``, for the rows ``first:last`` of X.
 
-    X is a vector, in which a row begins ``step`` numbers after the one before: unlike a matrix
-    with columns left out, it vectorizes. Sequential reads with scattered writes take half the time
-    of the reverse.
+    As ``column_sums``. Sequential reads with scattered writes take half the time of the reverse.
     """
     d = out.shape[1]
     for i in range(first, last):
-        row, target = X[i * step : i * step + d], out[place[i]]
+        row, target = x[width * i : width * i + d], out[place[i]]
         for j in range(d):
             target[j] = row[j] - center[j]
 
@@ -238,8 +238,8 @@ def adjoint_rows(X, g, indptr, G, total, first, last):
 def squared_loss_sums(X, y, s, indptr, W, intercept, G, total, squares, norms, first, last):
     """Write ``G_t = sum_i s_i r_i x_i``, and the sums of ``s_i r_i`` and ``s_i r_i^2``, per task.
 
-    Residuals are ``r_i = x_i . w_t + intercept_t - y_i``; one pass over the rows. To ``norms``
-    (T, d), if it is not (0, d), it writes what ``square_norms`` does.
+    Residuals are ``r_i = x_i . w_t + intercept_t - y_i``. W may be a row that all tasks have; to
+    ``norms`` (T, d), if it is not (0, d), what ``square_norms`` writes is written.
     """
     d, asked = X.shape[1], norms.shape[0] > 0
     for t in range(first, last):
@@ -248,13 +248,14 @@ def squared_loss_sums(X, y, s, indptr, W, intercept, G, total, squares, norms, f
             if asked:
                 norms[t, j] = 0.0
         of_intercept, of_squares, end = 0.0, 0.0, indptr[t + 1]
+        w = W[t if W.shape[0] > 1 else 0]
         for i in range(indptr[t], end, 2):
             k = min(i + 1, end - 1)  # of an odd last row itself, with weight zero
             r, q, v = intercept[t] - y[i], intercept[t] - y[k], (k - i) * s[k]
             for j in range(d):
-                r += X[i, j] * W[t, j]
+                r += X[i, j] * w[j]
             for j in range(d):
-                q += X[k, j] * W[t, j]
+                q += X[k, j] * w[j]
             if asked:
                 for j in range(d):
                     norms[t, j] += s[i] * X[i, j] * X[i, j] + v * X[k, j] * X[k, j]

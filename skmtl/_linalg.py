@@ -9,6 +9,7 @@ _EPS = np.finfo(np.float64).eps
 # Relative squared pivot below which the rank is computed by eigenvalues: after the first pivot that
 # should be zero, rounding errors grow.
 SUSPICIOUS = 1e-8
+_FEW = 32  # columns of a matrix for which BLAS has no use of threads
 _GRADED = 1e4  # ratio of scales above which rounding errors in a null space would grow
 
 
@@ -41,7 +42,7 @@ class SymmetricSolver:
             self.null = null_space_of(A) if null_space is None else null_space()
             if self.null.shape[1]:
                 # Directions of the null space get unit curvature; b is orthogonal to them.
-                direction, _ = linalg.qr(self._scale[:, None] * self.null, mode="economic")
+                direction, _ = np.linalg.qr(self._scale[:, None] * self.null)
                 factor, smallest = _cholesky(scaled + direction @ direction.T)
                 self._direction = direction
         self._factor = factor if smallest > 0 else _shifted_cholesky(scaled)
@@ -118,8 +119,12 @@ def _unit_diagonal(A):
 def _cholesky(A):
     """Return the lower factor and its smallest squared pivot, 0 where there is none.
 
-    By numpy: scipy has a BLAS of its own, whose threads contend with those of numpy.
+    By numpy: scipy has a BLAS of its own, whose threads contend with those of numpy. It has none
+    for small matrices, and its function is several times as fast.
     """
+    if 0 < len(A) <= _FEW:
+        factor, failed = linalg.lapack.dpotrf(A, lower=1, clean=1)
+        return (A, 0.0) if failed else (factor, float(factor.diagonal().min() ** 2))
     try:
         factor = np.linalg.cholesky(A)
     except np.linalg.LinAlgError:
@@ -159,11 +164,11 @@ def null_space_of(A):
     # A pivot after small ones may be their rounding errors: only eigenvalues tell the rank.
     if _cholesky(scaled)[1] > SUSPICIOUS:
         return np.empty((len(A), 0))
-    values, vectors = linalg.eigh(scaled)
+    values, vectors = np.linalg.eigh(scaled)
     null = vectors[:, values <= tolerance * max(values[-1], 1.0)]
     if null.shape[1] and scale.max() > _GRADED * scale.min():
         null = _echelon(null)
-    return linalg.qr(null / scale[:, None], mode="economic")[0]
+    return np.linalg.qr(null / scale[:, None])[0]
 
 
 def _echelon(null):

@@ -293,15 +293,18 @@ class Problem(Certificate):
         w = G.sum(axis=1) + penalty.w if free.w else np.zeros_like(penalty.w)
         return Coefficients(V, free.q * (of_q + penalty.q), w, free.c * R.sum(axis=1))
 
-    def slope(self, coefficients, G, R, point):
-        """Return the inner product of the gradient at some coefficients and a ``point``.
+    def slope(self, coefficients, G, R, start, point):
+        """Return the inner product of the gradient at some coefficients and a step between points.
 
         Of the smooth part of the objective; what is fixed counts too, without a penalty.
         """
-        of_V, of_q = self.penalty.of_nodes(G, R)
-        loss = np.vdot(of_V, point.V) + np.vdot(of_q, point.q)
-        center = np.vdot(G.sum(axis=1), point.w) + np.vdot(R.sum(axis=1), point.c)
-        return float(loss + center) + self.penalty.product(coefficients, point)
+        gradient = *self.penalty.of_nodes(G, R), G.sum(axis=1), R.sum(axis=1)
+        loss = sum(
+            np.vdot(own, to) - np.vdot(own, of)
+            for own, of, to in zip(gradient, start, point, strict=True)
+        )
+        product = partial(self.penalty.product, coefficients)
+        return float(loss) + product(point) - product(start)
 
     def curved(self, derivative, data=None):
         """Return the data with weights times curvatures, the mean of those of all classes.

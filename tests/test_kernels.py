@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import _kernels, _optimality_kernels
-from skmtl.data._layout import row_vector
+from skmtl.data._layout import row_major
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 8])
@@ -133,8 +133,8 @@ def test_rows_follow_in_a_vector():
     A = np.random.default_rng(0).normal(size=(6, 5))
     views = A, A[:, 1:], A[:, :3], A[::2], A[::-1], A.T, A[:, ::2], A[:1, 2:], A[:, 2:3], A[:, :0]
     for X in (*views, A[:0], np.asfortranarray(A), np.broadcast_to(A[0], (4, 5))):
-        rows, step = row_vector(X)
+        rows, step = row_major(X)
         assert not rows.flags.writeable
         for i, row in enumerate(X):
             assert_array_equal(rows[i * step : i * step + X.shape[1]], row)
-    assert np.shares_memory(row_vector(A[:, 1:])[0], A)
+    assert np.shares_memory(row_major(A[:, 1:])[0], A)

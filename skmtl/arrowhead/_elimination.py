@@ -114,22 +114,23 @@ class Elimination:
 
     def _set_up_center(self, S):
         """Eliminate the common intercept from the system of the center, and factor the rest."""
-        penalty = self._penalty
-        ww, self._wc, self._cc = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T), S[:-1, -1], S[-1, -1]
+        penalty, d = self._penalty, len(S) - 1
+        self._wc, self._cc = S[:-1, -1], S[-1, -1]
         if penalty.fixed_intercept or not self._kappa.any() or self._cc <= 0:
-            self._cc, self._wc = np.inf, np.zeros_like(self._wc)
+            self._cc, self._wc = np.inf, np.zeros(d)
         if penalty.fixed_center:
             self._center = None
             return
-        ww = ww - np.outer(self._wc, self._wc / self._cc)
-        ridge = penalty.alpha_shared * np.eye(len(ww))
-        null_space = None if np.all(penalty.alpha_shared > 0) else lambda: self._null_space(ridge)
-        self._center = SymmetricSolver(ww + ridge, null_space)
+        ww = 0.5 * (S[:-1, :-1] + S[:-1, :-1].T)
+        ww -= np.outer(self._wc, self._wc / self._cc)
+        ww.flat[:: d + 1] += penalty.alpha_shared
+        null_space = None if np.all(penalty.alpha_shared > 0) else self._null_space
+        self._center = SymmetricSolver(ww, null_space)
 
-    def _null_space(self, ridge):
+    def _null_space(self):
         """Return the exact null space of the center's system: directions that no row identifies."""
         support = self._support()[0]
-        support[:-1, :-1] += ridge
+        support[:-1, :-1].flat[:: len(support)] += self._penalty.alpha_shared
         return slopes_not_identified(support, free_intercept=np.isfinite(self._cc))
 
     def _support(self):

@@ -72,11 +72,11 @@ def check_finite(estimator, X):
 
 def _check_columns(estimator, X, *, reset):
     """Set or check ``n_features_in_`` and ``feature_names_in_``."""
-    has_names = not is_float_array(X, 2) or hasattr(estimator, "feature_names_in_")
-    if has_names or not (reset or X.shape[1] == getattr(estimator, "n_features_in_", None)):
+    without_names = is_float_array(X, 2) and not hasattr(estimator, "feature_names_in_")
+    if without_names and (reset or X.shape[1] == getattr(estimator, "n_features_in_", None)):
+        estimator.n_features_in_ = X.shape[1]  # scikit-learn takes longer than some fits
+    else:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-    else:  # scikit-learn takes longer than some fits
-        estimator.n_features_in_ = X.shape[1]
 
 
 def row_predictions(X, codes, coef, intercept):

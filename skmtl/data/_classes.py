@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skmtl._warn import listed
 from skmtl.data._arrays import one_target, plain_target
-from skmtl.data._labels import label_key
+from skmtl.data._labels import distinct_integers, label_key
 
 _LONG_FORM = (
     "The long form allows any classes and any rows per task: one row of X per observed label, "
@@ -24,6 +24,8 @@ def read_labels(estimator, y, *, wide):
     """
     if wide and y.ndim == 2 and (y.shape[1] > 1 or _lacks_numbers(y)):
         return _read_indicator(y)
+    if _are_few_integers(y):
+        return y
     y = one_target(y)
     y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
     if y.dtype == object and any(label is None for label in y):
@@ -37,6 +39,16 @@ def read_labels(estimator, y, *, wide):
         )
     check_classification_targets(y)
     return y
+
+
+def _are_few_integers(y):
+    """Return whether y is a plain array (n,) of integers or booleans, of n / 2 classes at most.
+
+    What is left to check takes longer than some fits.
+    """
+    if type(y) is not np.ndarray or y.ndim != 1 or y.dtype.kind not in "iub" or not y.size:
+        return False
+    return y.dtype.kind == "b" or 2 * (int(y.max()) - int(y.min()) + 1) <= y.size
 
 
 def _lacks_numbers(y):
@@ -80,7 +92,9 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
     classes, weights : ndarray of shape (K,), optional
         Classes and class weights of an earlier fit, which replace those of the rows.
     """
-    observed = np.ones(rows.y.shape, dtype=bool) if rows.observed is None else rows.observed
+    observed = rows.observed if rows.codes is None else slice(None)
+    if observed is None:
+        observed = np.ones(rows.y.shape, dtype=bool)
     labels = rows.y[observed]
     if rows.codes is None:  # an indicator, which is float64 where it has NaN
         labels = labels.astype(np.intp)
@@ -91,8 +105,9 @@ def encode_targets(rows, name, class_weight, classes=None, weights=None):
     weight, totals = rows.weight, rows.totals
     of_entry = weight[:, None] if weight.ndim < codes.ndim else weight
     task = np.arange(len(rows.tasks)) if wide else rows.codes
-    has_class = np.zeros((len(rows.tasks), len(classes)), dtype=bool)
-    has_class[np.broadcast_to(task, codes.shape)[observed], known] = True
+    size = len(rows.tasks), len(classes)
+    cell = size[1] * np.broadcast_to(task, codes.shape)[observed] + known
+    has_class = np.bincount(cell, minlength=size[0] * size[1]).reshape(size) > 0
     if weights is None:
         by_class = np.bincount(known, np.broadcast_to(of_entry, codes.shape)[observed])
         weights = read_class_weights(class_weight, classes, by_class)
@@ -121,20 +136,24 @@ def check_classes(classes, name):
 
 def _encode_classes(y, classes):
     """Return the sorted classes, by default those of y, and each label's index into them."""
-    encoder = LabelEncoder()
-    codes = encoder.fit_transform(y)
+    if y.dtype.kind in "iub":
+        found, codes = distinct_integers(y if y.dtype == np.uint64 else y.astype(np.int64))
+        found = found.astype(y.dtype)
+    else:
+        encoder = LabelEncoder()
+        codes = encoder.fit_transform(y)
+        found = encoder.classes_
     if classes is None:
-        return encoder.classes_, codes
+        return found, codes
     # equal as in Python: LabelEncoder would convert y to the dtype of the classes first
     number = {label: k for k, label in enumerate(classes.tolist())}
-    found = encoder.classes_.tolist()
-    unknown = [label for label in found if label not in number]
+    unknown = [label for label in found.tolist() if label not in number]
     if unknown:
         raise ValueError(
             f"y holds classes not seen in fit: {listed(unknown)} (fitted classes: "
             f"{listed(classes.tolist())}). Fit again with rows of all classes."
         )
-    return classes, np.array([number[label] for label in found], dtype=np.intp)[codes]
+    return classes, np.array([number[label] for label in found.tolist()], dtype=np.intp)[codes]
 
 
 def read_class_weights(class_weight, classes, totals):

@@ -151,7 +151,7 @@ def _joined(labels, columns):
         if not len(own):
             return np.empty(0, dtype=object)
         tasks, place = factorize(own, column)
-        pairs, codes = _distinct(codes * len(tasks) + place)
+        pairs, codes = distinct_integers(codes * len(tasks) + place)
         tasks, outer, inner = tasks.tolist(), pairs // len(tasks), pairs % len(tasks)
         distinct = [
             (*distinct[k], _plain(tasks[j]))
@@ -313,13 +313,13 @@ def factorize(labels, task_column):
             return tasks[place], number[labels.codes]
         return tasks, place[number][labels.codes]
     if labels.dtype.kind in "iufb":
-        return _distinct(_whole_numbers(labels, task_column))
+        return distinct_integers(_whole_numbers(labels, task_column))
     if labels.dtype.kind in "mM":
         return np.unique(_instants(labels, task_column), return_inverse=True)
     return _factorize_objects(labels, task_column)
 
 
-def _distinct(values):
+def distinct_integers(values):
     """Return the distinct integers, sorted, and each value's index into them."""
     low, high = values.min(), values.max()
     if int(high) - int(low) > 4 * values.size + 1000:

@@ -6,14 +6,17 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from skmtl import _kernels
 from skmtl._linalg import bordered, outer
+from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl.data._feature_space import FeatureSpace
 
 # Lower bound of curvatures, so that no row drops out where its loss is flat.
 FLAT = 1e-16
+_STRIP = 2**20  # numbers of rows that are copied where X is stored by columns
 
 
 class LossSums(NamedTuple):
@@ -82,14 +85,28 @@ def weighted_mean(X, weight):
     Sums are about the first row: the mean of a constant column is exact, and an offset of 1e8
     costs no digits.
     """
-    X = read_only(X)
+    origin = np.ascontiguousarray(X[0])
 
     def part(first, last):
-        sums = np.empty(X.shape[1])
-        _kernels.column_sums(X, weight, sums, first, last)
+        sums = np.zeros(len(origin))
+        for own in strips(last, len(origin), _STRIP, first=first):
+            rows = row_major(X[own])
+            _kernels.column_sums(*rows, origin, weight[own], sums, 0, own.stop - own.start)
         return sums
 
     return X[0] + sum(in_chunks(part, len(X), 4 * X.size)) / weight.sum()
+
+
+def row_major(X):
+    """Return X (n, d) as a read-only vector of its memory, and the distance of rows there.
+
+    Of a copy where the entries of a row are not neighbors.
+    """
+    n, d = X.shape
+    step, size = X.strides[0] // X.itemsize, X.itemsize
+    if X.strides != (step * size, size) or step < d or d == 0:
+        X, step = np.ascontiguousarray(X), d
+    return as_strided(X, ((n - 1) * step + d,), (size,), writeable=False), step
 
 
 def read_only(X):
@@ -97,19 +114,6 @@ def read_only(X):
     X = X.view()
     X.flags.writeable = False
     return X
-
-
-def row_vector(X):
-    """Return a vector, read-only, in which the rows of X (n, d) follow, and their distance in it.
-
-    Without a copy where the numbers of a row are next to each other, as where columns before or
-    behind them are left out.
-    """
-    distance, rest = divmod(X.strides[0], X.itemsize)
-    if not X.size or rest or distance < X.shape[1] or X.strides[1] != X.itemsize:
-        X, distance = np.ascontiguousarray(X), X.shape[1]
-    size = max(0, (len(X) - 1) * distance + X.shape[1])
-    return np.lib.stride_tricks.as_strided(X, (size,), (X.itemsize,), writeable=False), distance
 
 
 class TaskData(FeatureSpace):

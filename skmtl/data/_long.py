@@ -6,7 +6,7 @@ import numpy as np
 
 from skmtl import _kernels
 from skmtl._threads import in_chunks
-from skmtl.data._layout import FLAT, LossSums, TaskData, read_only, row_vector
+from skmtl.data._layout import FLAT, LossSums, TaskData, read_only, row_major
 from skmtl.losses import SquaredLoss
 
 # Largest d for which our kernel is faster than one BLAS call per task; see benchmarks/linear.py.
@@ -58,8 +58,7 @@ class LongData(TaskData):
         self.X, first = np.empty((len(place), len(self.center))), 0
         for part in parts:
             own = place[first : first + len(part)]
-            given = *row_vector(part), own, self.center, self.X
-            scatter = partial(_kernels.scatter_centered, *given)
+            scatter = partial(_kernels.scatter_centered, *row_major(part), own, self.center, self.X)
             # memory-bound: each entry costs as much as ten multiplications
             in_chunks(scatter, len(part), 10 * part.size)
             first += len(part)
@@ -147,9 +146,10 @@ class LongData(TaskData):
     def loss_sums(self, loss, W, intercept):
         """Compute the ``LossSums`` at coefficients W (K, T, d) and intercepts (K, T)."""
         if type(loss) is SquaredLoss and isinstance(self.X, np.ndarray):
-            at = map(np.ascontiguousarray, (W[0], intercept[0]))  # one compiled kernel
-            squares, G, R = np.empty(self.n_tasks), np.empty(W.shape), np.empty(intercept.shape)
+            shape, W = W.shape, np.ascontiguousarray(W[0] if W.strides[1] else W[0, :1])
+            squares, G, R = (np.empty(s) for s in (self.n_tasks, shape, intercept.shape))
             norms = np.empty((0 if "square_norms" in vars(self) else len(squares), self.n_features))
+            at = W, np.ascontiguousarray(intercept[0])
             given = self.y, self.weight, self.indptr, *at, G[0], R[0], squares, norms
             self._in_chunks(_kernels.squared_loss_sums, *given)
             if len(norms):

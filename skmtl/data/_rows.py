@@ -42,6 +42,7 @@ class Rows(NamedTuple):
     names: list | None = None  # of the features
     outcomes: Any = None  # ``Outcomes`` of tasks of different kinds
     known_mean: tuple = (None, None)  # some X, of equal weights, and its mean
+    sums: np.ndarray | None = None  # (T,), of complete targets of the wide form
 
     @property
     def wide(self):
@@ -62,7 +63,7 @@ class Rows(NamedTuple):
     @property
     def mean_target(self):
         """Mean of the targets, a float, over those that are observed."""
-        mean = self.y.mean(axis=0).mean()
+        mean = self.y.mean() if self.sums is None else self.sums.sum() / self.y.size
         mean = float(np.nanmean(self.y) if np.isnan(mean) else mean)
         return mean if self.origin is None else mean + self.origin[-1]
 
@@ -205,9 +206,10 @@ def _refuse_gaps(y, labels, task_column):
 
 def _read_wide(X, y, weight, tasks):
     n, n_tasks = y.shape
-    if not np.isnan(np.einsum("it->", y)):
+    sums = y.sum(axis=0)
+    if not np.isnan(sums).any():
         counts, totals = np.full(n_tasks, n), np.broadcast_to(weight.sum(axis=0), n_tasks).copy()
-        return Rows(X, y, weight, None, None, tasks, counts, totals)
+        return Rows(X, y, weight, None, None, tasks, counts, totals, sums=sums)
     observed = ~np.isnan(y)
     counts = observed.sum(axis=0)
     if not counts.all():

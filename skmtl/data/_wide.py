@@ -134,9 +134,9 @@ class WideData(TaskData):
         return sums._replace(G=sums.G[None], R=sums.R[None])
 
     def _gram_pays(self, W):
-        """Return whether evaluations at nonzero W have cost as much as the Gram of X, or it is known.
+        """Return whether the Gram of X is known, or evaluations have cost as much.
 
-        They cost products of X with T columns, of all features and of those that are not zero.
+        These cost products of X with T columns, of all features and of those that are not zero.
         """
         if "_only" in vars(self):
             return True
@@ -155,8 +155,11 @@ class WideData(TaskData):
         """
         if self._base is None:
             total = self.weight.sum()
-            mean, sums = self.weight @ self.y / total, total * weighted_mean(self.X, self.weight)
-            self._base = mean, self._about_means(mean, sums), sums
+            mean, sums = (
+                weighted_mean(self.y, self.weight),
+                total * weighted_mean(self.X, self.weight),
+            )
+            self._base = mean, _about_means(self, mean, sums), sums
         mean, base, sums = self._base
         intercept = intercept - mean
         # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
@@ -169,24 +172,6 @@ class WideData(TaskData):
         value = np.maximum(base.value + first + 0.5 * second, 0.0)
         XZ += base.G
         return LossSums(value, 2.0 * value, XZ, base.R + Z, None)
-
-    def _about_means(self, mean, sums):
-        """Compute the ``LossSums`` of the squared loss where predictions are the means of y (T,).
-
-        ``sums`` (d,) are those of the weighted features.
-        """
-        weighted = self._weigh(self.y, slice(None), slice(None))
-        squares, share = np.einsum("it,it->t", weighted, self.y), self.weight.sum() * mean**2
-        G = np.outer(mean, sums) - self._adjoint(slice(None), weighted)
-        found = LossSums(0.5 * (squares - share), squares - share, G, np.zeros(len(mean)), None)
-        _multiply(self.scale, *found[:-1])
-        far = np.flatnonzero(share > _FAR * squares)
-        if far.size:  # else what is subtracted costs no more than two digits
-            part = self._like(y=self.y[:, far], scale=self.scale[far], block=self.block[far])
-            exact = part._summed(SquaredLoss(), np.zeros((len(far), len(sums))), mean[far])
-            for own, correct in zip(found[:-1], exact[:-1], strict=True):
-                own[far] = correct
-        return found
 
     def _summed(self, loss, W, intercept):
         """Compute the ``LossSums``, summed over the data tile by tile."""
@@ -247,3 +232,24 @@ def _multiply(scale, *sums):
     if (scale != 1).any():
         for part in sums:
             part *= scale if part.ndim == 1 else scale[:, None]
+
+
+def _about_means(data, mean, sums):
+    """Compute the ``LossSums`` of the squared loss where predictions are the means of y (T,).
+
+    No copy of y without the means is made. ``sums`` (d,) are those of the weighted features.
+    """
+    y, every = data.y, slice(None)
+    weighted = data._weigh(y, every, every)
+    squares, share = np.einsum("it,it->t", weighted, y), data.weight.sum() * mean**2
+    G = np.outer(mean, sums) - data._adjoint(every, weighted)
+    del weighted  # perhaps as large as y
+    found = LossSums(0.5 * (squares - share), squares - share, G, np.zeros(len(mean)), None)
+    _multiply(data.scale, *found[:-1])
+    far = np.flatnonzero(share > _FAR * squares)
+    if far.size:  # else what is subtracted costs no more than two digits
+        part = data._like(y=y[:, far], scale=data.scale[far], block=data.block[far])
+        exact = part._summed(SquaredLoss(), np.zeros((len(far), len(sums))), mean[far])
+        for of_all, correct in zip(found[:-1], exact[:-1], strict=True):
+            of_all[far] = correct
+    return found

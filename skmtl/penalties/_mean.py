@@ -1,6 +1,7 @@
 """Ridge coupling of the tasks to a common center."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class MeanCoupling(Penalty):
     around_center = True
     n_levels = 1  # of nodes, tasks included
 
-    @property
+    @cached_property
     def fixed_center(self):
         """Whether the center w of the coefficients is fixed."""
         return np.ndim(self.alpha_shared) == 0 and np.isinf(self.alpha_shared)

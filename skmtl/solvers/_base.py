@@ -315,8 +315,8 @@ class NewtonSolver(Solver):
 
     def _slope_along(self, at, start, point):
         """Return the slope of the objective at an iterate, along a step; no arrays are formed."""
-        known = at.coefficients, at.evaluation.sums.G, at.evaluation.sums.R
-        return self.problem.slope(*known, point) - self.problem.slope(*known, start)
+        sums = at.evaluation.sums
+        return self.problem.slope(at.coefficients, sums.G, sums.R, start, point)
 
     def _extended(self, at, slope, found):
         """Return ``found``, or a point beyond it where the loss flattens along the step.

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 from skmtl import (
     ADMMRegressor,
@@ -604,3 +604,23 @@ def test_adjacency_in_a_dataframe_is_aligned_by_label():
     graphs[1].set_params(task_graph=frame.iloc[:2])
     with pytest.raises(ValueError, match="dataframe without the tasks"):
         graphs[1].fit(X, TARGET)
+
+
+@pytest.mark.parametrize("kind", [*INTEGERS, "bool"])
+def test_classes_of_any_integer_type(kind):
+    """Those at both ends of the type, too, beside the LabelEncoder of scikit-learn."""
+    rng = np.random.default_rng(0)
+    dtype = np.dtype(kind)
+    ends = [0, 1] if kind == "bool" else [np.iinfo(dtype).min, np.iinfo(dtype).max, 3]
+    y = np.array(ends, dtype=object)[rng.integers(len(ends), size=60)].astype(dtype)
+    X = np.column_stack([np.arange(60) % 2, rng.normal(size=(60, 2))])
+    model = MeanRegularizedClassifier(task_column=0).fit(X, y)
+    assert_array_equal(model.classes_, LabelEncoder().fit(y).classes_)
+    assert model.classes_.dtype == dtype
+    assert model.predict(X).dtype == dtype
+    named = MeanRegularizedClassifier(task_column=0).fit(X, y.astype(str))
+    order = np.argsort(model.classes_.astype(str))
+    assert_allclose(model.predict_proba(X)[:, order], named.predict_proba(X), rtol=0, atol=1e-6)
+    for task in (0, 1):
+        seen = np.isin(model.classes_, y[X[:, 0] == task])
+        assert_array_equal(model.task_classes_[task], seen)
