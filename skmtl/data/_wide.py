@@ -127,26 +127,11 @@ class WideData(TaskData):
         (W,), (intercept,) = W, intercept
         uneven = self.observed is not None or self.weight.ndim == 2
         squared = type(loss) is SquaredLoss and not uneven and self._has_small_gram
-        if not squared or (W.any() and not self._gram_pays(W)):
+        if not squared or (W.any() and not _gram_pays(self, W)):
             sums = self._summed(loss, W, intercept)
         else:
             sums = self._expanded(W, intercept)
         return sums._replace(G=sums.G[None], R=sums.R[None])
-
-    def _gram_pays(self, W):
-        """Return whether the Gram of X is known, or evaluations have cost as much.
-
-        These cost products of X with T columns, of all features and of those that are not zero.
-        """
-        if "_only" in vars(self):
-            return True
-        self._spent += len(W) * (1.0 + W.any(axis=0).mean())
-        return self._spent > self.n_features / 2
-
-    @cached_property
-    def _gram(self):
-        """Weighted Gram of X about zero, (d, d)."""
-        return self._only.gram(intercept=False)[0]
 
     def _expanded(self, W, intercept):
         """Compute the ``LossSums`` of the squared loss by its expansion about the mean of y.
@@ -163,7 +148,7 @@ class WideData(TaskData):
         mean, base, sums = self._base
         intercept = intercept - mean
         # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
-        XZ = W @ self._gram if W.any() else np.zeros_like(W)
+        XZ = W @ self._only.gram(intercept=False)[0] if W.any() else np.zeros_like(W)
         XZ += intercept[:, None] * sums
         Z = W @ sums + intercept * self.weight.sum()
         _multiply(self.scale, XZ, Z)
@@ -232,6 +217,17 @@ def _multiply(scale, *sums):
     if (scale != 1).any():
         for part in sums:
             part *= scale if part.ndim == 1 else scale[:, None]
+
+
+def _gram_pays(data, W):
+    """Return whether the Gram of X is known, or evaluations at nonzero W have cost as much.
+
+    These cost products of X with T columns, of all features and of those that are not zero.
+    """
+    if "_only" in vars(data):
+        return True
+    data._spent += len(W) * (1.0 + W.any(axis=0).mean())
+    return data._spent > data.n_features / 2
 
 
 def _about_means(data, mean, sums):
