@@ -365,16 +365,13 @@ def sum_blocks(H, h, kappa, gain, count, U, failed, parent, B, S, first, last):
 
 @jit(fastmath=SUMS)
 def solve_blocks(U, block, P, first, last):
-    """Overwrite each row ``P_t`` by the solution of ``U_b' U_b v = P_t``, b the task's block.
-
-    Two rows of U at a time: loops are short.
-    """
+    """Overwrite each row ``P_t`` by the solution of ``U_b' U_b v = P_t``, b the task's block."""
     d, v = P.shape[1], np.empty(P.shape[1])
     for t in range(first, last):
         b = block[t]
         for j in range(d):
             v[j] = P[t, j]
-        for k in range(0, d - 1, 2):
+        for k in range(0, d - 1, 2):  # two rows of U at a time: loops are short
             x = v[k] / U[b, k, k]
             y = (v[k + 1] - x * U[b, k, k + 1]) / U[b, k + 1, k + 1]
             v[k], v[k + 1] = x, y
