@@ -10,6 +10,7 @@ from skmtl.solvers._secants import Secants
 
 _ROUNDING = 1e-29  # share of the largest squared residual that is rounding error
 _DIVERGED = 1e8  # growth of the squared residual after its minimum
+_WORTH_SECANTS = 2**20  # multiplications of a product with X: a millisecond, as an evaluation takes
 
 
 class JointSystem:
@@ -34,13 +35,15 @@ class JointSystem:
     _MAX_ITER = 500
 
     def __init__(self, problem):
-        self._problem = problem
+        self._problem, data = problem, problem.data
         self._eliminations = self._centering = None  # one per class, of this or an earlier step
         self._n_iter = 0  # of the last step
-        self._secants = Secants(problem)  # None where Newton steps are solved for
+        self._secants = None  # or corrections of the preconditioner, in place of Newton steps
+        if problem.loss.n_outputs * data.block_sizes.sum() * data.n_features > _WORTH_SECANTS:
+            self._secants = Secants(problem)
         self._age, self._n_factored = 0, 0  # steps since the blocks were factored, and how often
         self._largest = 0.0  # of the squared preconditioned residuals
-        self._present, self._components = problem.data.present, None
+        self._present, self._components = data.present, None
         if self._present is not None:
             of_nodes = problem.penalty.of_nodes(self._present[..., None], self._present)[1]
             self._present = of_nodes > 0
