@@ -376,18 +376,28 @@ def sum_blocks(H, h, kappa, gain, count, U, failed, parent, B, S, first, last):
 @jit(fastmath=SUMS)
 def solve_blocks(U, block, P, first, last):
     """Overwrite each row ``P_t`` by the solution of ``U_b' U_b v = P_t``, b the task's block."""
-    d = P.shape[1]
+    d, v = P.shape[1], np.empty(P.shape[1])
     for t in range(first, last):
         b = block[t]
-        for k in range(d):
-            P[t, k] /= U[b, k, k]
-            for j in range(k + 1, d):
-                P[t, j] -= P[t, k] * U[b, k, j]
-        for k in range(d - 1, -1, -1):
-            entry = P[t, k]
-            for j in range(k + 1, d):
-                entry -= U[b, k, j] * P[t, j]
-            P[t, k] = entry / U[b, k, k]
+        for j in range(d):
+            v[j] = P[t, j]
+        for k in range(0, d - 1, 2):  # two rows of U at a time: loops are short
+            x = v[k] / U[b, k, k]
+            y = (v[k + 1] - x * U[b, k, k + 1]) / U[b, k + 1, k + 1]
+            v[k], v[k + 1] = x, y
+            for j in range(k + 2, d):
+                v[j] -= x * U[b, k, j] + y * U[b, k + 1, j]
+        if d % 2:
+            v[d - 1] = v[d - 1] / U[b, d - 1, d - 1] / U[b, d - 1, d - 1]
+        for k in range(d - d % 2 - 2, -1, -2):
+            x, y = v[k], v[k + 1]
+            for j in range(k + 2, d):
+                x -= U[b, k, j] * v[j]
+                y -= U[b, k + 1, j] * v[j]
+            y /= U[b, k + 1, k + 1]
+            v[k], v[k + 1] = (x - U[b, k, k + 1] * y) / U[b, k, k], y
+        for j in range(d):
+            P[t, j] = v[j]
 
 
 @jit()

@@ -25,7 +25,7 @@ from skmtl.penalties import Coefficients
 from skmtl.tuning import ADAPTIVE, pose_outcomes
 
 _TOL = 1e-6  # smallest tolerance of fits on training folds
-_KNOTS = 3  # solutions used to extrapolate a start
+_KNOTS = 5  # solutions used to extrapolate a start
 
 
 def warm_scores(estimator, candidates, splits, scorer, rows, progress, n_jobs, verbose):
@@ -74,7 +74,7 @@ def _fitted(estimator, candidates, X, y, sample_weight, progress):
         alone = of_kinds(model) or _alpha_is_all(spec_of(model))
         path = _Path(model, X, y, sample_weight) if alone else None
         for candidate in group:
-            model.set_params(**candidate)
+            model.alpha = candidate["alpha"]  # the others are equal, and set_params takes long
             if path is None:
                 with progress.fit_of(model, "fit"):
                     model.fit(X, y, **weights_for(sample_weight))

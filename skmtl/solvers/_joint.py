@@ -6,13 +6,15 @@ from scipy.sparse.csgraph import connected_components
 from skmtl.arrowhead import Elimination
 from skmtl.penalties import Coefficients
 from skmtl.problem import balanced
+from skmtl.solvers._secants import Secants
 
 _ROUNDING = 1e-29  # share of the largest squared residual that is rounding error
 _DIVERGED = 1e8  # growth of the squared residual after its minimum
+_WORTH_SECANTS = 2**20  # multiplications of a product with X: a millisecond, as an evaluation takes
 
 
 class JointSystem:
-    """Solve for all classes by conjugate gradients, preconditioned by one elimination per class.
+    """Steps for all classes, preconditioned by one elimination per class.
 
     The curvature diag(p) - pp' of the softmax couples the classes of a row. Its diagonal gives K
     independent systems, each an ``Elimination``, that precondition the whole one. Adding the same
@@ -20,6 +22,9 @@ class JointSystem:
     conjugate gradients out of the null space of the loss. Where classes are rows of the
     coefficients (``MixedLoss``), coupled to other tasks, there is one elimination, and only what
     has no penalty sums to zero.
+
+    Far from the solution, where a Newton step is not worth solving for, the preconditioner and the
+    changes of the gradient along the last steps give the next one (``Secants``).
 
     Parameters
     ----------
@@ -30,11 +35,15 @@ class JointSystem:
     _MAX_ITER = 500
 
     def __init__(self, problem):
-        self._problem = problem
+        self._problem, data = problem, problem.data
         self._eliminations = self._centering = None  # one per class, of this or an earlier step
         self._n_iter = 0  # of the last step
+        self._secants = None  # or corrections of the preconditioner, in place of Newton steps
+        if problem.loss.n_outputs * data.block_sizes.sum() * data.n_features > _WORTH_SECANTS:
+            self._secants = Secants(problem)
+        self._age, self._n_factored = 0, 0  # steps since the blocks were factored, and how often
         self._largest = 0.0  # of the squared preconditioned residuals
-        self._present, self._components = problem.data.present, None
+        self._present, self._components = data.present, None
         if self._present is not None:
             of_nodes = problem.penalty.of_nodes(self._present[..., None], self._present)[1]
             self._present = of_nodes > 0
@@ -46,9 +55,14 @@ class JointSystem:
         self._derivative, self._rtol = derivative, rtol
         data = self._problem.data
         # Factoring the blocks costs about d / 8 iterations: while a step takes fewer, keep the
-        # preconditioner of an older curvature.
-        if self._eliminations is not None and self._n_iter <= 1 + data.n_features / 8:
+        # preconditioner of an older curvature, but for that of the start, which is far off.
+        cost, self._age = data.n_features / 8, self._age + 1
+        early = self._secants and self._n_factored == 1 and self._age > max(4, cost / 2)
+        if self._eliminations is not None and not early and self._n_iter <= 1 + cost:
             return
+        self._age, self._n_factored = 0, self._n_factored + 1
+        if self._secants:
+            self._secants.restart()
         curvature = self._problem.loss.curvature(data.y, derivative)
         repeats = 1
         if len(curvature) > 1 and np.allclose(curvature, curvature[0], rtol=1e-12, atol=0):
@@ -64,6 +78,16 @@ class JointSystem:
 
     def step(self, point, G, R):
         """Return the coefficients after a step, given the loss gradient at them."""
+        ahead = None
+        if self._secants and self._centering is None:
+            ahead = self._secants.step(point, G, R, self._precondition)
+        if ahead is not None:
+            return point.plus(ahead)
+        self._secants = None
+        return self._solve(point, G, R)
+
+    def _solve(self, point, G, R):
+        """Return the coefficients after a Newton step, by conjugate gradients."""
         problem = self._problem
         gradient = problem.gradient(point, G, R)
         ahead = self._precondition(point, G, R)
