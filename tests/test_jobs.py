@@ -19,7 +19,7 @@ from skmtl.model_selection import RegularizationPathCV
 from skmtl.pipeline import make_task_pipeline
 
 X, Y = make_multitask_regression(4, 30, 3, random_state=0)
-HASTY = ADMMRegressor("l21", 1.0, task_column=0, max_iter=2)
+HASTY = ADMMRegressor("l21", 1.0, task_column=0, solver="admm", max_iter=2)
 HASTY_REPORT = {"estimator": HASTY, "separate": HASTY, "pooled": HASTY}
 
 
