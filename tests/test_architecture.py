@@ -26,6 +26,7 @@ ORDER = [
     "_optimality_kernels",
     "_evidence_kernels",
     "_descent_kernels",
+    "_prox_kernels",
     "_memory",
     "_threads",
     "_linalg",

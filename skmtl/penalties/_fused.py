@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from skmtl import _kernels
+from skmtl import _prox_kernels
 from skmtl._typing import Array, Derivative
 from skmtl._warn import warn
 from skmtl.penalties._task_penalty import TaskPenalty, ratio, times
@@ -61,7 +61,7 @@ class TemporalFused(TaskPenalty):
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
         threshold = np.broadcast_to(times(self.alpha, step), (1, Z.shape[1]))[0]
         W = np.empty_like(Z)
-        _kernels.total_variation(Z, np.ascontiguousarray(threshold), W)
+        _prox_kernels.total_variation(Z, np.ascontiguousarray(threshold), W)
         return W
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:

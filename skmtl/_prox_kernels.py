@@ -1,0 +1,80 @@
+"""Kernels of the prox of penalties."""
+
+from skmtl._kernels import jit
+
+
+@jit()
+def total_variation(Z, threshold, W):
+    """Write, for each column j, the w that minimizes ``1/2 ||w - z||^2 + threshold_j sum |dw|``."""
+    n = Z.shape[0]
+    for j in range(Z.shape[1]):
+        total, sums, widest = 0.0, 0.0, 0.0
+        for i in range(n):
+            total += Z[i, j] - Z[0, j]
+        mean = Z[0, j] + total / n
+        for i in range(n - 1):
+            sums += Z[i, j] - mean
+            widest = max(widest, abs(sums))
+        if widest <= threshold[j]:  # also where that is infinite
+            for i in range(n):
+                W[i, j] = mean
+        else:
+            _denoise(Z, j, threshold[j], W)
+
+
+@jit()
+def _denoise(Z, j, bound, W):
+    """Write one column of ``total_variation``.
+
+    The direct algorithm of L. Condat (2013), A direct algorithm for 1-D total variation denoising,
+    IEEE Signal Processing Letters 20: a segment grows while some value keeps the dual variable
+    within +-bound; ``low`` and ``high`` bracket that value.
+    """
+    n = Z.shape[0]
+    start, k, below, above = 0, 0, 0, 0  # last positions where the value could go down or up
+    low, high, dual_low, dual_high = Z[0, j] - bound, Z[0, j] + bound, bound, -bound
+    while True:
+        last, value, down = -1, 0.0, False  # a finished segment
+        if k < n - 1:
+            ahead = Z[k + 1, j]
+            if ahead + dual_low < low - bound:
+                last, value, down = below, low, True
+            elif ahead + dual_high > high + bound:
+                last, value = above, high
+            else:
+                k += 1
+                dual_low += ahead - low
+                dual_high += ahead - high
+                if dual_low >= bound:
+                    low += (dual_low - bound) / (k - start + 1)
+                    dual_low, below = bound, k
+                if dual_high <= -bound:
+                    high += (dual_high + bound) / (k - start + 1)
+                    dual_high, above = -bound, k
+                continue
+        elif dual_low < 0:
+            last, value, down = below, low, True
+        elif dual_high > 0:
+            last, value = above, high
+        else:
+            last, value = n - 1, low + dual_low / (n - start)
+        for i in range(start, last + 1):
+            W[i, j] = value
+        if last == n - 1:
+            break
+        start = last + 1
+        if k == n - 1:
+            # the other bound of the remaining rows is unchanged
+            if down:
+                low, dual_low = Z[start, j], bound
+                dual_high = Z[start, j] + bound - high
+                below = start
+            else:
+                high, dual_high = Z[start, j], -bound
+                dual_low = Z[start, j] - bound - low
+                above = start
+        else:
+            low = Z[start, j] if down else Z[start, j] - 2 * bound
+            high = Z[start, j] + 2 * bound if down else Z[start, j]
+            dual_low, dual_high, below, above = bound, -bound, start, start
+        k = start
