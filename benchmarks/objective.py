@@ -70,6 +70,11 @@ def wide_l21(X, Y, W, b, alpha):
     return 0.5 * np.sum((Y - X @ W.T - b) ** 2) + alpha * NORMS["l21"](W)
 
 
+def wide_l1(X, Y, W, b, alpha):
+    """Return the objective of L1 in the wide form, intercepts unpenalized: a lasso per target."""
+    return 0.5 * np.sum((Y - X @ W.T - b) ** 2) + alpha * NORMS["l1"](W)
+
+
 def separate(X, tasks, y, W, b, alpha):
     """Return the objective of separate regressions with unpenalized intercepts."""
     residual = y - np.einsum("ij,ij->i", X, W[tasks]) - b[tasks]

@@ -73,6 +73,8 @@ class WideForm:
         given = self.X, self.Y, W, b, self.alpha
         if self.kind == "wide ridge":
             return objective.wide_ridge(*given)
+        if self.kind == "l1":
+            return objective.wide_l1(*given)
         return objective.wide_l21_ridge(*given, self.alpha_ridge)
 
 
@@ -119,7 +121,7 @@ def drawn(kind, name, size):
 
 
 def drawn_wide(kind, name, size, share):
-    """Return L21 with a share of alpha_max, or a ridge with alpha ``share``."""
+    """Return a norm with a share of alpha_max, or a ridge with alpha ``share``."""
     if kind == "wide ridge":
         return WideForm(kind, name, *wide(*size), share)
     return with_share(kind, name, *wide_sparse(*size), share)
@@ -127,7 +129,8 @@ def drawn_wide(kind, name, size, share):
 
 def with_share(kind, name, X, Y, share):
     centered = X - X.mean(axis=0), Y - Y.mean(axis=0)
-    alpha = share * np.linalg.norm(centered[0].T @ centered[1], axis=1).max()
+    order = np.inf if kind == "l1" else 2
+    alpha = share * np.linalg.norm(centered[0].T @ centered[1], order, axis=1).max()
     ridge = 0.1 * alpha if kind == "l21 + ridge" else 0.0
     return WideForm(kind, name, X, Y, alpha, ridge)
 
@@ -166,10 +169,11 @@ def entries():
     add("separate ridge", size_name(*large), drawn, large)
     add_wide("wide ridge", (2_000, 200, 2_000), 10.0)
     found.append(Entry("wide ridge", "atp1d", True, partial(atp1d, "wide ridge", 0.0)))
-    for size in ((1_000, 200, 100), (500, 2_000, 50), (5_000, 500, 20)):
-        add_wide("l21", size, 0.1)
-    add_wide("l21", (300, 100, 20), 0.1, quick=True)
-    found.append(Entry("l21", "atp1d", False, partial(atp1d, "l21", 0.1)))
+    for kind in ("l21", "l1"):
+        for size in ((1_000, 200, 100), (500, 2_000, 50), (5_000, 500, 20)):
+            add_wide(kind, size, 0.1)
+        add_wide(kind, (300, 100, 20), 0.1, quick=True)
+        found.append(Entry(kind, "atp1d", False, partial(atp1d, kind, 0.1)))
     for size in ((1_000, 200, 100), (500, 2_000, 50)):
         add_wide("l21 + ridge", size, 0.1)
     add_wide("l21 + ridge", (300, 100, 20), 0.1, quick=True)

@@ -8,6 +8,7 @@ KINDS = {
     "separate ridge": "Separate ridge regressions, long form",
     "wide ridge": "Ridge of every target, one X for all targets",
     "l21": "L2,1 norm (joint feature selection), one X for all targets",
+    "l1": "L1 norm (a lasso of each target), one X for all targets",
     "l21 + ridge": "L2,1 norm and a ridge, one X for all targets",
     "mean logistic": "Mean-regularized classification, without intercepts",
     "separate logistic": "Separate classifications",

@@ -46,6 +46,7 @@ PROBLEMS = [
     wide_form("wide ridge"),
     wide_form("l21"),
     wide_form("l21 + ridge"),
+    wide_form("l1"),
 ]
 
 

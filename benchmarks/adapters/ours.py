@@ -14,7 +14,7 @@ from skmtl import (
     SharedL2Regressor,
 )
 from skmtl.model_selection import RegularizationPathCV
-from skmtl.penalties import L21, Ridge
+from skmtl.penalties import L1, L21, Ridge
 
 EXACT = (1e-8,)
 TOLS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
@@ -55,8 +55,8 @@ def wide_ridge(problem, tol):
 
 
 def norms(problem, tol):
-    """Solve L21, with the ridge of the problem if it has one."""
-    penalty = L21(problem.alpha)
+    """Solve L21, with the ridge of the problem if it has one, or L1."""
+    penalty = (L1 if problem.kind == "l1" else L21)(problem.alpha)
     if problem.alpha_ridge:
         penalty = penalty + Ridge(problem.alpha_ridge)
     model = ADMMRegressor(penalty, 1.0, alpha_intercept=0.0, tol=tol).fit(problem.X, problem.Y)
@@ -84,7 +84,7 @@ SOLVERS = (
         "skmtl", "SharedL2Regressor", ("separate ridge",), EXACT, separate_solver(SharedL2Regressor)
     ),
     Solver("skmtl", "SharedL2Regressor", ("wide ridge",), EXACT, wide_ridge),
-    Solver("skmtl", "ADMMRegressor", ("l21", "l21 + ridge"), TOLS, norms),
+    Solver("skmtl", "ADMMRegressor", ("l21", "l21 + ridge", "l1"), TOLS, norms),
     Solver(
         "skmtl",
         "MeanRegularizedClassifier",

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import (
+    Lasso,
     LogisticRegression,
     MultiTaskElasticNet,
     MultiTaskLasso,
@@ -127,7 +128,8 @@ def wide_ridge(problem, tol):
 
 def lasso(problem, tol):
     alpha = problem.alpha / len(problem.X)
-    model = MultiTaskLasso(alpha, tol=tol, max_iter=100_000).fit(problem.X, problem.Y)
+    kind = Lasso if problem.kind == "l1" else MultiTaskLasso
+    model = kind(alpha, tol=tol, max_iter=100_000).fit(problem.X, problem.Y)
     return model.coef_, model.intercept_
 
 
@@ -158,6 +160,7 @@ SOLVERS = (
     Solver(LIBRARY, "Ridge, loop over tasks", ("separate ridge",), EXACT, separate_ridges),
     Solver(LIBRARY, "Ridge, 2-D y", ("wide ridge",), EXACT, wide_ridge),
     Solver(LIBRARY, "MultiTaskLasso", ("l21",), TOLS, lasso),
+    Solver(LIBRARY, "Lasso, 2-D y", ("l1",), TOLS, lasso),
     Solver(LIBRARY, "MultiTaskElasticNet", ("l21 + ridge",), TOLS, elastic_net),
     *(
         Solver(

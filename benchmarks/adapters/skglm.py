@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import sparse
-from skglm import GroupLasso, MultiTaskLasso
+from skglm import GroupLasso, Lasso, MultiTaskLasso
 from skglm.datafits import Logistic
 from skglm.penalties import L2
 from skglm.solvers import LBFGS
@@ -21,6 +21,12 @@ def lasso(problem, tol):
     return model.coef_, model.intercept_
 
 
+def lassos(problem, tol):
+    alpha = problem.alpha / len(problem.X)
+    models = [Lasso(alpha, tol=tol, max_iter=1000).fit(problem.X, y) for y in problem.Y.T]
+    return np.array([m.coef_ for m in models]), np.array([m.intercept_ for m in models])
+
+
 def logistic(problem, tol):
     """Solve a ridge on augmented features by L-BFGS, without intercepts."""
     strengths, d = (problem.alpha, problem.alpha_shared), problem.X.shape[1]
@@ -34,6 +40,7 @@ def logistic(problem, tol):
 TOLS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10)
 SOLVERS = (
     Solver(LIBRARY, "MultiTaskLasso", ("l21",), TOLS, lasso),
+    Solver(LIBRARY, "Lasso, loop", ("l1",), TOLS, lassos),
     Solver(LIBRARY, "Logistic + L2, augmented, L-BFGS", ("mean logistic",), TOLS, logistic),
 )
 WHY_NOT = {
