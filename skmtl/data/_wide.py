@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmtl.data._layout import FLAT, LossSums, TaskData, weighted_mean
+from skmtl.data._layout import FLAT, LossSums, TaskData
 from skmtl.losses import SquaredLoss
 
 _TILE = 2**19  # predictions per tile: fits into the cache, large enough for BLAS
@@ -127,7 +127,7 @@ class WideData(TaskData):
         """
         if self._base is None:
             (H,), (center,), (total,) = self._only
-            mean, sums = weighted_mean(self.y, self.weight), total * center
+            mean, sums = self.weight @ self.y / total, total * center
             self._base = mean, _about_means(self, mean, sums), H + np.outer(sums, center), sums
         mean, base, gram, sums = self._base
         intercept = intercept - mean
