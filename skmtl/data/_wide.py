@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmtl.data._layout import FLAT, LossSums, Moments, TaskData, weighted_mean
+from skmtl.data._layout import FLAT, LossSums, Moments, TaskData
 from skmtl.losses import SquaredLoss
 
 _TILE = 2**19  # predictions per tile: fits into the cache, large enough for BLAS
@@ -139,11 +139,8 @@ class WideData(TaskData):
         All tasks share one Gram matrix, so X is read only once for all evaluations.
         """
         if self._base is None:
-            total = self.weight.sum()
-            mean, sums = (
-                weighted_mean(self.y, self.weight),
-                total * weighted_mean(self.X, self.weight),
-            )
+            weight = self.weight  # BLAS, which a compiled loop does not reach
+            mean, sums = weight @ self.y / weight.sum(), weight @ self.X
             self._base = mean, _about_means(self, mean, sums), sums
         mean, base, sums = self._base
         intercept = intercept - mean
