@@ -99,7 +99,7 @@ class StructuredPenalty(Penalty):
 
     def value(self, coefficients, split=None):
         """Return the penalty, a float."""
-        value = super().value(coefficients)
+        value = 0.5 * float(self.curvature.q) * float(np.vdot(coefficients.q, coefficients.q))
         if 0 < self.alpha < np.inf:
             parts = (split or self.split(coefficients.W)).parts
             for terms, part in zip(self.terms, parts, strict=True):
