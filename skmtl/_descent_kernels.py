@@ -204,18 +204,24 @@ def _active(w, active):
 
 @jit(fastmath=SUMS)
 def _factor(A, ridge, active, K):
-    """Write the lower Cholesky factor of ``A + ridge I`` in some coefficients to K."""
-    for i in range(len(active)):
-        for k in range(i):
-            s = A[active[i], active[k]]
-            for n in range(k):
-                s -= K[i, n] * K[k, n]
-            K[i, k] = s / K[k, k]
-        s = A[active[i], active[i]] + ridge
-        least = _LEAST * s
-        for n in range(i):
-            s -= K[i, n] * K[i, n]
-        K[i, i] = math.sqrt(max(s, least)) if least > 0.0 else 1.0
+    """Write the lower Cholesky factor of ``A + ridge I`` in some coefficients to K.
+
+    One that depends on those before it gets a small curvature of its own, and none with others:
+    what rounding leaves of these would grow.
+    """
+    for k in range(len(active)):
+        own = A[active[k], active[k]] + ridge
+        s = own
+        for n in range(k):
+            s -= K[k, n] * K[k, n]
+        K[k, k] = math.sqrt(max(s, _LEAST * own)) if own > 0.0 else 1.0
+        for i in range(k + 1, len(active)):
+            rest = 0.0
+            if s > _LEAST * own:
+                rest = A[active[i], active[k]]
+                for n in range(k):
+                    rest -= K[i, n] * K[k, n]
+            K[i, k] = rest / K[k, k]
 
 
 @jit()

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso, MultiTaskLasso
 
-from skmtl import ADMMClassifier, ADMMRegressor, MixedOutcomeModel, alpha_max
+from skmtl import ADMMClassifier, ADMMRegressor, MixedOutcomeModel, _descent_kernels, alpha_max
 from skmtl.penalties import L1, L21, Ridge
 from skmtl.solvers import _descent, _proximal
 
@@ -140,3 +140,12 @@ def test_tasks_of_different_kinds(norm):
     y[:, 2] = rng.poisson(np.exp(np.clip(Z[:, 2], -3, 3))).astype(float)
     model = MixedOutcomeModel(norm(), alpha=4.0, losses={0: "squared", 1: "logistic", 2: "poisson"})
     assert_optimal(model, X, y)
+
+
+@pytest.mark.parametrize("seed", [41, 42, 58])
+def test_factors_of_dependent_coefficients_do_not_grow(seed):
+    X = np.random.default_rng(seed).standard_normal((20, 60))
+    A, K = X.T @ X, np.zeros((60, 60))
+    _descent_kernels._factor(A, 0.0, np.arange(60), K)
+    K = np.tril(K)
+    assert_allclose(K @ K.T, A, rtol=0, atol=1e-9 * A.max())
