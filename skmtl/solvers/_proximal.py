@@ -83,8 +83,9 @@ class ProximalSolver(Solver):
             self._data = self.problem.data if whole else self.problem.data.with_features(chosen)
             self._chosen, self._steps, self._descent = chosen, None, None
         descends = shrinkage is not None and _has_room(self.problem.data, len(chosen))
-        least = _FINE if descends else _COARSE
-        goal = max(0.5 * self.tol, least * (len(chosen) < W.shape[-1]) * at.evaluation.optimality)
+        goal = 0.5 * self.tol
+        if len(chosen) < W.shape[-1] or (descends and not self._quadratic):
+            goal = max(goal, (_FINE if descends else _COARSE) * at.evaluation.optimality)
         own = W[..., chosen], intercept
         if descends:
             ahead, intercept = self._descend(at, shrinkage, *own, goal)
@@ -104,7 +105,7 @@ class ProximalSolver(Solver):
             weight = None if penalty.fixed_intercept else penalty.alpha_intercept
             curved = problem.curved(sums.derivative, self._data)
             self._descent = BlockDescent(curved, own, weight)
-        unit, limit = 1.0 / problem.residual_norms(sums), self.max_iter - self.n_iter
+        unit, limit = 1.0 / problem.residual_norms(sums), min(_ROUND, self.max_iter - self.n_iter)
         gradient = sums.G[0][:, self._chosen], sums.R[0]
         W, intercept, count = self._descent.minimize(
             W[0], intercept[0], *gradient, unit, 0.1 * goal, limit

@@ -149,3 +149,16 @@ def test_factors_of_dependent_coefficients_do_not_grow(seed):
     _descent_kernels._factor(A, 0.0, np.arange(60), K)
     K = np.tril(K)
     assert_allclose(K @ K.T, A, rtol=0, atol=1e-9 * A.max())
+
+
+@pytest.mark.parametrize(("alpha", "n", "offset"), [(0.0, 60, 30.0), (1e-6, 8, 1e3)])
+@pytest.mark.filterwarnings("ignore:The features separate")
+@norms
+def test_nearly_separated_classes_far_from_zero(norm, alpha, n, offset):
+    """Models with small curvatures, which rounding keeps from being solved exactly."""
+    rng = np.random.default_rng(7)
+    Z = rng.standard_normal((2 * n, n - 2 if alpha else n))
+    X = np.column_stack([np.repeat([0, 1], n), Z + offset])
+    y = Z @ rng.standard_normal(Z.shape[1]) > 0
+    model = ADMMClassifier(norm(), alpha, task_column=0, alpha_intercept=0.0, tol=1e-12)
+    assert_optimal(model, X, y, rtol=1e-6)
