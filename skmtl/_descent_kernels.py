@@ -15,7 +15,7 @@ _ENOUGH = 1e-13  # relative change of a norm at which to stop
 _SHARE = 0.2  # of the largest violation, above which a coefficient is in the next round
 _DECREASE = 0.01  # change in a round, relative to its first sweep, at which to end it
 _QUIET, _NOISY = 20, 2  # features for each sweep between Newton steps; while signs change
-_LEAST = 1e-12  # of a squared pivot, relative to the diagonal
+_LEAST = 1e-12  # curvature, relative to the diagonal; less is rounding
 
 
 @jit(fastmath=SUMS)
@@ -244,17 +244,19 @@ def _move(A, w, g, threshold, ridge, active, x):
     Only the first entries of x are used, one for each active coefficient. Return whether one became
     zero.
     """
-    share, blocked, slope, bend = 1.0, -1, 0.0, 0.0
+    share, blocked, slope, bend, least = 1.0, -1, 0.0, 0.0, 0.0
     for i in range(len(active)):
         j = active[i]
         slope += x[i] * (g[j] + ridge * w[j] + math.copysign(threshold[j], w[j]))
         for k in range(len(active)):
             bend += x[i] * A[j, active[k]] * x[k]
         bend += ridge * x[i] * x[i]
+        least += _LEAST * A[j, j] * x[i] * x[i]
         if threshold[j] > 0.0 and (w[j] + share * x[i]) * w[j] < 0.0:
             share, blocked = -w[j] / x[i], i
     if not slope < 0.0:
         return False
+    bend = max(bend, least)
     if share * bend > -slope:
         share, blocked = -slope / bend, -1
     for i in range(len(active)):

@@ -162,3 +162,17 @@ def test_nearly_separated_classes_far_from_zero(norm, alpha, n, offset):
     y = Z @ rng.standard_normal(Z.shape[1]) > 0
     model = ADMMClassifier(norm(), alpha, task_column=0, alpha_intercept=0.0, tol=1e-12)
     assert_optimal(model, X, y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [7, 11])
+def test_unpenalized_directions_without_curvature_are_left(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((12, 40)) * 10.0 ** rng.uniform(-8, 8, 40)
+    size = np.linalg.norm(X, axis=0)
+    W, G = 1e9 * rng.standard_normal((1, 40)) / size, rng.standard_normal((1, 12)) @ X
+    start, ones, border = W.copy(), np.ones(1), np.zeros((1, 40))
+    penalty, stop = (np.zeros(40), 0.0), (ones, 1e-12, 100, np.empty(1))
+    model = (X.T @ X)[None], np.zeros(1, dtype=int), ones, border
+    _descent_kernels.minimize_entries(*model, W, G, *penalty, *stop, 0, 1)
+    assert np.abs(W * size).max() < 1.01 * np.abs(start * size).max()
+    assert np.abs(G / size).max() < 1e-3
