@@ -14,7 +14,7 @@ _SHRINK = 0.3  # of a Newton step without descent
 _FACTORS = 1e8, 1.0, 1.0, 1.0
 _DAMPING = 1e-10
 _TRIALS = 3
-_LEAST = 1e-12  # least curvature, relative to the diagonal
+_LEAST = 1e-12  # curvature, relative to the diagonal; less is rounding
 
 
 class BlockDescent:
@@ -147,19 +147,22 @@ class BlockDescent:
         turn = float(np.vdot(border, step)) + self._of_center * center
         slope = float(np.vdot(smooth, step)) + self._slope * center
         bend = float(np.vdot(product[:, active] + self._shrinkage.ridge * step, step))
-        bend += center * turn
+        least = _LEAST * float(np.square(self._roots[:, active] * step).sum())
+        bend = max(bend + center * turn, least)
 
         def change(share):
             ahead = np.linalg.norm(W + share * step, axis=0)
             return share * slope + 0.5 * share**2 * bend + threshold @ (ahead - norms)
 
         shares = _SHRINK ** np.arange(_TRIALS)
-        share = next((share for share in shares if change(share) < 0), 0.0)
+        share = next((share for share in shares if change(share) < 0), None)
+        if share is None:
+            return False
         self._W[:, active] += share * step
         self._G += share * product
         self._c += share * center
         self._slope += share * turn
-        return share > 0
+        return True
 
     def _newton(self, active, along, gradient, weight):
         """Return the Newton step in some features, (T, a), and in the center, or None.
@@ -188,7 +191,7 @@ class BlockDescent:
                 right, units = np.append(right, own), np.append(units, unit)
             C[np.diag_indices(len(C))] += _DAMPING
             u = units * linalg.solve(C, right, assume_a="pos")
-        except np.linalg.LinAlgError:
+        except (np.linalg.LinAlgError, ValueError):  # singular, or not finite
             return None
         center = float(u[-1]) if self._of_center else 0.0
         pull = along * u[: len(active)] - center * border
