@@ -171,7 +171,9 @@ def _shrinkage_of(problem):
     """Return the ``Shrinkage`` to which the penalty is equal, or None."""
     term, data = problem.penalty.terms[0][0], problem.data
     one = problem.loss.separable and problem.loss.n_outputs == 1
-    return term.shrinkage(data.n_features) if one else None
+    found = term.shrinkage(data.n_features) if one else None
+    # norms of a single entry are absolute values
+    return found and found._replace(joint=found.joint and data.n_tasks > 1)
 
 
 def _descends(problem):

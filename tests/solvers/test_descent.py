@@ -98,6 +98,15 @@ def test_more_features_than_rows(norm, seed):
     assert_optimal(model.set_params(**intercept, max_iter=3000), X, y, rtol=1e-6)
 
 
+def test_norms_of_one_task_are_absolute_values():
+    X, y = wide(np.random.default_rng(5), 1, 60, 15)
+    y = y.ravel() > y.mean()
+    l1, l21 = (ADMMClassifier(norm(), 0.01).fit(X, y) for norm in (L1, L21))
+    assert l21.optimality_ <= 1e-8
+    assert_allclose(l21.objective_, l1.objective_, rtol=1e-9)
+    assert l21.n_iter_ < 2 * l1.n_iter_
+
+
 @norms
 def test_no_feature_at_alpha_max(norm):
     X, Y = wide(np.random.default_rng(4), 5, 30, 40)
