@@ -12,9 +12,9 @@ from skmtl._threads import in_chunks
 _SWEEPS = 5  # between Newton steps while features enter or leave
 _COST = 0.2  # of a Newton step, in sweeps for each feature
 _SHRINK = 0.3  # of a Newton step without descent
-_FACTORS = 1e8, 1.0, 1.0, 1.0
-_DAMPING = 1e-10
-_TRIALS = 3
+_FACTORS = 1e8, 1.0, 1.0, 1.0  # of squares that replace norms
+_DAMPING = 1e-10  # of the matrix that remains, whose eigenvalues are at most 1
+_TRIALS = 3  # shares of a step
 _LEAST = 1e-12  # curvature, relative to the diagonal; less is rounding
 
 

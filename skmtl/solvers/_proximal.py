@@ -12,11 +12,11 @@ from skmtl.solvers._descent import BlockDescent
 _POWER = 30  # iterations for the largest eigenvalue, which they underestimate
 _MARGIN = 1.1
 _LOOK = 10  # steps between evaluations of the problem
-_ROUND = 500  # steps in a round
+_ROUND = 500  # steps or sweeps in a round
 _FIRST = 200  # features of the first working set
 _GROWTH = 3  # largest size of a working set, relative to the features that are not zero
 _ROOM = 2**22  # numbers in the moments of a working set
-_COARSE, _FINE = 0.1, 1e-3  # accuracy on a working set, relative to that of all features
+_COARSE, _FINE = 0.1, 1e-2  # accuracy of gradient steps and of descent, relative to the last
 
 
 class ProximalSolver(Solver):
