@@ -15,7 +15,7 @@ _ENOUGH = 1e-13  # relative change of a norm at which to stop
 _SHARE = 0.2  # of the largest violation, above which a coefficient is in the next round
 _DECREASE = 0.01  # change in a round, relative to its first sweep, at which to end it
 _QUIET, _NOISY = 20, 2  # features for each sweep between Newton steps; while signs change
-_LEAST = 1e-12  # of a squared pivot, relative to the diagonal
+_LEAST = 1e-12  # curvature, relative to the diagonal; less is rounding
 
 
 @jit(fastmath=SUMS)
@@ -204,18 +204,24 @@ def _active(w, active):
 
 @jit(fastmath=SUMS)
 def _factor(A, ridge, active, K):
-    """Write the lower Cholesky factor of ``A + ridge I`` in some coefficients to K."""
-    for i in range(len(active)):
-        for k in range(i):
-            s = A[active[i], active[k]]
-            for n in range(k):
-                s -= K[i, n] * K[k, n]
-            K[i, k] = s / K[k, k]
-        s = A[active[i], active[i]] + ridge
-        least = _LEAST * s
-        for n in range(i):
-            s -= K[i, n] * K[i, n]
-        K[i, i] = math.sqrt(max(s, least)) if least > 0.0 else 1.0
+    """Write the lower Cholesky factor of ``A + ridge I`` in some coefficients to K.
+
+    One that depends on those before it gets a small curvature of its own, and none with others:
+    what rounding leaves of these would grow.
+    """
+    for k in range(len(active)):
+        own = A[active[k], active[k]] + ridge
+        s = own
+        for n in range(k):
+            s -= K[k, n] * K[k, n]
+        K[k, k] = math.sqrt(max(s, _LEAST * own)) if own > 0.0 else 1.0
+        for i in range(k + 1, len(active)):
+            rest = 0.0
+            if s > _LEAST * own:
+                rest = A[active[i], active[k]]
+                for n in range(k):
+                    rest -= K[i, n] * K[k, n]
+            K[i, k] = rest / K[k, k]
 
 
 @jit()
@@ -238,17 +244,19 @@ def _move(A, w, g, threshold, ridge, active, x):
     Only the first entries of x are used, one for each active coefficient. Return whether one became
     zero.
     """
-    share, blocked, slope, bend = 1.0, -1, 0.0, 0.0
+    share, blocked, slope, bend, least = 1.0, -1, 0.0, 0.0, 0.0
     for i in range(len(active)):
         j = active[i]
         slope += x[i] * (g[j] + ridge * w[j] + math.copysign(threshold[j], w[j]))
         for k in range(len(active)):
             bend += x[i] * A[j, active[k]] * x[k]
         bend += ridge * x[i] * x[i]
+        least += _LEAST * A[j, j] * x[i] * x[i]
         if threshold[j] > 0.0 and (w[j] + share * x[i]) * w[j] < 0.0:
             share, blocked = -w[j] / x[i], i
     if not slope < 0.0:
         return False
+    bend = max(bend, least)
     if share * bend > -slope:
         share, blocked = -slope / bend, -1
     for i in range(len(active)):

@@ -89,11 +89,12 @@ class ADMMRegressor(StructuredModel, Regressor):
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "admm", "proximal"}, default="auto"
-        "admm" supports every penalty; "proximal", accelerated proximal gradient steps on a working
-        set, one norm that treats features separately. "auto": "admm"; for a sparse X with many
-        features "proximal" where that applies.
+        "admm" supports every penalty; "proximal" one norm that treats features separately, by
+        coordinate descent (L1, L21) or proximal gradient steps. "auto": "proximal" for L1 and L21,
+        and where X is sparse with many features; else "admm".
     max_iter : int, default=10000
-        Maximum number of iterations; of "admm" also of Newton steps, which take over if it is slow.
+        Maximum number of iterations: of "admm" also of Newton steps, which take over if it is slow;
+        of "proximal" sweeps of coordinate descent, or gradient steps.
     tol : float, default=1e-8
         Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False
@@ -198,11 +199,12 @@ class ADMMClassifier(StructuredModel, MultiTaskClassifier):
     handle_unknown : {"error"}, default="error"
         Tasks not seen in fit: raise an error (there is no shared model).
     solver : {"auto", "admm", "proximal"}, default="auto"
-        "admm" supports every penalty; "proximal", accelerated proximal gradient steps on a working
-        set, one norm that treats features separately. "auto": "admm"; for a sparse X with many
-        features "proximal" where that applies.
+        "admm" supports every penalty; "proximal" one norm that treats features separately, by
+        coordinate descent (L1, L21) or proximal gradient steps. "auto": "proximal" for L1 and L21,
+        and where X is sparse with many features; else "admm".
     max_iter : int, default=10000
-        Maximum number of iterations; of "admm" also of Newton steps, which take over if it is slow.
+        Maximum number of iterations: of "admm" also of Newton steps, which take over if it is slow;
+        of "proximal" sweeps of coordinate descent, or gradient steps.
     tol : float, default=1e-8
         Relative KKT residual at which to stop. 1e-4 suffices for prediction.
     warm_start : bool, default=False

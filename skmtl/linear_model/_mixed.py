@@ -77,7 +77,8 @@ class MixedOutcomeModel(StructuredModel):
         What to do with tasks that were not in fit: raise an error, as their kinds are unknown.
     solver : {"auto", "direct", "cg", "admm", "proximal"}, default="auto"
         "direct" and "cg" take quadratic penalties: ridges, `MeanRegularized`, `Graph`; "admm" any;
-        "proximal" norms that treat features separately, without counts. "auto": the first that can.
+        "proximal" L1 and L21, and without counts other norms that treat features separately.
+        "auto": "proximal" for L1 and L21, else the first that can.
     max_iter : int, default=10000
         Maximum number of iterations.
     tol : float, default=1e-8

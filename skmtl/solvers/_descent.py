@@ -10,11 +10,12 @@ from skmtl._linalg import bordered, outer
 from skmtl._threads import in_chunks
 
 _SWEEPS = 5  # between Newton steps while features enter or leave
+_COST = 0.2  # of a Newton step, in sweeps for each feature
 _SHRINK = 0.3  # of a Newton step without descent
-_FACTORS = 1e8, 1.0, 1.0, 1.0
-_DAMPING = 1e-10
-_TRIALS = 3
-_LEAST = 1e-12  # least curvature, relative to the diagonal
+_FACTORS = 1e8, 1.0, 1.0, 1.0  # of squares that replace norms
+_DAMPING = 1e-10  # of the matrix that remains, whose eigenvalues are at most 1
+_TRIALS = 3  # shares of a step
+_LEAST = 1e-12  # curvature, relative to the diagonal; less is rounding
 
 
 class BlockDescent:
@@ -98,6 +99,7 @@ class BlockDescent:
     def _by_features(self, limit):
         """Minimize with norms of features."""
         threshold, ridge = self._shrinkage.threshold, self._shrinkage.ridge
+        last = 0.0
         for count in range(1, limit + 1):
             before = self._W.copy() if self._of_center else None
             change, switched = _descent_kernels.sweep_norms(
@@ -109,7 +111,8 @@ class BlockDescent:
             if change <= self._goal:
                 break
             if switched == 0 or count % _SWEEPS == 0:
-                self._newton_step()
+                self._newton_step(_sweeps_left(last, change, self._goal))
+            last = change
         return count
 
     def _move_center(self, step):
@@ -119,14 +122,17 @@ class BlockDescent:
         self._G += step * self._border
         return abs(step) * np.sqrt(self._of_center) * self._unit.min()
 
-    def _newton_step(self):
+    def _newton_step(self, sweeps):
         """Take a Newton step in the features that are not zero, as far as it descends.
 
+        It is not taken if as many sweeps as are left without it cost less.
         Where that is not far, the norms of features that it would turn are replaced by squares:
         first by ones that take them to zero, then by those that touch the norms and are larger.
         """
         sizes = (np.abs(self._W) * self._roots * self._unit[:, None]).max(axis=0)
         active = np.flatnonzero(sizes > self._goal)
+        if sweeps < _COST * len(active):
+            return
         W, threshold = self._W[:, active], self._shrinkage.threshold[active]
         weight = threshold / np.linalg.norm(W, axis=0)
         smooth = self._G[:, active] + self._shrinkage.ridge * W
@@ -147,19 +153,22 @@ class BlockDescent:
         turn = float(np.vdot(border, step)) + self._of_center * center
         slope = float(np.vdot(smooth, step)) + self._slope * center
         bend = float(np.vdot(product[:, active] + self._shrinkage.ridge * step, step))
-        bend += center * turn
+        least = _LEAST * float(np.square(self._roots[:, active] * step).sum())
+        bend = max(bend + center * turn, least)
 
         def change(share):
             ahead = np.linalg.norm(W + share * step, axis=0)
             return share * slope + 0.5 * share**2 * bend + threshold @ (ahead - norms)
 
         shares = _SHRINK ** np.arange(_TRIALS)
-        share = next((share for share in shares if change(share) < 0), 0.0)
+        share = next((share for share in shares if change(share) < 0), None)
+        if share is None:
+            return False
         self._W[:, active] += share * step
         self._G += share * product
         self._c += share * center
         self._slope += share * turn
-        return share > 0
+        return True
 
     def _newton(self, active, along, gradient, weight):
         """Return the Newton step in some features, (T, a), and in the center, or None.
@@ -177,7 +186,7 @@ class BlockDescent:
             if len(inverse) == 1:
                 C = inverse[0] * (along.T @ along)
             else:
-                C = (inverse * (along[:, :, None] * along[:, None, :])).sum(axis=0)
+                C = np.einsum("tjk,tj,tk->jk", inverse, along, along)
             C = np.eye(len(active)) - units[:, None] * C * units
             right = -units * (along * by_gradient).sum(axis=0)
             if self._of_center:
@@ -188,7 +197,7 @@ class BlockDescent:
                 right, units = np.append(right, own), np.append(units, unit)
             C[np.diag_indices(len(C))] += _DAMPING
             u = units * linalg.solve(C, right, assume_a="pos")
-        except np.linalg.LinAlgError:
+        except (np.linalg.LinAlgError, ValueError):  # singular, or not finite
             return None
         center = float(u[-1]) if self._of_center else 0.0
         pull = along * u[: len(active)] - center * border
@@ -196,9 +205,9 @@ class BlockDescent:
 
     def _curvature(self, active, weight):
         """Return the curvature in some features plus ``weight`` and the ridge, (T or 1, a, a)."""
-        M = self._H[:, active[:, None], active]
-        if not self._common:
-            M = self._scale[:, None, None] * M[self._block]
+        own = np.zeros(1, dtype=int) if self._common else self._block
+        M = self._H[own[:, None, None], active[:, None], active]
+        M *= self._scale[: len(M), None, None]
         diagonal = np.einsum("tjj->tj", M)
         diagonal *= 1.0 + _LEAST
         diagonal += weight + self._shrinkage.ridge
@@ -243,6 +252,11 @@ class BlockDescent:
             *(self._unit, self._goal, limit, slopes),
         )
         return max(in_chunks(kernel, len(slopes), 10 * self._W.size * self._W.shape[1]))
+
+
+def _sweeps_left(last, change, goal):
+    """Return after how many sweeps the change is at the goal if it shrinks as in the last."""
+    return np.log(goal / change) / np.log(change / last) if 0 < change < last else np.inf
 
 
 def _share_of_center(alpha_intercept, totals):

@@ -12,11 +12,11 @@ from skmtl.solvers._descent import BlockDescent
 _POWER = 30  # iterations for the largest eigenvalue, which they underestimate
 _MARGIN = 1.1
 _LOOK = 10  # steps between evaluations of the problem
-_ROUND = 500  # steps in a round
+_ROUND = 500  # steps or sweeps in a round
 _FIRST = 200  # features of the first working set
 _GROWTH = 3  # largest size of a working set, relative to the features that are not zero
 _ROOM = 2**22  # numbers in the moments of a working set
-_COARSE, _FINE = 0.1, 1e-3  # accuracy on a working set, relative to that of all features
+_COARSE, _FINE = 0.1, 1e-2  # accuracy of gradient steps and of descent, relative to the last
 
 
 class ProximalSolver(Solver):
@@ -83,8 +83,9 @@ class ProximalSolver(Solver):
             self._data = self.problem.data if whole else self.problem.data.with_features(chosen)
             self._chosen, self._steps, self._descent = chosen, None, None
         descends = shrinkage is not None and _has_room(self.problem.data, len(chosen))
-        least = _FINE if descends else _COARSE
-        goal = max(0.5 * self.tol, least * (len(chosen) < W.shape[-1]) * at.evaluation.optimality)
+        goal = 0.5 * self.tol
+        if len(chosen) < W.shape[-1] or (descends and not self._quadratic):
+            goal = max(goal, (_FINE if descends else _COARSE) * at.evaluation.optimality)
         own = W[..., chosen], intercept
         if descends:
             ahead, intercept = self._descend(at, shrinkage, *own, goal)
@@ -104,7 +105,7 @@ class ProximalSolver(Solver):
             weight = None if penalty.fixed_intercept else penalty.alpha_intercept
             curved = problem.curved(sums.derivative, self._data)
             self._descent = BlockDescent(curved, own, weight)
-        unit, limit = 1.0 / problem.residual_norms(sums), self.max_iter - self.n_iter
+        unit, limit = 1.0 / problem.residual_norms(sums), min(_ROUND, self.max_iter - self.n_iter)
         gradient = sums.G[0][:, self._chosen], sums.R[0]
         W, intercept, count = self._descent.minimize(
             W[0], intercept[0], *gradient, unit, 0.1 * goal, limit
@@ -170,7 +171,9 @@ def _shrinkage_of(problem):
     """Return the ``Shrinkage`` to which the penalty is equal, or None."""
     term, data = problem.penalty.terms[0][0], problem.data
     one = problem.loss.separable and problem.loss.n_outputs == 1
-    return term.shrinkage(data.n_features) if one else None
+    found = term.shrinkage(data.n_features) if one else None
+    # norms of a single entry are absolute values
+    return found and found._replace(joint=found.joint and data.n_tasks > 1)
 
 
 def _descends(problem):

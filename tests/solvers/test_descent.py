@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso, MultiTaskLasso
 
-from skmtl import ADMMClassifier, ADMMRegressor, MixedOutcomeModel, alpha_max
+from skmtl import ADMMClassifier, ADMMRegressor, MixedOutcomeModel, _descent_kernels, alpha_max
 from skmtl.penalties import L1, L21, Ridge
 from skmtl.solvers import _descent, _proximal
 
@@ -98,6 +98,16 @@ def test_more_features_than_rows(norm, seed):
     assert_optimal(model.set_params(**intercept, max_iter=3000), X, y, rtol=1e-6)
 
 
+def test_norms_of_one_task_are_absolute_values():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((15, 60)) + 1.0
+    z = X @ (rng.standard_normal(60) * (rng.random(60) < 0.3)) + rng.standard_normal(15)
+    y = z > np.median(z)
+    l1, l21 = (ADMMClassifier(norm(), 0.001).fit(X, y) for norm in (L1, L21))
+    assert_allclose(l21.objective_, l1.objective_, rtol=1e-9)
+    assert_allclose(l21.predict_proba(X), l1.predict_proba(X), rtol=0, atol=1e-7)
+
+
 @norms
 def test_no_feature_at_alpha_max(norm):
     X, Y = wide(np.random.default_rng(4), 5, 30, 40)
@@ -140,3 +150,39 @@ def test_tasks_of_different_kinds(norm):
     y[:, 2] = rng.poisson(np.exp(np.clip(Z[:, 2], -3, 3))).astype(float)
     model = MixedOutcomeModel(norm(), alpha=4.0, losses={0: "squared", 1: "logistic", 2: "poisson"})
     assert_optimal(model, X, y)
+
+
+@pytest.mark.parametrize("seed", [41, 42, 58])
+def test_factors_of_dependent_coefficients_do_not_grow(seed):
+    X = np.random.default_rng(seed).standard_normal((20, 60))
+    A, K = X.T @ X, np.zeros((60, 60))
+    _descent_kernels._factor(A, 0.0, np.arange(60), K)
+    K = np.tril(K)
+    assert_allclose(K @ K.T, A, rtol=0, atol=1e-9 * A.max())
+
+
+@pytest.mark.parametrize(("alpha", "n", "offset"), [(0.0, 60, 30.0), (1e-6, 8, 1e3)])
+@pytest.mark.filterwarnings("ignore:The features separate")
+@norms
+def test_nearly_separated_classes_far_from_zero(norm, alpha, n, offset):
+    """Models with small curvatures, which rounding keeps from being solved exactly."""
+    rng = np.random.default_rng(7)
+    Z = rng.standard_normal((2 * n, n - 2 if alpha else n))
+    X = np.column_stack([np.repeat([0, 1], n), Z + offset])
+    y = Z @ rng.standard_normal(Z.shape[1]) > 0
+    model = ADMMClassifier(norm(), alpha, task_column=0, alpha_intercept=0.0, tol=1e-12)
+    assert_optimal(model, X, y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [7, 11])
+def test_unpenalized_directions_without_curvature_are_left(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((12, 40)) * 10.0 ** rng.uniform(-8, 8, 40)
+    size = np.linalg.norm(X, axis=0)
+    W, G = 1e9 * rng.standard_normal((1, 40)) / size, rng.standard_normal((1, 12)) @ X
+    start, ones, border = W.copy(), np.ones(1), np.zeros((1, 40))
+    penalty, stop = (np.zeros(40), 0.0), (ones, 1e-12, 100, np.empty(1))
+    model = (X.T @ X)[None], np.zeros(1, dtype=int), ones, border
+    _descent_kernels.minimize_entries(*model, W, G, *penalty, *stop, 0, 1)
+    assert np.abs(W * size).max() < 1.01 * np.abs(start * size).max()
+    assert np.abs(G / size).max() < 1e-3
