@@ -293,18 +293,20 @@ class Problem(Certificate):
         w = G.sum(axis=1) + penalty.w if free.w else np.zeros_like(penalty.w)
         return Coefficients(V, free.q * (of_q + penalty.q), w, free.c * R.sum(axis=1))
 
-    def slope(self, coefficients, G, R, start, point):
-        """Return the inner product of the gradient at some coefficients and a step between points.
+    def slope(self, coefficients, G, R, point, start=None):
+        """Return the inner product of the gradient at some coefficients and a step to a point.
 
-        Of the smooth part of the objective; what is fixed counts too, without a penalty.
+        Of the smooth part of the objective; what is fixed counts too, without a penalty. The step
+        is from ``start``, by default zero.
         """
         gradient = *self.penalty.of_nodes(G, R), G.sum(axis=1), R.sum(axis=1)
-        loss = sum(
-            np.vdot(own, to) - np.vdot(own, of)
-            for own, of, to in zip(gradient, start, point, strict=True)
-        )
-        product = partial(self.penalty.product, coefficients)
-        return float(loss) + product(point) - product(start)
+        loss = [np.vdot(own, to) for own, to in zip(gradient, point, strict=True)]
+        value = self.penalty.product(coefficients, point)
+        if start is not None:
+            pairs = zip(loss, gradient, start, strict=True)
+            loss = [whole - np.vdot(own, of) for whole, own, of in pairs]
+            value -= self.penalty.product(coefficients, start)
+        return float(sum(loss)) + value
 
     def curved(self, derivative, data=None):
         """Return the data with weights times curvatures, the mean of those of all classes.

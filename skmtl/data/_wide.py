@@ -140,7 +140,8 @@ class WideData(TaskData):
         """
         if self._base is None:
             weight = self.weight  # BLAS, which a compiled loop does not reach
-            mean, sums = weight @ self.y / weight.sum(), weight @ self.X
+            (sums,) = self._adjoint(slice(None), weight[:, None])
+            mean = weight @ self.y / weight.sum()
             self._base = mean, _about_means(self, mean, sums), sums
         mean, base, sums = self._base
         intercept = intercept - mean

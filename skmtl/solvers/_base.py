@@ -316,7 +316,7 @@ class NewtonSolver(Solver):
     def _slope_along(self, at, start, point):
         """Return the slope of the objective at an iterate, along a step; no arrays are formed."""
         sums = at.evaluation.sums
-        return self.problem.slope(at.coefficients, sums.G, sums.R, start, point)
+        return self.problem.slope(at.coefficients, sums.G, sums.R, point, start)
 
     def _extended(self, at, slope, found):
         """Return ``found``, or a point beyond it where the loss flattens along the step.
