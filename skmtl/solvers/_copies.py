@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skmtl.solvers._extrapolation import Extrapolation
+
 _RELAXATION = 1.6
 _CHECK = 5  # iterations between computations of the residuals
 _LEAST = 1e-4  # smallest dual scale, as a share of the model's linear part
@@ -54,6 +56,7 @@ class Copies:
         """Iterate until both relative residuals are at most ``accuracy``; return the count."""
         M, P = self.metric, [part[0] for part in self.Z]
         total, next_change = sum(P[1:], P[0]), 10
+        memory = Extrapolation(M.size * total[..., 0, 0].size * sum(map(len, self.Z)))
         for iteration in range(1, limit + 1):
             look = iteration % _CHECK == 0 or iteration in (1, limit)
             B = [
@@ -65,7 +68,7 @@ class Copies:
             total = model.solve(linear + (rho * M) * center, rho, total, goal)
             P = [b + share * (total - center) for b, share in zip(B, self._shares, strict=True)]
             last = [list(part) for part in self.Z] if look else None
-            self._update(P)
+            self._update(P, memory, iteration % _CHECK == 1 and not look)
             if not look:
                 continue
             self._look(P, last)
@@ -76,7 +79,8 @@ class Copies:
                 break
             if iteration >= next_change:
                 next_change = 10 + int(1.3 * iteration)
-                self._balance()
+                if self._balance():
+                    memory.restart()
         self._rate = (now / half) ** (2.0 / limit) if iteration == limit else 0.0
         return iteration
 
@@ -87,11 +91,15 @@ class Copies:
             return 0.0
         return np.log(now / accuracy) / max(-np.log(max(self._rate, 1e-3)), 1e-9)
 
-    def _update(self, P):
-        for j, part in enumerate(self.Z):
-            for i, Z in enumerate(part):
-                relaxed = _RELAXATION * P[j] + (1 - _RELAXATION) * Z
-                self.Z[j][i], self.U[j][i] = self.prox(j, i, relaxed, self.U[j][i])
+    def _update(self, P, memory, extrapolate):
+        """Replace copies and subgradients by those at P, over-relaxed, or extrapolated."""
+        pairs = [(j, i) for j, part in enumerate(self.Z) for i in range(len(part))]
+        M, root = self.rho * self.metric, self._root
+        points = np.array([self.Z[j][i] + self.U[j][i] / M for j, i in pairs])
+        steps = _RELAXATION * np.array([P[j] - self.Z[j][i] for j, i in pairs])
+        points = memory.next(root * (points + steps), root * steps, extrapolate) / root
+        for (j, i), V in zip(pairs, points, strict=True):
+            self.Z[j][i], self.U[j][i] = self.prox(j, i, V, 0.0)
 
     def prox(self, part, number, P, U):
         """Return the copy of term ``number`` of a part, the prox at P, and its subgradient."""
@@ -131,9 +139,11 @@ class Copies:
         self.dual = change / self.dual_scale(self.U)
 
     def _balance(self):
-        """Change rho by the ratio of the residuals, by factors that tend to 1."""
+        """Change rho by the ratio of the residuals, by factors that tend to 1; return whether."""
         ratio = np.sqrt(max(self.primal, 1e-16) / max(self.dual, 1e-16))
         self._changes += 1
         most = 1.0 + 1e4 / self._changes**2
-        if not 1 / _STEEP < ratio**2 < _STEEP:
+        steep = not 1 / _STEEP < ratio**2 < _STEEP
+        if steep:
             self.rho *= min(max(ratio, 1 / most), most)
+        return steep
