@@ -25,6 +25,7 @@ ORDER = [
     "_lane_kernels",
     "_optimality_kernels",
     "_evidence_kernels",
+    "_center_kernels",
     "_descent_kernels",
     "_memory",
     "_threads",

@@ -79,6 +79,7 @@ def test_newton_steps_solve_the_same(monkeypatch, penalty, n_classes):
     steps, run = [], _multipliers.Multipliers.run
     changes = [
         (_admm, "_SLOW", -1.0),
+        (_admm, "_ROUND", 5),
         (
             _multipliers.Multipliers,
             "run",
@@ -96,6 +97,7 @@ def test_newton_steps_without_the_patience_of_conjugate_gradients(monkeypatch, n
     solved, whole = [], _multipliers.Multipliers._solved
     changes = [
         (_admm, "_SLOW", -1.0),
+        (_admm, "_ROUND", 5),
         (_multipliers, "_CG_ITER", 1),
         (
             _multipliers.Multipliers,
