@@ -54,23 +54,28 @@ class Copies:
 
     def iterate(self, model, linear, accuracy, limit):
         """Iterate until both relative residuals are at most ``accuracy``; return the count."""
-        M, P = self.metric, [part[0] for part in self.Z]
-        total, next_change = sum(P[1:], P[0]), 10
-        memory = Extrapolation(M.size * total[..., 0, 0].size * sum(map(len, self.Z)))
+        total, next_change = sum(part[0] for part in self.Z), 10
+        points, M = self._points(), self.rho * self.metric
+        memory = Extrapolation(self._root, points)
         for iteration in range(1, limit + 1):
             look = iteration % _CHECK == 0 or iteration in (1, limit)
             B = [
-                sum((Z - U / (self.rho * M) for Z, U in zip(Zs, Us, strict=True)), 0.0) / len(Zs)
-                for Zs, Us in zip(self.Z, self.U, strict=True)
+                sum(2.0 * Z - V for Z, V in zip(Zs, Vs, strict=True)) / len(Zs)
+                for Zs, Vs in zip(self.Z, points, strict=True)
             ]
             center, rho = sum(B[1:], B[0]), self._effective * self.rho
             goal = 0.01 * max(accuracy, min(self.primal, self.dual, 1.0))
-            total = model.solve(linear + (rho * M) * center, rho, total, goal)
+            total = model.solve(linear + M * center, rho, total, goal)
             P = [b + share * (total - center) for b, share in zip(B, self._shares, strict=True)]
-            last = [list(part) for part in self.Z] if look else None
-            self._update(P, memory, iteration % _CHECK == 1 and not look)
+            steps = [[_RELAXATION * (p - Z) for Z in Zs] for p, Zs in zip(P, self.Z, strict=True)]
+            points = memory.next(points, steps, iteration % _CHECK == 1 and not look)
+            last, self.Z = self.Z, self._nearest(points)
             if not look:
                 continue
+            self.U = [
+                [M * (V - Z) for V, Z in zip(Vs, Zs, strict=True)]
+                for Vs, Zs in zip(points, self.Z, strict=True)
+            ]
             self._look(P, last)
             now = max(self.primal, self.dual)
             if iteration <= max(limit // 2, 1):
@@ -80,7 +85,8 @@ class Copies:
             if iteration >= next_change:
                 next_change = 10 + int(1.3 * iteration)
                 if self._balance():
-                    memory.restart()
+                    points, M = self._points(), self.rho * self.metric
+                    memory = Extrapolation(self._root, points)
         self._rate = (now / half) ** (2.0 / limit) if iteration == limit else 0.0
         return iteration
 
@@ -91,24 +97,31 @@ class Copies:
             return 0.0
         return np.log(now / accuracy) / max(-np.log(max(self._rate, 1e-3)), 1e-9)
 
-    def _update(self, P, memory, extrapolate):
-        """Replace copies and subgradients by those at P, over-relaxed, or extrapolated."""
-        pairs = [(j, i) for j, part in enumerate(self.Z) for i in range(len(part))]
-        M, root = self.rho * self.metric, self._root
-        points = np.array([self.Z[j][i] + self.U[j][i] / M for j, i in pairs])
-        steps = _RELAXATION * np.array([P[j] - self.Z[j][i] for j, i in pairs])
-        points = memory.next(root * (points + steps), root * steps, extrapolate) / root
-        for (j, i), V in zip(pairs, points, strict=True):
-            self.Z[j][i], self.U[j][i] = self.prox(j, i, V, 0.0)
+    def _points(self):
+        """Return the points of which the copies are the prox, lists as the copies."""
+        M = self.rho * self.metric
+        return [
+            [Z + U / M for Z, U in zip(Zs, Us, strict=True)]
+            for Zs, Us in zip(self.Z, self.U, strict=True)
+        ]
+
+    def _nearest(self, points):
+        """Return the prox of each term at its point."""
+        return [[self._prox(j, i, V) for i, V in enumerate(part)] for j, part in enumerate(points)]
 
     def prox(self, part, number, P, U):
         """Return the copy of term ``number`` of a part, the prox at P, and its subgradient."""
-        M, states = self.rho * self.metric, self._states[part]
+        M = self.rho * self.metric
         V = P + U / M
+        Z = self._prox(part, number, V)
+        return Z, M * (V - Z)
+
+    def _prox(self, part, number, V):
+        states = self._states[part]
         Z, states[number] = self._terms[part][number].augmented_prox(
             V, self._scaled_steps(part, number), states[number]
         )
-        return Z, M * (V - Z)
+        return Z
 
     def derivative(self, part, number, P, U, Z):
         """Return the derivative of ``prox`` in P, where it is Z; see `Term`."""

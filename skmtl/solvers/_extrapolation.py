@@ -14,10 +14,14 @@ _WORSE = 2.0  # growth of the step at which an extrapolation is undone
 class Extrapolation:
     """Anderson acceleration: the combination of the last images whose step would be least.
 
+    Points and steps are lists of lists of arrays of one shape.
+
     Parameters
     ----------
-    size : int
-        Of a point.
+    root : ndarray
+        The square root of a diagonal metric, by which steps are compared.
+    points : list of list of ndarray
+        The first point.
 
     References
     ----------
@@ -25,38 +29,43 @@ class Extrapolation:
     Numerical Analysis 49. https://doi.org/10.1137/10078356X
     """
 
-    def __init__(self, size):
-        self._most = min(_MEMORY, _ROOM // (2 * max(size, 1)))
-        self.restart()
-
-    def restart(self):
-        """Forget all steps, as after a change of the iteration."""
-        self._images, self._steps = (deque(maxlen=self._most + 1) for _ in range(2))
+    def __init__(self, root, points):
+        self._root, self._shape = root, [len(part) for part in points]
+        size = sum(part.size for whole in points for part in whole)
+        most = min(_MEMORY, _ROOM // (2 * max(size, 1)))
+        self._images, self._steps = (deque(maxlen=most + 1) for _ in range(2))
         self._plain, self._length = None, np.inf
 
-    def next(self, image, step, extrapolate):
+    def next(self, points, steps, extrapolate):
         """Return the point to go on from.
 
         Parameters
         ----------
-        image, step : ndarray
-            Image of the last point, and its difference from that point.
+        points, steps : list of list of ndarray
+            The last point, and the step of the iteration from there.
         extrapolate : bool
-            Whether to extrapolate, else return the image; but where the step after an extrapolation
-            is much longer than that before, return the image from which it was made.
+            Whether to extrapolate, else take the step. Where the step after an extrapolation is
+            much longer than that before, go on from where the extrapolation was made.
         """
-        length = linalg.norm(step)
+        steps = np.array([part for whole in steps for part in whole])
+        image = np.array([part for whole in points for part in whole]) + steps
+        scaled = (self._root * steps).ravel()
+        length = np.sqrt(scaled @ scaled)
         plain, self._plain = self._plain, None
         if plain is not None and not length <= _WORSE * self._length:
-            self.restart()
-            return plain
-        self._images.append(image.ravel())
-        self._steps.append(step.ravel())
+            self._images.clear()
+            self._steps.clear()
+            return self._lists(plain)
+        self._images.append(image)
+        self._steps.append(scaled)
         self._length = length
-        if not extrapolate or len(self._steps) < 3:
-            return image
-        self._plain = image
-        return self._combined().reshape(image.shape)
+        if extrapolate and len(self._steps) > 2:
+            self._plain, image = image, self._combined()
+        return self._lists(image)
+
+    def _lists(self, image):
+        arrays = iter(image)
+        return [[next(arrays) for _ in range(count)] for count in self._shape]
 
     def _combined(self):
         """Return the last image, moved along the differences of images to the least step."""
@@ -64,4 +73,6 @@ class Extrapolation:
         A = changes @ changes.T
         A[np.diag_indices(len(A))] += _LEAST * np.trace(A) or 1.0
         share = linalg.solve(A, changes @ self._steps[-1], assume_a="pos")
-        return self._images[-1] - share @ np.diff(np.array(self._images), axis=0)
+        # sum_k share_k (image_k+1 - image_k), without forming the differences
+        weight = np.diff(share, prepend=0.0, append=0.0)
+        return self._images[-1] + np.tensordot(weight, np.array(self._images), 1)

@@ -79,7 +79,6 @@ def test_newton_steps_solve_the_same(monkeypatch, penalty, n_classes):
     steps, run = [], _multipliers.Multipliers.run
     changes = [
         (_admm, "_SLOW", -1.0),
-        (_admm, "_ROUND", 5),
         (
             _multipliers.Multipliers,
             "run",
