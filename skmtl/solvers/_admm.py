@@ -17,7 +17,7 @@ _FIRST = 1e-2  # accuracy of the first round where the model is not the loss
 _SHARE = 1e-4  # accuracy over optimality, while the rounds make progress
 _DESCENT = 1e-6  # relative decrease of the objective that counts as progress
 _ROUNDING = 1e-15  # smallest accuracy
-_EXHAUSTED = 1e-12  # residuals below which a lack of progress is rounding
+_EXHAUSTED = 1e-12  # residuals, and accuracy, below which a lack of progress is rounding
 
 
 class ADMMSolver(Solver):
@@ -94,8 +94,9 @@ class ADMMSolver(Solver):
 
     def _patience(self):
         copies = self._copies
-        rounding = copies is not None and max(copies.primal, copies.dual) < _EXHAUSTED
-        return 3 if rounding else _PATIENCE
+        if copies is None or max(copies.primal, copies.dual, self._accuracy) >= _EXHAUSTED:
+            return _PATIENCE
+        return 3
 
     def _set_model(self, at):
         """Set the quadratic model of the loss at an iterate, for the copies too."""

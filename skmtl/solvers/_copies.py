@@ -65,7 +65,7 @@ class Copies:
             ]
             center, rho = sum(B[1:], B[0]), self._effective * self.rho
             goal = 0.01 * max(accuracy, min(self.primal, self.dual, 1.0))
-            total = model.solve(linear + M * center, rho, total, goal)
+            total = model.solve(linear + self._effective * M * center, rho, total, goal)
             P = [b + share * (total - center) for b, share in zip(B, self._shares, strict=True)]
             steps = [[_RELAXATION * (p - Z) for Z in Zs] for p, Zs in zip(P, self.Z, strict=True)]
             points = memory.next(points, steps, iteration % _CHECK == 1 and not look)

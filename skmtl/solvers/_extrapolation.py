@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 from scipy import linalg
 
-_MEMORY = 10  # steps
+_MEMORY = 20  # steps
 _ROOM = 2**22  # numbers stored, at most
 _LEAST = 1e-10  # added to the Gram matrix of the differences, relative to its trace
 _WORSE = 2.0  # growth of the step at which an extrapolation is undone
