@@ -12,7 +12,7 @@ from skmtl.solvers._spectral import quadratic_model
 _ROUND = 100  # iterations in a round, after which the problem is evaluated
 _PATIENCE = 20  # rounds without progress
 _SLOW = 500  # remaining iterations above which Newton steps are faster
-_NEWTON = 50  # Newton steps in a round
+_NEWTON = 500  # Newton steps in a round; what does not end in an update of the multipliers is lost
 _FIRST = 1e-2  # accuracy of the first round where the model is not the loss
 _SHARE = 1e-4  # accuracy over optimality, while the rounds make progress
 _DESCENT = 1e-6  # relative decrease of the objective that counts as progress

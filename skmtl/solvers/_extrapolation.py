@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg
 
 _MEMORY = 20  # steps
-_ROOM = 2**22  # numbers stored, at most
+_ROOM = 2**21  # numbers stored, at most
 _LEAST = 1e-10  # added to the Gram matrix of the differences, relative to its trace
 _WORSE = 2.0  # growth of the step at which an extrapolation is undone
 
