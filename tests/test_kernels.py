@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmtl import _kernels, _optimality_kernels
+from skmtl import _kernels, _optimality_kernels, _prox_kernels
 from skmtl.data._layout import row_major
 
 
@@ -138,3 +138,22 @@ def test_rows_follow_in_a_vector():
         for i, row in enumerate(X):
             assert_array_equal(rows[i * step : i * step + X.shape[1]], row)
     assert np.shares_memory(row_major(A[:, 1:])[0], A)
+
+
+def test_huber_kernels():
+    """By arrays, with tasks inside and outside of their radius, and at the center."""
+    rng = np.random.default_rng(0)
+    Z, c, radius = rng.normal(size=(6, 3)), rng.normal(size=3), rng.uniform(0, 3, 6)
+    Z[2], radius[3], radius[4], weight = c, 0.0, 1e3, rng.uniform(0.5, 2, 6)
+    norm, gradient, H = np.empty(6), np.empty(3), np.empty((3, 3))
+    value, size = _prox_kernels.huber_sums(Z, c, radius, weight, norm, gradient)
+    total = _prox_kernels.huber_curvature(Z, c, radius, weight, norm, H)
+    distance = np.linalg.norm(Z - c, axis=1)
+    slope = np.minimum(distance, radius)
+    share = weight * np.divide(slope, distance, out=np.ones(6), where=distance > 0)
+    along = (Z - c) / np.where(distance > radius, distance, np.inf)[:, None]
+    assert_allclose(norm, distance, rtol=1e-14)
+    expected = [weight @ (slope * (distance - slope / 2)), weight @ slope, share.sum()]
+    assert_allclose([value, size, total], expected, rtol=1e-13)
+    assert_allclose(gradient, -share @ (Z - c), rtol=1e-12)
+    assert_allclose(H, share.sum() * np.eye(3) - along.T * share @ along, rtol=0, atol=1e-10)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from skmtl import _prox_kernels
 from skmtl._optimize import stationary_share
 from skmtl._typing import Array, Derivative
 from skmtl.penalties._task_penalty import TaskPenalty, clipping, ratio, shrunk, times
 
 _NEWTON_STEPS = 200
+_ROUNDING = 1e-15  # of the gradient, relative to the sum of its terms' norms
 
 
 class RobustMean(TaskPenalty):
@@ -51,9 +53,9 @@ class RobustMean(TaskPenalty):
     def center(self, W: Array) -> Array:
         """Return the geometric median of the rows of W, (d,)."""
         scale = np.linalg.norm(W - np.median(W, axis=0), axis=1).max()
-        center = np.median(W, axis=0)
+        center, shape = np.median(W, axis=0), (len(W), 1)
         for share in (1e-2, 1e-5, 1e-8, 1e-11, 1e-14):
-            center = _huber_center(W, np.full((len(W), 1), share * scale), 1.0, center)
+            center = _huber_center(W, np.full(shape, share * scale), np.ones(shape), center)
         # The median is often one of the points; then return that exactly.
         distance = np.linalg.norm(W - center, axis=1)
         nearest = W[distance.argmin()]
@@ -62,23 +64,33 @@ class RobustMean(TaskPenalty):
 
     def prox(self, Z: Array, step: float | Array = 1.0) -> Array:
         """Return the W that minimizes ``1/2 ||W - Z||^2 + step value(W)``."""
-        radius, center, _ = self._centered(Z, step)
-        if not radius.any():
-            return Z.copy()
-        own = Z - center
-        return center + own * shrunk(np.linalg.norm(own, axis=1, keepdims=True), radius)
+        return self._prox_from(None, Z, step)[0]
 
-    def _centered(self, Z, step):
+    def _prox_from(self, state, Z, step):
+        """Return ``prox(Z, step)``, and the center to start the next from."""
+        radius, center, _ = self._centered(Z, step, state)
+        if not radius.any():
+            return Z.copy(), center
+        own = Z - center
+        norm = np.linalg.norm(own, axis=1, keepdims=True)
+        return center + own * shrunk(norm, radius), center
+
+    def _centered(self, Z, step, start):
         """Return the radius (T, 1) within which tasks equal the center, the center, the weights."""
         step = np.broadcast_to(step, (len(Z), 1)).astype(float)
         radius = times(self.alpha, step)
         usual = np.isfinite(step).all() and step.all()
         weight = step.mean() / step if usual else np.ones_like(step)
-        return radius, _huber_center(Z, radius, weight, Z.mean(axis=0)), weight
+        start = Z.mean(axis=0) if start is None else start
+        return radius, _huber_center(Z, radius, weight, start), weight
 
     def prox_derivative(self, Z: Array, step: float | Array = 1.0) -> Derivative:
         """Return the product with a derivative of ``prox``, and its blocks."""
-        radius, center, weight = self._centered(Z, step)
+        return self._derivative_at(self.prox(Z, step), Z, step)
+
+    def _derivative_at(self, W, Z, step):
+        nearest = np.linalg.norm(Z - W, axis=1).argmin()
+        radius, center, weight = self._centered(Z, step, W[nearest])
         own = Z - center
         norm = np.linalg.norm(own, axis=1, keepdims=True)
         # The derivative of clipping `own` to its ball is share (I - along along').
@@ -116,14 +128,12 @@ def _huber_center(Z, radius, weight, center):
     always does. Beside a task of large weight whose radius is small, whole Newton steps jump over
     its ball and back.
     """
+    Z, radius, weight = np.ascontiguousarray(Z), radius[:, 0], weight[:, 0]
 
     def evaluate(c):
-        own = Z - c
-        norm = np.linalg.norm(own, axis=1, keepdims=True)
-        pull = np.minimum(norm, radius)  # h_t'(r)
-        value = float((weight * pull * (norm - 0.5 * pull)).sum())
-        share = weight * np.divide(pull, norm, out=np.ones_like(norm), where=norm > 0)
-        return value, -(share * own).sum(axis=0), own, norm, share
+        norm, gradient = np.empty(len(Z)), np.empty(len(c))
+        value, size = _prox_kernels.huber_sums(Z, c, radius, weight, norm, gradient)
+        return value, gradient, size, norm
 
     def stationary(step):
         """Return how much of a step to take, by the slope along it; 0 where that is rounding."""
@@ -134,16 +144,14 @@ def _huber_center(Z, radius, weight, center):
             -float(gradient @ step),
         )
 
-    at = evaluate(center)
-    if not at[3].any() or not at[4].any():
-        return center  # the gradient is zero
+    at, hessian = evaluate(center), np.empty((len(center), len(center)))
     for _ in range(_NEWTON_STEPS):
-        value, gradient, own, norm, share = at
-        outside = norm > radius
-        curved = own * np.sqrt(np.divide(share, norm**2, out=np.zeros_like(norm), where=outside))
-        hessian = share.sum() * (1 + 1e-12) * np.eye(len(center)) - curved.T @ curved
+        value, gradient, size, norm = at
+        if not np.abs(gradient).max(initial=0.0) > _ROUNDING * size:
+            break
+        total = _prox_kernels.huber_curvature(Z, center, radius, weight, norm, hessian)
         newton = np.linalg.solve(hessian, gradient)
-        for step in newton, None, gradient / share.sum():
+        for step in newton, None, gradient / total:
             step = stationary(newton) * newton if step is None else step
             ahead = evaluate(center - step)
             # Values determine half the digits; near the solution, compare gradients.

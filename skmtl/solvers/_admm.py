@@ -12,12 +12,12 @@ from skmtl.solvers._spectral import quadratic_model
 _ROUND = 100  # iterations in a round, after which the problem is evaluated
 _PATIENCE = 20  # rounds without progress
 _SLOW = 500  # remaining iterations above which Newton steps are faster
-_NEWTON = 50  # Newton steps in a round
+_NEWTON = 50  # Newton steps in a round; twice as many after a round without an update
 _FIRST = 1e-2  # accuracy of the first round where the model is not the loss
 _SHARE = 1e-4  # accuracy over optimality, while the rounds make progress
 _DESCENT = 1e-6  # relative decrease of the objective that counts as progress
 _ROUNDING = 1e-15  # smallest accuracy
-_EXHAUSTED = 1e-12  # residuals below which a lack of progress is rounding
+_EXHAUSTED = 1e-12  # residuals, and accuracy, below which a lack of progress is rounding
 
 
 class ADMMSolver(Solver):
@@ -57,7 +57,7 @@ class ADMMSolver(Solver):
 
     def __init__(self, problem, max_iter, tol):
         super().__init__(problem, max_iter, tol)
-        self._copies, self._by_newton = None, False
+        self._copies, self._by_newton, self._most = None, False, _NEWTON
         self._has_intercept = not problem.penalty.fixed_intercept
 
     @classmethod
@@ -94,8 +94,9 @@ class ADMMSolver(Solver):
 
     def _patience(self):
         copies = self._copies
-        rounding = copies is not None and max(copies.primal, copies.dual) < _EXHAUSTED
-        return 3 if rounding else _PATIENCE
+        if copies is None or max(copies.primal, copies.dual, self._accuracy) >= _EXHAUSTED:
+            return _PATIENCE
+        return 3
 
     def _set_model(self, at):
         """Set the quadratic model of the loss at an iterate, for the copies too."""
@@ -130,7 +131,10 @@ class ADMMSolver(Solver):
         self._by_newton = False
         if slow and limit > 0:
             newton = Multipliers(copies, model, linear)
-            self.n_iter += newton.run(accuracy, min(limit, _NEWTON))
+            before = copies.primal, copies.dual
+            self.n_iter += newton.run(accuracy, min(limit, self._most))
+            lost = before == (copies.primal, copies.dual)
+            self._most = 2 * self._most if lost else _NEWTON
             self._by_newton = copies.lacking(accuracy) == 0
             self._tried = self.n_iter
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skmtl.solvers._extrapolation import Extrapolation
+
 _RELAXATION = 1.6
 _CHECK = 5  # iterations between computations of the residuals
 _LEAST = 1e-4  # smallest dual scale, as a share of the model's linear part
@@ -52,22 +54,28 @@ class Copies:
 
     def iterate(self, model, linear, accuracy, limit):
         """Iterate until both relative residuals are at most ``accuracy``; return the count."""
-        M, P = self.metric, [part[0] for part in self.Z]
-        total, next_change = sum(P[1:], P[0]), 10
+        total, next_change = sum(part[0] for part in self.Z), 10
+        points, M = self._points(), self.rho * self.metric
+        memory = Extrapolation(self._root, points)
         for iteration in range(1, limit + 1):
             look = iteration % _CHECK == 0 or iteration in (1, limit)
             B = [
-                sum((Z - U / (self.rho * M) for Z, U in zip(Zs, Us, strict=True)), 0.0) / len(Zs)
-                for Zs, Us in zip(self.Z, self.U, strict=True)
+                sum(2.0 * Z - V for Z, V in zip(Zs, Vs, strict=True)) / len(Zs)
+                for Zs, Vs in zip(self.Z, points, strict=True)
             ]
             center, rho = sum(B[1:], B[0]), self._effective * self.rho
             goal = 0.01 * max(accuracy, min(self.primal, self.dual, 1.0))
-            total = model.solve(linear + (rho * M) * center, rho, total, goal)
+            total = model.solve(linear + self._effective * M * center, rho, total, goal)
             P = [b + share * (total - center) for b, share in zip(B, self._shares, strict=True)]
-            last = [list(part) for part in self.Z] if look else None
-            self._update(P)
+            steps = [[_RELAXATION * (p - Z) for Z in Zs] for p, Zs in zip(P, self.Z, strict=True)]
+            points = memory.next(points, steps, iteration % _CHECK == 1 and not look)
+            last, self.Z = self.Z, self._nearest(points)
             if not look:
                 continue
+            self.U = [
+                [M * (V - Z) for V, Z in zip(Vs, Zs, strict=True)]
+                for Vs, Zs in zip(points, self.Z, strict=True)
+            ]
             self._look(P, last)
             now = max(self.primal, self.dual)
             if iteration <= max(limit // 2, 1):
@@ -76,7 +84,9 @@ class Copies:
                 break
             if iteration >= next_change:
                 next_change = 10 + int(1.3 * iteration)
-                self._balance()
+                if self._balance():
+                    points, M = self._points(), self.rho * self.metric
+                    memory = Extrapolation(self._root, points)
         self._rate = (now / half) ** (2.0 / limit) if iteration == limit else 0.0
         return iteration
 
@@ -87,20 +97,31 @@ class Copies:
             return 0.0
         return np.log(now / accuracy) / max(-np.log(max(self._rate, 1e-3)), 1e-9)
 
-    def _update(self, P):
-        for j, part in enumerate(self.Z):
-            for i, Z in enumerate(part):
-                relaxed = _RELAXATION * P[j] + (1 - _RELAXATION) * Z
-                self.Z[j][i], self.U[j][i] = self.prox(j, i, relaxed, self.U[j][i])
+    def _points(self):
+        """Return the points of which the copies are the prox, lists as the copies."""
+        M = self.rho * self.metric
+        return [
+            [Z + U / M for Z, U in zip(Zs, Us, strict=True)]
+            for Zs, Us in zip(self.Z, self.U, strict=True)
+        ]
+
+    def _nearest(self, points):
+        """Return the prox of each term at its point."""
+        return [[self._prox(j, i, V) for i, V in enumerate(part)] for j, part in enumerate(points)]
 
     def prox(self, part, number, P, U):
         """Return the copy of term ``number`` of a part, the prox at P, and its subgradient."""
-        M, states = self.rho * self.metric, self._states[part]
+        M = self.rho * self.metric
         V = P + U / M
+        Z = self._prox(part, number, V)
+        return Z, M * (V - Z)
+
+    def _prox(self, part, number, V):
+        states = self._states[part]
         Z, states[number] = self._terms[part][number].augmented_prox(
             V, self._scaled_steps(part, number), states[number]
         )
-        return Z, M * (V - Z)
+        return Z
 
     def derivative(self, part, number, P, U, Z):
         """Return the derivative of ``prox`` in P, where it is Z; see `Term`."""
@@ -131,9 +152,11 @@ class Copies:
         self.dual = change / self.dual_scale(self.U)
 
     def _balance(self):
-        """Change rho by the ratio of the residuals, by factors that tend to 1."""
+        """Change rho by the ratio of the residuals, by factors that tend to 1; return whether."""
         ratio = np.sqrt(max(self.primal, 1e-16) / max(self.dual, 1e-16))
         self._changes += 1
         most = 1.0 + 1e4 / self._changes**2
-        if not 1 / _STEEP < ratio**2 < _STEEP:
+        steep = not 1 / _STEEP < ratio**2 < _STEEP
+        if steep:
             self.rho *= min(max(ratio, 1 / most), most)
+        return steep

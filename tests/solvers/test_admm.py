@@ -96,6 +96,7 @@ def test_newton_steps_without_the_patience_of_conjugate_gradients(monkeypatch, n
     solved, whole = [], _multipliers.Multipliers._solved
     changes = [
         (_admm, "_SLOW", -1.0),
+        (_admm, "_ROUND", 5),
         (_multipliers, "_CG_ITER", 1),
         (
             _multipliers.Multipliers,
