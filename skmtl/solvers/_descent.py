@@ -3,7 +3,6 @@
 from functools import partial
 
 import numpy as np
-from scipy import linalg
 
 from skmtl import _descent_kernels
 from skmtl._linalg import bordered, outer
@@ -125,9 +124,9 @@ class BlockDescent:
     def _newton_step(self, sweeps):
         """Take a Newton step in the features that are not zero, as far as it descends.
 
-        It is not taken if as many sweeps as are left without it cost less.
         Where that is not far, the norms of features that it would turn are replaced by squares:
         first by ones that take them to zero, then by those that touch the norms and are larger.
+        There is none where the ``sweeps`` that are left without it cost less.
         """
         sizes = (np.abs(self._W) * self._roots * self._unit[:, None]).max(axis=0)
         active = np.flatnonzero(sizes > self._goal)
@@ -176,7 +175,8 @@ class BlockDescent:
         The step x, u and z solve ``M_t x_t - along_t u + border_t z = -gradient_t``,
         ``u / weight - sum_t along_t x_t = 0`` and ``sum_t border_t x_t + of_center z = -slope``,
         with M_t the curvature of a task plus ``weight``, the threshold over the norm. In the units
-        of the second, the matrix that remains for u and z has eigenvalues in (0, 1].
+        of the second, the matrix that remains for u and z has eigenvalues in (0, 1]. It needs all
+        entries of the inverses of M; inaccurate ones give a worse step, which the descent shows.
         """
         border = self._border[:, active]
         units = np.sqrt(np.where(along.any(axis=0), weight, 1.0))
@@ -196,8 +196,8 @@ class BlockDescent:
                 own = unit * (float(np.vdot(border, by_gradient)) - self._slope)
                 right, units = np.append(right, own), np.append(units, unit)
             C[np.diag_indices(len(C))] += _DAMPING
-            u = units * linalg.solve(C, right, assume_a="pos")
-        except (np.linalg.LinAlgError, ValueError):  # singular, or not finite
+            u = units * np.linalg.solve(C, right)
+        except np.linalg.LinAlgError:
             return None
         center = float(u[-1]) if self._of_center else 0.0
         pull = along * u[: len(active)] - center * border
