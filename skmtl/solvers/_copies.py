@@ -6,6 +6,7 @@ from skmtl.solvers._extrapolation import Extrapolation
 
 _RELAXATION = 1.6
 _CHECK = 5  # iterations between computations of the residuals
+_COARSE = 1e-3  # accuracy above which nothing is extrapolated: models far from the loss
 _LEAST = 1e-4  # smallest dual scale, as a share of the model's linear part
 _STEEP = 3.0  # ratio of the residuals above which rho is changed
 
@@ -68,7 +69,8 @@ class Copies:
             total = model.solve(linear + self._effective * M * center, rho, total, goal)
             P = [b + share * (total - center) for b, share in zip(B, self._shares, strict=True)]
             steps = [[_RELAXATION * (p - Z) for Z in Zs] for p, Zs in zip(P, self.Z, strict=True)]
-            points = memory.next(points, steps, iteration % _CHECK == 1 and not look)
+            ahead = iteration % _CHECK == 1 and not look and accuracy <= _COARSE
+            points = memory.next(points, steps, ahead)
             last, self.Z = self.Z, self._nearest(points)
             if not look:
                 continue
