@@ -88,7 +88,7 @@ class Certificate:
     def _optimality_around_center(self, coefficients, sums):
         """Return the same of a coupling to a center, in one pass over coefficients and sums."""
         residual, (V, q, w, _) = self.residual_norms(sums), coefficients
-        weights, (of_w, free), norm = *self._weights, math.sqrt(residual @ residual)
+        (weights, (of_w, free)), norm = self._weights, math.sqrt(residual @ residual)
         (T, d), ratios = V.shape[1:], []
         if not V.strides[1]:  # one row for all tasks, of ``Coefficients.zeros``
             V = np.ascontiguousarray(V[:, :1])
