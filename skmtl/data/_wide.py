@@ -28,6 +28,7 @@ class WideData(TaskData):
     """
 
     _base = None  # cache of _expanded
+    _gram = None  # that of X about zero, (d, d), once it is needed
     _spent = 0.0  # products of X and other columns in evaluations, in columns
 
     def __init__(self, X, Y, weight, task_weight, observed, center, class_mask=None):
@@ -146,7 +147,9 @@ class WideData(TaskData):
         mean, base, sums = self._base
         intercept = intercept - mean
         # X'Z and 1'Z of the predictions Z minus the mean, then the terms of first and second order
-        XZ = W @ self._only.gram(intercept=False)[0] if W.any() else np.zeros_like(W)
+        if self._gram is None and W.any():
+            (self._gram,) = self._only.gram(intercept=False)
+        XZ = W @ self._gram if W.any() else np.zeros_like(W)
         XZ += intercept[:, None] * sums
         Z = W @ sums + intercept * self.weight.sum()
         _multiply(self.scale, XZ, Z)

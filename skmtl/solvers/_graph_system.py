@@ -26,10 +26,6 @@ class GraphSystem(JointSystem):
         star = self._problem.penalty.star()
         self._eliminations = [Elimination(part, star, outside=True) for part in curved]
 
-    def step(self, point, G, R):
-        """Return the coefficients after a step, given the loss gradient at them."""
-        return self._solve(point, G, R)
-
     @property
     def elimination(self):
         """That of the first prediction of a row."""

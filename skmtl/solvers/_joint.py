@@ -35,15 +35,13 @@ class JointSystem:
     _MAX_ITER = 500
 
     def __init__(self, problem):
-        self._problem, data = problem, problem.data
+        self._problem = problem
         self._eliminations = self._centering = None  # one per class, of this or an earlier step
         self._n_iter = 0  # of the last step
         self._secants = None  # or corrections of the preconditioner, in place of Newton steps
-        if problem.loss.n_outputs * data.block_sizes.sum() * data.n_features > _WORTH_SECANTS:
-            self._secants = Secants(problem)
         self._age, self._n_factored = 0, 0  # steps since the blocks were factored, and how often
         self._largest = 0.0  # of the squared preconditioned residuals
-        self._present, self._components = data.present, None
+        self._present, self._components = problem.data.present, None
         if self._present is not None:
             of_nodes = problem.penalty.of_nodes(self._present[..., None], self._present)[1]
             self._present = of_nodes > 0
@@ -54,6 +52,8 @@ class JointSystem:
         """Store the curvature at these derivatives, and the relative residual ``rtol`` of steps."""
         self._derivative, self._rtol = derivative, rtol
         data = self._problem.data
+        if self._eliminations is None and _is_large(self._problem):
+            self._secants = Secants(self._problem)
         # Factoring the blocks costs about d / 8 iterations: while a step takes fewer, keep the
         # preconditioner of an older curvature, but for that of the start, which is far off.
         cost, self._age = data.n_features / 8, self._age + 1
@@ -146,3 +146,9 @@ class JointSystem:
             w[classes] -= w[classes].mean(axis=0)
             c[classes] -= c[classes].mean()
         return Coefficients(V, q, w, c)
+
+
+def _is_large(problem):
+    """Return whether a product with X takes longer than the steps around it."""
+    data = problem.data
+    return problem.loss.n_outputs * data.block_sizes.sum() * data.n_features > _WORTH_SECANTS

@@ -51,7 +51,7 @@ class ProximalSolver(Solver):
         super().__init__(problem, max_iter, tol)
         self._whole = self._steps = None
         self._chosen = self._data = self._descent = None
-        self._size = _FIRST
+        self._shrinkage, self._size = _shrinkage_of(problem), _FIRST
 
     @classmethod
     def objection(cls, problem):
@@ -76,19 +76,18 @@ class ProximalSolver(Solver):
     def advance(self, at, history):
         """Return coefficients and ``Split`` after a round on a working set."""
         W, intercept = at.coefficients.W, at.coefficients.intercept
-        shrinkage = _shrinkage_of(self.problem)
-        chosen = self._working_set(at, shrinkage)
+        chosen = self._working_set(at)
         if self._chosen is None or not np.array_equal(chosen, self._chosen):
             whole = len(chosen) == W.shape[-1]
             self._data = self.problem.data if whole else self.problem.data.with_features(chosen)
             self._chosen, self._steps, self._descent = chosen, None, None
-        descends = shrinkage is not None and _has_room(self.problem.data, len(chosen))
+        descends = self._shrinkage is not None and _has_room(self.problem.data, len(chosen))
         goal = 0.5 * self.tol
         if len(chosen) < W.shape[-1] or (descends and not self._quadratic):
             goal = max(goal, (_FINE if descends else _COARSE) * at.evaluation.optimality)
         own = W[..., chosen], intercept
         if descends:
-            ahead, intercept = self._descend(at, shrinkage, *own, goal)
+            ahead, intercept = self._descend(at, *own, goal)
         else:
             ahead, intercept = self._step(*own, goal)
         W = np.zeros_like(W)
@@ -96,12 +95,12 @@ class ProximalSolver(Solver):
         point = self.problem.penalty.coefficients(W, intercept)
         return self.problem.canonical(point), _split(W)
 
-    def _descend(self, at, shrinkage, W, intercept, goal):
+    def _descend(self, at, W, intercept, goal):
         """Return coefficients and intercepts that minimize a quadratic model of the loss."""
         problem, sums = self.problem, at.evaluation.sums
         if self._descent is None or not self._quadratic:
             penalty = problem.penalty
-            own = shrinkage._replace(threshold=shrinkage.threshold[self._chosen])
+            own = self._shrinkage._replace(threshold=self._shrinkage.threshold[self._chosen])
             weight = None if penalty.fixed_intercept else penalty.alpha_intercept
             curved = problem.curved(sums.derivative, self._data)
             self._descent = BlockDescent(curved, own, weight)
@@ -123,24 +122,24 @@ class ProximalSolver(Solver):
         self.n_iter += count
         return self._steps.parts(A)
 
-    def _working_set(self, at, shrinkage):
+    def _working_set(self, at):
         """Return features, an index array: those that a step from an iterate leaves nonzero."""
         W, d = at.coefficients.W, at.coefficients.W.shape[-1]
         if d <= _FIRST:
             return np.arange(d)
         active = W.any(axis=(0, 1))
-        if shrinkage is None:
+        if self._shrinkage is None:
             change = self._changes(at)
         else:
-            change = shrinkage.excess(at.evaluation.sums.G[0])
+            change = self._shrinkage.excess(at.evaluation.sums.G[0])
         change[active] = np.inf
         candidates = np.flatnonzero(change)
         if self._chosen is not None and np.isin(candidates, self._chosen).all():
             return self._chosen
         self._size = max(self._size, _GROWTH * np.count_nonzero(active))
         if (
-            shrinkage is not None
-            and not shrinkage.joint
+            self._shrinkage is not None
+            and not self._shrinkage.joint
             and _has_room(self.problem.data, len(candidates))
         ):
             return candidates  # tasks have working sets of their own
