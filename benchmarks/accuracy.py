@@ -11,6 +11,9 @@ FIELDS = (
     "problem",
     "form",
     "measure",
+    "n",
+    "d",
+    "T",
     "library",
     "method",
     "split",
@@ -89,6 +92,11 @@ def candidates(fold, adapters, reasons):
     return methods, refused
 
 
+def size(fold):
+    """Return the form, and the numbers of training rows, features and tasks."""
+    return {"form": fold.form, "n": len(fold.X), "d": fold.X.shape[1], "T": fold.n_tasks}
+
+
 def one_split(method, fold, y, limit):
     """Return the row of a method on a split."""
     outcome = attempt(lambda: np.asarray(method.predict(fold)), limit)
@@ -132,7 +140,7 @@ def run_accuracy(entries, adapters, reasons, limit, n_splits, store):
         except data.AbsentError as absent:
             store.note(f"{entry.name}: skipped, {absent}")
             continue
-        common["form"] = splits[0][0].form
+        common |= size(splits[0][0])
         methods, refused = candidates(splits[0][0], adapters, reasons)
         store.add([common | row for row in refused])
         for method in methods:
