@@ -6,7 +6,16 @@ from typing import NamedTuple
 
 from benchmarks.speed_problems import KINDS, MANY_TARGETS
 from benchmarks.tables import summaries
-from benchmarks.words import digits, duration, fitted, name_of, predicted, size, unique
+from benchmarks.words import (
+    described,
+    digits,
+    duration,
+    library_with,
+    name_of,
+    predicted,
+    size,
+    unique,
+)
 
 OURS = "skmtl"
 AUTO = 'skmtl: MeanRegularized, "auto"'
@@ -36,7 +45,7 @@ class Race(NamedTuple):
     def label(self):
         """The problem in words."""
         row = self.row
-        return f"{KINDS.get(row['kind'], row['kind'])}: {fitted(row)}, {size(row)}"
+        return f"{KINDS.get(row['kind'], row['kind'])}, {described(row)}"
 
 
 def races(rows):
@@ -107,11 +116,13 @@ def faster(found):
     for race in found:
         if not race.peer < race.own:
             continue
-        own = "skmtl did not reach the accuracy"
+        own = "skmtl did not reach the accuracy within the limit"
         if race.own < math.inf:
             ratio = digits(race.own / race.peer)
-            own = f"skmtl {duration(race.own)} ({ratio} times as long)"
-        lines.append(f"- {race.label}: {race.name} {duration(race.peer)}, {own}.")
+            own = f"{duration(race.own)} with skmtl ({ratio} times as long)"
+        lines.append(
+            f"- {race.label}: {duration(race.peer)} with {library_with(race.name)}, {own}."
+        )
     return lines
 
 
@@ -136,8 +147,9 @@ def more_accurate(found, *, only_default):
             error = statistics.stdev(gain) / math.sqrt(len(gain))
             spread = f"; difference {statistics.mean(gain):.2g}, standard error {error:.1g}"
         lines.append(
-            f"- {predicted(each.row)} ({each.row['problem']}): {name} {best['error'][0]:.4g}, "
-            f"{own_name} {mine['error'][0]:.4g} ({100 * excess(mine, best):.2g} % higher{spread})."
+            f"- {predicted(each.row)} ({each.row['problem']}): {best['error'][0]:.4g} with "
+            f"{library_with(name)}, {mine['error'][0]:.4g} with {library_with(own_name)}: "
+            f"{100 * excess(mine, best):.2g} % higher{spread}."
         )
     return lines
 
@@ -155,7 +167,7 @@ def as_accurate_and_faster(found):
         if not each.ours:
             name, best = each.peers[0]
             seconds = duration(best["seconds"][0])
-            lines.append(f"{label}: {name} {seconds}; skmtl did not finish within the limit.")
+            lines.append(f"{label}: {seconds} with {library_with(name)}; skmtl exceeded the limit.")
             continue
         goal = (1 + NEAR) * min(side[0][1]["error"][0] for side in (each.ours, each.peers))
         near = [
@@ -166,8 +178,8 @@ def as_accurate_and_faster(found):
             seconds, name = min(near[1])
             own = "no model of skmtl is as good"
             if near[0]:
-                own = f"{min(near[0])[1]} {duration(min(near[0])[0])}"
-            lines.append(f"{label}: {name} {duration(seconds)}, {own}.")
+                own = f"{duration(min(near[0])[0])} with {library_with(min(near[0])[1])}"
+            lines.append(f"{label}: {duration(seconds)} with {library_with(name)}, {own}.")
     return lines
 
 
@@ -187,7 +199,7 @@ def speed_summary(found):
     small = sum(race.own < SMALL for race in lost)
     return (
         f"{text}; {many} of the {len(lost)} have many targets with the same features, and {small} "
-        f"are small: a fit takes skmtl less than {duration(SMALL)}."
+        f"are small: a fit takes skmtl less than {1e3 * SMALL:g} ms."
     )
 
 
@@ -213,7 +225,7 @@ def error_summary(found):
 ADVICE = (
     "- **What to do.** If the time of a fit matters, and your model and data are like those of the "
     'first list, use the class that is named there. Compare `alpha="auto"` on your data with a '
-    "search by `RegularizationPathCV`, and with `PooledRegressor`."
+    "search by `RegularizationPathCV`, and with `PooledRegressor` or `PooledClassifier`."
 )
 
 
@@ -242,7 +254,7 @@ def sentences(speed_rows, accuracy_rows):
         (
             "A good model in less time",
             "On these data sets another library found a model in less time, tuning included. Both "
-            f"models are the fastest with an error at most {NEAR:.0%} above the lowest",
+            f"models are the fastest with an error at most {100 * NEAR:g} % above the lowest",
             as_accurate_and_faster(found),
         ),
     )

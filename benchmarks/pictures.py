@@ -4,13 +4,14 @@ import math
 
 from benchmarks.peers import errors, excess, races
 from benchmarks.speed_problems import KINDS
-from benchmarks.tables import section
-from benchmarks.words import digits, duration, fitted, predicted, unique
+from benchmarks.tables import is_near, section
+from benchmarks.words import digits, duration, fitted, predicted, size, unique
 
 OURS = {"color": "#1f4e9c", "marker": "o"}
 PEER = {"color": "#e07b00", "marker": "D"}
 SEPARATE = {"color": "0.45", "marker": "s"}
-WIDTH, HEADER, FOOTER, HEADING = 7.4, 1.0, 0.75, 0.42  # inches
+WIDTH, HEADER, FOOTER, HEADING = 7.8, 1.1, 0.62, 0.4  # inches
+ABOVE = -0.18  # inches from the first row to the heads of the columns
 CLIP = 40.0  # per cent from separate models at which errors become arrows
 
 
@@ -37,7 +38,7 @@ class Chart:
         self.axes.set_ylim(y, 0)
         self.axes.set_yticks([place for place, _ in self.places], [])
         self.axes.tick_params(axis="y", length=0)
-        self.axes.tick_params(axis="x", labelsize=11.5)
+        self.axes.tick_params(axis="x", labelsize=11, labeltop=True)
         self.axes.grid(color="0.9")
         self.axes.set_axisbelow(True)
         self.axes.spines[["top", "right", "left"]].set_visible(False)
@@ -53,16 +54,20 @@ class Chart:
         where = blended_transform_factory(self.figure.dpi_scale_trans, self.axes.transData)
         self.axes.text(x, y, text, transform=where, va="center_baseline", clip_on=False, **look)
 
-    def verdict(self, y, text, better, **look):
-        """Write text at the right, in the color of the better side; gray if none is."""
+    def verdict(self, y, text, better):
+        """Write text at the right, in the color of the better side; gray if neither is."""
         color = {True: OURS["color"], False: PEER["color"], None: "0.35"}[better]
-        self.write(self.right + 0.12, y, text, color=color, weight="bold", fontsize=13, **look)
+        self.write(self.right + 0.12, y, text, color=color, weight="bold", fontsize=12.5)
+
+    def note(self, x, y, text, **look):
+        """Write small text."""
+        self.write(x, y, text, **{"fontsize": 10.5, "color": "0.35"} | look)
 
     def legend(self, **marks):
         from matplotlib.lines import Line2D
 
         handles = [
-            Line2D([], [], linestyle="", markersize=9, label=label.replace("_", " "), **mark)
+            Line2D([], [], linestyle="", markersize=9, label=label, **mark)
             for label, mark in marks.items()
         ]
         self.figure.legend(
@@ -89,60 +94,48 @@ def speed_picture(rows, path):
         (KINDS.get(kind, kind), [race for race in found if race.row["kind"] == kind])
         for kind in unique(race.row["kind"] for race in found)
     ]
-    chart = Chart("Time of a fit to the same accuracy", sections, row=0.29, left=2.95, right=1.35)
+    chart = Chart("Time of a fit to the same accuracy", sections, row=0.29, left=3.35, right=2.4)
     times = [t for race in found for t in (race.own, race.peer) if t < math.inf] or [1.0]
-    low, high = min(times) / 3, max(times) * 8
+    low, high = min(times) / 1.6, max(times) * 1.6
     axes = chart.axes
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     ticks = [10.0**k for k in range(-6, 5) if low <= 10.0**k <= high]
     axes.set_xticks(ticks, [human(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("time of a fit: shorter is better; each line is 10 times the last", fontsize=12)
+    axes.set_xlabel("time of a fit, log scale (left is faster)", fontsize=12)
     for y, race in chart.places:
-        chart.write(0.2, y, fitted(race.row), fontsize=12.5)
+        chart.write(0.2, y, fitted(race.row), fontsize=12)
         shape = f"{int(race.row['n']):,} × {int(race.row['d']):,}"
-        chart.write(2.85, y, shape, fontsize=10, color="0.4", ha="right")
-        race_marks(axes, y, race, high)
-        chart.verdict(y, *race_verdict(race))
-    chart.write(2.85, 0.6 * HEADING, "rows × features", fontsize=10, color="0.4", ha="right")
-    chart.legend(skmtl=OURS, the_fastest_other_library=PEER)
+        chart.note(3.25, y, shape, ha="right")
+        if race.peer < math.inf:
+            axes.scatter(race.peer, y, s=62, zorder=3, linewidth=0, **PEER)
+        if race.own < math.inf:
+            axes.scatter(race.own, y, s=62, zorder=3, linewidth=0, **OURS)
+        else:
+            axes.scatter(high, y, s=62, clip_on=False, **OURS | {"marker": ">"})
+        text, library, better = race_verdict(race)
+        chart.verdict(y, text, better)
+        chart.note(chart.right + 1.36, y, library)
+    chart.note(3.25, ABOVE, "rows × features", ha="right")
+    chart.note(chart.right + 0.12, ABOVE, "skmtl is")
+    chart.note(chart.right + 1.36, ABOVE, "than")
+    chart.legend(**{"skmtl": OURS, "the fastest other library": PEER})
     chart.save(path)
 
 
-def race_marks(axes, y, race, edge):
-    """Plot both sides of a race, and the name of the other library beside its mark."""
-    for seconds, look in ((race.peer, PEER), (race.own, OURS)):
-        if seconds < math.inf:
-            axes.scatter(seconds, y, s=62, zorder=3, linewidth=0, **look)
-    if race.peer < math.inf:
-        slower = race.peer >= race.own
-        axes.annotate(
-            race.library,
-            (race.peer, y),
-            (8 if slower else -8, 0),
-            textcoords="offset points",
-            ha="left" if slower else "right",
-            va="center_baseline",
-            fontsize=10,
-            color="0.3",
-        )
-    if race.own == math.inf:
-        axes.scatter(edge, y, marker=">", s=62, color=OURS["color"], clip_on=False)
-
-
 def race_verdict(race):
-    """Return how skmtl compares, and whether it is better; None if neither is."""
-    if race.own == race.peer == math.inf:
-        return "none finished", None
-    if race.own == math.inf:
-        return "not reached", False
+    """Return how skmtl compares, with which library, and whether it is faster; None if neither."""
     if race.peer == math.inf:
-        return ("others: limit", True) if race.tried else ("no other", None)
+        faster = True if race.tried and race.own < math.inf else None
+        return "others: > limit" if race.tried else "no other library", "", faster
+    if race.own == math.inf:
+        return "> limit", race.library, False
     ratio = race.peer / race.own
     if max(ratio, 1 / ratio) < 1.05:
-        return "equal", None
-    return f"{digits(max(ratio, 1 / ratio))}× {'faster' if ratio > 1 else 'slower'}", ratio > 1
+        return "as fast as", race.library, None
+    text = f"{digits(max(ratio, 1 / ratio))}× {'faster' if ratio > 1 else 'slower'}"
+    return text, race.library, ratio > 1
 
 
 def human(seconds):
@@ -159,34 +152,43 @@ def accuracy_picture(rows, path):
         (name, [each for each in found if section(each.row) == name])
         for name in unique(section(each.row) for each in found)
     ]
-    chart = Chart("Error on new rows", sections, row=0.45, left=2.75, right=1.65)
+    chart = Chart("Error on new rows", sections, row=0.45, left=2.9, right=1.75)
     axes = chart.axes
     axes.axvline(0, color="0.45", linewidth=1.2, zorder=1)
     shown = []
     for y, each in chart.places:
         chart.write(0.2, y - 0.08, predicted(each.row), fontsize=12.5)
-        shape = f"{int(each.row['T']):,} tasks, {int(each.row['n']):,} training rows"
-        chart.write(0.2, y + 0.12, shape, fontsize=10, color="0.4")
+        chart.note(0.2, y + 0.12, size(each.row))
         shown += error_marks(axes, y, each)
         if each.peers:
-            more = excess(each.default, each.peers[0][1])
-            text = f"{abs(100 * more):.1f}% {'higher' if more > 0 else 'lower'}"
-            equal = abs(more) < 5e-4
-            chart.verdict(y - 0.08, "equal" if equal else text, None if equal else more < 0)
-            than = f"{'to' if equal else 'than'} {each.peers[0][1]['library']}"
-            chart.write(chart.right + 0.12, y + 0.12, than, fontsize=10.5, color="0.3")
+            text, than, better = error_verdict(each.default, each.peers[0][1])
+            chart.verdict(y - 0.08, text, better)
+            chart.note(chart.right + 0.12, y + 0.12, than)
     axes.set_xlim(min([-10, *shown]) - 3, max([10, *shown]) + 3)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0f}%" if value else "0")
-    axes.set_xlabel("error compared with separate models: left is better", fontsize=12)
-    chart.write(chart.right + 0.12, 0.6 * HEADING, "skmtl's error is", fontsize=10.5, color="0.3")
+    axes.xaxis.set_major_formatter(
+        lambda value, _: f"{value:+.0f}%".replace("-", "−") if value else "0"
+    )
+    axes.set_xlabel("error compared with a model per task (left is better)", fontsize=12)
+    chart.note(chart.right + 0.12, ABOVE, "skmtl's error is")
     chart.legend(
-        **{
-            'skmtl, alpha="auto"': OURS,
-            "best other library": PEER,
-            "a model per task": SEPARATE,
-        }
+        **{'skmtl, alpha="auto"': OURS, "best other library": PEER, "a model per task": SEPARATE}
     )
     chart.save(path)
+
+
+def error_verdict(own, peer):
+    """Return how the error of skmtl compares, with what, and whether it is lower.
+
+    The last is None if the difference is within one standard error.
+    """
+    more = excess(own, peer)
+    sides = (own, peer) if more > 0 else (peer, own)
+    noise = is_near(*(each["error"][2] for each in sides))
+    better = None if noise else more < 0
+    if abs(more) < 5e-4:
+        return "equal", f"to {peer['library']}", better
+    text = f"{abs(100 * more):.1f}% {'higher' if more > 0 else 'lower'}"
+    return text, f"than {peer['library']}", better
 
 
 def error_marks(axes, y, each):

@@ -4,7 +4,7 @@ import math
 import statistics
 
 from benchmarks.speed_problems import KINDS
-from benchmarks.words import duration, fitted, name_of, predicted, size, unique
+from benchmarks.words import described, duration, name_of, predicted, unique
 
 SPEED = """Time of a fit until the objective is within a millionth of its minimum. "1e-3" is the
 time until it is within a thousandth, where that is much shorter. Bold: the fastest. "> limit": not
@@ -21,15 +21,15 @@ def markdown(head, rows):
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def reasons(rows):
-    """Return lines on missing libraries: each reason once, with its problems."""
+def reasons(rows, label):
+    """Return lines on missing libraries: each reason once, with the labels of its problems."""
     problems, names = {}, {}
     for row in rows:
         if row["status"] in ("skipped", "failed"):
             failed = "failed, " if row["status"] == "failed" else ""
             text = failed + (row["reason"] or "no reason given")
-            problems.setdefault((name_of(row), text), []).append(row["problem"])
-    every = len(unique(row["problem"] for row in rows))
+            problems.setdefault((name_of(row), text), []).append(label(row))
+    every = len(unique(label(row) for row in rows))
     for (name, text), where in problems.items():
         where = unique(where)
         place = "" if len(where) == every else f" ({'; '.join(where)})"
@@ -80,10 +80,9 @@ def speed_tables(rows):
             [name, *(speed_cell(where.get((name, p)), best[p]) for p in problems)] for name in names
         ]
         first = [next(row for row in some if row["problem"] == p) for p in problems]
-        heads = [f"{fitted(row)}: {size(row)}" for row in first]
         lines += ["", f"**{KINDS.get(kind, kind)}**", ""]
-        lines += markdown(["", *heads], body)
-        missing = reasons(some)
+        lines += markdown(["", *map(described, first)], body)
+        missing = reasons(some, described)
         if missing:
             lines += ["", "Not in the table:", "", *missing]
     return "\n".join(lines).strip() + "\n"
@@ -126,13 +125,14 @@ def section(row):
 
 def problem_table(rows):
     """Return a table of the data sets, with their numbers of training rows."""
-    first = {row["problem"]: row for row in reversed(rows)}
+    first = {}
+    for row in rows:
+        first.setdefault(row["problem"], row)
     body = [
-        [problem, predicted(row), *(f"{int(row[key]):,}" for key in ("T", "n", "d"))]
+        [f"{problem}: {predicted(row)}", *(f"{int(row[key]):,}" for key in ("T", "n", "d"))]
         for problem, row in sorted(first.items(), key=lambda pair: section(pair[1]))
     ]
-    heads = ["data", "what is predicted", "tasks", "training rows", "features"]
-    return markdown(heads, body)
+    return markdown(["what is predicted", "tasks", "training rows", "features"], body)
 
 
 def accuracy_tables(rows):
@@ -153,7 +153,7 @@ def accuracy_tables(rows):
             lines += ["", f"**{title}**", ""]
             body = accuracy_body(some, found, names, problems, measure)
             lines += markdown(["", *problems], body)
-        missing = reasons(some)
+        missing = reasons(some, lambda row: row["problem"])
         if missing:
             lines += ["", "Not in the tables:", "", *missing]
     lines += explained(found)

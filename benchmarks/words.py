@@ -31,13 +31,29 @@ def digits(value):
     return f"{value:.1f}"
 
 
+def library_with(name):
+    """Return a name of `name_of` with the solver or method in parentheses."""
+    library, _, what = name.partition(": ")
+    return f"{library} ({what})" if what else library
+
+
+def is_simulated(row):
+    """Return whether the data of a row of the speed benchmark are simulated."""
+    return row["problem"].startswith("n=")
+
+
 def fitted(row):
-    """Return what the model of a row of the speed benchmark is fitted to."""
-    if row["problem"].startswith("n="):
-        many = row["kind"] in speed_problems.MANY_TARGETS
-        return f"{int(row['T']):,} simulated {'targets' if many else 'tasks'}"
-    unit = speed_problems.TASKS.get(row["problem"])
-    return f"{int(row['T']):,} {unit}" if unit else row["problem"]
+    """Return the tasks of a row of the speed benchmark: their number and what they are."""
+    unit = "targets" if row["kind"] in speed_problems.MANY_TARGETS else "tasks"
+    if is_simulated(row):
+        unit = f"simulated {unit}"
+    return f"{int(row['T']):,} {speed_problems.TASKS.get(row['problem'], unit)}"
+
+
+def described(row):
+    """Return the data of a row of the speed benchmark: name, tasks and size."""
+    name = "" if is_simulated(row) else f"{row['problem']}: "
+    return f"{name}{fitted(row)}, {size(row)}"
 
 
 def predicted(row):
