@@ -79,7 +79,8 @@ def candidates(fold, adapters, reasons):
             if fold.form in method.forms and fold.target in method.targets
         ]
         if not fit:
-            has = f"has no method for {fold.target} in the {fold.form} form"
+            what = "with a column of tasks" if fold.form == "long" else "of several targets"
+            has = f"has no method for {fold.target} {what}"
             refuse(library, "", getattr(adapter, "NO_METHODS", has))
         for method in fit:
             reason = method.objection(fold)

@@ -242,13 +242,13 @@ def sentences(speed_rows, accuracy_rows):
             "Lower error than the default",
             "On these data sets the best model of another library had a lower error on new rows "
             'than `alpha="auto"` of skmtl. The other model is the best of several, picked by '
-            'this error; "auto" is one model',
+            'these errors; "auto" is one model',
             more_accurate(found, only_default=True),
         ),
         (
             "Lower error than every model of skmtl",
             "On these data sets the best model of another library had a lower error on new rows "
-            "than the best of skmtl. Both are picked by this error",
+            "than the best of skmtl. Both are picked by these errors",
             more_accurate(found, only_default=False),
         ),
         (

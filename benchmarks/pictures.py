@@ -128,9 +128,9 @@ def race_verdict(race):
     """Return how skmtl compares, with which library, and whether it is faster; None if neither."""
     if race.peer == math.inf:
         faster = True if race.tried and race.own < math.inf else None
-        return "others: > limit" if race.tried else "no other library", "", faster
+        return "others not finished" if race.tried else "no other library", "", faster
     if race.own == math.inf:
-        return "> limit", race.library, False
+        return "not finished", race.library, False
     ratio = race.peer / race.own
     if max(ratio, 1 / ratio) < 1.05:
         return "as fast as", race.library, None
@@ -165,9 +165,7 @@ def accuracy_picture(rows, path):
             chart.verdict(y - 0.08, text, better)
             chart.note(chart.right + 0.12, y + 0.12, than)
     axes.set_xlim(min([-10, *shown]) - 3, max([10, *shown]) + 3)
-    axes.xaxis.set_major_formatter(
-        lambda value, _: f"{value:+.0f}%".replace("-", "−") if value else "0"
-    )
+    axes.xaxis.set_major_formatter(lambda value, _: percent(value) if value else "0")
     axes.set_xlabel("error compared with a model per task (left is better)", fontsize=12)
     chart.note(chart.right + 0.12, ABOVE, "skmtl's error is")
     chart.legend(
@@ -191,6 +189,11 @@ def error_verdict(own, peer):
     return text, f"than {peer['library']}", better
 
 
+def percent(value):
+    """Return a signed percentage as text."""
+    return f"{value:+.0f}%".replace("-", "−")
+
+
 def error_marks(axes, y, each):
     """Plot the errors of a data set, and return their places; what is clipped is an arrow."""
     if each.separate is None:
@@ -208,7 +211,7 @@ def error_marks(axes, y, each):
         axes.scatter(place, y + shift, s=68, zorder=3, linewidth=0, **look | arrow)
         if clipped:
             axes.annotate(
-                f"{above:+.0f}%",
+                percent(above),
                 (place, y + shift),
                 (-8 if above > 0 else 8, 0),
                 textcoords="offset points",

@@ -128,9 +128,10 @@ def problem_table(rows):
     first = {}
     for row in rows:
         first.setdefault(row["problem"], row)
+    sections = unique(section(row) for row in rows)
     body = [
         [f"{problem}: {predicted(row)}", *(f"{int(row[key]):,}" for key in ("T", "n", "d"))]
-        for problem, row in sorted(first.items(), key=lambda pair: section(pair[1]))
+        for problem, row in sorted(first.items(), key=lambda pair: sections.index(section(pair[1])))
     ]
     return markdown(["what is predicted", "tasks", "training rows", "features"], body)
 
