@@ -136,9 +136,15 @@ def more_accurate(found, *, only_default):
         own = each.ours[0] if each.ours else None
         if only_default:
             own = (AUTO, each.default) if each.default else None
-        if own is None or not each.peers:
+        if not each.peers:
             continue
-        (own_name, mine), (name, best) = own, each.peers[0]
+        name, best = each.peers[0]
+        label = f"- {predicted(each.row)} ({each.row['problem']})"
+        theirs = f"{label}: {best['error'][0]:.4g} with {library_with(name)}"
+        if own is None:
+            lines.append(f"{theirs}, skmtl did not finish within the time limit.")
+            continue
+        own_name, mine = own
         if excess(mine, best) <= 0:
             continue
         spread = ""
@@ -147,8 +153,7 @@ def more_accurate(found, *, only_default):
             error = statistics.stdev(gain) / math.sqrt(len(gain))
             spread = f"; difference {statistics.mean(gain):.2g}, standard error {error:.1g}"
         lines.append(
-            f"- {predicted(each.row)} ({each.row['problem']}): {best['error'][0]:.4g} with "
-            f"{library_with(name)}, {mine['error'][0]:.4g} with {library_with(own_name)}: "
+            f"{theirs}, {mine['error'][0]:.4g} with {library_with(own_name)}: "
             f"{100 * excess(mine, best):.2g} % higher{spread}."
         )
     return lines
@@ -195,20 +200,31 @@ def speed_summary(found):
     )
     ratios = [race.own / race.peer for race in lost if race.own < math.inf]
     text += f", by a factor of at most {digits(max(ratios))}" if ratios else ""
-    many = sum(race.row["kind"] in MANY_TARGETS for race in lost)
-    small = sum(race.own < SMALL for race in lost)
-    return (
-        f"{text}; {many} of the {len(lost)} have many targets with the same features, and {small} "
-        f"are small: a fit takes skmtl less than {1e3 * SMALL:g} ms."
+    kinds = (
+        (
+            sum(race.row["kind"] in MANY_TARGETS for race in lost),
+            "with many targets of the same rows",
+        ),
+        (
+            sum(race.own < SMALL for race in lost),
+            f"where a fit takes skmtl less than {1e3 * SMALL:g} ms",
+        ),
     )
+    among = " and ".join(f"{count} {what}" for count, what in kinds if count)
+    return f"{text}{': among them ' if among else ''}{among}."
 
 
 def error_summary(found):
     """Return a sentence on how often, and by how much, another library has a lower error."""
     both = [each for each in found if each.default and each.peers]
+    late = sum(each.default is None and bool(each.peers) for each in found)
+    more = f' On {late} more, "auto" did not finish within the time limit.' if late else ""
     lost = [each for each in both if excess(each.default, each.peers[0][1]) > 0]
     if not lost:
-        return f'- **Error.** `alpha="auto"` had the lowest error on all {len(both)} data sets.'
+        text = (
+            "- **Error.** The best model of the other libraries had a lower error on new rows than "
+        )
+        return f'{text}`alpha="auto"` of skmtl on none of {len(both)} data sets.{more}'
     largest, worst = max(
         ((excess(each.default, each.peers[0][1]), each.row) for each in lost),
         key=lambda pair: pair[0],
@@ -216,9 +232,9 @@ def error_summary(found):
     equal = sum(excess(each.ours[0][1], each.peers[0][1]) <= 0 for each in lost)
     return (
         "- **Error.** The best model of the other libraries had a lower error on new rows than "
-        f'`alpha="auto"` of skmtl on {len(lost)} of {len(both)} data sets, at most by '
-        f"{100 * largest:.2g} % ({predicted(worst)}: {size(worst)}); on {equal} of the {len(lost)} "
-        "another model of skmtl is as good as the best of the others."
+        f'`alpha="auto"` of skmtl on {len(lost)} of {len(both)} data sets, by at most '
+        f"{100 * largest:.2g} % ({predicted(worst)}: {size(worst)}). Another model of skmtl is as "
+        f"good as the best of the others on {equal} of these {len(lost)}.{more}"
     )
 
 

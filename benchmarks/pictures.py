@@ -145,7 +145,7 @@ def human(seconds):
 
 def accuracy_picture(rows, path):
     """Plot the errors of the default and of the best other library, relative to separate models."""
-    found = [each for each in errors(rows) if each.default]
+    found = errors(rows)
     if not found:
         return
     sections = [
@@ -160,10 +160,9 @@ def accuracy_picture(rows, path):
         chart.write(0.2, y - 0.08, predicted(each.row), fontsize=12.5)
         chart.note(0.2, y + 0.12, size(each.row))
         shown += error_marks(axes, y, each)
-        if each.peers:
-            text, than, better = error_verdict(each.default, each.peers[0][1])
-            chart.verdict(y - 0.08, text, better)
-            chart.note(chart.right + 0.12, y + 0.12, than)
+        text, than, better = error_verdict(each)
+        chart.verdict(y - 0.08, text, better)
+        chart.note(chart.right + 0.12, y + 0.12, than)
     axes.set_xlim(min([-10, *shown]) - 3, max([10, *shown]) + 3)
     axes.xaxis.set_major_formatter(lambda value, _: percent(value) if value else "0")
     axes.set_xlabel("error compared with a model per task (left is better)", fontsize=12)
@@ -174,11 +173,16 @@ def accuracy_picture(rows, path):
     chart.save(path)
 
 
-def error_verdict(own, peer):
+def error_verdict(each):
     """Return how the error of skmtl compares, with what, and whether it is lower.
 
     The last is None if the difference is within one standard error.
     """
+    own, peer = each.default, each.peers[0][1] if each.peers else None
+    if own is None:
+        return "not finished", "within the limit", False if peer else None
+    if peer is None:
+        return "others", "not finished", True
     more = excess(own, peer)
     sides = (own, peer) if more > 0 else (peer, own)
     noise = is_near(*(each["error"][2] for each in sides))
@@ -197,6 +201,7 @@ def percent(value):
 def error_marks(axes, y, each):
     """Plot the errors of a data set, and return their places; what is clipped is an arrow."""
     if each.separate is None:
+        axes.text(0, y, "not finished", ha="center", va="center", fontsize=10, color="0.45")
         return []
     axes.scatter(0, y, s=52, zorder=2, linewidth=0, **SEPARATE)
     places = []
