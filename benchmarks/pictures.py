@@ -201,7 +201,8 @@ def percent(value):
 def error_marks(axes, y, each):
     """Plot the errors of a data set, and return their places; what is clipped is an arrow."""
     if each.separate is None:
-        axes.text(0, y, "not finished", ha="center", va="center", fontsize=10, color="0.45")
+        text = "a model per task: not finished"
+        axes.text(0, y, text, ha="center", va="center", fontsize=10, color="0.45")
         return []
     axes.scatter(0, y, s=52, zorder=2, linewidth=0, **SEPARATE)
     places = []

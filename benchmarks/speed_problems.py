@@ -15,7 +15,7 @@ KINDS = {
     "wide ridge": "Ridge regression of many targets",
     "l21": "Features selected for all targets together (L2,1)",
     "l1": "Lasso of each target (L1)",
-    "l21 + ridge": "Features selected together, and a ridge",
+    "l21 + ridge": "Features selected together, with a ridge",
     "mean logistic": "Classifiers shrunk towards a shared center",
     "separate logistic": "A separate classifier for each task",
     "mixed model": "Mixed model: random intercepts and slopes",
