@@ -258,13 +258,13 @@ def sentences(speed_rows, accuracy_rows):
             "Lower error than the default",
             "On these data sets the best model of another library had a lower error on new rows "
             'than `alpha="auto"` of skmtl. The other model is the best of several, picked by '
-            'these errors; "auto" is one model',
+            "comparing these errors, which favors it",
             more_accurate(found, only_default=True),
         ),
         (
             "Lower error than every model of skmtl",
             "On these data sets the best model of another library had a lower error on new rows "
-            "than the best of skmtl. Both are picked by these errors",
+            "than the best of skmtl. Both were picked by comparing these errors",
             more_accurate(found, only_default=False),
         ),
         (
