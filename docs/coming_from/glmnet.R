@@ -13,6 +13,7 @@ x <- as.matrix(iris[, 1:4])
 petals <- x[, 3:4]
 sepals <- x[, 1:2]
 show("mgaussian", fit(sepals, petals, family = "mgaussian", lambda = 0.5))
+show("mgaussian, standardize = TRUE", glmnet(sepals, petals, family = "mgaussian", lambda = 0.5, thresh = 1e-16))
 show("mgaussian, alpha = 0.5", fit(sepals, petals, family = "mgaussian", alpha = 0.5, lambda = 0.5))
 show("gaussian, alpha = 0.5", fit(sepals, petals[, 1], alpha = 0.5, lambda = 0.5))
 virginica <- iris$Species == "virginica"
