@@ -1,4 +1,4 @@
-# The numbers of lme4 and nlme in docs/coming_from/lme4.md and docs/mixed_models.md.
+# The numbers of lme4 and nlme in docs/coming_from/lme4.md, statsmodels.md and docs/mixed_models.md.
 #     Rscript docs/coming_from/lme4.R          (R 4.2.2, lme4 1.1-31, nlme 3.1-162)
 suppressPackageStartupMessages({library(lme4); library(nlme)})
 
@@ -17,6 +17,8 @@ new <- data.frame(county = c("AITKIN", "a new one"), floor = 1, log_uranium = 0)
 cat("predict", round(predict(soil, new, allow.new.levels = TRUE), 5), "\n")
 print(VarCorr(lme(log_radon ~ floor + log_uranium, random = ~ 1 | county, d)))
 
+show("lmer, floor + (1 | county)", lmer(log_radon ~ floor + (1 | county), d, control = tight))
+print(summary(lme(log_radon ~ floor, random = ~ 1 | county, d))$tTable[, 1:2], digits = 5)
 show("lmer, floor + (floor | county)", lmer(log_radon ~ floor + (floor | county), d, control = tight))
 show("lmer, floor + (floor || county)", lmer(log_radon ~ floor + (floor || county), d, control = tight))
 
