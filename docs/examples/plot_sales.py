@@ -134,8 +134,8 @@ ours = make_task_pipeline(
 # coefficients of their own. The penalty is chosen by cross-validation.
 #
 # *Gradient boosting*: trees can find nonlinear effects and interactions. They get the shop twice:
-# as a category (255 are allowed, so that the shops with the fewest rows share one), and as a number,
-# the mean sales of the shop (``TargetEncoder``). The size of the trees is chosen by
+# as a category (255 are allowed, so that the shops with the fewest rows share one), and as a
+# number, the mean sales of the shop (``TargetEncoder``). The size of the trees is chosen by
 # cross-validation.
 
 one_hot = make_pipeline(
