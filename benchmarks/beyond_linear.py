@@ -1,10 +1,10 @@
 """Errors of linear models, gradient boosting and both together, on School, Exam and Parkinsons.
 
-Run it: ``python -m benchmarks.beyond_linear [n_splits]``. Ten splits take about ten minutes. The
-data are read from the folder ``SKMTL_DATA``.
+Run it: ``python -m benchmarks.beyond_linear [Exam] [Parkinsons] [School]``. All take about ten
+minutes. The data are read from the folder ``SKMTL_DATA``.
 
-The splits are the standard ones of School, and random halves of each task of the others. All models
-of a split have the same training and test rows:
+The splits are the first five standard ones of School, and for the others ten random halves of the
+rows of each task. All models of a split have the same training and test rows:
 
 - linear: `MeanRegularizedRegressor` with ``alpha="auto"``, scaled features;
 - boosting: ``HistGradientBoostingRegressor`` with the task as a category;
@@ -95,21 +95,30 @@ def errors(X, y, train, test):
     return {name: np.mean((y[test] - found) ** 2) for name, found in predictions.items()}
 
 
-def random_splits(X, n_splits):
+def random_splits(X):
     """Yield halves of the rows of each task."""
-    for seed in range(n_splits):
+    for seed in range(10):
         folds = TaskKFold(2, task_column=0, shuffle=True, random_state=seed)
         yield next(folds.split(X))
 
 
-def problem(name, read, n_splits):
+def school_splits(X):
+    """Yield the standard splits."""
+    return map(data.school_split, range(1, 6))
+
+
+PROBLEMS = {
+    "Exam": (data.exam, random_splits),
+    "Parkinsons": (lambda: data.parkinsons("total_UPDRS"), random_splits),
+    "School": (data.school, school_splits),
+}
+
+
+def problem(name, read, splits_of):
     """Print a table of one problem."""
     start, (X, tasks, y) = time.perf_counter(), read()
     X, y = np.column_stack([tasks, X]), (y - y.mean()) / y.std()
-    splits = random_splits(X, n_splits)
-    if name == "School":
-        splits = (data.school_split(k) for k in range(1, n_splits + 1))
-    found = [errors(X, y, train, test) for train, test in splits]
+    found = [errors(X, y, train, test) for train, test in splits_of(X)]
     print(f"\n{name}: {X.shape[0]} rows, {X.shape[1] - 1} features, {tasks.max() + 1} tasks")
     print(f"{'':20}{'error':>18}{'minus linear':>20}")
     for model in found[0]:
@@ -120,11 +129,10 @@ def problem(name, read, n_splits):
     print(f"{time.perf_counter() - start:.0f} s", flush=True)
 
 
-def main(n_splits=10):
-    problem("Exam", data.exam, n_splits)
-    problem("Parkinsons", lambda: data.parkinsons("total_UPDRS"), n_splits)
-    problem("School", data.school, n_splits)
+def main(*names):
+    for name in names or PROBLEMS:
+        problem(name, *PROBLEMS[name])
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -7,9 +7,9 @@ or on two features together, let a step before the model make these features. Af
 can put splines or gradient boosting below the model, with the task labels passed through, and know
 when it pays.
 
-Boosting below a linear model of each task is a "stacked" or "hybrid" model: trees find what all tasks
-have in common, the linear model what differs between them. The data are simulated; at the end are
-the errors on real data.
+Boosting below a linear model of each task is also known as a hybrid model: trees find what all
+tasks have in common, the linear model what differs between them. The data here are simulated;
+errors on real data are at the end.
 """
 
 from pathlib import Path
@@ -31,9 +31,9 @@ from skmtl.pipeline import make_task_pipeline
 # %%
 # Three cases
 # -----------
-# The yield of 80 fields, 30 rows of each: a level and slopes of each field, and noise of variance 1.
-# In the second case all fields have the same curve of the rain, and rain and nitrogen work
-# together. In the third each field has a curve of its own.
+# The yields of 60 fields, 30 rows each: every field has its level and its slopes; the noise has
+# variance 1. In the second case, all fields have the same curve of the rain, and the effect of
+# nitrogen depends on the rain. In the third case, each field has a curve of its own.
 
 FEATURES = ["rain", "nitrogen", "warmth", "sun"]
 
@@ -41,16 +41,16 @@ FEATURES = ["rain", "nitrogen", "warmth", "sun"]
 def draw(case):
     """Return a table of fields and features, and the yields."""
     rng = np.random.default_rng(0)
-    code = np.repeat(np.arange(80), 30)
+    code = np.repeat(np.arange(60), 30)
     X = pd.DataFrame(rng.standard_normal((len(code), 4)), columns=FEATURES)
-    slopes = 0.5 + 0.5 * rng.standard_normal((80, 4))
-    y = 2.0 * rng.standard_normal(80)[code] + (X * slopes[code]).sum(axis=1)
+    slopes = 0.5 + 0.5 * rng.standard_normal((60, 4))
+    y = 2.0 * rng.standard_normal(60)[code] + (X * slopes[code]).sum(axis=1)
     y += rng.standard_normal(len(code))
     if case == "same curve":
         y += -0.5 * X["rain"] ** 2 + X["rain"] * X["nitrogen"]
     if case == "own curves":
-        y += rng.standard_normal(80)[code] * X["rain"] ** 2
-    X.insert(0, "field", np.array([f"field {k:02d}" for k in range(80)])[code])
+        y += rng.standard_normal(60)[code] * X["rain"] ** 2
+    X.insert(0, "field", np.array([f"field {k:02d}" for k in range(60)])[code])
     return X, y
 
 
@@ -76,14 +76,13 @@ splines = make_task_pipeline(SplineTransformer(n_knots=5), StandardScaler(), mod
 # The prediction of boosting is one more feature of the linear model. It must be an *out-of-fold*
 # prediction: trees know the targets of their training rows. ``StackingRegressor`` computes it.
 #
-# - ``passthrough=True``: the linear model gets the table too. The predictions come first, so that
-#   the field, the first column of the table, is column 1.
-# - ``cv``: ``TaskKFold``. A row of each field is in every training fold. ``min_train_rows=0`` is for
-#   tasks of a single row, which need a prediction too.
-# - Boosting does not get the field. What is common to all fields is found by the trees, and the
-#   differences between fields by the linear model. With the field, the errors on Exam and School
-#   (below) are larger: the out-of-fold predictions of a small task depend on the few other rows of
-#   this task, and the linear model then corrects for errors which new rows do not have.
+# - ``passthrough=True``: the linear model gets the table, too. Predictions come first, so that the
+#   field, the first column of the table, is column 1 for the linear model.
+# - ``cv``: with ``TaskKFold``, every training fold has rows of each field. ``min_train_rows=0`` is
+#   for fields of a single row: their rows need an out-of-fold prediction, too.
+# - Boosting does not get the field. It finds what the fields have in common. With the field, its
+#   out-of-fold predictions depend on the other rows of the field, and the linear model then
+#   corrects errors that new rows do not have. On Exam and School (below) this is worse.
 
 trees = HistGradientBoostingRegressor(learning_rate=0.05, max_leaf_nodes=6, random_state=0)
 without_field = ColumnTransformer([("features", "passthrough", FEATURES)])
@@ -125,18 +124,24 @@ for case in cases:
 print(errors.round(2).to_string())
 
 # %%
-# Without curves, splines only add coefficients to estimate, and boosting adds nothing. The same curve
-# and interaction in all fields are the case for boosting below: splines have the curve, but not the
-# interaction. Curves that differ between fields are the case for splines: boosting below, which does
-# not know the field, finds nothing.
+# - No curve: splines only add coefficients to estimate, and boosting below neither helps nor hurts.
+# - The same curve and interaction in all fields: boosting below has the lowest error. Splines have
+#   the curve, but not the interaction.
+# - Curves that differ between fields: splines have the lowest error. Boosting below does not know
+#   the field, and finds no common curve.
 #
-# The linear model on boosting has the attributes of any model. Here most of the prediction of a field
-# is that of the trees.
+# The last step of the stack is a fitted model with the usual attributes. Here it uses mostly the
+# prediction of the trees, and the fields differ in their slopes.
 
 X, y = draw("same curve")
 top = stacked.fit(X, y).final_estimator_[-1]
-print(pd.Series(top.shared_coef_, index=["boosting", *FEATURES]).round(2).to_string())
-print("first field:", top.tasks_[0], top.coef_[0].round(2))
+print(
+    pd.DataFrame(
+        [top.shared_coef_, *top.coef_[:2]],
+        index=["all fields", *top.tasks_[:2]],
+        columns=["boosting", *FEATURES],
+    ).round(2)
+)
 
 # %%
 
@@ -145,7 +150,7 @@ figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 colors = ["tab:blue", "tab:orange", "0.6", "tab:green"]
 errors.T.plot.bar(ax=ax, rot=0, color=colors, width=0.8)
 ax.axhline(1.0, color="black", lw=1, ls="--")
-ax.set(ylabel="mean squared error", title="Curves below the linear model: three cases")
+ax.set(ylabel="mean squared error", title="What to put below the linear model")
 ax.legend(frameon=False, loc="upper left", fontsize=11)
 
 path = Path("plot_beyond_linear.png")
