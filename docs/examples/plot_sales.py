@@ -170,7 +170,6 @@ for name, model in models.items():
     known, new = r2_score(y_test, predicted[name]), r2_score(y_new, model.predict(X_new))
     print(f"{name:21}{known:12.3f}{new:12.3f}")
 
-
 total = np.sum((y_test - y_test.mean()) ** 2)
 squares = {name: (y_test - values) ** 2 for name, values in predicted.items()}
 for name in ("one-hot ridge", "gradient boosting"):
@@ -197,19 +196,18 @@ print(f"noise              {fitted.sigma2_**0.5:.2f}")
 # %%
 # Settings: GridSearchCV
 # ----------------------
-# A search around the pipeline uses ``TaskKFold`` too. ``KFold`` could leave all rows of a small
-# shop out of a training fold. Here it chooses whether coefficients of a shop are correlated
-# (``covariance_type="full"``), and whether a missing value is itself a feature.
+# Pass ``TaskKFold`` to a search around the pipeline: with ``KFold``, all rows of a small shop can be
+# in the test fold. This search chooses between one variance for all coefficients, one for each
+# feature, and correlated coefficients (``covariance_type``), and whether it is a feature that a
+# value is missing. ``get_params()`` of the pipeline lists the names of all settings.
 
-last, numbers = (
-    "meanregularizedregressor",
-    "columntransformer__remainder__columntransformer__numbers",
-)
+last = "meanregularizedregressor"
+imputer = "columntransformer__remainder__columntransformer__numbers__simpleimputer"
 search = GridSearchCV(
     ours,
     {
         f"{last}__covariance_type": ["spherical", "diag", "full"],
-        f"{numbers}__simpleimputer__add_indicator": [False, True],
+        f"{imputer}__add_indicator": [False, True],
     },
     cv=TaskKFold(5, task_column="shop", shuffle=True, random_state=0),
 ).fit(X_train, y_train)
@@ -244,8 +242,7 @@ print(f"R^2 without a row   {r2_score(y_rest, model.predict(X_rest)):.3f}")
 print(f"R^2 with five rows  {r2_score(y_rest, adapted.predict(X_rest)):.3f}")
 
 # %%
-# Standard deviations of predictions say how certain they are. The new shop has the larger one until
-# its rows are added.
+# Predictions have standard deviations. That of a new shop is larger until its rows are added.
 
 row = X_rest[:1]
 for name, one in (("without a row", model), ("with five rows", adapted)):
