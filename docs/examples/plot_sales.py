@@ -196,8 +196,8 @@ print(f"noise              {fitted.sigma2_**0.5:.2f}")
 # %%
 # Settings: GridSearchCV
 # ----------------------
-# Pass ``TaskKFold`` to a search around the pipeline: with ``KFold``, all rows of a small shop can be
-# in the test fold. This search chooses between one variance for all coefficients, one for each
+# Pass ``TaskKFold`` to a search around the pipeline. With ``KFold``, a test fold can have all rows
+# of a small shop. This search chooses between one variance for all coefficients, one for each
 # feature, and correlated coefficients (``covariance_type``), and whether it is a feature that a
 # value is missing. ``get_params()`` of the pipeline lists the names of all settings.
 
