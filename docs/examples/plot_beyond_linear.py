@@ -74,7 +74,8 @@ splines = make_task_pipeline(SplineTransformer(n_knots=5), StandardScaler(), mod
 # Boosting
 # --------
 # The prediction of boosting is one more feature of the linear model. It must be an *out-of-fold*
-# prediction: trees know the targets of their training rows. ``StackingRegressor`` computes it.
+# prediction, because trees fit the targets of their training rows closely. ``StackingRegressor``
+# computes it.
 #
 # - ``passthrough=True``: the linear model gets the table, too. Predictions come first, so that the
 #   field, the first column of the table, is column 1 for the linear model.
@@ -127,8 +128,8 @@ print(errors.round(2).to_string())
 # - No curve: splines only add coefficients to estimate, and boosting below neither helps nor hurts.
 # - The same curve and interaction in all fields: boosting below has the lowest error. Splines have
 #   the curve, but not the interaction.
-# - Curves that differ between fields: splines have the lowest error. Boosting below does not know
-#   the field, and finds no common curve.
+# - Curves that differ between fields: splines have the lowest error. Boosting below does not get
+#   the field, and there is no common curve to find.
 #
 # The last step of the stack is a fitted model with the usual attributes. Here it uses mostly the
 # prediction of the trees, and the fields differ in their slopes.
@@ -169,15 +170,15 @@ print(f"\nFigure written to {path}")
 #     linear                    0.5440              0.6155              0.0178
 #     linear on splines        -0.0006 +- 0.0006    0.0005 +- 0.0002   -0.0177 +- 0.0002
 #     linear on boosting        0.0001 +- 0.0003   -0.0022 +- 0.0007   -0.0034 +- 0.0002
-#     ... that knows the task   0.0053 +- 0.0009    0.0043 +- 0.0021   -0.0157 +- 0.0002
+#     ... with the task         0.0053 +- 0.0009    0.0043 +- 0.0021   -0.0157 +- 0.0002
 #     boosting alone            0.0068 +- 0.0015    0.0051 +- 0.0015   -0.0135 +- 0.0002
 #     boosting of residuals     0.0005 +- 0.0009   -0.0001 +- 0.0002   -0.0163 +- 0.0001
 #
 # - Exam scores are linear in the few features: nothing pays. On School, where the features are
 #   mostly categories, boosting below reduces the error by 0.4 %. Boosting alone is worse on both.
 # - In Parkinsons, each patient has a curve over time. (The scores between few visits of a patient
-#   were interpolated, so that splines fit them nearly exactly.) What each task has of its own is
-#   out of reach of boosting without the task; boosting that knows the task finds it.
+#   were interpolated, so that splines fit them nearly exactly.) Boosting
+#   without the task cannot fit such curves; boosting with the task can.
 # - The last line is another way: boosting, with the task, is fitted to the out-of-fold residuals of
 #   the linear model. On Exam and School it differs from the linear model by less than a standard
 #   error, and on Parkinsons its error is less than a tenth of that of the linear model.
