@@ -28,8 +28,9 @@ from skmtl.pipeline import make_task_pipeline
 # The table: a row for each loan, the district as a string. ``true_effects`` has a row for each
 # district: log-odds of default for one standard deviation of each column, and the intercept.
 
-DISTRICTS = """Abbey Bridge Canal Castle Chapel Docks East Elm Forge Garden Hill Lake Market Mill
-Moor North Park Quarry River South Station Temple Vale West""".split()
+NAMES = """Abbey Bridge Canal Castle Chapel Docks East Elm Forge Garden Hill Lake Market Mill
+Moor North Park Quarry River South Station Temple Vale West"""
+DISTRICTS = NAMES.split()
 COLUMNS = ["debt_ratio", "income", "years_employed"]
 rng = np.random.default_rng(0)
 rows = dict(zip(rng.permutation(DISTRICTS), np.geomspace(8, 600, 24).astype(int), strict=True))
@@ -123,8 +124,8 @@ ax.set_title("Probabilities match the shares; numbers of loans")
 figure.savefig("plot_districts.png", dpi=110)
 
 # %%
-# The table of coefficients: log-odds for one standard deviation of a column, with intervals of 95 %.
-# Of the common model (``task`` is None), of a district with many loans and of one with few.
+# The table of coefficients: log-odds for one standard deviation of a column, with intervals of
+# 95 %. First of the common model (``task`` is None), then of the districts.
 # ``pooling`` is the weight of the common model in the estimate of a district.
 
 effects = coef_table(models["partial pooling"])
