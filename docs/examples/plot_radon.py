@@ -77,9 +77,8 @@ for ax, county in zip(axes, ["ST LOUIS", "MCLEOD", "AITKIN"], strict=True):
     ax.set_xticks(floors, ["basement", "1st floor"], fontsize=10)
     ax.set_xlim(-0.4, 1.4)
 axes[0].set_ylabel("log radon")
-figure.legend(
-    *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=11
-)
+lines, labels = axes[0].get_legend_handles_labels()
+figure.legend(lines, labels, loc="outside upper center", ncols=3, frameon=False)
 figure.savefig("plot_radon.png", dpi=110)
 
 # %%
