@@ -4,9 +4,10 @@ Reviews of several domains: fewer labels with a shared model
 
 Are reviews of books, cars, films and more positive or negative? There are few labels in each
 domain. Some words mean the same in all domains ("excellent"), the meaning of others depends on the
-domain ("cheap" food is good, "cheap" shoes are not), and some occur in one domain only. One model of all reviews learns the first kind of words. One model for each domain
-learns all three, but from few labels. Partial pooling has coefficients common to all domains, and
-deviations of each domain from them.
+domain ("cheap" food is good, "cheap" shoes are not), and some occur in one domain only. One model
+of all reviews learns the first kind of words. One model for each domain learns all three, but from
+few labels. Partial pooling has coefficients common to all domains, and deviations of each domain
+from them.
 
 ``make_task_pipeline`` gives the text to ``TfidfVectorizer``, and the domain as the label of the
 task to the model. Features stay sparse. The reviews are generated, so that the accuracy of the best
