@@ -81,7 +81,7 @@ def diagnosis_loss(model, X, y):
 def loss_of(X, y, n, columns, further):
     """Return the log loss on test patients, after a fit to n + further patients."""
     train = with_diagnoses(y[columns].iloc[: n + further], n)
-    folds = StratifiedKFold(4, shuffle=True, random_state=0).split(X[:n], y["ill"][:n].astype(bool))
+    folds = StratifiedKFold(3, shuffle=True, random_state=0).split(X[:n], y["ill"][:n].astype(bool))
     cv = [(np.r_[rows, n : n + further], held_out) for rows, held_out in folds]
     search = RegularizationPathCV(
         MixedOutcomeModel("l21", tol=1e-3),

@@ -67,7 +67,7 @@ penalties = [
 def search_alpha(penalty, X, y):
     """Return a fitted search; ``tol`` is small enough for predictions."""
     model = ADMMRegressor(penalty, task_column=0, tol=1e-3)
-    alphas = alpha_max(model, X, y) * np.geomspace(0.6, 0.05, 7)
+    alphas = alpha_max(model, X, y) * np.geomspace(0.4, 0.05, 6)
     scoring = "neg_mean_squared_error"
     return RegularizationPathCV(model, alphas, cv=3, scoring=scoring).fit(X, y)
 
