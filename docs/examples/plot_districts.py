@@ -106,7 +106,7 @@ print(pd.concat([expected.head(4), expected.tail(4)]).round(1).to_string())
 
 # %%
 # Then by the size of the probability. Each number is that of the loans in a point; the lines are
-# intervals of 95 % for the share of defaults of so many loans. Points on the diagonal are right.
+# intervals of 95% for the share of defaults of so many loans. Points on the diagonal are right.
 
 p = probability["partial pooling"]
 bins = pd.DataFrame({"p": p, "default": default_new}).groupby((8 * p).astype(int))
@@ -125,7 +125,7 @@ figure.savefig("plot_districts.png", dpi=110)
 
 # %%
 # The table of coefficients: log-odds for one standard deviation of a column, with intervals of
-# 95 %. First of the common model (``task`` is None), then of the districts.
+# 95%. First of the common model (``task`` is None), then of the districts.
 # ``pooling`` is the weight of the common model in the estimate of a district.
 
 effects = coef_table(models["partial pooling"])

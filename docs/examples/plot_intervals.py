@@ -1,6 +1,6 @@
 """
-Intervals of 95 % that contain 95 %, also in tasks of three rows and new ones
-=============================================================================
+Intervals of 95% that contain 95%, also in tasks of three rows and new ones
+===========================================================================
 
 ``predict(X, return_std=True)`` returns a standard deviation of each prediction. It has two parts:
 the noise of an observation, and the uncertainty about the coefficients of its task, which is large
@@ -62,7 +62,7 @@ ax.plot(names, both, "o-", color="tab:blue")
 ax.plot(names, noise_only, "o-", color="tab:orange")
 ax.text(2, 0.955, "noise and coefficients", color="tab:blue", ha="center")
 ax.text(2, 0.905, "noise alone", color="tab:orange", ha="center")
-ax.set(title="New observations in intervals of 95 %", ylabel="share in the interval")
+ax.set(title="New observations in intervals of 95%", ylabel="share in the interval")
 ax.set(xlabel="rows of their task in the fit", ylim=(0.85, 0.97))
 figure.savefig("plot_intervals.png", dpi=110)
 

@@ -31,7 +31,7 @@ print(X.assign(log_radon=y).sample(4, random_state=0).to_string(index=False))
 # %%
 # Three models. ``alpha="auto"`` estimates from the houses how much the counties differ. A line for
 # each county alone is the same model without shrinkage towards the state: the slope of the state is
-# fixed at zero, intercepts are free, and leave-one-out chooses a small penalty of the slopes.
+# fixed at zero, intercepts are free, and leave-one-out chooses the penalty of the slopes.
 
 common = {"task_column": "county", "handle_unknown": "shared"}
 separate = MeanRegularizedRegressor(alpha_shared=np.inf, alpha_intercept=0.0, **common)

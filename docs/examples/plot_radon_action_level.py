@@ -9,7 +9,7 @@ alone predicts probabilities near 0 or 1. One model for all counties predicts th
 everywhere. Partial pooling shrinks each county towards a common model.
 
 The script prints cross-validated scores of the three and draws their calibration: of the houses
-with a predicted probability of 70 %, do 70 % exceed the level?
+with a predicted probability of 70%, do 70% exceed the level?
 """
 
 import warnings
@@ -66,7 +66,7 @@ for name, p in probability.items():
 
 # %%
 # Calibration: the share of houses above the level, by the predicted probability in fifths. The
-# number below a point is that of its houses; vertical lines are intervals of 95 %. Models of a
+# number below a point is that of its houses; vertical lines are intervals of 95%. Models of a
 # county alone are too sure.
 
 plt.rc("font", size=12)
