@@ -1,161 +1,142 @@
 """
-Digits from ten labeled images per task: when sharing helps and when it hurts
-=============================================================================
+Ten labeled images for each task: when sharing helps and when it hurts
+======================================================================
 
-Two families of tasks on scikit-learn's handwritten digits, each with ten labeled images per task.
+Two sets of tasks on the handwritten digits of scikit-learn, each task with ten labeled images.
 
-*One against the rest*: ten tasks, "is it a 0?" to "is it a 9?". They exclude each other, so that
-their coefficients have no useful center, and shrinking towards it hurts: negative transfer.
-Cross-validation chooses nearly separate models.
+*Is it a 0? ... Is it a 9?* Ten tasks that exclude each other: what makes an image a 0 makes it not
+a 9. A common model predicts the same for all ten questions, and shrinking towards it hurts. With
+penalty weights chosen by cross-validation the models are nearly separate.
 
-*Two scanners*: one reads the digits 0 to 4, the other, which shifts its images by a pixel, 3 to 7,
-two labeled images of each. With ``task_classes="seen"`` every task has its own classes only, and
-the two common classes are shrunk towards the center. The accuracy is that of separate models, with
-better probabilities.
-
-The script prints test scores over 20 draws of the labeled images and writes
-``plot_digits_few_shot.png``.
+*Two scanners.* One reads the digits 0 to 4, the other, which shifts images by a pixel, 3 to 7. The
+digits 3 and 4 are in both. Sharing helps: the probabilities are better than those of separate
+models.
 """
-
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV
 
 from skmtl import MeanRegularizedClassifier, PooledClassifier, SharedL2Classifier
-from skmtl.model_selection import TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
 images, digit = load_digits(return_X_y=True)
 images /= 16
-DRAWS = 20
+DRAWS = 8  # of the labeled images
 
 
-def long(task, rows):
+def with_task(task, rows):
     """Return X: the task, followed by the pixels."""
     return np.column_stack([np.broadcast_to(task, len(rows)), rows])
 
 
-def print_table(title, columns, scores):
-    """Print means over the draws and their standard errors."""
-    print(f"\n{title}\n{'':42s}" + "".join(f"{column:>18s}" for column in columns))
-    for name, values in scores.items():
-        mean, error = np.mean(values, axis=0), np.std(values, axis=0) / np.sqrt(len(values))
-        cells = (f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True))
-        print(f"{name:42s}" + "".join(f"{cell:>18s}" for cell in cells))
+def draw_images(rng, per_class, is_class):
+    """Return the rows of images for training, some of each class, and those for testing."""
+    order = rng.permutation(len(digit))
+    pool, test = order[:900], order[900:]
+    train = [rng.choice(pool[own(digit[pool])], per_class, replace=False) for own in is_class]
+    return np.concatenate(train), test
+
+
+def summarize(title, scores):
+    """Print and return the mean and the standard error over draws of each model."""
+    print(title)
+    found = {name: (np.mean(v), np.std(v, ddof=1) / np.sqrt(DRAWS)) for name, v in scores.items()}
+    for name, (mean, error) in found.items():
+        print(f"{name:34s}{mean:.3f} ± {error:.3f}")
+    return found
 
 
 # %%
-# One against the rest: five images of the digit and five of others.
-
-
-def draw_one_against_rest(rng):
-    """Return X and y of ten tasks of ten images, and the images to test on."""
-    order = rng.permutation(len(digit))
-    pool, test = order[:900], order[900:]
-    halves = [
-        rng.choice(pool[(digit[pool] == k) == own], 5, replace=False)
-        for k in range(10)
-        for own in (True, False)
-    ]
-    X = long(np.repeat(np.arange(10), 10), images[np.concatenate(halves)])
-    return X, np.tile(np.repeat([1, 0], 5), 10), test
-
+# Is it a 0? ... Is it a 9? Each task has five images of its digit and five others. The score is the
+# area under the ROC curve.
 
 shared = MeanRegularizedClassifier(task_column=0)
 models = {
-    "pooled": PooledClassifier(task_column=0),
+    "one model for all": PooledClassifier(task_column=0),
     "separate": SharedL2Classifier(task_column=0),
-    "mean-regularized, default alpha": shared,
-    "mean-regularized, cross-validated": GridSearchCV(
+    "shared, alpha=1": shared,
+    "shared, cross-validated": RegularizationPathCV(
         shared,
-        {"alpha": [0.1, 1.0, 10.0], "alpha_shared": [1e-3, 1.0, 1e3]},
+        [0.1, 1.0, 10.0],
+        param_grid={"alpha_shared": [1e-3, 1.0, 1e3]},
         cv=TaskKFold(5, task_column=0, shuffle=True, random_state=0),
         scoring="neg_log_loss",
     ),
 }
-scores = {name: [] for name in models}
+questions = [lambda d, k=k, own=own: (d == k) == own for k in range(10) for own in (True, False)]
+task, y = np.repeat(np.arange(10), 10), np.tile(np.repeat([1, 0], 5), 10)
+aucs = {name: [] for name in models}
 for seed in range(DRAWS):
-    X, y, test = draw_one_against_rest(np.random.default_rng(seed))
+    train, test = draw_images(np.random.default_rng(seed), 5, questions)
     for name, model in models.items():
-        model.fit(X, y)
-        score = [
-            roc_auc_score(digit[test] == k, model.decision_function(long(k, images[test])))
-            for k in range(10)
-        ]
-        scores[name].append([np.mean(score)])
-print_table("One against the rest", ["mean ROC AUC"], scores)
+        model.fit(with_task(task, images[train]), y)
+        z = [model.decision_function(with_task(k, images[test])) for k in range(10)]
+        own = [roc_auc_score(digit[test] == k, z[k]) for k in range(10)]
+        aucs[name].append(np.mean(own))
+hurts = summarize("Is it a 0? ... Is it a 9? Mean ROC AUC", aucs)
 
 # %%
-# Two scanners with classes of their own.
+# Two scanners, with two images of each of their digits. ``task_classes="seen"`` predicts in each
+# task only the classes that it has. The score is the log loss.
 
 CLASSES = range(5), range(3, 8)
-
-
-def scan(rows, task):
-    """Return the images of a scanner: the second shifts them by a pixel."""
-    return np.roll(images[rows].reshape(-1, 8, 8), task, axis=2).reshape(-1, 64)
-
-
-def draw_scanners(rng):
-    """Return X and y of two tasks of ten images, and for each the images to test on."""
-    order = rng.permutation(len(digit))
-    pool, test = order[:900], order[900:]
-    parts, labels = [], []
-    for task, classes in enumerate(CLASSES):
-        rows = np.concatenate(
-            [rng.choice(pool[digit[pool] == k], 2, replace=False) for k in classes]
-        )
-        parts.append(long(task, scan(rows, task)))
-        labels.append(digit[rows])
-    tests = [test[np.isin(digit[test], classes)] for classes in CLASSES]
-    return np.vstack(parts), np.concatenate(labels), tests
-
-
+options = {"alpha": 0.1, "task_column": 0, "task_classes": "seen"}
 models = {
-    f"{name}, {which}": model.set_params(task_classes=which)
-    for which in ("union", "seen")
-    for name, model in {
-        "pooled": PooledClassifier(0.1, task_column=0),
-        "separate": SharedL2Classifier(0.1, task_column=0),
-        "mean-regularized": MeanRegularizedClassifier(0.1, alpha_shared=0.1, task_column=0),
-    }.items()
+    "one model for all": PooledClassifier(**options),
+    "separate": SharedL2Classifier(**options),
+    "shared": MeanRegularizedClassifier(alpha_shared=0.1, **options),
 }
-scores = {name: [] for name in models}
+
+
+def scan(rows, scanner):
+    """Return images as a scanner reads them: the second shifts them by a pixel."""
+    return np.roll(images[rows].reshape(-1, 8, 8), scanner, axis=2).reshape(-1, 64)
+
+
+both = [lambda d, k=k: d == k for classes in CLASSES for k in classes]
+losses = {name: [] for name in models}
 for seed in range(DRAWS):
-    X, y, tests = draw_scanners(np.random.default_rng(seed))
+    train, test = draw_images(np.random.default_rng(seed), 2, both)
+    X = np.vstack([with_task(t, scan(train[10 * t : 10 * t + 10], t)) for t in (0, 1)])
     for name, model in models.items():
-        model.fit(X, y)
-        own, right = [], []
-        for task, rows in enumerate(tests):
-            p = model.predict_proba(long(task, scan(rows, task)))
-            own.append(p[np.arange(len(rows)), np.searchsorted(model.classes_, digit[rows])])
-            right.append(model.classes_[p.argmax(axis=1)] == digit[rows])
-        scores[name].append([np.concatenate(right).mean(), -np.log(np.concatenate(own)).mean()])
-print_table("Two scanners, alpha = 0.1", ["accuracy", "log-loss"], scores)
+        model.fit(X, digit[train])
+        own = []
+        for t, classes in enumerate(CLASSES):
+            rows = test[np.isin(digit[test], classes)]
+            p = model.predict_proba(with_task(t, scan(rows, t)))
+            own.append(-np.log(p[np.arange(len(rows)), digit[rows]]))
+        losses[name].append(np.concatenate(own).mean())
+helps = summarize("\nTwo scanners. Log loss", losses)
 
 # %%
-# The coefficients of every class at the last draw. Classes not observed in a task have the
-# coefficients of the center; the two common classes are shrunk towards it.
+# Above, higher is better: the shared model is close to guessing (0.5) with alpha=1, and as good as
+# separate models after cross-validation. Below, lower is better: the shared model is best. Bars are
+# standard errors over draws of the labeled images.
 
-model = models["mean-regularized, seen"]
-rows = {"scanner A": model.coef_[0], "center": model.shared_coef_, "scanner B": model.coef_[1]}
-limit = np.abs(model.coef_).max()
-figure, panels = plt.subplots(3, 8, figsize=(12, 5), layout="constrained")
-for k, axes in enumerate(panels[0]):
-    axes.set_title(f"class {k}")
+plt.rc("font", size=12)
+figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.2), layout="constrained")
+titles = "Is it a 0? ... Is it a 9? ROC AUC", "Two scanners: log loss"
+for ax, found, title in zip(axes, (hurts, helps), titles, strict=True):
+    mean, error = np.transpose(list(found.values()))
+    ax.errorbar(mean, list(found), xerr=error, fmt="o", ms=7)
+    ax.set(title=title, ylim=(len(found) - 0.5, -0.5))
+    ax.grid(axis="y", color="0.9")
+figure.savefig("plot_digits_few_shot.png", dpi=110)
+
+# %%
+# Coefficients of four digits at the last draw. Where a scanner has no images of a digit, it has the
+# coefficients of the common model; 3 and 4 are shrunk towards it.
+
+model = models["shared"]
+rows = {"scanner A": model.coef_[0], "common": model.shared_coef_, "scanner B": model.coef_[1]}
+figure, panels = plt.subplots(3, 4, figsize=(6.4, 5), layout="constrained")
 for line, (name, coef) in zip(panels, rows.items(), strict=True):
-    for k, axes in enumerate(line):
-        axes.imshow(coef[k].reshape(8, 8), cmap="RdBu", vmin=-limit, vmax=limit)
-        axes.set(xticks=[], yticks=[])
-        seen = name == "center" or k in CLASSES[name == "scanner B"]
-        for side in axes.spines.values():
-            side.set(color="black" if seen else "0.85", lw=1.5)
     line[0].set_ylabel(name)
-figure.suptitle("Coefficients of each class; gray frames: classes not observed in the task")
-
-path = Path("plot_digits_few_shot.png")
-figure.savefig(path, dpi=110)
-print(f"\nFigure written to {path}")
+    for ax, k in zip(line, (1, 3, 4, 6), strict=True):
+        ax.imshow(coef[k].reshape(8, 8), cmap="RdBu", vmin=-1, vmax=1)
+        ax.set(xticks=[], yticks=[])
+for ax, text in zip(panels[0], ("1 (A only)", "3 (both)", "4 (both)", "6 (B only)"), strict=True):
+    ax.set_title(text, fontsize=12)
+figure.savefig("plot_digits_few_shot_coef.png", dpi=110)

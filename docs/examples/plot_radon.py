@@ -1,116 +1,94 @@
 """
-Radon in 85 counties: shrinkage towards a shared line
-=====================================================
+Radon in 85 counties: a line for each, also where houses are few
+================================================================
 
 Radon was measured in 919 houses of Minnesota, in the basement (floor 0) or on the first floor
-(floor 1). Each county is a task with an intercept and a slope. Some counties have a hundred houses,
-half of them have five or fewer. One line for all counties ignores their differences; a separate
-line per county overfits two houses; the mean-regularized model shrinks each county towards a shared
-line, the more so the fewer houses it has.
+(floor 1). Some of the 85 counties have a hundred houses, half of them have five or fewer. One line
+for all counties ignores their differences. A line fitted to each county alone follows the noise
+where there are few houses. Partial pooling fits all lines together and shrinks each towards that of
+the state: the fewer houses a county has, the more.
 
-The script prints cross-validated errors of the three and writes ``plot_radon.png``.
+The script prints the errors of the three in cross-validation and draws the lines.
 """
-
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import cross_val_predict
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor
 from skmtl.datasets import load_radon
+from skmtl.inspection import CoefficientShrinkageDisplay
 from skmtl.metrics import task_scores
-from skmtl.model_selection import TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
-frame, y = load_radon(return_X_y=True, as_frame=True)
+frame, y = load_radon(return_X_y=True, as_frame=True)  # y: logarithm of the radon level
 X = frame[["county", "floor"]]
 houses = X["county"].value_counts()
+print(f"{len(houses)} counties with {houses.min()} to {houses.max()} houses")
+print(f"median {houses.median():.0f} houses\n")
+print(X.assign(log_radon=y).sample(4, random_state=0).to_string(index=False))
 
 # %%
-# Three models. Separate models are the mean-regularized model with the slope of the center fixed at
-# zero and unpenalized intercepts. This is ``SharedL2Regressor``, except for a county whose only
-# house is in the test fold: it is predicted by the mean of the centered intercepts. The
-# regularization strengths are chosen within each training fold.
+# Three models. ``alpha="auto"`` estimates from the houses how much the counties differ. A line for
+# each county alone is the same model without shrinkage towards the state: the slope of the state is
+# fixed at zero, intercepts are free, and leave-one-out chooses the penalty of the slopes.
 
 common = {"task_column": "county", "handle_unknown": "shared"}
+separate = MeanRegularizedRegressor(alpha_shared=np.inf, alpha_intercept=0.0, **common)
 models = {
-    "pooled": PooledRegressor(**common),
-    "separate": MeanRegularizedRegressor(alpha_shared=np.inf, alpha_intercept=0.0, **common),
-    "mean-regularized": MeanRegularizedRegressor(**common),
+    "one line for all": PooledRegressor(**common),
+    "a line for each": RegularizationPathCV(separate),
+    "partial pooling": MeanRegularizedRegressor("auto", **common),
 }
-inner = TaskKFold(5, task_column="county", shuffle=True, random_state=0, min_train_rows=0)
-outer = TaskKFold(5, task_column="county", shuffle=True, random_state=1, min_train_rows=0)
-grids = {name: {"alpha": [0.1, 1.0, 10.0, 100.0, 1000.0]} for name in models}
-grids["mean-regularized"]["alpha_intercept"] = [1.0, 5.0, 20.0]
-searches = {
-    name: GridSearchCV(model, grids[name], cv=inner, scoring="neg_mean_squared_error")
-    for name, model in models.items()
-}
-
-few = X["county"].map(houses) <= 5
-print("Root mean squared error of log radon, 5-fold cross-validation\n")
-print(f"{'':18s}{'all houses':>12s}{'mean of counties':>18s}{'counties with <= 5 houses':>27s}")
-for name, search in searches.items():
-    predicted = cross_val_predict(search, X, y, cv=outer)
-    scores = task_scores(y, predicted, X["county"], metrics="mean_squared_error")
-    in_few = task_scores(y[few], predicted[few], X["county"][few], metrics="mean_squared_error")
-    errors = [scores.loc["micro"], scores.loc["macro"], in_few.loc["micro"]]
-    overall, county, small = (error["mean_squared_error"] ** 0.5 for error in errors)
-    print(f"{name:18s}{overall:12.3f}{county:18.3f}{small:27.3f}")
 
 # %%
-# Left, every county as a point: its intercept (the basement) and its slope, in separate models and
-# in the mean-regularized model. Intercepts are shrunk towards the state's, most of all in small
-# counties. Cross-validation chooses equal slopes: counties differ by their soil, not by their
-# basements. Right, six counties.
+# Cross-validation in five folds, each with houses of all counties. A county with one house is not
+# in the training rows when its house is predicted: then ``handle_unknown="shared"`` uses the model
+# of the state. The errors are those of all houses, their mean over counties, and those of the
+# houses in counties with up to five.
 
-fitted = {name: search.fit(X, y).best_estimator_ for name, search in searches.items()}
-separate, shrunk = fitted["separate"], fitted["mean-regularized"]
-colors = {"pooled": "0.6", "separate": "tab:orange", "mean-regularized": "tab:blue"}
+folds = TaskKFold(5, task_column="county", shuffle=True, random_state=1, min_train_rows=0)
+few = X["county"].map(houses) <= 5
+print("Root mean squared error of log radon\n")
+print(f"{'':18s}{'all houses':>12s}{'mean of counties':>18s}{'up to 5 houses':>16s}")
+for name, model in models.items():
+    predicted = cross_val_predict(model, X, y, cv=folds)
+    scores = task_scores(y, predicted, X["county"], metrics="mean_squared_error")
+    overall, of_counties = scores.loc[["micro", "macro"], "mean_squared_error"] ** 0.5
+    in_few = np.mean((y - predicted)[few] ** 2) ** 0.5
+    print(f"{name:18s}{overall:12.3f}{of_counties:18.3f}{in_few:16.3f}")
 
-figure = plt.figure(figsize=(12, 5.5), layout="constrained")
-left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
-axes = left.subplots()
-for t in range(len(shrunk.tasks_)):
-    axes.annotate(
-        "",
-        (shrunk.intercept_[t], shrunk.coef_[t, 0]),
-        (separate.intercept_[t], separate.coef_[t, 0]),
-        arrowprops={"arrowstyle": "-", "color": "0.8", "lw": 0.8},
-    )
-for name, model in [("separate", separate), ("mean-regularized", shrunk)]:
-    axes.scatter(
-        model.intercept_,
-        model.coef_[:, 0],
-        s=4 * model.task_counts_**0.75 + 4,
-        color=colors[name],
-        alpha=0.75,
-        lw=0,
-        label=name,
-    )
-axes.plot(shrunk.shared_intercept_, shrunk.shared_coef_[0], "k*", ms=13, label="state")
-axes.set(xlabel="intercept: basement (log pCi/L)", ylabel="slope: first floor - basement")
-axes.set_title("85 counties; area grows with the number of houses")
-axes.legend(loc="upper left")
+# %%
+# The lines of three counties with 116, 13 and 4 houses. With many houses partial pooling is close
+# to the line of the county, with few it is close to that of the state.
 
-panels = right.subplots(2, 3, sharex=True, sharey=True)
-chosen = [houses.index[i] for i in (0, 4, 12)] + list(houses.index[houses == 4][:3])
+fitted = {name: model.fit(X, y) for name, model in models.items()}
+colors = ["0.6", "tab:orange", "tab:blue"]
 floors = np.array([0.0, 1.0])
-for axes, county in zip(panels.ravel(), chosen, strict=True):
-    inside = X["county"] == county
-    jitter = np.random.default_rng(0).uniform(-0.06, 0.06, inside.sum())
-    axes.plot(X["floor"][inside] + jitter, y[inside], ".", color="0.4", ms=4, alpha=0.6)
-    for name, model in fitted.items():
-        t = list(model.tasks_).index(county)
-        line = model.intercept_[t] + model.coef_[t, 0] * floors
-        axes.plot(floors, line, color=colors[name], lw=2, label=name)
-    axes.set_title(f"{county.title()} ({inside.sum()})", fontsize=10)
-    axes.set_xticks(floors, ["basement", "first floor"])
-    axes.set_xlim(-0.3, 1.3)
-for axes in panels[:, 0]:
-    axes.set_ylabel("log radon")
-panels[0, 0].legend(fontsize=8)
+plt.rc("font", size=12)
+figure, axes = plt.subplots(1, 3, figsize=(6.4, 4.2), layout="constrained", sharey=True)
+for ax, county in zip(axes, ["ST LOUIS", "MCLEOD", "AITKIN"], strict=True):
+    own = X["county"] == county
+    ax.plot(X["floor"][own], y[own], "o", color="0.8", ms=4)
+    rows = X[:2].assign(county=county, floor=floors)
+    for (name, model), color in zip(fitted.items(), colors, strict=True):
+        ax.plot(floors, model.predict(rows), color=color, lw=2.5, label=name)
+    ax.set_title(f"{county.title()}: {own.sum()} houses", fontsize=11)
+    ax.set_xticks(floors, ["basement", "1st floor"], fontsize=10)
+    ax.set_xlim(-0.4, 1.4)
+axes[0].set_ylabel("log radon")
+lines, labels = axes[0].get_legend_handles_labels()
+figure.legend(lines, labels, loc="outside upper center", ncols=3, frameon=False)
+figure.savefig("plot_radon.png", dpi=110)
 
-path = Path("plot_radon.png")
-figure.savefig(path, dpi=110)
-print(f"\nFigure written to {path}")
+# %%
+# All counties: own estimates of the level in the basement and of the difference between floors,
+# shrunk towards those of the state. Counties without a house on one of the floors have no own
+# estimate of the difference.
+
+display = CoefficientShrinkageDisplay.from_estimator(
+    fitted["partial pooling"], X, y, features=["intercept", "floor"]
+)
+display.ax_.set(xlabel="level at the mean of the floors", ylabel="first floor - basement")
+display.ax_.set_title("85 counties, shrunk towards the state")
+display.figure_.savefig("plot_radon_counties.png", dpi=110)

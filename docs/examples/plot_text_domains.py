@@ -1,22 +1,18 @@
 """
-Text of several domains: sparse features and few labels in each
-===============================================================
+Reviews of several domains: fewer labels with a shared model
+============================================================
 
-Reviews of books, cars, films and more, with a few labels in each domain. Some words mean the same
-in all domains ("excellent"), the meaning of others depends on the domain ("unpredictable", of films
-and of cars), and some occur in one domain only. One model of all reviews learns the words of the
-first kind; one model per domain learns all three, from few labels each. The mean-regularized model
-is in between: a center, and deviations of the domains from it.
+Are reviews of books, cars, films and more positive or negative? There are few labels in each
+domain. Some words mean the same in all domains ("excellent"), the meaning of others depends on the
+domain ("cheap" food is good, "cheap" shoes are not), and some occur in one domain only. One model
+of all reviews learns the first kind of words. One model for each domain learns all three, but from
+few labels. Partial pooling has coefficients common to all domains, and deviations of each domain
+from them.
 
-The reviews are generated, so that the accuracy of the best possible classifier is known.
-``make_task_pipeline`` gives the text to ``TfidfVectorizer`` and the domains, as task labels, to the
-model. The features stay sparse. Cross-validation over the training reviews chooses the penalty
-weights of all models.
-
-The script prints test accuracies and writes ``plot_text_domains.png``.
+``make_task_pipeline`` gives the text to ``TfidfVectorizer``, and the domain as the label of the
+task to the model. Features stay sparse. The reviews are generated, so that the accuracy of the best
+possible classifier is known.
 """
-
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,7 +30,7 @@ BAD = """annoying avoid awful bad boring broken cheated dirty disappointing fail
 poor refund regret terrible ugly useless waste worst"""
 MIXED = """big busy cheap cold dark easy fast heavy hot light long loud old quiet sharp short simple
 slow small soft strange sweet tight unpredictable"""
-SIZES, DRAWS = [10, 20, 50, 100, 200], 3
+SIZES, DRAWS = [10, 20, 50, 100, 200], 2
 LENGTH, TESTED = 30, 500  # words of a review, test reviews of a domain
 
 # %%
@@ -82,14 +78,13 @@ def write_reviews(rng, n):
     return X, np.tile(np.repeat([0, 1], n // 2), T), numbers
 
 
-# %%
-# The best possible classifier, then the models at several numbers of labels.
+X, y, _ = write_reviews(np.random.default_rng(3), 2)
+print(
+    X.assign(text=X["text"].str[:60], positive=y).sample(4, random_state=0).to_string(index=False)
+)
 
-X_test, y_test, numbers = write_reviews(np.random.default_rng(1), TESTED)
-with np.errstate(divide="ignore", invalid="ignore"):  # words that do not occur in a domain
-    evidence = np.log(frequencies[1] / frequencies[0])
-domain = np.repeat(np.arange(T), TESTED)
-best = np.mean((evidence[domain[:, None], numbers].sum(axis=1) > 0) == y_test)
+# %%
+# Three models, each with a search over its penalty weights by three folds of the training reviews.
 
 
 def search(model, **grid):
@@ -101,57 +96,66 @@ def search(model, **grid):
 
 
 models = {
-    "one model per domain": search(SharedL2Classifier()),
-    "one model of all domains": search(PooledClassifier()),
-    "mean-regularized": search(MeanRegularizedClassifier(), alpha_shared=[0.1, 0.3, 1.0]),
+    "one model for all": search(PooledClassifier()),
+    "one for each domain": search(SharedL2Classifier()),
+    "partial pooling": search(MeanRegularizedClassifier(), alpha_shared=[0.1, 0.3, 1.0]),
 }
+
+# %%
+# Accuracy on other reviews, with 10 to 200 labels in each domain. The best possible classifier
+# knows the frequency of each word in positive and negative reviews of a domain.
+
+X_test, y_test, numbers = write_reviews(np.random.default_rng(1), TESTED)
 scores = {name: np.empty((DRAWS, len(SIZES))) for name in models}
 for draw in range(DRAWS):
     for k, n in enumerate(SIZES):
         X, y, _ = write_reviews(np.random.default_rng([2, draw, n]), n)
         for name, model in models.items():
             scores[name][draw, k] = model.fit(X, y).score(X_test, y_test)
+with np.errstate(divide="ignore", invalid="ignore"):  # words that do not occur in a domain
+    evidence = np.log(frequencies[1] / frequencies[0])
+domain = np.repeat(np.arange(T), TESTED)
+best = np.mean((evidence[domain[:, None], numbers].sum(axis=1) > 0) == y_test)
 
-print(f"{'labels in each domain':26s}" + "".join(f"{n:>16d}" for n in SIZES))
-for name, own in scores.items():
-    mean, error = own.mean(axis=0), own.std(axis=0, ddof=1) / np.sqrt(DRAWS)
-    cells = (f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True))
-    print(f"{name:26s}" + "".join(f"{cell:>16s}" for cell in cells))
+table = {name: own.mean(axis=0) for name, own in scores.items()}
+print(pd.DataFrame(table, index=SIZES).T.round(3).to_string())
 print(f"best possible: {best:.3f}")
 
 # %%
-# Left: with up to 20 labels in each domain, sharing is about as good as pooling all reviews. From
-# 50 on it is better than both. Right: coefficients of the last model, fitted to 200 labels in
-# each domain. Words of one meaning have its sign in the center and in the domains; words of
-# different meanings have a center near zero.
+# With 10 or 20 labels in each domain partial pooling is as good as one model of all reviews. From
+# 50 on it is better than both.
 
-shown = ["excellent", "perfect", "wonderful", "awful", "refund", "waste"]
-shown += ["cheap", "easy", "hot", "long", "small", "unpredictable", "books_good0", "books_bad0"]
-names = model[:-1].get_feature_names_out()[1:].tolist()
-fit, columns = model[-1].best_estimator_, [names.index(word) for word in shown]
+plt.rc("font", size=12)
+figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+for (name, means), color in zip(table.items(), ["0.5", "tab:orange", "tab:blue"], strict=True):
+    ax.plot(SIZES, means, "o-", color=color, label=name, lw=2)
+ax.axhline(best, color="0.5", ls=":", label="best possible")
+ax.set(xscale="log", xlabel="labels in each domain", ylabel="accuracy on other reviews")
+ax.set_title("Partial pooling needs fewer labels")
+ax.set_xticks(SIZES, SIZES)
+ax.minorticks_off()
+ax.legend(frameon=False, loc=(0.02, 0.55))
+figure.savefig("plot_text_domains.png", dpi=110)
+
+# %%
+# Coefficients of the last model: blue words are positive, red ones negative, and the sign is the
+# true one. Words with one meaning have it in all domains. Words whose meaning depends on the domain
+# have a common coefficient near zero. A word that occurs in books only is near zero elsewhere.
+
+shown = ["excellent", "perfect", "awful", "refund", "cheap", "hot", "unpredictable", "books_good0"]
+fit = models["partial pooling"][-1].best_estimator_
+names = models["partial pooling"][:-1].get_feature_names_out()[1:].tolist()
+columns = [names.index(word) for word in shown]
 coefficients = np.vstack([fit.shared_coef_, fit.coef_])[:, columns].T
 columns = [words.index(word) for word in shown]
 signs = (np.sign(effects) * (shares > 0))[:, columns].T
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-for name, own in scores.items():
-    error = own.std(axis=0, ddof=1) / np.sqrt(DRAWS)
-    left.errorbar(SIZES, own.mean(axis=0), error, marker="o", label=name, capsize=3)
-left.axhline(best, color="0.5", ls="--", label="best possible")
-left.set(xscale="log", xlabel="labels in each domain", ylabel="test accuracy")
-left.set_xticks(SIZES, SIZES)
-left.minorticks_off()
-left.legend(loc="lower right")
-limit = np.abs(coefficients).max()
-image = right.imshow(coefficients, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+ax.imshow(coefficients, cmap="RdBu", vmin=-4, vmax=4, aspect="auto")
 for (i, j), sign in np.ndenumerate(signs):
-    right.text(j + 1, i, {-1: "−", 0: "", 1: "+"}[sign], ha="center", va="center")
-right.axvline(0.5, color="black", lw=1)
-right.set_xticks(range(T + 1), ["center", *DOMAINS], rotation=45, ha="right")
-right.set_yticks(range(len(shown)), shown)
-right.set_title("mean-regularized model; signs of the true effects")
-figure.colorbar(image, ax=right, label="coefficient")
-
-path = Path("plot_text_domains.png")
-figure.savefig(path, dpi=110)
-print(f"\nFigure written to {path}")
+    ax.text(j + 1, i, {-1: "−", 0: "", 1: "+"}[sign], ha="center", va="center")
+ax.axvline(0.5, color="black", lw=1)
+ax.set_xticks(range(T + 1), ["common", *DOMAINS], rotation=45, ha="right")
+ax.set_yticks(range(len(shown)), shown)
+ax.set_title("Coefficients and true signs")
+figure.savefig("plot_text_domains_words.png", dpi=110)
