@@ -2,30 +2,51 @@
 
 import inspect
 import re
+import sys
+import tomllib
 from importlib import import_module
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
 
 import skmtl
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+from external import write_inventories
 
 project = "skmtl"
 author = "the skmtl developers"
 copyright = author  # noqa: A001
 release = version = skmtl.__version__
+URLS = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))[
+    "project"
+]["urls"]
 
 extensions = [
+    "external",
+    "mathml",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["examples", "_templates"]
+exclude_patterns = ["examples", "_ext", "_inventories", "_templates"]
 templates_path = ["_templates"]
 default_role = "py:obj"
-highlight_language = "none"  # literal blocks are formulas
+highlight_language = "none"
 
-# Formulas are text and code; without mathjax and intersphinx nothing is fetched from a server.
+# Nothing is fetched from a server, by the build or by a page: formulas are MathML, and the
+# inventories of other packages are written here.
+html_math_renderer = "mathml"
+intersphinx_mapping = write_inventories()
+
 html_theme = "pydata_sphinx_theme"
 html_title = "skmtl"
 html_static_path = ["_static"]
@@ -35,17 +56,29 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "skmtl", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
+    "github_url": URLS["Source"],
+    "use_edit_page_button": True,
     "navbar_align": "left",
-    "navigation_depth": 2,
+    "navigation_depth": 3,
     "show_prev_next": True,
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "navbar_end": ["version", "theme-switcher", "navbar-icon-links"],
+    "secondary_sidebar_items": ["page-toc", "edit"],
+}
+# Pages of the gallery are written from scripts, and two pages from files of the root.
+html_context = {
+    "edit_page_provider_name": "GitHub",
+    "edit_page_url_template": URLS["Source"]
+    + "/edit/main/{{ {'changelog.md': 'CHANGELOG.md', 'contributing.md': 'CONTRIBUTING.md',"
+    " 'auto_examples/index.rst': 'docs/examples/GALLERY_HEADER.rst'}.get(file_name)"
+    " or 'docs/' + file_name.replace('auto_examples/', 'examples/').replace('.rst', '.py') }}",
 }
 html_sidebars = {page: [] for page in ("index", "changelog", "contributing")}
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
 
@@ -106,11 +139,33 @@ def methods(path):
     return [n for n, f in functions.items() if inspect.isfunction(f) and _is_own(f)]
 
 
+def inherited(path):
+    """Return methods of an estimator that scikit-learn defines: signature and first sentence."""
+    module, name = path.rsplit(".", 1)
+    item, entries = getattr(import_module(module), name), []
+    for method in dir(item) if hasattr(item, "get_params") and module not in PARTS else ():
+        function = getattr(item, method)
+        if method.startswith("_") or not callable(function) or _is_own(inspect.unwrap(function)):
+            continue
+        parameters = [
+            parameter.replace(annotation=parameter.empty)
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.name != "self"
+        ]
+        text = re.sub(r":\w+:`(.*?) <.*?>`", r"\1", inspect.getdoc(function).splitlines()[0])
+        signature = str(inspect.Signature(parameters)).replace("='$UNCHANGED$'", "")
+        entries.append((method + signature, text))
+    return entries
+
+
 def _is_own(item):
     return item.__module__.startswith("skmtl")
 
 
-autosummary_context = {"skmtl_methods": {path: methods(path) for path in PUBLIC.values()}}
+autosummary_context = {
+    "skmtl_methods": {path: methods(path) for path in PUBLIC.values()},
+    "skmtl_inherited": {path: inherited(path) for path in PUBLIC.values()},
+}
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
@@ -127,7 +182,7 @@ numpydoc_validation_exclude = {
     r"skmtl\.solvers\.",
 }
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"sklearn\..*")]
+skmtl_names = list(PUBLIC)
 
 
 def attributes(name):
@@ -170,6 +225,30 @@ def resolve(app, env, node, contnode):
     return None
 
 
+class Captions(SphinxTransform):
+    """Name the groups of the sidebar by the sections of the API pages."""
+
+    default_priority = 700
+
+    def apply(self):
+        """Set the caption of the first toctree of each section."""
+        if self.env.docname.startswith("api"):
+            for section in self.document.findall(nodes.section):
+                toctrees = [
+                    tree
+                    for tree in section.findall(addnodes.toctree)
+                    if _section(tree) is section
+                ]
+                if toctrees and not isinstance(section.parent, nodes.document):
+                    toctrees[0]["caption"] = toctrees[0]["rawcaption"] = section[0].astext()
+
+
+def _section(node):
+    while not isinstance(node, nodes.section):
+        node = node.parent
+    return node
+
+
 def links(app, page, source):
     """Replace links within the repository by links within the site."""
     # The empty line at the end of a block is for doctest.
@@ -187,4 +266,5 @@ def setup(app):
     """Connect the event handlers."""
     app.connect("autodoc-process-docstring", spell_out, priority=400)  # before numpydoc
     app.connect("missing-reference", resolve)
+    app.add_transform(Captions)
     app.connect("source-read", links)

@@ -68,7 +68,7 @@ def test_links_lead_somewhere(page):
 
 def test_every_page_is_in_a_table_of_contents():
     listed = []
-    for page in ("index.md", "guide.md"):
+    for page in ("index.md", "guide.md", "api.md"):
         for block in re.findall(
             r"(?ms)^```\{toctree\}\n(.*?)^```$", (DOCS / page).read_text("utf-8")
         ):
@@ -107,7 +107,10 @@ def public_names():
 
 def test_the_reference_has_every_public_name_once():
     module, found = None, []
-    for line in (DOCS / "api.md").read_text("utf-8").splitlines():
+    text = "".join(
+        (DOCS / page).read_text("utf-8") for page in ("api.md", "api_building_blocks.md")
+    )
+    for line in text.splitlines():
         if line.startswith(".. currentmodule:: "):
             module = line.split()[-1]
         name = re.match(r"   (\w+)$|\.\. py:data:: (\w+)$", line)
