@@ -14,7 +14,7 @@ from sphinx.transforms import SphinxTransform
 import skmtl
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
-from external import write_inventories
+from inventories import write_inventories
 
 project = "skmtl"
 author = "the skmtl developers"
@@ -25,7 +25,7 @@ URLS = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text
 ]["urls"]
 
 extensions = [
-    "external",
+    "linked_code",
     "mathml",
     "myst_parser",
     "numpydoc",
@@ -235,9 +235,7 @@ class Captions(SphinxTransform):
         if self.env.docname.startswith("api"):
             for section in self.document.findall(nodes.section):
                 toctrees = [
-                    tree
-                    for tree in section.findall(addnodes.toctree)
-                    if _section(tree) is section
+                    tree for tree in section.findall(addnodes.toctree) if _section(tree) is section
                 ]
                 if toctrees and not isinstance(section.parent, nodes.document):
                     toctrees[0]["caption"] = toctrees[0]["rawcaption"] = section[0].astext()

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,14 @@ def test_the_parameters_of_estimators_are_described():
             else:
                 said = eval(default[1], {"inf": np.inf})
                 assert said == parameter.default, f"{name}: {parameter.name}"
+
+
+def test_names_of_other_packages_exist():
+    """Those whose links are written without network: a wrong one would lead nowhere."""
+    inventories = runpy.run_path(str(DOCS / "_ext" / "inventories.py"))
+    for name in inventories["NAMES"]:
+        module, _, item = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), item), name
 
 
 # The penalty of docs/extending.md: what is asked of those of the package ------------------------

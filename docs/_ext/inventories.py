@@ -8,10 +8,6 @@ import re
 import zlib
 from pathlib import Path
 
-from docutils import nodes
-from sphinx.addnodes import pending_xref
-from sphinx.transforms import SphinxTransform
-
 FOLDER = Path(__file__).parent.parent / "_inventories"
 
 # package: (address, path of the page of a name, names)
@@ -70,10 +66,12 @@ INVENTORIES = {
     "pandas": (
         "https://pandas.pydata.org/docs/",
         "reference/api/{name}.html",
-        "DataFrame Series Categorical concat get_dummies read_csv read_parquet DataFrame.pivot",
+        "DataFrame Series Categorical concat get_dummies read_csv read_parquet",
     ),
 }
-NAMES = [f"{package}.{name}" for package, (*_, names) in INVENTORIES.items() for name in names.split()]
+NAMES = [
+    f"{package}.{name}" for package, (_, _, names) in INVENTORIES.items() for name in names.split()
+]
 SHORT = {name.rpartition(".")[2]: name for name in NAMES if name.startswith("sklearn.")}
 
 
@@ -82,7 +80,8 @@ def write_inventories(folder=FOLDER):
     folder.mkdir(exist_ok=True)
     for package, (_, page, names) in INVENTORIES.items():
         entries = ""
-        for name in (f"{package}.{name}" for name in names.split()):
+        for short in names.split():
+            name = f"{package}.{short}"
             entries += f"{name} py:{_kind(name)} 1 {page.format(name=name)}#{name} -\n"
         head = f"# Sphinx inventory version 2\n# Project: {package}\n# Version: stable\n"
         head += "# The remainder of this file is compressed using zlib.\n"
@@ -96,33 +95,3 @@ def write_inventories(folder=FOLDER):
 
 def _kind(name):
     return "class" if re.match(r"[A-Z]", name.rpartition(".")[2]) else "function"
-
-
-class LinkedCode(SphinxTransform):
-    """Link code such as ``GridSearchCV`` or ``sklearn.linear_model.Ridge`` in texts."""
-
-    default_priority = 600
-
-    def apply(self):
-        """Replace the code by a reference that intersphinx resolves."""
-        own = set(self.config.skmtl_names)
-        for node in list(self.document.findall(nodes.literal)):
-            name = node.astext()
-            target = name if name in NAMES else SHORT.get(name)
-            inside = node.parent
-            if target is None or name in own or isinstance(inside, nodes.title | nodes.reference):
-                continue
-            if isinstance(inside, pending_xref):
-                continue
-            reference = pending_xref(
-                "", refdomain="py", reftype="obj", reftarget=target, refdoc=self.env.docname
-            )
-            node.replace_self(reference)
-            reference += node
-
-
-def setup(app):
-    """Register the transform."""
-    app.add_config_value("skmtl_names", [], "env")
-    app.add_transform(LinkedCode)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
