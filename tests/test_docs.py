@@ -67,6 +67,23 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(there), target
 
 
+def test_numbers_of_the_first_page_are_those_of_the_pages_that_compute_them():
+    """Each number of a card stands on the page that the card links to, or in what it includes."""
+    cards = re.findall(
+        r"(?ms)^:::\{grid-item-card\} ([^\n]*)\n:link: (\w+)\n(.*?)^:::$",
+        (DOCS / "index.md").read_text("utf-8"),
+    )
+    assert len(cards) == 3
+    for title, page, text in cards:
+        there = (DOCS / f"{page}.md").read_text("utf-8")
+        for included in re.findall(r"(?m)^```\{include\} (\S+)$", there):
+            there += (DOCS / included).read_text("utf-8")
+        numbers = re.findall(r"(?<!\w)\d[\d.,]*\d(?: ms)?", title + "\n" + text)
+        assert numbers
+        for number in numbers:
+            assert re.search(rf"(?<![\d.,]){re.escape(number)}(?!\d)", there), number
+
+
 def test_every_page_is_in_a_table_of_contents():
     listed = []
     for page in ("index.md", "guide.md", "api.md"):
