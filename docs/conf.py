@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
+from numpydoc.xref import DEFAULT_LINKS
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
@@ -169,7 +170,12 @@ autosummary_context = {
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"  # except for these names; words such as "float" need no link
+DEFAULT_LINKS.clear()
+numpydoc_xref_aliases = {"DataFrame": "pandas.DataFrame", "Series": "pandas.Series"} | {
+    name: path for name, path in PUBLIC.items() if name[0].isupper()
+}
 # Checks of the API pages; methods of building blocks are documented in their base class only.
 numpydoc_validation_checks = {
     "GL05", "GL06", "GL07", "GL08", "GL09", "GL10", "SS01", "SS02", "SS03", "SS04", "SS05",
