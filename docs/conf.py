@@ -188,7 +188,7 @@ numpydoc_validation_exclude = {
     r"skmtl\.solvers\.",
 }
 nitpicky = True
-skmtl_names = list(PUBLIC)
+skmtl_names = PUBLIC
 
 
 def attributes(name):

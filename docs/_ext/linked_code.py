@@ -1,4 +1,4 @@
-"""Code that names a class or function of scikit-learn, numpy, scipy or pandas becomes a link."""
+"""Code that is the name of a class or function, such as ``numpy.ndarray``, becomes a link."""
 
 from docutils import nodes
 from inventories import NAMES, SHORT
@@ -7,7 +7,7 @@ from sphinx.transforms import SphinxTransform
 
 
 class LinkedCode(SphinxTransform):
-    """Link code such as ``GridSearchCV`` or ``numpy.ndarray``, but no name that is also ours."""
+    """Link ``skmtl.alpha_max``, ``numpy.ndarray``, and ``KFold``, as no name of ours is the same."""
 
     default_priority = 600
 
@@ -15,9 +15,10 @@ class LinkedCode(SphinxTransform):
         """Replace the code by a reference, which intersphinx resolves."""
         for node in list(self.document.findall(nodes.literal)):
             name = node.astext()
-            target = name if name in NAMES else SHORT.get(name)
-            linked = isinstance(node.parent, nodes.title | nodes.reference | pending_xref)
-            if target is None or name in self.config.skmtl_names or linked:
+            own = self.config.skmtl_names
+            short = None if name in own else SHORT.get(name)
+            target = name if name in NAMES or name in own.values() else short
+            if not target or isinstance(node.parent, nodes.title | nodes.reference | pending_xref):
                 continue
             reference = pending_xref(
                 "", refdomain="py", reftype="obj", reftarget=target, refdoc=self.env.docname
@@ -28,6 +29,6 @@ class LinkedCode(SphinxTransform):
 
 def setup(app):
     """Register the transform."""
-    app.add_config_value("skmtl_names", [], "env")
+    app.add_config_value("skmtl_names", {}, "env")
     app.add_transform(LinkedCode)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
