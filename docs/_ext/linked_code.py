@@ -7,7 +7,7 @@ from sphinx.transforms import SphinxTransform
 
 
 class LinkedCode(SphinxTransform):
-    """Link ``skmtl.alpha_max``, ``numpy.ndarray``, and ``KFold``, as no name of ours is the same."""
+    """Link ``skmtl.alpha_max``, ``numpy.ndarray``, and short names of scikit-learn only."""
 
     default_priority = 600
 
