@@ -2,6 +2,7 @@
 
 from docutils import nodes
 from inventories import NAMES, SHORT
+from reference import PUBLIC
 from sphinx.addnodes import pending_xref
 from sphinx.transforms import SphinxTransform
 
@@ -15,9 +16,8 @@ class LinkedCode(SphinxTransform):
         """Replace the code by a reference, which intersphinx resolves."""
         for node in list(self.document.findall(nodes.literal)):
             name = node.astext()
-            own = self.config.skmtl_names
-            short = None if name in own else SHORT.get(name)
-            target = name if name in NAMES or name in own.values() else short
+            short = None if name in PUBLIC else SHORT.get(name)
+            target = name if name in NAMES or name in PUBLIC.values() else short
             if not target or isinstance(node.parent, nodes.title | nodes.reference | pending_xref):
                 continue
             reference = pending_xref(
@@ -29,6 +29,5 @@ class LinkedCode(SphinxTransform):
 
 def setup(app):
     """Register the transform."""
-    app.add_config_value("skmtl_names", {}, "env")
     app.add_transform(LinkedCode)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
