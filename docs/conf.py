@@ -88,6 +88,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skmtl": None},
     "within_subsection_order": "FileNameSortKey",
     "image_srcset": ["2x"],
+    "thumbnail_size": (560, 392),
     "show_memory": False,
     "show_signature": False,
     "write_computation_times": False,
