@@ -5,9 +5,8 @@ import re
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
-# What latex2mathml writes as an operator but is a name, and the reverse, gets the wrong spaces.
+# Names that latex2mathml writes without a space, and what gets the wrong space or size.
 MENDED = (
-    (r"<mo>([a-z]+)</mo>(?=<mo stretchy)", r"<mi>\1</mi>"),  # \operatorname{diag}(
     (r"<mi>(log|exp)</mi>(?=<m[isn])", r'<mi>\1</mi><mspace width="0.167em" />'),
     (r"<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>"),  # \sim
     (r'<mo stretchy="true">&#x000AF;', '<mo stretchy="false">&#x000AF;'),  # \bar
