@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +67,26 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(there), target
 
 
+def test_numbers_of_the_first_page_are_those_of_the_pages_that_compute_them():
+    """Each number of a card stands on the page that the card links to, or in what it includes."""
+    cards = re.findall(
+        r"(?ms)^:::\{grid-item-card\} ([^\n]*)\n:link: (\w+)\n(.*?)^:::$",
+        (DOCS / "index.md").read_text("utf-8"),
+    )
+    assert len(cards) == 3
+    for title, page, text in cards:
+        there = (DOCS / f"{page}.md").read_text("utf-8")
+        for included in re.findall(r"(?m)^```\{include\} (\S+)$", there):
+            there += (DOCS / included).read_text("utf-8")
+        numbers = re.findall(r"(?<!\w)\d[\d.,]*\d(?: ms)?", title + "\n" + text)
+        assert numbers
+        for number in numbers:
+            assert re.search(rf"(?<![\d.,]){re.escape(number)}(?!\d)", there), number
+
+
 def test_every_page_is_in_a_table_of_contents():
     listed = []
-    for page in ("index.md", "guide.md"):
+    for page in ("index.md", "guide.md", "api.md"):
         for block in re.findall(
             r"(?ms)^```\{toctree\}\n(.*?)^```$", (DOCS / page).read_text("utf-8")
         ):
@@ -107,7 +125,10 @@ def public_names():
 
 def test_the_reference_has_every_public_name_once():
     module, found = None, []
-    for line in (DOCS / "api.md").read_text("utf-8").splitlines():
+    text = "".join(
+        (DOCS / page).read_text("utf-8") for page in ("api.md", "api_building_blocks.md")
+    )
+    for line in text.splitlines():
         if line.startswith(".. currentmodule:: "):
             module = line.split()[-1]
         name = re.match(r"   (\w+)$|\.\. py:data:: (\w+)$", line)
@@ -138,6 +159,14 @@ def test_the_parameters_of_estimators_are_described():
             else:
                 said = eval(default[1], {"inf": np.inf})
                 assert said == parameter.default, f"{name}: {parameter.name}"
+
+
+def test_names_of_other_packages_exist():
+    """Those whose links are written without network: a wrong one would lead nowhere."""
+    inventories = runpy.run_path(str(DOCS / "_ext" / "inventories.py"))
+    for name in inventories["NAMES"]:
+        module, _, item = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), item), name
 
 
 # The penalty of docs/extending.md: what is asked of those of the package ------------------------

@@ -305,7 +305,7 @@ def test_labels_that_float64_cannot_hold():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_a_column_is_split_off_in_one_copy(dtype):
-    X = sparse.random_array((2000, 500), density=0.1, rng=np.random.default_rng(0)).tocsr()
+    X = sparse.random_array((2000, 500), density=0.1, random_state=np.random.default_rng(0)).tocsr()
     X.data = np.ceil(9 * X.data)
     X = X.astype(dtype)
     copies = X.nnz * (8 + X.indices.itemsize) + 8 * X.shape[0]
@@ -331,7 +331,7 @@ def test_memory_of_a_fit(model):
     """At most that of 2 nnz + 4 (T + 1) d numbers beyond X, and some of rows and features."""
     rng = np.random.default_rng(0)
     n, d, T = 10_000, 20_000, 20
-    features = sparse.random_array((n, d), density=0.005, rng=rng)
+    features = sparse.random_array((n, d), density=0.005, random_state=rng)
     Z = sparse.hstack([np.arange(n)[:, None] % T, features], format="csr")
     y = rng.standard_normal(n)
     y = y if "Regressor" in type(model).__name__ else y > 0

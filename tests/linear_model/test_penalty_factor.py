@@ -218,7 +218,8 @@ def test_fewer_rows_than_features():
 def test_sparse_rows_fewer_than_features(kind):
     """Limits are those of small and large numbers; rows of a task are fewer than features, too."""
     rng = np.random.default_rng(0)
-    Z, codes = sparse.random_array((80, 200), density=0.05, rng=rng).toarray(), np.arange(80) % 4
+    Z = sparse.random_array((80, 200), density=0.05, random_state=rng).toarray()
+    codes = np.arange(80) % 4
     Z[:, :3] = rng.normal(size=(80, 3))
     y, factor = rng.normal(size=80) + Z[:, 0], np.ones(200)
     factor[0], factor[1:3] = 0.0, np.inf
@@ -475,7 +476,8 @@ def test_norms_in_sums_with_names_and_classes():
 
 def test_working_sets_of_the_proximal_solver():
     rng = np.random.default_rng(0)
-    X, Y = sparse.random_array((60, 400), density=0.1, rng=rng).tocsr(), rng.normal(size=(60, 2))
+    X = sparse.random_array((60, 400), density=0.1, random_state=rng).tocsr()
+    Y = rng.normal(size=(60, 2))
     factor = rng.uniform(0.5, 2.0, 400)
     model = ADMMRegressor(L21(penalty_factor=factor), alpha=1.0, solver="proximal", tol=1e-9)
     other = ADMMRegressor(L21(), alpha=1.0, solver="proximal", tol=1e-9)

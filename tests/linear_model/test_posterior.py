@@ -171,7 +171,8 @@ def test_one_task_is_bayesian_ridge():
     alpha, sigma2 = other.lambda_ / other.alpha_, 1 / other.alpha_
     model = SharedL2Regressor(alpha).fit(X, y)
     std = model.predict(X, return_std=True)[1]
-    expected = other.predict(X, return_std=True)[1] ** 2 / sigma2 + 1 / len(y)
+    Z = X - X.mean(axis=0)  # which BayesianRidge.predict of old versions forgets
+    expected = 1 + np.einsum("ij,jk,ik->i", Z, other.sigma_, Z) / sigma2 + 1 / len(y)
     assert_allclose(std**2 / model.sigma2_, expected)
 
 

@@ -1,6 +1,9 @@
 """Inside scikit-learn's tools, with no metadata routing, on real data."""
 
 import pickle
+import tomllib
+from email.message import Message
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -450,10 +453,9 @@ def test_pickle_clone_set_params_and_repr(kind, data):
 
 
 def test_the_html_representation_links_to_the_documentation(monkeypatch):
-    class Declared(dict):
-        def get_all(self, name):
-            return {"Project-URL": ["Source, https://a.b", "Documentation, https://docs.b/"]}[name]
-
+    """To the address in pyproject.toml, which the metadata of an installed package repeats."""
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    urls = pyproject["project"]["urls"]
     models = {
         "skmtl.MeanRegularizedRegressor": MeanRegularizedRegressor(),
         "skmtl.penalties.L21": L21(),
@@ -461,8 +463,12 @@ def test_the_html_representation_links_to_the_documentation(monkeypatch):
             MeanRegularizedRegressor()
         ),
     }
+    metadata = Message()
+    monkeypatch.setattr("importlib.metadata.metadata", lambda name: metadata)
     for model in models.values():
-        assert not model._get_doc_link()
-    monkeypatch.setattr("importlib.metadata.metadata", lambda name: Declared())
+        assert not model._get_doc_link()  # without an address
+    for label, url in urls.items():
+        metadata["Project-URL"] = f"{label}, {url}"
     for page, model in models.items():
-        assert f'href="https://docs.b/generated/{page}.html"' in model._repr_html_()
+        link = f"{urls['Documentation']}/generated/{page}.html"
+        assert f'href="{link}"' in model._repr_html_()

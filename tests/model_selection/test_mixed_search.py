@@ -4,9 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import __version__ as sklearn_version
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, d2_tweedie_score, r2_score
 from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.utils.fixes import parse_version
 
 from skmtl import ADMMClassifier, MeanRegularizedClassifier, MixedOutcomeModel, alpha_max
 from skmtl.data import TaskMoments
@@ -54,6 +56,7 @@ def test_the_choice_is_that_of_grid_search(penalty):
     )
 
 
+@pytest.mark.skipif(parse_version(sklearn_version) < parse_version("1.7"), reason="GridSearchCV")
 @pytest.mark.parametrize("weighting", [None, "balanced"])
 def test_weights(weighting):
     X, y = table()

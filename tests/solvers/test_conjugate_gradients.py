@@ -51,7 +51,7 @@ def test_space_of_the_rows(loss, alpha_intercept, fixed_intercept, moved, alpha_
     rng = np.random.default_rng(0)
     codes = np.array([0] * 9 + [1] * 12 + [2] * 2 + [3] * 8)
     n, d, T = len(codes), 40, 4
-    X = sparse.random_array((n, d), density=0.3, rng=rng).tocsr() + sparse.csr_array(
+    X = sparse.random_array((n, d), density=0.3, random_state=rng).tocsr() + sparse.csr_array(
         (np.ones(n), (np.arange(n), np.full(n, 7))), shape=(n, d)
     )
     y = X @ rng.normal(size=d) + rng.normal(size=n)
