@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 from numpydoc.xref import DEFAULT_LINKS
+from sphinx_gallery.sorting import FunctionSortKey
 
 import skmtl
 
@@ -80,13 +81,22 @@ myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
 
+# From first steps to special cases.
+EXAMPLES = [
+    f"plot_{name}.py"
+    for name in (
+        "radon", "sales", "districts", "missing_targets", "nested", "tuning", "intervals",
+        "radon_action_level", "structures", "mixed_outcomes", "text_domains", "digits_few_shot",
+        "beyond_linear", "out_of_core",
+    )
+]  # fmt: skip
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skmtl",),
     "reference_url": {"skmtl": None},
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": FunctionSortKey(EXAMPLES.index),
     "image_srcset": ["2x"],
     "thumbnail_size": (560, 392),
     "show_memory": False,
