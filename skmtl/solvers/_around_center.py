@@ -128,7 +128,9 @@ class AroundCenter:
 
     def _roots(self, g):
         """Return r and ``(1 + r e)^-1 g``, of norm alpha where it is more at r = 0."""
-        e, alpha = self._e, self._alpha
+        e, unit = self._e, np.abs(g).max(axis=1, keepdims=True)
+        unit = np.where(unit > 0, unit, 1.0)
+        g, alpha = g / unit, self._alpha / unit  # so that no square overflows
         outside = np.linalg.norm(g, axis=1, keepdims=True) > alpha
         r = np.where(outside, self._r, 0.0)
         for _ in range(_ROOT_STEPS):
@@ -141,10 +143,10 @@ class AroundCenter:
             if not far.any():
                 break
             # The inverse norm is concave in r: steps do not go beyond the root, but for the first.
-            r = r + np.divide(square * excess, slope, out=np.zeros_like(r), where=far)
-            r = np.maximum(r, 0.0)
+            step = excess * np.divide(square, slope, out=np.zeros_like(r), where=far)
+            r = np.maximum(r + step, 0.0)
         self._r = r
-        return r, k
+        return r, unit * k
 
     def _curvature(self, r, k):
         """Return the second derivative in the center, (D, D)."""
