@@ -12,6 +12,7 @@ _ROOT_STEPS = 100
 _ROUNDING = 1e-14  # of the norm of a subgradient
 _ACCURACY = 1e-12  # of the gradient in the center, relative to the sum over the tasks
 _ENOUGH = 1e-8  # the same where rounding errors are larger
+_FLOOR = 1e-3  # share of the linear part whose rounding errors remain where all tasks are equal
 _DAMPING = 1e-12  # of steps, as a share of the curvature of pooled tasks
 
 
@@ -36,7 +37,7 @@ def around_center(problem, at, limit):
     A = joined(at.coefficients.W, at.coefficients.intercept)
     H = data.task_moments(slice(None)).gram(intercept=augmented)
     P = _products(H, A) - joined(sums.G, sums.R)
-    A, U, count = AroundCenter(H, P, *weights, d).solve(np.median(A, axis=0), limit)
+    A, U, count = AroundCenter(H, P, *weights, d).solve(limit)
     if A is None:
         return None, count
     W, intercept = A[None, :, :d].copy(), A[None, :, d] if augmented else np.zeros((1, T))
@@ -89,11 +90,13 @@ class AroundCenter:
         self._turned = self._V.swapaxes(1, 2) @ self._S[:, :d]
         self._r = np.zeros((len(P), 1))
 
-    def solve(self, center, limit):
+    def solve(self, limit):
         """Return coefficients A and their negative gradient, (T, D) both, and the number of steps.
 
-        ``center`` (D,) is the first. The coefficients are None if the steps do not converge.
+        The coefficients are None if the steps do not converge. The first center is the solution of
+        pooled tasks.
         """
+        center = SymmetricSolver(self._sum).solve(self._linear.sum(axis=0))
         at, count = self._evaluate(center), 0
         while self._remainder(*at[:2]) > _ACCURACY and count < min(limit, _STEPS):
             (gradient, _, *tasks), ahead = at, None
@@ -124,7 +127,8 @@ class AroundCenter:
         g = _products(self._V.swapaxes(1, 2), rest[:, :d])
         r, k = self._roots(g)
         own = _products(self._S[:, :, :d], _products(self._V, r * k)) - rest
-        return own.sum(axis=0), np.abs(own).sum(axis=0), r, k
+        size = np.abs(own).sum(axis=0) + _FLOOR * np.abs(self._linear).sum(axis=0)
+        return own.sum(axis=0), size, r, k
 
     def _roots(self, g):
         """Return r and ``(1 + r e)^-1 g``, of norm alpha where it is more at r = 0."""
