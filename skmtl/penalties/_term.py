@@ -66,7 +66,7 @@ class Term:
         The term is then that of one output, with weights as in ``AroundCenter``.
         """
         weight = self.penalty._distance_weight()
-        if weight is None or not 0 < self._alpha * weight < np.inf:
+        if weight is None or not (0 < weight < np.inf and 0 < self._alpha < np.inf):
             return None
         return self._alpha * weight, self._alpha_intercept
 
