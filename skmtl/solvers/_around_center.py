@@ -3,6 +3,7 @@
 import numpy as np
 
 from skmtl._linalg import SymmetricSolver, stacked_eigh
+from skmtl._memory import memory_limit
 from skmtl._optimize import stationary_share
 from skmtl.penalties import Split
 
@@ -27,7 +28,8 @@ def around_center(problem, at, limit):
     d, T, augmented = data.n_features, data.n_tasks, not problem.penalty.fixed_intercept
     squared = loss.constant_curvature is not None and loss.n_outputs == 1
     few = 0 < d <= _LARGEST and T * (d + 1) <= data.n_rows and len(data.block_sizes) == T
-    if weights is None or not (squared and few):
+    fits = 48 * T * (d + 1) ** 2 <= memory_limit()
+    if weights is None or not (squared and few and fits):
         return None, 0
 
     def joined(W, intercept):
