@@ -87,9 +87,9 @@ def _of_array(values):
         return Values(values.astype(np.float64), np.isnan(values))
     if values.dtype.kind in "iu":
         return Values(values, np.zeros(len(values), dtype=bool))
-    entries = values.tolist()
-    if set(map(type, entries)) <= {str, bool, int}:
-        return Values(_objects(entries), np.zeros(len(entries), dtype=bool))
+    entries, plain = values.tolist(), values.dtype.kind in "bU"
+    if plain or set(map(type, entries)) <= {str, bool, int}:
+        return Values(values.astype(object), np.zeros(len(entries), dtype=bool))
     entries = [v.item() if isinstance(v, np.generic) else v for v in entries]
     missing = np.array([is_missing(value) for value in entries], dtype=bool)
     return Values(_objects(entries), missing)
@@ -109,14 +109,13 @@ def class_numbers(y, *, wide):
     columns, _ = columns_of(y, wide=wide)
     with_class = [~(_are_numbers(values) | values.missing) for values in columns]
     numbers_alone = not any(own.any() for own in with_class)
-    pairs = list(zip(columns, with_class, strict=True))
-    labels = {label for values, own in pairs for label in values.entries[own].tolist()}
-    number = {label: k for k, label in enumerate(in_order(labels), start=1)}
+    labels = [v.entries[own].tolist() for v, own in zip(columns, with_class, strict=True)]
+    number = {label: k for k, label in enumerate(in_order(set().union(*labels)), start=1)}
     result = np.zeros((len(columns[0].entries), len(columns)))
-    for column, (values, own) in zip(result.T, pairs, strict=True):
+    for column, values, own, of in zip(result.T, columns, with_class, labels, strict=True):
         if numbers_alone:
             column[~values.missing] = values.entries[~values.missing].astype(np.float64)
-        column[own] = [number[label] for label in values.entries[own].tolist()]
+        column[own] = np.fromiter(map(number.__getitem__, of), float, len(of))
         column[values.missing] = np.nan
     return result if wide else result[:, 0]
 
@@ -126,8 +125,11 @@ def _are_numbers(values):
     entries = values.entries
     if values.category or entries.dtype != object:
         return np.full(len(entries), not values.category)
-    own = [isinstance(v, Real | Decimal) and not isinstance(v, bool) for v in entries.tolist()]
-    return np.array(own, dtype=bool)
+    kinds = list(map(type, entries.tolist()))
+    number = {k: issubclass(k, Real | Decimal) and not issubclass(k, bool) for k in set(kinds)}
+    if len(set(number.values())) == 1:
+        return np.full(len(kinds), *set(number.values()))
+    return np.fromiter(map(number.__getitem__, kinds), bool, len(kinds))
 
 
 def in_order(labels):

@@ -111,8 +111,8 @@ class ADMMRegressor(StructuredModel, Regressor):
     parts_ : list of ndarray
         Parts of ``coef_``, which is their sum, only with a `Decomposed` penalty.
     history_ : list of dict
-        After each round: iterations, objective, optimality, ``primal_residual``,
-        ``dual_residual`` (relative) and ``rho``.
+        After each round: iterations, objective, optimality and, of ADMM iterations,
+        ``primal_residual``, ``dual_residual`` (relative) and ``rho``.
     tasks_, intercept_, task_counts_, task_weight_, task_loss_, minimax_gap_, objective_, \
 optimality_, n_iter_, n_features_in_, feature_names_in_
         As in `PooledRegressor`.

@@ -227,7 +227,9 @@ class TaskKFold(BaseCrossValidator):
         tested = (counts - largest >= self.min_train_rows)[codes]
         order = order[tested[order]]
         self._check_rows(len(order), n)
-        order = order[np.lexsort([key[order] for key in keys])]
+        # numpy sorts integers of 16 bits by their digits, ten times as fast as longer ones
+        keys = [key.astype(np.min_scalar_type(key.max()))[order] for key in keys]
+        order = order[np.lexsort(keys)]
         fold = np.full(n, -1)
         fold[order] = np.arange(len(order)) % self.n_splits
         return fold
@@ -302,8 +304,8 @@ class TaskKFold(BaseCrossValidator):
 
 def _class_codes(y):
     """Return the index of each row's class, in the order of appearance, (n,)."""
-    seen = {}
-    return np.array([seen.setdefault(label, len(seen)) for label in y.tolist()], dtype=np.intp)
+    _, first, codes = np.unique(y, return_index=True, return_inverse=True, equal_nan=False)
+    return np.argsort(np.argsort(first))[codes]
 
 
 class TaskRows(NamedTuple):

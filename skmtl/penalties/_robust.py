@@ -110,6 +110,9 @@ class RobustMean(TaskPenalty):
         blocks = (1.0 - share)[:, :, None] * np.eye(Z.shape[1])
         return product, blocks + (share * along)[:, :, None] * along[:, None, :]
 
+    def _distance_weight(self):
+        return self.alpha
+
     def dual_norm(self, G: Array) -> float:
         """Return the largest norm of a row of G, over alpha."""
         return ratio(np.linalg.norm(G, axis=1).max(), self.alpha)

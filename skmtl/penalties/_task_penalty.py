@@ -154,6 +154,10 @@ class TaskPenalty(DocLinkMixin, BaseEstimator, ABC):
         """Return the `Shrinkage` to which the bound penalty is equal, or None."""
         return None
 
+    def _distance_weight(self) -> float | None:
+        """Return the alpha of ``alpha min_w sum_t ||W_t - w||`` if the penalty is that, or None."""
+        return None
+
     def bind(self, tasks: Any) -> Self:
         """Return the penalty for tasks with these labels, checked.
 
@@ -418,6 +422,9 @@ class Ridged:
     def _shrinkage(self, n_features):
         inner = self._term._shrinkage(n_features)
         return inner and inner._replace(ridge=inner.ridge + self._alpha)
+
+    def _distance_weight(self):
+        return None
 
     def value(self, W):
         """Return the penalty at W (T, d), a float."""

@@ -60,6 +60,16 @@ class Term:
         found = self.penalty._shrinkage(n_features)
         return found and found.times(self._alpha)
 
+    def distance_weights(self):
+        """Return the weights of the distances of tasks and of intercepts from a center, or None.
+
+        The term is then that of one output, with weights as in ``AroundCenter``.
+        """
+        weight = self.penalty._distance_weight()
+        if weight is None or not (0 < weight < np.inf and 0 < self._alpha < np.inf):
+            return None
+        return self._alpha * weight, self._alpha_intercept
+
     def prox(self, W, step, state=None):
         """Return the prox at W, and a state to start the next from.
 

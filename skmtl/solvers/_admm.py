@@ -4,6 +4,7 @@ import numpy as np
 
 from skmtl._optimize import common_axes, floored
 from skmtl.penalties import Split
+from skmtl.solvers._around_center import around_center
 from skmtl.solvers._base import Solver
 from skmtl.solvers._copies import Copies
 from skmtl.solvers._multipliers import Multipliers
@@ -34,7 +35,7 @@ class ADMMSolver(Solver):
     so that units of features and sizes of tasks do not matter. rho balances the relative
     residuals, by factors that tend to 1 fast enough for convergence. A quadratic loss is its own
     model; for another, the model is updated in every round, as in Newton's method, with a line
-    search.
+    search. Where ``around_center`` solves the problem there are no iterations on copies.
 
     Parameters
     ----------
@@ -70,6 +71,10 @@ class ADMMSolver(Solver):
         if len(history) == 1:
             self._copies = self._accuracy = None
             self._slow = self._tried = 0
+            found, count = around_center(self.problem, at, self.max_iter)
+            self.n_iter += count
+            if found is not None:
+                return found
         elif not (self._descends(history) or _halves(history)):
             self._slow += 1
         else:

@@ -247,7 +247,7 @@ def test_kinds_of_input_are_one(K):
 @pytest.mark.parametrize("estimator", [ADMMRegressor, ADMMClassifier])
 def test_too_few_iterations(estimator, max_iter):
     rows = ROWS if estimator is ADMMRegressor else KROWS
-    model = estimator("robust_mean", 2.0, task_column=0, max_iter=max_iter)
+    model = estimator("trace_norm", 2.0, task_column=0, max_iter=max_iter)
     message = rf"The 'admm' solver of {estimator.__name__} stopped after {max_iter} iter.*max_iter"
     with pytest.warns(ConvergenceWarning, match=message):
         model.fit(rows.long, rows.y)

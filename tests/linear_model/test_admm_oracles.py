@@ -242,7 +242,8 @@ def test_cvxpy_finds_no_better(penalty, setting, kind):
     assert_allclose(ahead, model.coef_, rtol=0, atol=1e-7 * size)
     assert {"n_iter", "objective", "optimality"} <= set(model.history_[0])
     keys = {"n_iter", "objective", "optimality"}
-    if not isinstance(penalty, L1 | L21):
+    around_center = isinstance(penalty, RobustMean) and kind is ADMMRegressor
+    if not (isinstance(penalty, L1 | L21) or around_center):  # solved without copies
         keys |= {"primal_residual", "dual_residual", "rho"}
     assert all(set(entry) == keys for entry in model.history_[1:])
     assert min(e["optimality"] for e in model.history_) == model.optimality_

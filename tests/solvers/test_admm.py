@@ -79,6 +79,7 @@ def test_newton_steps_solve_the_same(monkeypatch, penalty, n_classes):
     steps, run = [], _multipliers.Multipliers.run
     changes = [
         (_admm, "_SLOW", -1.0),
+        (_admm, "around_center", lambda *_: (None, 0)),
         (
             _multipliers.Multipliers,
             "run",
