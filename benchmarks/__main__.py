@@ -1,7 +1,7 @@
 """Compare skmtl with other libraries: ``python -m benchmarks [--quick]``, from the repository.
 
-Measures the seconds to a given relative gap of the same objective, and the out-of-sample error on
-the same splits with each library tuned as its documentation recommends. The full run writes csv
+Measures the time to fit the same model to the same accuracy, and the error on new rows, on the same
+splits, with each library tuned as its documentation recommends. The full run writes csv
 files, tables and figures to ``benchmarks/results`` and resumes after an interruption; ``--quick``
 writes to a temporary folder and prints the tables.
 """

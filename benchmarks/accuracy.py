@@ -11,6 +11,9 @@ FIELDS = (
     "problem",
     "form",
     "measure",
+    "n",
+    "d",
+    "T",
     "library",
     "method",
     "split",
@@ -76,7 +79,8 @@ def candidates(fold, adapters, reasons):
             if fold.form in method.forms and fold.target in method.targets
         ]
         if not fit:
-            has = f"has no method for {fold.target} in the {fold.form} form"
+            what = "with a column of tasks" if fold.form == "long" else "of several targets"
+            has = f"has no method for {fold.target} {what}"
             refuse(library, "", getattr(adapter, "NO_METHODS", has))
         for method in fit:
             reason = method.objection(fold)
@@ -87,6 +91,11 @@ def candidates(fold, adapters, reasons):
     for library, reason in reasons.items():
         refuse(library, "", reason)
     return methods, refused
+
+
+def size(fold):
+    """Return the form, and the numbers of training rows, features and tasks."""
+    return {"form": fold.form, "n": len(fold.X), "d": fold.X.shape[1], "T": fold.n_tasks}
 
 
 def one_split(method, fold, y, limit):
@@ -132,7 +141,7 @@ def run_accuracy(entries, adapters, reasons, limit, n_splits, store):
         except data.AbsentError as absent:
             store.note(f"{entry.name}: skipped, {absent}")
             continue
-        common["form"] = splits[0][0].form
+        common |= size(splits[0][0])
         methods, refused = candidates(splits[0][0], adapters, reasons)
         store.add([common | row for row in refused])
         for method in methods:

@@ -16,12 +16,16 @@ SPLITS = 5
 
 @dataclass(frozen=True)
 class Entry:
-    """A problem: ``splits()`` yields (`Fold`, y_test), and may raise ``data.AbsentError``."""
+    """A problem: ``splits()`` yields (`Fold`, y_test), and may raise ``data.AbsentError``.
+
+    ``words`` say what is predicted, with ``{T}`` for the number of tasks.
+    """
 
     name: str
     quick: bool
     classify: bool
     splits: Callable
+    words: str
 
 
 def scaled(train, test):
@@ -102,31 +106,47 @@ def drawn_splits(structure, T, n, d, *, classify=False):
 
 def entries():
     """Return all problems, in the order of the tables."""
+    found = []
+
+    def add(name, words, splits, *args, quick=False, classify=False):
+        options = {"classify": True} if classify else {}
+        found.append(Entry(name, quick, classify, partial(splits, *args, **options), words))
+
+    def simulated(name, words, *args, classify=False):
+        add(f"simulated: {name}", words, drawn_splits, *args, classify=classify)
 
     def parkinsons(target):
-        return partial(long_splits, partial(data.parkinsons, target))
+        return partial(data.parkinsons, target)
 
-    def drawn(name, *args, classify=False):
-        splits = partial(drawn_splits, *args, classify=classify)
-        return Entry(f"drawn: {name}", False, classify, splits)
+    total, motor = parkinsons("total_UPDRS"), parkinsons("motor_UPDRS")
+    add("School", "exam scores, {T} schools", school_splits)
+    add("Parkinsons, total", "Parkinson's score, {T} patients", long_splits, total)
+    add("Parkinsons, motor", "motor score, {T} patients", long_splits, motor)
+    add("Exam", "exam scores, {T} schools", long_splits, data.exam)
+    add("radon", "radon in houses, {T} counties", long_splits, data.radon, quick=True)
+    simulated("few rows", "{T} related tasks, few rows", "related", 50, 10, 10)
+    simulated("many rows", "{T} related tasks, many rows", "related", 20, 200, 10)
+    simulated("shared support", "{T} tasks, same few features", "support", 20, 30, 50)
+    simulated("low rank", "{T} tasks, two latent factors", "low rank", 30, 25, 20)
+    simulated("independent tasks", "{T} unrelated tasks", "independent", 20, 30, 10)
+    simulated("outlier tasks", "{T} tasks, three are outliers", "outliers", 20, 20, 10)
+    add(
+        "Contraception",
+        "contraception, {T} districts",
+        long_splits,
+        data.contraception,
+        quick=True,
+        classify=True,
+    )
+    simulated("classes, few rows", "{T} tasks, two classes", "related", 30, 20, 8, classify=True)
+    add("atp1d", "{T} flight prices", wide_splits, "atp1d", 6)
+    add("jura", "{T} metals in soil", wide_splits, "jura", 3, quick=True)
+    add("wq", "{T} species in rivers", wide_splits, "wq", 14)
+    add("emotions", "{T} moods of music", wide_splits, "emotions", 6, quick=True, classify=True)
+    add("yeast", "{T} functions of genes", wide_splits, "yeast", 14, classify=True)
+    return found
 
-    return [
-        Entry("School", False, False, school_splits),
-        Entry("Parkinsons, total", False, False, parkinsons("total_UPDRS")),
-        Entry("Parkinsons, motor", False, False, parkinsons("motor_UPDRS")),
-        Entry("Exam", False, False, partial(long_splits, data.exam)),
-        Entry("radon", True, False, partial(long_splits, data.radon)),
-        drawn("few rows", "related", 50, 10, 10),
-        drawn("many rows", "related", 20, 200, 10),
-        drawn("shared support", "support", 20, 30, 50),
-        drawn("low rank", "low rank", 30, 25, 20),
-        drawn("independent tasks", "independent", 20, 30, 10),
-        drawn("outlier tasks", "outliers", 20, 20, 10),
-        Entry("Contraception", True, True, partial(long_splits, data.contraception, classify=True)),
-        drawn("classes, few rows", "related", 30, 20, 8, classify=True),
-        Entry("atp1d", False, False, partial(wide_splits, "atp1d", 6)),
-        Entry("jura", True, False, partial(wide_splits, "jura", 3)),
-        Entry("wq", False, False, partial(wide_splits, "wq", 14)),
-        Entry("emotions", True, True, partial(wide_splits, "emotions", 6, classify=True)),
-        Entry("yeast", False, True, partial(wide_splits, "yeast", 14, classify=True)),
-    ]
+
+def words():
+    """Return what is predicted, by the name of the problem."""
+    return {entry.name: entry.words for entry in entries()}

@@ -20,7 +20,7 @@ def header(folder):
         f"Measured {known['date']} at commit {known['commit']} on {known['cores']} cores of "
         f"{known['cpu']} (load {known['load_at_start']:g} before), Python {known['python']}, "
         f"{versions}. Limits: "
-        f"{known['solver_limit']:g} s for all settings of a solver, "
+        f"{known['solver_limit']:g} s for all tolerances of a solver, "
         f"{known['method_limit']:g} s for all splits of a method.{compiled}\n\n"
     )
 

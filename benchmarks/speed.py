@@ -195,7 +195,7 @@ def candidates(kind, problem, adapters, reasons):
     for library, adapter in adapters.items():
         fit = [solver for solver in adapter.SOLVERS if kind in solver.kinds]
         if not fit:
-            why = getattr(adapter, "NO_SOLVERS", "does not solve this objective")
+            why = getattr(adapter, "NO_SOLVERS", "does not fit this model")
             refuse(library, "", getattr(adapter, "WHY_NOT", {}).get(kind, why))
         for solver in fit:
             reason = solver.objection(problem)

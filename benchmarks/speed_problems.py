@@ -9,6 +9,29 @@ import numpy as np
 from benchmarks import data, objective
 from benchmarks.problems import synthetic, wide, wide_sparse
 
+KINDS = {
+    "mean ridge": "Ridge regressions shrunk towards a shared center",
+    "separate ridge": "A separate ridge regression for each task",
+    "wide ridge": "Ridge regression of many targets",
+    "l21": "Features selected for all targets together (L2,1)",
+    "l1": "Lasso of each target (L1)",
+    "l21 + ridge": "Features selected together, with a ridge",
+    "mean logistic": "Classifiers shrunk towards a shared center",
+    "separate logistic": "A separate classifier for each task",
+    "mixed model": "Mixed model: random intercepts and slopes",
+}
+MANY_TARGETS = ("wide ridge", "l21", "l1", "l21 + ridge")  # one X for all targets
+TASKS = {  # what the tasks of a data set are
+    "School": "schools",
+    "School above median": "schools",
+    "Exam": "schools",
+    "Parkinsons": "patients",
+    "radon": "counties",
+    "Contraception": "districts",
+    "sleepstudy": "subjects",
+    "atp1d": "flight prices",
+}
+
 
 @dataclass(frozen=True)
 class LongForm:

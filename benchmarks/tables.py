@@ -3,45 +3,16 @@
 import math
 import statistics
 
-KINDS = {
-    "mean ridge": "Mean-regularized regression, without intercepts",
-    "separate ridge": "Separate ridge regressions, long form",
-    "wide ridge": "Ridge of every target, one X for all targets",
-    "l21": "L2,1 norm (joint feature selection), one X for all targets",
-    "l1": "L1 norm (a lasso of each target), one X for all targets",
-    "l21 + ridge": "L2,1 norm and a ridge, one X for all targets",
-    "mean logistic": "Mean-regularized classification, without intercepts",
-    "separate logistic": "Separate classifications",
-    "mixed model": "Restricted likelihood of random intercepts and slopes",
-}
+from benchmarks.speed_problems import KINDS
+from benchmarks.words import described, duration, name_of, predicted, unique
 
-
-def unique(values):
-    """Return values in the order they first come."""
-    return list(dict.fromkeys(values))
-
-
-def name_of(row):
-    """Return the library with its solver or method."""
-    what = row.get("solver") or row.get("method")
-    return f"{row['library']}: {what}" if what else row["library"]
-
-
-def duration(seconds):
-    """Return seconds as text with a unit and two digits."""
-    seconds = float(seconds)
-    if seconds < 0.9995e-3:
-        return f"{digits(1e6 * seconds)} µs"
-    if seconds < 0.9995:
-        return f"{digits(1e3 * seconds)} ms"
-    return f"{digits(seconds)} s"
-
-
-def digits(value):
-    """Return a number with two significant digits, and no exponent."""
-    if value >= 9.95:
-        return f"{value:.0f}"
-    return f"{value:.1f}"
+SPEED = """Time of a fit until the objective is within a millionth of its minimum. "1e-3" is the
+time until it is within a thousandth, where that is much shorter. Bold: the fastest. "> limit": not
+reached within the time limit. "–": not measured, for the reason below the table."""
+MEASURES = {"RMSE": "root mean squared error"}
+ACCURACY = """Errors on rows that were not used for training: lower is better. ± is the standard
+deviation over splits, most of which all methods have in common. Bold: within one standard error of
+the lowest. "> limit": not all splits were finished within the time limit."""
 
 
 def markdown(head, rows):
@@ -50,15 +21,15 @@ def markdown(head, rows):
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def reasons(rows):
-    """Return lines on missing libraries: each reason once, with its problems."""
+def reasons(rows, label):
+    """Return lines on missing libraries: each reason once, with the labels of its problems."""
     problems, names = {}, {}
     for row in rows:
         if row["status"] in ("skipped", "failed"):
             failed = "failed, " if row["status"] == "failed" else ""
             text = failed + (row["reason"] or "no reason given")
-            problems.setdefault((name_of(row), text), []).append(row["problem"])
-    every = len(unique(row["problem"] for row in rows))
+            problems.setdefault((name_of(row), text), []).append(label(row))
+    every = len(unique(label(row) for row in rows))
     for (name, text), where in problems.items():
         where = unique(where)
         place = "" if len(where) == every else f" ({'; '.join(where)})"
@@ -67,16 +38,16 @@ def reasons(rows):
 
 
 def speed_cell(row, best):
-    """Return the time to 1e-6, and where it differs the time to 1e-3."""
+    """Return the seconds to the narrow gap, and to the wide one where they differ."""
     if row is None or row["status"] == "skipped":
         return "–"
     if row["status"] == "failed":
         return "failed"
-    loose = f", {duration(row['seconds_1e-3'])} to 1e-3" if row["seconds_1e-3"] else ""
+    loose = f", 1e-3: {duration(row['seconds_1e-3'])}" if row["seconds_1e-3"] else ""
     if row["status"] == "limit":
         return f"> limit{loose}"
     if row["status"] != "reached":
-        return f"not reached (gap {row['gap'] or 'unknown'}){loose}"
+        return f"not reached (within {row['gap'] or 'unknown'}){loose}"
     found = duration(row["seconds_1e-6"])
     text = f"**{found}**" if row["seconds_1e-6"] == best else found
     differs = float(row["seconds_1e-3"]) < 0.8 * float(row["seconds_1e-6"])
@@ -85,7 +56,7 @@ def speed_cell(row, best):
 
 def speed_tables(rows):
     """Return Markdown: a table for each kind, solvers by problems."""
-    lines = []
+    lines = [SPEED]
     for kind in unique([*KINDS, *(row["kind"] for row in rows)]):
         some = [row for row in rows if row["kind"] == kind]
         if not some:
@@ -108,20 +79,13 @@ def speed_tables(rows):
         body = [
             [name, *(speed_cell(where.get((name, p)), best[p]) for p in problems)] for name in names
         ]
-        sizes = [size(next(row for row in some if row["problem"] == p)) for p in problems]
+        first = [next(row for row in some if row["problem"] == p) for p in problems]
         lines += ["", f"**{KINDS.get(kind, kind)}**", ""]
-        lines += markdown(["", *sizes], body)
-        missing = reasons(some)
+        lines += markdown(["", *map(described, first)], body)
+        missing = reasons(some, described)
         if missing:
             lines += ["", "Not in the table:", "", *missing]
     return "\n".join(lines).strip() + "\n"
-
-
-def size(row):
-    """Return the problem with its size."""
-    if row["problem"].startswith("n="):
-        return row["problem"]
-    return f"{row['problem']} (n={int(row['n']):,} d={row['d']} T={row['T']})"
 
 
 def summaries(rows):
@@ -148,15 +112,33 @@ def summaries(rows):
 
 def group_of(row):
     """Return the title of the table of a problem."""
-    if row["problem"].startswith("drawn"):
-        return "Drawn data: " + row["measure"]
-    form = "tasks with rows of their own" if row["form"] == "long" else "one X for all targets"
-    return f"Real data, {form}: {row['measure']}"
+    return f"{section(row)}: {MEASURES.get(row['measure'], row['measure'])}"
+
+
+def section(row):
+    """Return the kind of data of a problem."""
+    if row["problem"].startswith("simulated"):
+        return "Simulated tasks"
+    long = row["form"] == "long"
+    return "Tasks with rows of their own" if long else "Several targets of the same rows"
+
+
+def problem_table(rows):
+    """Return a table of the data sets, with their numbers of training rows."""
+    first = {}
+    for row in rows:
+        first.setdefault(row["problem"], row)
+    sections = unique(section(row) for row in rows)
+    body = [
+        [f"{problem}: {predicted(row)}", *(f"{int(row[key]):,}" for key in ("T", "n", "d"))]
+        for problem, row in sorted(first.items(), key=lambda pair: sections.index(section(pair[1])))
+    ]
+    return markdown(["what is predicted", "tasks", "training rows", "features"], body)
 
 
 def accuracy_tables(rows):
     """Return Markdown: errors, those of the worst task and seconds, methods by problems."""
-    found, lines = summaries(rows), []
+    found, lines = summaries(rows), [ACCURACY, "", *problem_table(rows)]
     for group in unique(group_of(row) for row in rows):
         some = [row for row in rows if group_of(row) == group]
         problems = unique(row["problem"] for row in some)
@@ -167,12 +149,12 @@ def accuracy_tables(rows):
             (group, "error"),
             (f"{group}, mean over tasks", "macro"),
             (f"{group}, worst task", "worst"),
-            ("Seconds of a split, tuning included", "seconds"),
+            ("Time of a split, tuning included", "seconds"),
         ):
             lines += ["", f"**{title}**", ""]
             body = accuracy_body(some, found, names, problems, measure)
             lines += markdown(["", *problems], body)
-        missing = reasons(some)
+        missing = reasons(some, lambda row: row["problem"])
         if missing:
             lines += ["", "Not in the tables:", "", *missing]
     lines += explained(found)

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from skmtl._version import __version__
 from skmtl.data import TaskMoments
 from skmtl.linear_model import (
     ADMMClassifier,
@@ -18,8 +19,6 @@ from skmtl.linear_model import (
     SharedL2Regressor,
     alpha_max,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ADMMClassifier",

@@ -15,6 +15,7 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.re
 ORDER = [
     "_typing",
     "_warn",
+    "_version",
     "_table",
     "_callbacks",
     "_doc_link",

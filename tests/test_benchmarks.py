@@ -13,9 +13,10 @@ from benchmarks.__main__ import chosen, parse
 from benchmarks.adapters import LIBRARIES, load
 from benchmarks.adapters._base import keep_tasks
 from benchmarks.guard import attempt
-from benchmarks.peers import sentences
+from benchmarks.peers import AUTO, SEPARATE, errors, races, sentences
 from benchmarks.store import Store
-from benchmarks.tables import accuracy_tables, duration, speed_tables
+from benchmarks.tables import accuracy_tables, speed_tables
+from benchmarks.words import described, duration, name_of, predicted
 from skmtl.datasets import load_radon
 
 
@@ -180,27 +181,103 @@ def test_results_to_tables(tmp_path):
     assert not Store(tmp_path / "speed.csv", speed.FIELDS, key, "other commit").done
 
 
+def race(library, seconds, **more):
+    """Return a row of the speed benchmark; no seconds if the solver did not reach the gap."""
+    common = {"kind": "l21", "problem": "p", "n": "900", "d": "20", "T": "3", "solver": "m"}
+    status = "reached" if seconds else "limit"
+    return common | {"library": library, "seconds_1e-6": seconds, "status": status} | more
+
+
+def split_rows(library, method, *losses, problem="q"):
+    """Return rows of the accuracy benchmark, one a split."""
+    common = {"problem": problem, "form": "long", "measure": "RMSE", "status": "ok"}
+    common |= {"n": "90", "d": "2", "T": "3", "library": library, "method": method}
+    common |= {"seconds": "1", "macro": "1", "worst": "1", "score": "0.5"}
+    return [common | {"split": str(k), "error": str(loss)} for k, loss in enumerate(losses)]
+
+
 def test_what_peers_do_better_follows_from_the_rows():
-    common = {"kind": "l21", "problem": "p", "status": "reached", "n": "9", "d": "2", "T": "3"}
-    rows = [
-        {**common, "library": "skmtl", "solver": "ours", "seconds_1e-6": "0.2"},
-        {**common, "library": "skglm", "solver": "theirs", "seconds_1e-6": "0.1"},
-    ]
-    splits = [
-        {"problem": "q", "form": "long", "measure": "RMSE", "library": library, "method": "m"}
-        | {"split": str(k), "status": "ok", "error": str(error + 0.1 * k), "seconds": "1"}
-        | {"macro": "1", "worst": "1", "score": "0.5"}
-        for library, error in (("skmtl", 0.9), ("skglm", 1.0))
-        for k in range(3)
-    ]
-    text = sentences(rows, splits)
-    assert "skglm: theirs takes 100 ms, ours 200 ms (2.0 times as long)" in text
-    assert text.count("Nowhere") == 3
-    assert "**1** ± 0.1" in accuracy_tables(splits)
-    for row in splits:
+    rows = [race("skmtl", "0.2"), race("skglm", "0.1"), race("adelie", "0.4")]
+    own, peer = split_rows("skmtl", "m", 0.9, 1.0, 1.1), split_rows("skglm", "m", 1.0, 1.1, 1.2)
+    text = sentences(rows, own + peer)
+    assert "3 targets, 900 rows, 20 features: 100 ms with skglm (m), 200 ms with skmtl" in text
+    assert "(2.0 times as long)" in text
+    assert "faster than skmtl on 1 of 1 problems" in text
+    assert text.count("None in these results") == 2
+    assert "q (q): 1.1 with skglm (m), skmtl did not finish" in text  # the default is not in rows
+    assert "**1** ± 0.1" in accuracy_tables(own + peer)
+    for row in own + peer:
         row["library"] = {"skmtl": "skglm", "skglm": "skmtl"}[row["library"]]
-    text = sentences([rows[0]], splits)
-    assert "q: skglm: m 1; skmtl: m 1.1 (lower by 0.1" in text
+    text = sentences(rows[:1], own + peer)
+    assert "q (q): 1 with skglm (m), 1.1 with skmtl (m): 10 % higher; difference 0.1" in text
+    assert "No other library was faster on any of 0 problems" in text
+
+
+def test_a_peer_of_lower_error_than_the_default_is_counted():
+    default = AUTO.removeprefix("skmtl: ")
+    rows = split_rows("skmtl", default, 1.0, 1.2) + split_rows("skglm", "m", 1.0, 1.0)
+    rows += split_rows("skmtl", default, 1.0, 1.0, problem="r")
+    rows += split_rows("skglm", "m", 1.0, 1.2, problem="r")
+    text = sentences([], rows)
+    assert "on 1 of 2 data sets, by at most 10 % (q: 90 rows, 2 features)" in text
+
+
+def test_words_name_the_problems():
+    for entry in accuracy_problems.entries():
+        row = {"problem": entry.name, "T": "7"}
+        assert "7" in predicted(row)
+        assert "{" not in predicted(row)
+    for entry in speed_problems.entries():
+        assert entry.kind in speed_problems.KINDS
+        if not entry.name.startswith("n="):
+            assert entry.name in speed_problems.TASKS
+    row = race("skmtl", "1", problem="n=900 d=20 T=3")
+    assert described(row) == "3 simulated targets, 900 rows, 20 features"
+    row = race("skmtl", "1", problem="School", kind="mean ridge")
+    assert described(row) == "School: 3 schools, 900 rows, 20 features"
+
+
+def test_methods_that_the_figure_names_exist():
+    methods = [m for name in ("skmtl", "scikit-learn") for m in load(name).METHODS]
+    names = {name_of({"library": m.library, "method": m.name}) for m in methods}
+    assert {AUTO, *SEPARATE} <= names
+
+
+def test_figures_show_the_best_of_either_side(tmp_path):
+    pictures = pytest.importorskip("benchmarks.pictures")
+    pytest.importorskip("matplotlib")
+    rows = [race("skmtl", "0.2"), race("skmtl", "0.1"), race("skglm", "0.5"), race("adelie", "")]
+    rows += [race("skmtl", "", problem="s"), race("skglm", "0.3", problem="s")]
+    rows += [race("skmtl", "0.3", problem="t"), race("skglm", "", problem="t")]
+    rows += [race("skmtl", "0.3", problem="u")]
+    verdicts = [pictures.race_verdict(each) for each in races(rows)]
+    assert verdicts == [
+        ("5.0× faster", "skglm", True),
+        ("not finished", "skglm", False),
+        ("others not finished", "", True),
+        ("no other library", "", None),
+    ]
+    default, loop = AUTO.removeprefix("skmtl: "), SEPARATE[0].removeprefix("scikit-learn: ")
+    splits = split_rows("skmtl", default, 0.7, 0.9) + split_rows("skmtl", "better", 0.1, 0.1)
+    splits += split_rows("skglm", "m", 0.5, 0.5) + split_rows("skglm", "worse", 0.9, 0.9)
+    splits += split_rows("scikit-learn", loop, 1.0, 1.0)
+    (found,) = errors(splits)
+    assert pictures.error_verdict(found) == ("60.0% higher", "than skglm", False)
+    pictures.speed_picture(rows, tmp_path / "speed.png")
+    pictures.accuracy_picture(splits, tmp_path / "accuracy.png")
+    assert {path.name for path in tmp_path.iterdir()} == {"speed.png", "accuracy.png"}
+
+
+def test_errors_far_from_separate_models_are_arrows_with_numbers():
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    from benchmarks.pictures import CLIP, error_marks
+
+    default, loop = AUTO.removeprefix("skmtl: "), SEPARATE[0].removeprefix("scikit-learn: ")
+    rows = split_rows("skmtl", default, 3.0, 3.0) + split_rows("scikit-learn", loop, 1.0, 1.0)
+    rows += split_rows("skglm", "m", 0.1, 0.1)
+    axes = figure.subplots()
+    assert error_marks(axes, 0.0, errors(rows)[0]) == [-CLIP, CLIP]
+    assert [text.get_text() for text in axes.texts] == ["−90%", "+200%"]
 
 
 def test_a_run_is_stopped_and_its_warnings_are_counted():

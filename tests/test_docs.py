@@ -18,7 +18,7 @@ from tests.penalties import test_penalties as generic
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("coming_from/*.md")])
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 

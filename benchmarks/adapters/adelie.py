@@ -9,7 +9,7 @@ from benchmarks.adapters._base import Solver
 
 adelie.logger.logger.setLevel(logging.CRITICAL)  # it prints if it is interrupted
 
-NO_METHODS = "its lasso of groups is here as part of ptlasso"
+NO_METHODS = "its group lasso is measured as part of ptlasso"
 METHODS = ()
 STEPS = 5  # of a path from alpha_max: its screening is designed for paths
 

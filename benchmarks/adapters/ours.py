@@ -192,7 +192,7 @@ METHODS = (
     ),
     Method(
         "skmtl",
-        "Pooled, own levels, path",
+        "Pooled, intercept per task, path",
         ("long",),
         TARGETS,
         searched(PooledRegressor, PooledClassifier, param_grid=LEVELS),

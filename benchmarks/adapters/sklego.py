@@ -14,7 +14,7 @@ from benchmarks.adapters._base import Method
 
 LIBRARY = "scikit-lego"
 SOLVERS = ()
-NO_SOLVERS = "averages of predictions minimize no objective of these"
+NO_SOLVERS = "averages the predictions of several models"
 ALPHAS = (1e0, 1e2)
 SHARES = (0.1, 0.5, 0.9)  # weights of the parent in a prediction
 

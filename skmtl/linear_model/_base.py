@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._doc_link import DocLinkMixin
 from skmtl._threads import blas_threads_for
+from skmtl._version import VersionedStateMixin
 from skmtl._warn import warn
 from skmtl.data import (
     check_alpha,
@@ -37,7 +38,9 @@ from skmtl.solvers import SOLVERS
 from skmtl.tuning import ADAPTED, ADAPTIVE, VARIANCES, fit
 
 
-class LinearMultiTaskModel(DocLinkMixin, CallbackSupportMixin, BaseEstimator, ABC):
+class LinearMultiTaskModel(
+    VersionedStateMixin, DocLinkMixin, CallbackSupportMixin, BaseEstimator, ABC
+):
     """Base of the linear models.
 
     ``_spec`` makes the specification of a fit out of the parameters, and ``_set_attributes`` keeps

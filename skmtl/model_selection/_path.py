@@ -17,6 +17,7 @@ from skmtl._callbacks import CallbackSupportMixin, Progress, reporting_fit
 from skmtl._doc_link import DocLinkMixin
 from skmtl._threads import blas_threads_for
 from skmtl._typing import Estimator
+from skmtl._version import VersionedStateMixin
 from skmtl.data import (
     TaskMoments,
     class_numbers,
@@ -43,7 +44,12 @@ from skmtl.model_selection._warm_search import warm_scores
 
 
 class RegularizationPathCV(
-    DocLinkMixin, BestEstimatorMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    VersionedStateMixin,
+    DocLinkMixin,
+    BestEstimatorMixin,
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
 ):
     """Choose alpha and other penalty weights by cross-validation.
 
