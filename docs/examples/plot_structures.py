@@ -96,8 +96,8 @@ print(pd.DataFrame(table).T[columns].to_string(float_format="%.2f", na_rep=""))
 # The estimated structures. The alpha that predicts best is too small to show them: norms also
 # shrink the coefficients that are not zero, which a smaller alpha avoids. A larger alpha is better
 # for reading the structure: here the largest whose cross-validated error is at most a third above
-# the best. ``structure_`` of the model has what was found. The numbers depend on the draw and on the
-# grid: with others there are more features, clusters or outliers, or fewer.
+# the best. ``structure_`` of the model has what was found. The numbers depend on the draw and on
+# the grid: with others there are more features, clusters or outliers, or fewer.
 
 
 def stronger(search, X, y):

@@ -11,12 +11,12 @@ from sklearn.model_selection import cross_val_predict
 
 from skmtl import MeanRegularizedRegressor, PooledRegressor, SharedL2Regressor
 from skmtl.datasets import load_radon
-from skmtl.model_selection import TaskKFold
+from skmtl.model_selection import RegularizationPathCV, TaskKFold
 
 STATIC = Path(__file__).parent.parent / "_static"
 MODELS = {
     "One model for all": PooledRegressor(task_column="county"),
-    "One model for each county": SharedL2Regressor(task_column="county"),
+    "One model for each county": RegularizationPathCV(SharedL2Regressor(task_column="county")),
     "Partial pooling": MeanRegularizedRegressor("auto", task_column="county"),
 }
 THEMES = {"light": ("#222832", "#1f77b4", "#d1580b"), "dark": ("#ced6dd", "#6cb2e8", "#ff9a4d")}
@@ -34,7 +34,8 @@ def fitted():
     for name, model in MODELS.items():
         predicted = cross_val_predict(model, X[several], y[several], cv=folds)
         error = ((y[several] - predicted)[few] ** 2).mean()
-        found[name] = (model.fit(X, y).intercept_, model.coef_[:, 0], list(model.tasks_), error)
+        lines = getattr(model.fit(X, y), "best_estimator_", model)
+        found[name] = (lines.intercept_, lines.coef_[:, 0], list(lines.tasks_), error)
     house = X["county"] == "MURRAY"
     return found, (float(X["floor"][house].iloc[0]), float(y[house].iloc[0]))
 
