@@ -74,8 +74,7 @@ class ADMMSolver(Solver):
             self._slow += 1
         else:
             self._slow = 0
-        if self._copies is None or not self._quadratic:
-            self._set_model(at)
+        self._set_model(at)
         self._accuracy = self._next_accuracy(at.evaluation)
         self._round()
         return self._point()
@@ -99,8 +98,12 @@ class ADMMSolver(Solver):
         return 3
 
     def _set_model(self, at):
-        """Set the quadratic model of the loss at an iterate, for the copies too."""
-        self._model, metric = self._model_at(at.evaluation)
+        """Set the quadratic model of the loss at an iterate, for the copies too.
+
+        Of a quadratic loss only its linear part is new, free of rounding errors of the model.
+        """
+        if self._copies is None or not self._quadratic:
+            self._model, self._metric = self._model_at(at.evaluation)
         A = self._joined(at.coefficients.W, at.coefficients.intercept)
         gradient = self._joined(at.evaluation.sums.G, at.evaluation.sums.R)
         self._linear = self._model.product(A) - gradient
@@ -114,7 +117,7 @@ class ADMMSolver(Solver):
                     dual = at.split.duals[j][i]
                     if dual is not None:  # as of solvers that need none
                         copies.U[j][i] = self._joined(dual, copies.U[j][i][..., -1])
-        self._copies.set_model(metric, self._linear)
+        self._copies.set_model(self._metric, self._linear)
 
     def _round(self):
         """Iterate until the residuals are at most the accuracy, at most one round.
