@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from skmtl._kernels import SUMS, jit
 
 
@@ -55,6 +57,93 @@ def huber_curvature(Z, center, radius, weight, norm, H):
     for j in range(d):
         H[j, j] += total * (1.0 + 1e-12)
     return total
+
+
+@jit(fastmath=SUMS)
+def fusion_sums(W, Z, U, first, second, radius, rho, clipped, norm, gradient):
+    """Compute the gradient ``W - Z + D'U`` (T, d), of clipped multipliers of differences DW.
+
+    Those of the edge from ``first_e`` to ``second_e`` are ``U_e + rho (DW)_e``, clipped to a
+    radius (E,). ``norm`` (E,) becomes their norms before. Return the square of their change, and
+    that of the gradient.
+    """
+    (E, d), change, square = U.shape, 0.0, 0.0
+    for t in range(W.shape[0]):
+        for j in range(d):
+            gradient[t, j] = W[t, j] - Z[t, j]
+    for e in range(E):
+        a, b, size = first[e], second[e], 0.0
+        for j in range(d):
+            own = U[e, j] + rho * (W[a, j] - W[b, j])
+            clipped[e, j] = own
+            size += own * own
+        norm[e] = math.sqrt(size)
+        share = radius[e] / norm[e] if norm[e] > radius[e] else 1.0
+        for j in range(d):
+            own = share * clipped[e, j]
+            clipped[e, j] = own
+            gradient[a, j] += own
+            gradient[b, j] -= own
+            change += (own - U[e, j]) * (own - U[e, j])
+    for t in range(W.shape[0]):
+        for j in range(d):
+            square += gradient[t, j] * gradient[t, j]
+    return change, square
+
+
+@jit(fastmath=SUMS)
+def _fusion_product(P, first, second, share, along, Q):
+    """Compute ``Q = P + D' diag(share) (I - along along') D P``; return ``<P, Q>``."""
+    (E, d), product = along.shape, 0.0
+    for t in range(P.shape[0]):
+        for j in range(d):
+            Q[t, j] = P[t, j]
+            product += P[t, j] * P[t, j]
+    for e in range(E):
+        a, b, inner, square = first[e], second[e], 0.0, 0.0
+        for j in range(d):
+            own = P[a, j] - P[b, j]
+            inner += along[e, j] * own
+        for j in range(d):
+            own = P[a, j] - P[b, j]
+            moved = share[e] * (own - along[e, j] * inner)
+            square += own * moved
+            Q[a, j] += moved
+            Q[b, j] -= moved
+        product += square
+    return product
+
+
+@jit(fastmath=SUMS)
+def fusion_step(gradient, first, second, share, along, scale, rtol, limit):
+    """Return minus the solution of the system of ``fusion_sums``' derivative and its gradient.
+
+    By conjugate gradients, preconditioned by ``scale`` (T,), to a relative residual.
+    """
+    T, d = gradient.shape
+    X, P, Q, R = np.zeros((T, d)), np.zeros((T, d)), np.empty((T, d)), -gradient
+    square, last = 0.0, 1.0
+    goal = rtol * np.sqrt(np.sum(R * R))
+    for count in range(limit):
+        size, square = 0.0, 0.0
+        for t in range(T):
+            for j in range(d):
+                size += R[t, j] * R[t, j]
+                square += R[t, j] * R[t, j] / scale[t]
+        size = math.sqrt(size)
+        if size <= goal or not math.isfinite(size):
+            break
+        turn = square / last if count else 0.0
+        for t in range(T):
+            for j in range(d):
+                P[t, j] = R[t, j] / scale[t] + turn * P[t, j]
+        length = square / _fusion_product(P, first, second, share, along, Q)
+        for t in range(T):
+            for j in range(d):
+                X[t, j] += length * P[t, j]
+                R[t, j] -= length * Q[t, j]
+        last = square
+    return X
 
 
 @jit()

@@ -261,10 +261,13 @@ class Problem(Certificate):
         self.null_sums()
         if self.penalty.around_center and not _of_each(self.penalty.curvature.V):
             return Evaluation(value, self._optimality_around_center(coefficients, sums), sums)
+        return Evaluation(value, self.optimality(coefficients, sums, split), sums)
+
+    def optimality(self, coefficients, sums, split=None):
+        """Return the relative KKT residual, a float, given the ``LossSums`` at the coefficients."""
         gradient = self.task_gradient(coefficients, sums.G, sums.R)
         residuals = self.penalty.residuals(coefficients, gradient, self._curvature, split)
-        optimality = np.min([self._optimality(residual, sums) for residual in residuals])
-        return Evaluation(value, float(optimality), sums)
+        return float(np.min([self._optimality(residual, sums) for residual in residuals]))
 
     def null_sums(self):
         """Return the ``LossSums`` where all coefficients are zero, G and derivatives None."""

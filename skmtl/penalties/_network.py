@@ -8,8 +8,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from skmtl import _prox_kernels
 from skmtl._linalg import SymmetricSolver
-from skmtl._optimize import Lagrangian, MethodOfMultipliers, conjugate_gradients
+from skmtl._optimize import Lagrangian, MethodOfMultipliers
 from skmtl._typing import Array, Derivative
 from skmtl.penalties._graph import GraphPenalty
 from skmtl.penalties._task_penalty import clipping, times
@@ -117,7 +118,6 @@ class _Edges:
         signs = np.repeat([1.0, -1.0], n_edges)
         place = np.tile(np.arange(n_edges), 2), np.concatenate(self.ends)
         self.D = sparse.csr_array((signs, place), shape=(n_edges, self.n_tasks))
-        self.Dt = self.D.T.tocsr()
         self.degree = np.bincount(place[1], minlength=self.n_tasks)
 
     def clusters(self, fused):
@@ -180,11 +180,11 @@ class _Fusion(MethodOfMultipliers):
 
     def __init__(self, edges, Z, strength, state):
         self._edges, self._Z, self._size = edges, Z, np.linalg.norm(Z) or 1.0
-        self._radius, self.fused = strength * edges.weights[:, None], None
+        self._radius, self.fused = strength * edges.weights, None
         self.start, self.U, self.rho = Z, np.zeros((len(self._radius), Z.shape[1])), 1.0
         if state is not None and state[0].shape == self.U.shape:
             self.U, self.rho = strength * state[0], state[1]
-            self.start = Z - edges.Dt @ self.U
+            self.start = Z - edges.D.T @ self.U
 
     @property
     def accuracy(self):
@@ -195,12 +195,11 @@ class _Fusion(MethodOfMultipliers):
 
     def evaluate(self, W):
         """Return the ``Lagrangian`` at W; for copies, norms of multipliers before clipping."""
-        V = self.U + self.rho * (self._edges.D @ W)
-        norm = np.linalg.norm(V, axis=1, keepdims=True)
-        U, self.fused = V * clipping(norm, self._radius), (norm <= self._radius)[:, 0]
-        gradient = W - self._Z + self._edges.Dt @ U
-        change = np.linalg.norm(U - self.U) / self._size
-        rest = np.linalg.norm(gradient) / self._size
+        U, norm, gradient = np.empty_like(self.U), np.empty_like(self._radius), np.empty_like(W)
+        given = W, self._Z, self.U, *self._edges.ends, self._radius, self.rho, U, norm, gradient
+        squares = _prox_kernels.fusion_sums(*given)
+        change, rest = (np.sqrt(square) / self._size for square in squares)
+        self.fused = norm <= self._radius
         return Lagrangian(gradient, change / self.rho, rest, change, norm, U)
 
     def update(self, at):
@@ -209,20 +208,12 @@ class _Fusion(MethodOfMultipliers):
 
     def newton(self, W, at):
         """Return the Newton step, to the relative residual of ``at``."""
-        edges, norm, rho = self._edges, at.copies, self.rho
-        share = rho * clipping(norm, self._radius)
-        along = np.where(norm > self._radius, at.multipliers / self._radius, 0.0)
-        scale = (1.0 + rho * edges.degree)[:, None]
-
-        def product(D):
-            moved = edges.D @ D
-            moved = share * (moved - along * (along * moved).sum(axis=1, keepdims=True))
-            return D + edges.Dt @ moved
-
-        step, _ = conjugate_gradients(
-            product, -at.gradient, lambda r: r / scale, rtol=min(0.1, at.dual), maxiter=_MAX_ITER
-        )
-        return step
+        edges, norm, radius = self._edges, at.copies, self._radius
+        share = self.rho * clipping(norm, radius)
+        along = np.where((norm > radius)[:, None], at.multipliers / radius[:, None], 0.0)
+        scale, rtol = 1.0 + self.rho * edges.degree, min(0.1, at.dual)
+        given = at.gradient, *edges.ends, share, along, scale, rtol, _MAX_ITER
+        return _prox_kernels.fusion_step(*given)
 
 
 def _averaged(W, cluster):

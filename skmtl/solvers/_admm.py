@@ -18,6 +18,8 @@ _FIRST = 1e-2  # accuracy of the first round where the model is not the loss
 _SHARE = 1e-4  # accuracy over optimality, while the rounds make progress
 _DESCENT = 1e-6  # relative decrease of the objective that counts as progress
 _ROUNDING = 1e-15  # smallest accuracy
+_BRIEF = 20  # iterations of a round that costs little: a more accurate one pays
+_SOLVED = 0.1  # residual of a model, over optimality before, that needs no more accuracy
 _EXHAUSTED = 1e-12  # residuals, and accuracy, below which a lack of progress is rounding
 
 
@@ -71,19 +73,32 @@ class ADMMSolver(Solver):
         if len(history) == 1:
             self._copies = self._accuracy = None
             self._slow = self._tried = 0
+            self._solved = True
             found, count = around_center(self.problem, at, self.max_iter)
             self.n_iter += count
             if found is not None:
                 return found
-        elif not (self._descends(history) or _halves(history)):
-            self._slow += 1
-        else:
+        elif _halves(history) or (self._solved and self._descends(history)):
             self._slow = 0
-        if self._copies is None or not self._quadratic:
-            self._set_model(at)
+        else:
+            self._slow += 1
+        self._set_model(at)
         self._accuracy = self._next_accuracy(at.evaluation)
         self._round()
-        return self._point()
+        target = self._point()
+        self._solved = self._quadratic or self.n_iter - history[-1]["n_iter"] > _BRIEF
+        if not self._solved:
+            left = self._remaining(at.evaluation.sums, *target)
+            self._solved = left <= _SOLVED * at.evaluation.optimality
+        return target
+
+    def _remaining(self, sums, point, split):
+        """Return the relative KKT residual of the model at a point."""
+        G = self._model.product(self._joined(point.W, point.intercept)) - self._linear
+        R = np.zeros(point.intercept.shape)
+        if self._has_intercept:
+            G, R = np.ascontiguousarray(G[..., :-1]), G[..., -1]
+        return self.problem.optimality(point, sums._replace(G=G, R=R), split)
 
     def _entry(self, evaluation):
         """Return the history's entry, with the residuals of the copies."""
@@ -104,8 +119,12 @@ class ADMMSolver(Solver):
         return 3
 
     def _set_model(self, at):
-        """Set the quadratic model of the loss at an iterate, for the copies too."""
-        self._model, metric = self._model_at(at.evaluation)
+        """Set the quadratic model of the loss at an iterate, for the copies too.
+
+        Of a quadratic loss only its linear part is new, free of rounding errors of the model.
+        """
+        if self._copies is None or not self._quadratic:
+            self._model, self._metric = self._model_at(at.evaluation)
         A = self._joined(at.coefficients.W, at.coefficients.intercept)
         gradient = self._joined(at.evaluation.sums.G, at.evaluation.sums.R)
         self._linear = self._model.product(A) - gradient
@@ -119,7 +138,7 @@ class ADMMSolver(Solver):
                     dual = at.split.duals[j][i]
                     if dual is not None:  # as of solvers that need none
                         copies.U[j][i] = self._joined(dual, copies.U[j][i][..., -1])
-        self._copies.set_model(metric, self._linear)
+        self._copies.set_model(self._metric, self._linear)
 
     def _round(self):
         """Iterate until the residuals are at most the accuracy, at most one round.

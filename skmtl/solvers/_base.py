@@ -307,7 +307,7 @@ class NewtonSolver(Solver):
         if len(history) > 1:
             ratio = optimality / history[-2]["optimality"]
             shrunk = ratio**2 if ratio < 1 else 0.1 * self.rtol
-        return min(0.1, max(shrunk, 1e-2 * self.tol / optimality))
+        return min(0.1, max(shrunk, 0.1 * self.tol / optimality))
 
     def _slope(self, at, point, split):
         """Return the slope of the objective at an iterate, along the step to a point."""

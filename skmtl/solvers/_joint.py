@@ -10,6 +10,7 @@ from skmtl.solvers._secants import Secants
 
 _ROUNDING = 1e-29  # share of the largest squared residual that is rounding error
 _DIVERGED = 1e8  # growth of the squared residual after its minimum
+_FIRST_RTOL = 0.1  # of the first Newton step after others
 _WORTH_SECANTS = 2**20  # multiplications of a product with X: a millisecond, as an evaluation takes
 
 
@@ -83,7 +84,8 @@ class JointSystem:
             ahead = self._secants.step(point, G, R, self._precondition)
         if ahead is not None:
             return point.plus(ahead)
-        self._secants = None
+        if self._secants:  # whose reductions say nothing of the accuracy of a Newton step
+            self._secants, self._rtol = None, max(self._rtol, _FIRST_RTOL)
         return self._solve(point, G, R)
 
     def _solve(self, point, G, R):

@@ -12,6 +12,7 @@ from skmtl.penalties import (
     Decomposed,
     Graph,
     MeanRegularized,
+    NetworkLasso,
     Ridge,
     RobustMean,
     TraceNorm,
@@ -131,3 +132,15 @@ def test_newton_steps_where_tasks_share_a_factor(monkeypatch, fit_intercept):
     model, X, y = problem(0, wide=True)
     model.set_params(penalty="l21", alpha=0.3 * alpha_max(model, X, y), fit_intercept=fit_intercept)
     assert_same_solution(monkeypatch, model, X, y, [(_admm, "_SLOW", -1.0)])
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3, 6])
+def test_features_in_different_units(seed):
+    """The rounding errors of the model of a quadratic loss do not limit the certificate."""
+    rng, units = np.random.default_rng(seed), np.logspace(-3, 3, 5)
+    task = np.repeat(np.arange(5), rng.integers(6, 200, 5))
+    X = rng.standard_normal((len(task), 5)) @ rng.standard_normal((5, 5)) * units
+    W = rng.standard_normal(5) + 0.5 * rng.standard_normal((5, 5))
+    y = np.einsum("ij,ij->i", X / units, W[task]) + rng.standard_normal(len(task))
+    model = ADMMRegressor(NetworkLasso(), alpha=1.0, task_column=0, tol=1e-8)
+    assert model.fit(np.column_stack([task, X]), y).optimality_ <= 1e-8
