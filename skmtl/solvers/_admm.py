@@ -72,7 +72,7 @@ class ADMMSolver(Solver):
         """Return coefficients and ``Split`` after a round of iterations."""
         if len(history) == 1:
             self._copies = self._accuracy = None
-            self._slow = self._tried = 0
+            self._slow = self._tried = self._failed = 0
             self._solved = True
             found, count = around_center(self.problem, at, self.max_iter)
             self.n_iter += count
@@ -160,14 +160,16 @@ class ADMMSolver(Solver):
             lost = before == (copies.primal, copies.dual)
             self._most = 2 * self._most if lost else _NEWTON
             self._by_newton = copies.lacking(accuracy) == 0
+            self._failed = 0 if self._by_newton else self._failed + 1
             self._tried = self.n_iter
 
     def _spent(self):
         """Return the iterations on all models of a loss since Newton steps were last tried.
 
-        A round is short where its model changes; many of them are slow too.
+        A round is short where its model changes; many of them are slow too. After steps that did
+        not reach the accuracy, more iterations come first.
         """
-        return 0 if self._quadratic else self.n_iter - self._tried
+        return 0 if self._quadratic else (self.n_iter - self._tried) / (1 + self._failed)
 
     def _model_at(self, evaluation):
         """Return the quadratic model of the loss, without its linear part, and the metric."""
