@@ -1,13 +1,13 @@
 """
-Curves and interactions: splines and gradient boosting below the model
-======================================================================
+Curves and interactions: splines and gradient boosting before the model
+=======================================================================
 
 The models of skmtl are linear in their features. Where the target depends on a feature by a curve,
 or on two features together, let a step before the model make these features. After this example you
-can put splines or gradient boosting below the model, with the task labels passed through, and know
+can put splines or gradient boosting before the model, with the task labels passed through, and know
 when it pays.
 
-Boosting below a linear model of each task is also known as a hybrid model: trees find what all
+Boosting before a linear model of each task is also known as a hybrid model: trees find what all
 tasks have in common, the linear model what differs between them. The data here are simulated;
 errors on real data are at the end.
 """
@@ -125,11 +125,12 @@ for case in cases:
 print(errors.round(2).to_string())
 
 # %%
-# - No curve: splines only add coefficients to estimate, and boosting below neither helps nor hurts.
-# - The same curve and interaction in all fields: boosting below has the lowest error. Splines have
-#   the curve, but not the interaction.
-# - Curves that differ between fields: splines have the lowest error. Boosting below does not get
-#   the field, and there is no common curve to find.
+# - No curve: splines only add coefficients to estimate, and boosting as a feature neither helps nor
+#   hurts.
+# - The same curve and interaction in all fields: boosting as a feature has the lowest error.
+#   Splines have the curve, but not the interaction.
+# - Curves that differ between fields: splines have the lowest error. Boosting as a feature does not
+#   get the field, and there is no common curve to find.
 #
 # The last step of the stack is a fitted model with the usual attributes. Here it uses mostly the
 # prediction of the trees, and the fields differ in their slopes.
@@ -151,7 +152,7 @@ figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 colors = ["tab:blue", "tab:orange", "0.6", "tab:green"]
 errors.T.plot.bar(ax=ax, rot=0, color=colors, width=0.8)
 ax.axhline(1.0, color="black", lw=1, ls="--")
-ax.set(ylabel="mean squared error", title="What to put below the linear model")
+ax.set(ylabel="mean squared error", title="What to put before the linear model")
 ax.legend(frameon=False, loc="upper left", fontsize=11)
 
 path = Path("plot_beyond_linear.png")
@@ -175,7 +176,8 @@ print(f"\nFigure written to {path}")
 #     boosting of residuals     0.0005 +- 0.0009   -0.0001 +- 0.0002   -0.0163 +- 0.0001
 #
 # - Exam scores are linear in the few features: nothing pays. On School, where the features are
-#   mostly categories, boosting below reduces the error by 0.4 %. Boosting alone is worse on both.
+#   mostly categories, boosting as a feature reduces the error by 0.4 %. Boosting alone is worse on
+#   both.
 # - In Parkinsons, each patient has a curve over time. (The scores between few visits of a patient
 #   were interpolated, so that splines fit them nearly exactly.) Boosting
 #   without the task cannot fit such curves; boosting with the task can.
@@ -184,6 +186,6 @@ print(f"\nFigure written to {path}")
 #   error, and on Parkinsons its error is less than a tenth of that of the linear model.
 #
 # When does it pay? If curves are plausible, try splines first: they are fast, and the model keeps
-# its coefficients, standard deviations and ``adapt``. Try boosting below if there are many rows and
-# features, and effects that depend on each other. Compare with the linear model by
+# its coefficients, standard deviations and ``adapt``. Try boosting as a feature if there are many
+# rows and features, and effects that depend on each other. Compare with the linear model by
 # ``cross_val_score`` and ``TaskKFold``, as above: with few rows, or linear effects, neither pays.

@@ -4,13 +4,13 @@ Ten labeled images for each task: when sharing helps and when it hurts
 
 Two sets of tasks on the handwritten digits of scikit-learn, each task with ten labeled images.
 
-*Is it a 0? ... Is it a 9?* Ten tasks that exclude each other: what makes an image a 0 makes it not
-a 9. A common model predicts the same for all ten questions, and shrinking towards it hurts. With
-penalty weights chosen by cross-validation the models are nearly separate.
+*Is it a 0? ... Is it a 9?* Ten tasks, of which one at most has the answer yes: what makes an image
+a 0 makes it not a 9. A common model predicts the same for all ten questions, and shrinking towards
+it hurts. With penalty weights chosen by cross-validation the models are nearly separate.
 
 *Two scanners.* One reads the digits 0 to 4, the other, which shifts images by a pixel, 3 to 7. The
 digits 3 and 4 are in both. Sharing helps: the probabilities are better than those of separate
-models.
+models, at the same penalty weights.
 """
 
 import matplotlib.pyplot as plt

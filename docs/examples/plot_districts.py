@@ -105,8 +105,8 @@ print("Defaults, and how many each model expected\n")
 print(pd.concat([expected.head(4), expected.tail(4)]).round(1).to_string())
 
 # %%
-# Then by the size of the probability. Each number is that of the loans in a point; the lines are
-# intervals of 95% for the share of defaults of so many loans. Points on the diagonal are right.
+# Then by the size of the probability. The numbers are the counts of loans in each bin; the lines
+# are intervals of 95% for the share of defaults of so many loans. Points on the diagonal are right.
 
 p = probability["partial pooling"]
 bins = pd.DataFrame({"p": p, "default": default_new}).groupby((8 * p).astype(int))

@@ -1,6 +1,6 @@
 """
-Intervals of 95% that contain 95%, also in tasks of three rows and new ones
-===========================================================================
+Prediction intervals for tasks of three rows and for new tasks
+==============================================================
 
 ``predict(X, return_std=True)`` returns a standard deviation of each prediction. It has two parts:
 the noise of an observation, and the uncertainty about the coefficients of its task, which is large

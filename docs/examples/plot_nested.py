@@ -2,7 +2,7 @@
 Stores in regions: a new store is predicted by its region
 =========================================================
 
-Sales depend on the price, in each store in another way, and stores of the same region are alike.
+Sales depend on the price, differently in each store, and stores of the same region are alike.
 With ``task_column=["region", "store"]`` a model has three levels: the slope of a store with few
 rows is shrunk towards that of its region, and those of regions towards that of all stores. A new
 store of a known region is predicted by the region.
@@ -79,8 +79,8 @@ errors = pd.DataFrame({name: (y_new - p) ** 2 for name, p in predictions.items()
 print(errors.groupby(np.repeat(kind, TEST)).mean().round(2).to_string())
 
 # %%
-# ``return_std=True`` says how sure predictions are; ``tau2_`` and ``tau2_intercept_`` are the
-# estimated variances between regions, and between stores of a region.
+# ``return_std=True`` is the standard deviation of a prediction; ``tau2_`` and ``tau2_intercept_``
+# are the estimated variances between regions, and between stores of a region.
 
 std = nested.predict(X_new, return_std=True)[1]
 print(pd.Series(std).groupby(np.repeat(kind, TEST)).mean().round(2).to_string())
@@ -90,7 +90,7 @@ for column in ("region", "store"):
     print(f"{column:8s}{slope:6.2f}{level:6.2f}")
 
 # %%
-# Slopes from the table of coefficients, regions in the order of their own: estimates of stores are
+# Slopes from the table of coefficients, regions sorted by their slope: estimates of stores are
 # around that of their region, and those of regions around that of all.
 
 table = coef_table(nested)

@@ -121,8 +121,8 @@ ax.legend(frameon=False, loc="upper left")
 figure.savefig("plot_out_of_core.png", dpi=110)
 
 # %%
-# Predictions of a Dask table are lazy, too: this computes their mean, one part at a time. Those of
-# a row in memory are as of any model.
+# Predictions of a Dask table are lazy, too: this computes their mean, one part at a time. Rows in
+# memory are predicted by ``model.predict``.
 
 predicted = skmtl.dask.predict(on_dask, dd.read_parquet(folder).drop(columns="spent"))
 print(f"mean of all predictions: {predicted.mean().compute():.3f}")

@@ -3,10 +3,10 @@ Radon in 85 counties: a line for each, also where houses are few
 ================================================================
 
 Radon was measured in 919 houses of Minnesota, in the basement (floor 0) or on the first floor
-(floor 1). Some of the 85 counties have a hundred houses, half of them have five or fewer. One line
-for all counties ignores their differences. A line fitted to each county alone follows the noise
-where there are few houses. Partial pooling fits all lines together and shrinks each towards that of
-the state: the fewer houses a county has, the more.
+(floor 1). Two of the 85 counties have more than a hundred houses, half of them have five or fewer.
+One line for all counties ignores their differences. A line fitted to each county alone follows the
+noise where there are few houses. Partial pooling fits all lines together and shrinks each towards
+that of the state: the fewer houses a county has, the more.
 
 The script prints the errors of the three in cross-validation and draws the lines.
 """
@@ -29,9 +29,10 @@ print(f"median {houses.median():.0f} houses\n")
 print(X.assign(log_radon=y).sample(4, random_state=0).to_string(index=False))
 
 # %%
-# Three models. ``alpha="auto"`` estimates from the houses how much the counties differ. A line for
-# each county alone is the same model without shrinkage towards the state: the slope of the state is
-# fixed at zero, intercepts are free, and leave-one-out chooses the penalty of the slopes.
+# Three models. ``alpha="auto"`` estimates from the houses how much the counties differ. The lines
+# of each county alone are a ridge regression of each, whose penalty is chosen by leave-one-out. It
+# is written as a mean-regularized model with a common slope of zero and free intercepts, which
+# predicts new counties, as ``SharedL2Regressor`` does not.
 
 common = {"task_column": "county", "handle_unknown": "shared"}
 separate = MeanRegularizedRegressor(alpha_shared=np.inf, alpha_intercept=0.0, **common)
@@ -42,10 +43,10 @@ models = {
 }
 
 # %%
-# Cross-validation in five folds, each with houses of all counties. A county with one house is not
-# in the training rows when its house is predicted: then ``handle_unknown="shared"`` uses the model
-# of the state. The errors are those of all houses, their mean over counties, and those of the
-# houses in counties with up to five.
+# Cross-validation in five folds; the houses of each county are spread over them. A county with one
+# house is not in the training rows when its house is predicted: then ``handle_unknown="shared"``
+# uses the model of the state. The errors are those of all houses, their mean over counties, and
+# those of the houses in counties with up to five.
 
 folds = TaskKFold(5, task_column="county", shuffle=True, random_state=1, min_train_rows=0)
 few = X["county"].map(houses) <= 5
@@ -82,7 +83,7 @@ figure.legend(lines, labels, loc="outside upper center", ncols=3, frameon=False)
 figure.savefig("plot_radon.png", dpi=110)
 
 # %%
-# All counties: own estimates of the level in the basement and of the difference between floors,
+# All counties: own estimates of the level at the mean of the floors and of their difference,
 # shrunk towards those of the state. Counties without a house on one of the floors have no own
 # estimate of the difference.
 

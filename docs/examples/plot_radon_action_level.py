@@ -1,6 +1,6 @@
 """
-Radon above the action level: probabilities that are right in small counties
-============================================================================
+Radon above the action level: probabilities from few houses
+===========================================================
 
 The US EPA asks owners to act where radon exceeds 4 pCi/L. How likely is that for a house, given
 its county and the floor it was measured on? Half of the 85 counties have five houses or fewer, and
@@ -17,6 +17,7 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, log_loss
 from sklearn.model_selection import cross_val_predict
 
@@ -66,8 +67,8 @@ for name, p in probability.items():
 
 # %%
 # Calibration: the share of houses above the level, by the predicted probability in fifths. The
-# number below a point is that of its houses; vertical lines are intervals of 95%. Models of a
-# county alone are too sure.
+# number below a point is that of its houses; vertical lines are intervals of 95% (Wilson). Models
+# of a county alone are overconfident.
 
 plt.rc("font", size=12)
 figure, axes = plt.subplots(1, 2, figsize=(6.4, 4.2), layout="constrained", sharey=True)
@@ -76,9 +77,13 @@ for ax, name in zip(axes, ["a model for each", "partial pooling"], strict=True):
     fifths = pd.cut(p, np.linspace(0, 1, 6), include_lowest=True)
     bins = pd.DataFrame({"p": p, "y": y.to_numpy()}).groupby(fifths, observed=True)
     mean, n = bins.mean(), bins.size()
-    half = 1.96 * np.sqrt(mean["y"] * (1 - mean["y"]) / n)
+    ends = [
+        binomtest(int(k), int(m)).proportion_ci(method="wilson")
+        for k, m in zip(bins.sum()["y"], n, strict=True)
+    ]
     ax.axline((0, 0), (1, 1), color="0.7", lw=1)
-    ax.errorbar(mean["p"], mean["y"], half, fmt="o", ms=7)
+    ax.vlines(mean["p"], *np.transpose(ends))
+    ax.plot(mean["p"], mean["y"], "o", ms=7)
     for x, count in zip(mean["p"], n, strict=True):
         ax.text(x, -0.1, count, ha="center")
     ax.set(title=name, xlabel="predicted probability", xlim=(-0.08, 1.08), ylim=(-0.15, 1.08))

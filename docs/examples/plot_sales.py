@@ -104,7 +104,7 @@ X_train, X_test, y_train, y_test = X.iloc[train], X.iloc[test], y[train], y[test
 # %%
 # Three models
 # ------------
-# *Ours*: the preparation is a ``ColumnTransformer``, as in any pipeline of scikit-learn;
+# *skmtl*: the preparation is a ``ColumnTransformer``, as in any pipeline of scikit-learn;
 # ``make_task_pipeline`` passes the column of shops around it to the model. ``alpha="auto"``
 # estimates from the training data how much each coefficient varies between shops, and
 # ``handle_unknown="shared"`` predicts new shops by the shared model.
@@ -180,8 +180,8 @@ for name in ("one-hot ridge", "gradient boosting"):
 
 # %%
 # New shops are predicted by what is common to all shops, and the three models hardly differ. The
-# difference is in the known shops. Trees find the common curve and the interaction, which ours does
-# not have; ours has the coefficients of each shop. :ref:`Both together
+# difference is in the known shops. Trees find the common curve and the interaction, which skmtl
+# does not have; skmtl has the coefficients of each shop. :ref:`Both together
 # <sphx_glr_auto_examples_plot_beyond_linear.py>` are another example.
 #
 # The estimated standard deviation of each coefficient between shops says in what they differ.
@@ -198,8 +198,8 @@ print(f"noise              {fitted.sigma2_**0.5:.2f}")
 # ----------------------
 # Pass ``TaskKFold`` to a search around the pipeline. With ``KFold``, a test fold can have all rows
 # of a small shop. This search chooses between one variance for all coefficients, one for each
-# feature, and correlated coefficients (``covariance_type``), and whether it is a feature that a
-# value is missing. ``get_params()`` of the pipeline lists the names of all settings.
+# feature, and correlated coefficients (``covariance_type``), and whether to add
+# indicators of missing values. ``get_params()`` of the pipeline lists the names of all settings.
 
 last = "meanregularizedregressor"
 imputer = "columntransformer__remainder__columntransformer__numbers__simpleimputer"
@@ -252,7 +252,7 @@ for name, one in (("without a row", model), ("with five rows", adapted)):
 # %%
 # Which shops gain?
 # -----------------
-# R^2 by the number of training rows of the shop. Ours gains most over boosting in shops of up to
+# R^2 by the number of training rows of the shop. skmtl gains most over boosting in shops of up to
 # ten rows, and over one-hot ridge in shops of many, whose own coefficients can be estimated.
 
 rows = X_test["shop"].map(X_train["shop"].value_counts()).to_numpy()

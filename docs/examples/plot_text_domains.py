@@ -2,7 +2,7 @@
 Reviews of several domains: fewer labels with a shared model
 ============================================================
 
-Are reviews of books, cars, films and more positive or negative? There are few labels in each
+Classify reviews of books, cars, films and more as positive or negative, with few labels in each
 domain. Some words mean the same in all domains ("excellent"), the meaning of others depends on the
 domain ("cheap" food is good, "cheap" shoes are not), and some occur in one domain only. One model
 of all reviews learns the first kind of words. One model for each domain learns all three, but from

@@ -2,8 +2,8 @@
 Choosing alpha without a search, and finding the tasks that lose by sharing
 ===========================================================================
 
-``alpha`` says how much tasks share: at 0 each has a model of its own, at infinity all have the
-same. This example chooses it in three ways, with about the same errors on new rows:
+``alpha`` is the regularization strength: at 0 each task has a model of its own, at infinity all
+have the same slopes. This example chooses it in three ways, with about the same errors on new rows:
 
 - ``alpha="auto"`` estimates it in the fit, without folds;
 - :class:`~skmtl.model_selection.RegularizationPathCV` with leave-one-out, which needs no refits;
