@@ -260,7 +260,7 @@ def _of_series(series, task_column):
     if isinstance(series.dtype, nw.Enum):
         categories = series.cat.get_categories().to_list()
         number = {label: k for k, label in enumerate(categories)}
-        codes = np.fromiter((number[label] for label in values.tolist()), np.intp, values.size)
+        codes = np.fromiter((number[label] for label in series.to_list()), np.intp, values.size)
         return Labels(_objects(categories), codes)
     if getattr(series.dtype, "time_zone", None) is None:
         return values

@@ -98,6 +98,9 @@ PANDAS = {
     "ordered_date": pd.Series(
         pd.Categorical.from_codes([3, 2, 1, 0], TIMES, ordered=True).reorder_categories(TIMES[::-1])
     ),
+    "ordered_date_ns": pd.Series(
+        pd.Categorical(pd.DatetimeIndex(TIMES).as_unit("ns"), ordered=True)
+    ),
 }
 POLARS = {
     "str": pl.Series(["a", "apple", "b", "é"]),
