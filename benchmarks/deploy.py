@@ -1,4 +1,4 @@
-"""Seconds of predict, and size of a saved model.
+"""Seconds of predict and of adapt, and size of a saved model.
 
 Run it on an idle machine: ``python -m benchmarks.deploy``. The model has 10,000 tasks, with labels
 of text, and 20 features. "numpy" is the product alone, where the task of each row is known.
@@ -63,6 +63,10 @@ def main():
         table(
             f"{title}, {TASKS:,} tasks, {FEATURES} features", interleaved(candidates, 15), "predict"
         )
+
+    new = X[:3].assign(shop="a new shop")
+    seconds = interleaved({"adapt": lambda: model.adapt(new, y[:3])}, 15)
+    table(f"a new task of three rows, {TASKS:,} tasks", seconds, "adapt")
 
     saved = pickle.dumps(model)
     table(

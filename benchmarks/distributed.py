@@ -130,13 +130,13 @@ def measure(folder, loss, sizes):
         f"\n{loss}: in memory {fixed:.2f} s + {1e6 * per_row:.2f} s per million rows; "
         f"reading {1e6 * reading:.2f} s per million rows"
     )
-    print("         rows   seconds   in memory + reading   ratio   GB of a worker   of the client")
+    print(f"{'rows':>13}   seconds   in memory + reading   ratio   GB of a worker   client   steps")
     for rows in sizes:
         seconds, worker, client, fitted = on_dask(folder, rows, model, target)
         yardstick = fixed + rows * (per_row + reading)
         print(
             f"{rows:13,d}{seconds:10.1f}{yardstick:22.1f}{seconds / yardstick:8.2f}"
-            f"{worker / 1e9:17.2f}{client / 1e9:16.2f}",
+            f"{worker / 1e9:17.2f}{client / 1e9:9.2f}{fitted.n_iter_:8d}",
             flush=True,
         )
         if rows == SAMPLE:

@@ -18,4 +18,5 @@ show("mgaussian, alpha = 0.5", fit(sepals, petals, family = "mgaussian", alpha =
 show("gaussian, alpha = 0.5", fit(sepals, petals[, 1], alpha = 0.5, lambda = 0.5))
 virginica <- iris$Species == "virginica"
 show("binomial", fit(x, virginica, family = "binomial", lambda = 0.02))
+show("binomial, default thresh", glmnet(x, virginica, family = "binomial", lambda = 0.02, standardize = FALSE))
 show("grouped", fit(x, iris$Species, family = "multinomial", type.multinomial = "grouped", lambda = 0.05))

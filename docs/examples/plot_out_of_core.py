@@ -114,6 +114,7 @@ for label, (seconds, memory) in curves.items():
     ax.plot(seconds, memory, label=label, lw=2)
     print(f"{label}: {max(memory):.0f} MB")
 size = N_PARTS * ROWS * (N_FEATURES + 1) * 8 / 1e6
+print(f"size of the numbers: {size:.0f} MB")
 ax.axhline(size, color="gray", ls=":", label="size of the numbers")
 ax.set(xlabel="seconds", ylabel="memory of the fit (MB)", title="Part by part: little memory")
 ax.set_ylim(0, 1.4 * max(curve_in_memory[1]))
