@@ -118,8 +118,9 @@ def faster(found):
             continue
         own = "skmtl did not reach the accuracy within the limit"
         if race.own < math.inf:
-            ratio = digits(race.own / race.peer)
-            own = f"{duration(race.own)} with skmtl ({ratio} times as long)"
+            ratio = race.own / race.peer
+            more = f"{digits(ratio)} times as long" if ratio >= 2 else f"{ratio - 1:.0%} longer"
+            own = f"{duration(race.own)} with skmtl ({more})"
         lines.append(
             f"- {race.label}: {duration(race.peer)} with {library_with(race.name)}, {own}."
         )
