@@ -184,7 +184,8 @@ for name in ("one-hot ridge", "gradient boosting"):
 # does not have; skmtl has the coefficients of each shop. :ref:`Both together
 # <sphx_glr_auto_examples_plot_beyond_linear.py>` are another example.
 #
-# The estimated standard deviation of each coefficient between shops says in what they differ.
+# The estimated standard deviation of each coefficient between shops. The prior of "auto" shrinks
+# these numbers towards each other: set ``covariance_prior=0`` to read in what shops differ.
 # Numbers have mean 0 and variance 1 here, categories are 0 or 1.
 
 fitted = ours[-1]
@@ -246,7 +247,7 @@ print(f"R^2 with five rows  {r2_score(y_rest, adapted.predict(X_rest)):.3f}")
 
 row = X_rest[:1]
 for name, one in (("without a row", model), ("with five rows", adapted)):
-    mean, std = one[-1].predict(one[:-1].transform(row), return_std=True)
+    mean, std = one.predict(row, return_std=True)
     print(f"{row['shop'].iloc[0]} {name:15} {mean[0]:.2f} +- {std[0]:.2f}")
 
 # %%
