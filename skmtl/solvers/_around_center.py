@@ -95,8 +95,8 @@ class AroundCenter:
     def solve(self, limit):
         """Return coefficients A and their negative gradient, (T, D) both, and the number of steps.
 
-        The coefficients are None if the steps do not converge. The first center is the solution of
-        pooled tasks.
+        The coefficients are None if the steps do not converge, unless these are all that the limit
+        allows. The first center is the solution of pooled tasks.
         """
         center = SymmetricSolver(self._sum).solve(self._linear.sum(axis=0))
         at, count = self._evaluate(center), 0
@@ -113,7 +113,7 @@ class AroundCenter:
             if share == 0.0:
                 break
             center, at, count = center + share * step, ahead, count + 1
-        if not self._remainder(*at[:2]) <= _ENOUGH:
+        if count < limit and not self._remainder(*at[:2]) <= _ENOUGH:
             return None, None, count
         A = self._coefficients(center, *at[2:])
         return A, self._P - _products(self._H, A), count

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import ADMMRegressor
 from skmtl.solvers import _admm, _around_center
@@ -73,3 +74,15 @@ def test_a_feature_without_values_and_a_copy(rows):
     found = model(alpha=3.0).fit(more, y)
     assert found.optimality_ <= 1e-9
     assert found.objective_ <= expected.objective_ * (1 + 1e-10)
+
+
+@pytest.mark.parametrize("max_iter", [1, 2])
+def test_too_few_steps(rows, max_iter):
+    X, y, _ = rows
+    found = model(alpha=30.0, max_iter=max_iter)
+    with pytest.warns(ConvergenceWarning, match=f"stopped after {max_iter} iter"):
+        found.fit(X, y)
+    assert found.n_iter_ == max_iter
+    assert found.optimality_ > 1e-9
+    start, *_, end = found.history_
+    assert end["objective"] < start["objective"]
