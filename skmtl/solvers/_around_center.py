@@ -14,6 +14,7 @@ _ROUNDING = 1e-14  # of the norm of a subgradient
 _ACCURACY = 1e-12  # of the gradient in the center, relative to the sum over the tasks
 _ENOUGH = 1e-8  # the same where rounding errors are larger
 _FLOOR = 1e-3  # share of the linear part whose rounding errors remain where all tasks are equal
+_RANK = 1e-15  # smallest eigenvalue, relative to the largest, that is not a rounding error
 _DAMPING = 1e-12  # of steps, as a share of the curvature of pooled tasks
 
 
@@ -89,6 +90,9 @@ class AroundCenter:
         self._root = np.sqrt(self._sum.diagonal())
         self._root[self._root == 0] = 1.0
         self._e, self._V = stacked_eigh(self._S[:, :d, :d])
+        # Gradients are in the range of S: rounding errors beside it exceed a very small alpha.
+        kept = self._e > _RANK * self._e.max(axis=1, keepdims=True)
+        self._V *= kept[:, None]
         self._turned = self._V.swapaxes(1, 2) @ self._S[:, :d]
         self._r = np.zeros((len(P), 1))
 
