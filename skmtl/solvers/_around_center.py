@@ -14,6 +14,7 @@ _ROUNDING = 1e-14  # of the norm of a subgradient
 _ACCURACY = 1e-12  # of the gradient in the center, relative to the sum over the tasks
 _ENOUGH = 1e-8  # the same where rounding errors are larger
 _FLOOR = 1e-3  # share of the linear part whose rounding errors remain where all tasks are equal
+_RANK = 1e-15  # smallest eigenvalue, relative to the largest, that is not a rounding error
 _DAMPING = 1e-12  # of steps, as a share of the curvature of pooled tasks
 
 
@@ -89,14 +90,17 @@ class AroundCenter:
         self._root = np.sqrt(self._sum.diagonal())
         self._root[self._root == 0] = 1.0
         self._e, self._V = stacked_eigh(self._S[:, :d, :d])
+        # Gradients are in the range of S: rounding errors beside it exceed a very small alpha.
+        kept = self._e > _RANK * self._e.max(axis=1, keepdims=True)
+        self._V *= kept[:, None]
         self._turned = self._V.swapaxes(1, 2) @ self._S[:, :d]
         self._r = np.zeros((len(P), 1))
 
     def solve(self, limit):
         """Return coefficients A and their negative gradient, (T, D) both, and the number of steps.
 
-        The coefficients are None if the steps do not converge. The first center is the solution of
-        pooled tasks.
+        The coefficients are None if the steps do not converge, unless these are all that the limit
+        allows. The first center is the solution of pooled tasks.
         """
         center = SymmetricSolver(self._sum).solve(self._linear.sum(axis=0))
         at, count = self._evaluate(center), 0
@@ -113,7 +117,7 @@ class AroundCenter:
             if share == 0.0:
                 break
             center, at, count = center + share * step, ahead, count + 1
-        if not self._remainder(*at[:2]) <= _ENOUGH:
+        if count < limit and not self._remainder(*at[:2]) <= _ENOUGH:
             return None, None, count
         A = self._coefficients(center, *at[2:])
         return A, self._P - _products(self._H, A), count

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import ADMMRegressor
 from skmtl.solvers import _admm, _around_center
@@ -73,3 +74,28 @@ def test_a_feature_without_values_and_a_copy(rows):
     found = model(alpha=3.0).fit(more, y)
     assert found.optimality_ <= 1e-9
     assert found.objective_ <= expected.objective_ * (1 + 1e-10)
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 3])
+def test_too_few_steps(rows, max_iter):
+    X, y, _ = rows
+    found = model(alpha=1.0, max_iter=max_iter)
+    with pytest.warns(ConvergenceWarning, match=f"stopped after {max_iter} iter"):
+        found.fit(X, y)
+    assert found.n_iter_ == max_iter
+    assert found.optimality_ > 1e-9
+    start, *_, end = found.history_
+    assert end["objective"] < start["objective"]
+
+
+@pytest.mark.parametrize("alpha", [1e-12, 1e-18, 1e-24])
+def test_hardly_any_penalty(rows, alpha):
+    """Tasks with fewer rows than features, or no values of one: each is fitted alone."""
+    X, y, _ = rows
+    found = model(alpha=alpha, alpha_intercept=0.0).fit(X, y)  # without warnings of overflow
+    rest = y - found.predict(X)
+    for task in found.tasks_:
+        own = X[:, 0] == task
+        Z = np.column_stack([X[own, 1:], np.ones(own.sum())])
+        expected = y[own] - Z @ np.linalg.lstsq(Z, y[own], rcond=None)[0]
+        assert_allclose(rest[own], expected, rtol=0, atol=1e-8)
