@@ -88,7 +88,7 @@ class NetworkLasso(GraphPenalty):
             everywhere = np.ones(len(edges.weights), dtype=bool)
             return _averaged(Z, edges.clusters(everywhere)), state
         shift = Z.mean(axis=0)
-        fusion = _Fusion(edges, Z - shift, strength, state)
+        fusion = _Fusion(edges, np.ascontiguousarray(Z - shift, dtype=float), strength, state)
         W, _ = fusion.minimize(fusion.start, _MAX_ITER)
         state = fusion.U / strength, fusion.rho
         return _averaged(W + shift, edges.clusters(fusion.fused)), state
