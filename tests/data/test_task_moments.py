@@ -294,13 +294,38 @@ def test_wrong_moments():
         TaskMoments.from_batches([], task_column=0)
     with pytest.raises(TypeError):
         moments + 1
-    model.fit(X, y)
-    with pytest.warns(UserWarning, match="was fitted by fit, which keeps no moments"):
-        model.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("how", ["fit", "search", "adapt", "wide"])
+def test_a_batch_does_not_replace_a_model_of_fit(how):
+    X, y, _ = make()
+    model, batch = MeanRegularizedRegressor(task_column=0), (X, y)
+    if how == "wide":
+        model, batch = MeanRegularizedRegressor(), (X[:, 1:], np.column_stack([y, -y]))
+    model.fit(*batch)
+    if how == "search":
+        model = RegularizationPathCV(model, [0.1, 1.0], cv=3).fit(X, y).best_estimator_
+    if how == "adapt":
+        model = model.adapt(X[:5] + [99, 0, 0, 0], y[:5])
+    before = pickle.dumps(model)
+    for last in (batch, (batch[0], y)):
+        with pytest.raises(ValueError, match="was fitted by fit, which keeps no moments"):
+            model.partial_fit(*last)
+    assert pickle.dumps(model) == before
+    twice = clone(model).partial_fit(*batch).partial_fit(*batch)
+    assert twice.task_counts_.sum() == 2 * batch[1].size
+
+
+def test_without_tasks_a_batch_after_fit_begins_anew():
+    # scikit-learn's check_fit_score_takes_y calls partial_fit after fit
+    X, y, _ = make()
+    model = MeanRegularizedRegressor().fit(X, y)
+    with pytest.warns(UserWarning, match="partial_fit begins anew"):
+        model.partial_fit(X[:200], y[:200])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.partial_fit(X, y)
-    assert model.task_counts_.sum() == 800
+        model.partial_fit(X[200:], y[200:])
+    assert model.task_counts_.tolist() == [400]
     assert not hasattr(model.fit(X, y), "moments_")
 
 
