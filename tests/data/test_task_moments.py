@@ -316,6 +316,31 @@ def test_a_batch_does_not_replace_a_model_of_fit(how):
     assert twice.task_counts_.sum() == 2 * batch[1].size
 
 
+@pytest.mark.parametrize("adapted", [[9], [0, 3, 9], list(range(9))])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_batches_after_adapt_contain_its_rows(columns, adapted):
+    # a task of the batches before is replaced, as adapt replaces its coefficients
+    X, y, weight = make(T=10)
+    X, y = np.column_stack([X[:, 0] // 4, X]), y + X[:, 1]
+    column = [0, 1] if columns == 2 else 1
+    model = MeanRegularizedRegressor(task_column=column)
+    old, again = X[:, 1] != 9, np.isin(X[:, 1], adapted)
+    model.partial_fit(X[old], y[old], weight[old])
+    before = pickle.dumps(model)
+    after = model.adapt(X[again], 2 * y[again], weight[again])
+    assert pickle.dumps(model) == before
+    assert_array_equal(after.moments_.tasks, after.tasks_)
+    assert_array_equal(after.moments_.counts, after.task_counts_)
+    after.partial_fit(X[:50], y[:50], weight[:50])
+    rows = [old & ~again, again, np.arange(len(y)) < 50]
+    target = np.concatenate([y[rows[0]], 2 * y[rows[1]], y[rows[2]]])
+    X, weight = (np.concatenate([own[part] for part in rows]) for own in (X, weight))
+    whole = clone(model).fit(X, target, weight)
+    assert_array_equal(after.tasks_, whole.tasks_)
+    assert_allclose(after.coef_, whole.coef_, atol=1e-8)
+    assert_array_equal(after.task_counts_, whole.task_counts_)
+
+
 def test_without_tasks_a_batch_after_fit_begins_anew():
     # scikit-learn's check_fit_score_takes_y calls partial_fit after fit
     X, y, _ = make()
