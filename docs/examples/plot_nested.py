@@ -97,8 +97,8 @@ table = coef_table(nested)
 slopes = table[table["feature"] == "price"]
 of_regions = slopes[slopes["level"] == "region"].sort_values("estimate")
 of_stores = slopes[slopes["level"] == "store"]
-place = {region: k for k, (region,) in enumerate(of_regions["task"])}
-at = [place[region] for region, _ in of_stores["task"]]
+place = {region: k for k, region in enumerate(of_regions["region"])}
+at = of_stores["region"].map(place)
 
 plt.rc("font", size=12)
 figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")

@@ -60,6 +60,7 @@ from skmtl.data._task_moments import (
     moments_of_rows,
     moments_of_tasks,
     plus_rows,
+    replace_tasks,
     rows_of_moments,
     rows_of_parts,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "read_rows",
     "read_task_labels",
     "read_task_weights",
+    "replace_tasks",
     "row_predictions",
     "rows_of_moments",
     "rows_of_parts",

@@ -305,6 +305,14 @@ def plus_rows(moments, rows, *, in_place=False):
     return total
 
 
+def replace_tasks(moments, others):
+    """Return moments with the tasks of others, which replace those with the same labels."""
+    total, place = moments._with_tasks(others.tasks)
+    for sums in (total.counts, total.weight, total.deviation, total.scatter):
+        sums[place] = 0
+    return total + others
+
+
 def moments_of_tasks(moments, places):
     """Return the ``TaskMoments`` of the tasks at some places, in this order."""
     return moments._with(

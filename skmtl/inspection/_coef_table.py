@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from numbers import Real
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.base import is_classifier
 
 from skmtl._table import table
 from skmtl._typing import Estimator
+from skmtl.data import task_columns
 from skmtl.inspection._models import feature_names, fitted_model
 from skmtl.linear_model import (
     coefficient_variances,
@@ -18,6 +20,8 @@ from skmtl.linear_model import (
     group_variances,
     group_weights,
 )
+
+_NAMES = {"level", "feature", "estimate", "std_error", "lower", "upper", "pooling"}
 
 
 def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
@@ -43,8 +47,10 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
         A row for each coefficient and intercept, first of the center (task None), then of the
         groups of each outer task column, then of each task. Columns:
 
-        - ``level``, only with several task columns: "center", or the task column of the row.
-        - ``task``: label of the task or, a tuple, of the group.
+        - ``level``, only with ``groups_``: "center", or the task column of the row.
+        - ``task``: label of the task. Several task columns have one column of labels each, of their
+          names ("task_0" for position 0, "task_level" for a name of this table); in the row of a
+          group those further in are None. Latent tasks with other labels leave all in ``task``.
         - ``feature``: name of the feature ("x0", "x1", ... if they have none), or "intercept", that
           at x = 0 as ``intercept_``.
         - ``estimate``, ``std_error``: the coefficient, and its standard error, which is inf where
@@ -79,20 +85,18 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
     fitted, _ = fitted_model(model)
     names, shown = feature_names(model, fitted), fitted.coef_.shape[-1] + fitted.fit_intercept
     parts = _levels(fitted)
-    level = np.repeat([number for number, part in enumerate(parts) for _ in part[0]], shown)
     labels, *numbers = zip(*parts, strict=True)
-    tasks = [task for own in labels for task in own]
-    label = np.empty(len(tasks), dtype=object)
-    label[:] = tasks
+    columns = {}
+    for name, own in _label_columns(fitted, labels).items():
+        label = np.empty(len(own), dtype=object)
+        label[:] = own
+        columns[name] = np.repeat(label, shown)
     estimate, own, weight = (np.concatenate(part)[:, :shown].ravel() for part in numbers)
     error = standard_errors(fitted, own)
     reach = quantile * error
-    columns = {}
-    if hasattr(fitted, "groups_"):
-        columns["level"] = np.array(["center", *fitted.task_column], dtype=object)[level]
+    features = np.array([*names, "intercept"][:shown], dtype=object)
     columns |= {
-        "task": np.repeat(label, shown),
-        "feature": np.tile(np.array([*names, "intercept"][:shown], dtype=object), len(tasks)),
+        "feature": np.tile(features, len(label)),
         "estimate": estimate,
         "std_error": error,
         "lower": estimate - reach,
@@ -100,6 +104,26 @@ def coef_table(model: Estimator, *, interval: float = 0.95) -> Any:
         "pooling": weight,
     }
     return table(columns)
+
+
+def _label_columns(model, labels):
+    """Return the level and the labels of the center, the groups and the tasks, lists by column.
+
+    ``labels`` are lists of those of each level.
+    """
+    given, tasks = task_columns(model.task_column), [task for own in labels for task in own]
+    parts = [() if task is None else task for task in tasks]
+    tuples = all(isinstance(part, tuple) and len(part) <= len(given) for part in parts)
+    if len(given) < 2 or not tuples:
+        return {"task": tasks}
+    columns = {}
+    if hasattr(model, "groups_"):
+        levels = zip(["center", *given], labels, strict=True)
+        columns["level"] = [name for name, own in levels for _ in own]
+    for name, own in zip(given, zip_longest(*parts), strict=True):
+        plain = isinstance(name, str) and name not in _NAMES
+        columns[name if plain else f"task_{name}"] = own
+    return columns
 
 
 def _levels(model):

@@ -15,9 +15,11 @@ from skmtl.data import (
     factorize,
     is_auto,
     merge_tasks,
+    moments_of_rows,
     read_per_column,
     read_per_task,
     read_rows,
+    replace_tasks,
     task_columns,
 )
 from skmtl.linear_model._base import LinearMultiTaskModel
@@ -194,6 +196,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
 
         New tasks are added; tasks of ``fit`` are fitted again from these rows alone. With several
         task columns, groups of ``fit`` are fixed too, and new ones are fitted with their tasks.
+        A model with ``moments_`` has those of these rows too, for a later ``partial_fit``.
 
         Parameters
         ----------
@@ -245,6 +248,8 @@ class MeanRegularizedModel(LinearMultiTaskModel):
             self._warn(fit)
         new._add(fits, rows.tasks, np.concatenate(list(places.values())))
         new._set_solution_attributes_of(fits, self)
+        if hasattr(self, "moments_"):
+            new.moments_ = replace_tasks(self.moments_, moments_of_rows(self, rows))
         return new
 
     def _known_groups(self, tasks):

@@ -85,8 +85,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         """Add a batch of rows and fit the model to all batches.
 
         The model is that of ``fit`` of all rows. Its state are ``moments_``, T (d + 1)^2 numbers.
-        A batch may bring new tasks; one with an error changes nothing. After ``fit``, it begins
-        anew, with a warning.
+        A batch may bring new tasks; one with an error changes nothing.
 
         Parameters
         ----------
@@ -97,17 +96,30 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         -------
         object
             The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted by ``fit``, which keeps no moments. A model of one
+            one-dimensional y, without tasks, begins anew with a warning.
         """
         before = getattr(self, "moments_", None)
+        if before is None and hasattr(self, "tasks_"):
+            self._check_replaceable()
         reader = clone(self) if before is None else self  # an error leaves the last fit as it was
         rows = read_rows(reader, X, y, sample_weight, reset=before is None)
-        if before is None and hasattr(self, "coef_"):
-            warn(
-                f"This {type(self).__name__} was fitted by fit, which keeps no moments of its "
-                "targets: partial_fit begins anew. Use partial_fit from the first batch on."
-            )
         batch = moments_of_rows(reader, rows)
         return self.fit_moments(batch if before is None else before + batch)
+
+    def _check_replaceable(self):
+        """Raise or, without tasks, warn that a batch would replace a fit without moments."""
+        fitted = f"This {type(self).__name__} was fitted by fit, which keeps no moments of its rows"
+        if self.task_column is not None or len(self.tasks_) > 1:
+            raise ValueError(
+                f"{fitted}. Call partial_fit of a clone on all old rows once, then on each batch."
+            )
+        # scikit-learn's checks call partial_fit after fit
+        warn(f"{fitted}: partial_fit begins anew. Use partial_fit from the first batch on.")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R^2 of the predictions.

@@ -294,13 +294,63 @@ def test_wrong_moments():
         TaskMoments.from_batches([], task_column=0)
     with pytest.raises(TypeError):
         moments + 1
-    model.fit(X, y)
-    with pytest.warns(UserWarning, match="was fitted by fit, which keeps no moments"):
-        model.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("how", ["fit", "search", "adapt", "wide"])
+def test_a_batch_does_not_replace_a_model_of_fit(how):
+    X, y, _ = make()
+    model, batch = MeanRegularizedRegressor(task_column=0), (X, y)
+    if how == "wide":
+        model, batch = MeanRegularizedRegressor(), (X[:, 1:], np.column_stack([y, -y]))
+    model.fit(*batch)
+    if how == "search":
+        model = RegularizationPathCV(model, [0.1, 1.0], cv=3).fit(X, y).best_estimator_
+    if how == "adapt":
+        model = model.adapt(X[:5] + [99, 0, 0, 0], y[:5])
+    before = pickle.dumps(model)
+    for last in (batch, (batch[0], y)):
+        with pytest.raises(ValueError, match="was fitted by fit, which keeps no moments"):
+            model.partial_fit(*last)
+    assert pickle.dumps(model) == before
+    twice = clone(model).partial_fit(*batch).partial_fit(*batch)
+    assert twice.task_counts_.sum() == 2 * batch[1].size
+
+
+@pytest.mark.parametrize("adapted", [[9], [0, 3, 9], list(range(9))])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_batches_after_adapt_contain_its_rows(columns, adapted):
+    # a task of the batches before is replaced, as adapt replaces its coefficients
+    X, y, weight = make(T=10)
+    X, y = np.column_stack([X[:, 0] // 4, X]), y + X[:, 1]
+    column = [0, 1] if columns == 2 else 1
+    model = MeanRegularizedRegressor(task_column=column)
+    old, again = X[:, 1] != 9, np.isin(X[:, 1], adapted)
+    model.partial_fit(X[old], y[old], weight[old])
+    before = pickle.dumps(model)
+    after = model.adapt(X[again], 2 * y[again], weight[again])
+    assert pickle.dumps(model) == before
+    assert_array_equal(after.moments_.tasks, after.tasks_)
+    assert_array_equal(after.moments_.counts, after.task_counts_)
+    after.partial_fit(X[:50], y[:50], weight[:50])
+    rows = [old & ~again, again, np.arange(len(y)) < 50]
+    target = np.concatenate([y[rows[0]], 2 * y[rows[1]], y[rows[2]]])
+    X, weight = (np.concatenate([own[part] for part in rows]) for own in (X, weight))
+    whole = clone(model).fit(X, target, weight)
+    assert_array_equal(after.tasks_, whole.tasks_)
+    assert_allclose(after.coef_, whole.coef_, atol=1e-8)
+    assert_array_equal(after.task_counts_, whole.task_counts_)
+
+
+def test_without_tasks_a_batch_after_fit_begins_anew():
+    # scikit-learn's check_fit_score_takes_y calls partial_fit after fit
+    X, y, _ = make()
+    model = MeanRegularizedRegressor().fit(X, y)
+    with pytest.warns(UserWarning, match="partial_fit begins anew"):
+        model.partial_fit(X[:200], y[:200])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.partial_fit(X, y)
-    assert model.task_counts_.sum() == 800
+        model.partial_fit(X[200:], y[200:])
+    assert model.task_counts_.tolist() == [400]
     assert not hasattr(model.fit(X, y), "moments_")
 
 

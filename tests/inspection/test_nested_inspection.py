@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from skmtl import MeanRegularizedClassifier, MeanRegularizedRegressor
+from skmtl import (
+    GraphRegularizedRegressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    PooledRegressor,
+    SharedL2Regressor,
+)
 from skmtl.inspection import (
     CoefficientShrinkageDisplay,
     RegularizationPathDisplay,
@@ -125,8 +131,10 @@ def test_coef_table_has_all_levels(columns):
         table["level"].tolist()
         == np.repeat(["center" if v is None else v for v in levels], 3).tolist()
     )
-    tasks = [node if node else None for node in nodes]
-    assert table["task"].tolist() == [task for task in tasks for _ in range(3)]
+    assert table.columns.tolist()[: len(columns) + 2] == ["level", *columns, "feature"]
+    for k, column in enumerate(columns):
+        labels = [node[k] if k < len(node) else None for node in nodes]
+        assert table[column].tolist() == [label for label in labels for _ in range(3)]
     assert table["feature"].tolist() == ["x0", "x1", "intercept"] * len(nodes)
     np.testing.assert_allclose(table["estimate"], estimate.ravel(), atol=1e-9)
     np.testing.assert_allclose(table["std_error"], np.sqrt(sigma2 * variance).ravel(), rtol=1e-8)
@@ -170,6 +178,61 @@ def test_coef_table_of_a_classifier_is_that_of_its_curvature():
     np.testing.assert_array_equal(region["estimate"], model.group_coef_[0][:, 1])
 
 
+def test_coef_table_can_be_joined_by_its_labels():
+    data = frame(4).drop(columns="country").drop_duplicates(TWO)
+    X, y = data.drop(columns="y"), data["y"]
+    table = coef_table(MeanRegularizedRegressor(2.0, task_column=TWO).fit(X, y))
+    own = table[table["level"] == "store"].merge(X[TWO].assign(n=1), on=TWO)
+    assert own["n"].sum() == 3 * len(X)
+    assert table[TWO].isna().sum().tolist() == [3, 3 + 3 * X["region"].nunique()]
+
+
+def test_labels_of_coef_table_by_position_or_beside_other_columns():
+    data = frame(4).drop(columns="country")
+    expected = coef_table(
+        MeanRegularizedRegressor(2.0, task_column=TWO).fit(data[[*TWO, "x0"]], data["y"])
+    )
+    renamed = data.rename(columns={"region": "level", "store": "estimate"})
+    given = {
+        ("task_0", "task_1"): (data[[*TWO, "x0"]].to_numpy(object), [0, 1]),
+        ("task_level", "task_estimate"): (
+            renamed[["level", "estimate", "x0"]],
+            ["level", "estimate"],
+        ),
+    }
+    for names, (X, columns) in given.items():
+        table = coef_table(MeanRegularizedRegressor(2.0, task_column=columns).fit(X, data["y"]))
+        assert table.columns.tolist()[1:3] == list(names)
+        names = dict(zip(TWO, names, strict=True))
+        own = expected.rename(columns=names).drop(columns=["level", "feature"])
+        pd.testing.assert_frame_equal(table.drop(columns=["level", "feature"]), own)
+
+
+@pytest.mark.parametrize("model", [PooledRegressor(), SharedL2Regressor()])
+def test_coef_table_of_models_without_groups_has_the_same_labels(model):
+    data = frame().drop(columns="country")
+    table = coef_table(model.set_params(task_column=TWO).fit(data.drop(columns="y"), data["y"]))
+    assert table.columns.tolist()[:3] == [*TWO, "feature"]
+    own = table[table["store"].notna()]
+    assert list(own[TWO].itertuples(index=False, name=None))[::3] == model.tasks_.tolist()
+    assert len(table) - len(own) == (3 if isinstance(model, PooledRegressor) else 0)
+
+
+@pytest.mark.parametrize("name", [lambda region: (region,), lambda region: f"all of {region}"])
+def test_coef_table_has_latent_tasks_by_their_labels(name):
+    data = frame().drop(columns="country")
+    X, y = data.drop(columns="y"), data["y"]
+    edges = [(task, name(task[0])) for task in {tuple(own) for own in X[TWO].to_numpy().tolist()}]
+    model = GraphRegularizedRegressor(task_graph=edges, task_column=TWO).fit(X, y)
+    table, latent = coef_table(model), sorted({parent for _, parent in edges})
+    if "task" in table:  # labels that are no labels of the columns
+        own = table["task"][[isinstance(label, str) for label in table["task"]]].tolist()
+    else:
+        own = [(region,) for region in table["region"][table["store"].isna()]]
+    assert own == [label for label in latent for _ in range(3)]
+    assert ("task" in table) == isinstance(latent[0], str)
+
+
 def test_one_column_in_a_list_has_the_table_of_one_column():
     data = frame()
     X, y = data[["region", "x0", "x1"]], data["y"]
@@ -190,7 +253,7 @@ def test_groups_without_deviations_have_the_table_of_the_center():
     )
     table = coef_table(model.fit(X, y)).set_index(["level", "feature"])
     center = table.loc["center"]
-    for _, own in table.loc["region"].groupby("task"):
+    for _, own in table.loc["region"].groupby("region"):
         for name in ("estimate", "std_error", "lower", "upper"):
             np.testing.assert_allclose(own[name], center[name], rtol=1e-9)
         np.testing.assert_array_equal(own["pooling"], 1.0)
