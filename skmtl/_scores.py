@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length
 
 from skmtl._metrics import LABELS, NUMBERS, SCORES, Metric, named_metric
 from skmtl._warn import listed, warn
-from skmtl.data import column_names, factorize, plain_target, read_task_labels
+from skmtl.data import check_columns, column_names, factorize, plain_target, read_task_labels
 
 AVERAGES = ("macro", "micro", "weighted", "worst")
 
@@ -90,6 +90,7 @@ class ScoredRows(NamedTuple):
 
 def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     names = column_names(y_true)
+    check_responses(names, y_pred=y_pred, y_score=y_score, sample_weight=sample_weight)
     y_true, first = plain_target(y_true), 0
     one_column = y_true.ndim == 2 and y_true.shape[1] == 1
     if one_column:
@@ -125,6 +126,21 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     present, starts = np.unique(codes[order], return_index=True)
     groups = np.split(order, starts[1:])
     return ScoredRows(*arrays, np.flatnonzero(keep), np.take(found, present).tolist(), groups)
+
+
+def check_responses(names, **arrays):
+    """Raise if dataframes have other columns than y_true, whose ``names`` are a list or None."""
+    for name, array in arrays.items():
+        if names is not None and len(names) > 1:
+            check_columns(name, column_names(array), "y_true has", names)
+
+
+def check_class_columns(y_score, rows, labels):
+    """Raise if the columns of a dataframe of scores are the classes in another order."""
+    names = column_names(y_score)
+    classes = np.unique(rows.y_true).tolist() if labels is None else list(labels)
+    if names is not None and set(names) == set(classes):
+        check_columns("y_score", names, "the classes are", classes)
 
 
 def check_one_form(y_true, tasks):

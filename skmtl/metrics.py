@@ -21,6 +21,7 @@ from skmtl._mixed_scores import (
 )
 from skmtl._scores import (
     AVERAGES,
+    check_class_columns,
     check_min_rows,
     check_order,
     check_whole,
@@ -76,7 +77,8 @@ def task_scores(
         is like (n,).
     y_pred : array-like of the shape of y_true, or None
         Predictions. None if all metrics use ``y_score``. Callable metrics receive y_pred
-        unchanged: pass probabilities if they need these.
+        unchanged: pass probabilities if they need these. Dataframes have the columns of y_true,
+        in its order; columns without names count by position.
     tasks : array-like of shape (n,) or (n, L), default=None
         Task label of each row, also a tuple or the columns of several labels. None: the tasks are
         the columns of y_true; a 1-D y_true is one task.
@@ -143,6 +145,8 @@ def task_scores(
     table = resolve_all(metrics, greater_is_better)
     if not mixed:
         check_order(y_true, y_pred, tasks, table)
+        if np.shape(y_true)[1:] in ((), (1,)):
+            check_class_columns(y_score, rows, labels)
     elif labels is not None:
         raise ValueError("Tasks of different kinds have their own classes. Leave labels out.")
     counts = [len(group) for group in rows.groups]

@@ -647,3 +647,57 @@ def test_relative_skill_on_one_class_is_undefined(name):
     table = task_scores(y, None, [0, 0, 0, 0, 1, 1], y_score=p, metrics=name)[name]
     assert np.isnan(table[1])
     assert table["macro"] == table[0]
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_columns_of_frames_are_those_of_the_targets(kind):
+    rng = np.random.default_rng(0)
+    names = ["a", "b"]
+    values = dict(zip(names, rng.normal(size=(2, 30)), strict=True))
+    Y, swapped = kind(values), kind({name: values[name] for name in ("b", "a")})
+    Z = Y.to_numpy()
+    expected = task_scores(Z, Z, metrics="r2")["r2"].to_numpy()
+    for given in ((Y, Y), (Y, Z), (Z, Y), (Y, pd.DataFrame(Z)), (pd.DataFrame(Z), Y)):
+        np.testing.assert_array_equal(task_scores(*given, metrics="r2")["r2"], expected)
+    message = "has the columns 'b', 'a', and y_true has 'a', 'b'. Pass them in this order"
+    with pytest.raises(ValueError, match=f"y_pred {message}, or pass y_pred as an array"):
+        task_scores(Y, swapped, metrics="r2")
+    with pytest.raises(ValueError, match="y_pred has the columns 'c', 'd', and y_true has 'a'"):
+        task_scores(Y, kind({"c": Z[:, 0], "d": Z[:, 1]}))
+    with pytest.raises(ValueError, match="y_pred has the columns 1, 0, and y_true has 0, 1"):
+        task_scores(pd.DataFrame(Z), pd.DataFrame(Z)[[1, 0]])
+    with pytest.raises(ValueError, match=f"sample_weight {message}"):
+        task_scores(Y, Y, sample_weight=swapped)
+    labels = kind({name: (values[name] > 0).astype(int) for name in names})
+    with pytest.raises(ValueError, match=f"y_score {message}"):
+        task_scores(labels, None, y_score=swapped, metrics="roc_auc")
+    words = kind({"a": values["a"], "b": np.where(values["b"] > 0, "yes", "no")})
+    predicted = kind({"b": words["b"], "a": words["a"]})
+    with pytest.raises(ValueError, match=f"y_pred {message}"):  # tasks of different kinds
+        task_scores(words, predicted)
+
+
+def test_columns_of_a_frame_of_probabilities_are_the_classes():
+    rng = np.random.default_rng(0)
+    y, P = rng.choice(["no", "yes"], 40), rng.dirichlet(np.ones(2), 40)
+    frame = pd.DataFrame(P, columns=["no", "yes"])
+    expected = task_scores(y, None, y_score=P, metrics="log_loss")
+    for given in (frame, frame.set_axis(["p0", "p1"], axis=1)):
+        found = task_scores(y, None, y_score=given, metrics="log_loss")
+        pd.testing.assert_frame_equal(found, expected)
+    message = "y_score has the columns 'yes', 'no', and the classes are 'no', 'yes'"
+    with pytest.raises(ValueError, match=message):
+        task_scores(y, None, y_score=frame[["yes", "no"]], metrics="log_loss")
+    with pytest.raises(ValueError, match=message):
+        task_scores(y[:, None], None, y_score=frame[["yes", "no"]], metrics="log_loss")
+
+
+def test_a_scorer_of_predictions_in_a_frame():
+    class Swapped(LinearRegression):
+        def predict(self, X):
+            return pd.DataFrame(super().predict(X), columns=["a", "b"])[["b", "a"]]
+
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(20, 3)), pd.DataFrame(rng.normal(size=(20, 2)), columns=["a", "b"])
+    with pytest.raises(ValueError, match="y_pred has the columns 'b', 'a', and y_true has 'a'"):
+        make_task_scorer("r2")(Swapped().fit(X, Y), X, Y)

@@ -71,6 +71,21 @@ def columns_of(y, *, wide):
     return columns, names
 
 
+def check_columns(name, names, owner, expected):
+    """Raise if the names of columns are not the expected ones, in their order.
+
+    Columns without names (None, or 0 to T - 1), in either, count by position.
+    """
+    if names is None or expected is None or names == expected:
+        return
+    numbers = list(range(len(expected)))
+    if set(names) == set(expected) or (names != numbers and expected != numbers):
+        raise ValueError(
+            f"{name} has the columns {listed(names)}, and {owner} {listed(expected)}. Pass them in "
+            f"this order, or pass {name} as an array."
+        )
+
+
 def _of_series(series):
     """Return the `Values` of a Series of narwhals."""
     kind, missing = series.dtype, series.is_null().to_numpy().astype(bool)

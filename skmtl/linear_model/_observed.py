@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
-from skmtl._warn import listed, warn
-from skmtl.data import column_names, plain_target
+from skmtl._warn import warn
+from skmtl.data import check_columns, column_names, plain_target
 
 
 def scored_targets(estimator, y):
@@ -20,11 +20,7 @@ def scored_targets(estimator, y):
     model = getattr(estimator, "best_estimator_", estimator)
     model = model[-1] if hasattr(model, "steps") else model
     tasks = getattr(getattr(model, "best_estimator_", model), "tasks_", np.arange(0)).tolist()
-    if names != tasks and tasks != list(range(len(tasks))):
-        raise ValueError(
-            f"y has the columns {listed(names)}, and fit had {listed(tasks)}. Pass them in this "
-            "order, in which predictions are, or pass y as an array."
-        )
+    check_columns("y", names, "fit had", tasks)
     return plain_target(y)
 
 
