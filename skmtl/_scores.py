@@ -230,7 +230,8 @@ def _read_response(response, shape, name):
         )
     if len(shape) == 2:
         array = array.swapaxes(0, 1).reshape(-1, *array.shape[2:])
-    return array[:, -1] if array.ndim == 2 and array.shape[1] in (1, 2) else array
+    widths = (1,) if name == "y_pred" else (1, 2)  # of two classes the second
+    return array[:, -1] if array.ndim == 2 and array.shape[1] in widths else array
 
 
 def on_rows(metric, rows, labels):
@@ -242,6 +243,13 @@ def on_rows(metric, rows, labels):
     if response is None:
         missing = "y_score" if metric.reads_score else "y_pred"
         raise ValueError(f"Pass {missing}: one of the metrics needs it.")
+    if response.ndim == 2 and metric.suits and not metric.reads_score:
+        raise ValueError(
+            f"y_pred has {response.shape[1]} columns for each column of y_true, and this metric "
+            "needs one. Pass probabilities as y_score."
+        )
+    if response.ndim == 2 and response.shape[1] == 2:  # probabilities, for a function
+        response = response[:, 1]
     keywords = {}
     if metric.uses_labels:
         if labels is None:

@@ -267,7 +267,8 @@ class _TaskScorer(BaseEstimator):
         else:
             _refuse_hidden_tasks(estimator)
         methods = self.response_method or metric.response_method
-        _, response = respond(estimator, X, methods, _ADVICE)
+        name, response = respond(estimator, X, methods, _ADVICE)
+        metric = metric._replace(reads_score=metric.reads_score or name != "predict")
         y_pred, y_score = (None, response) if metric.reads_score else (response, None)
         if tasks is None:
             scored_targets(estimator, y)  # raises if columns are not the tasks

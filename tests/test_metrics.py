@@ -701,3 +701,30 @@ def test_a_scorer_of_predictions_in_a_frame():
     X, Y = rng.normal(size=(20, 3)), pd.DataFrame(rng.normal(size=(20, 2)), columns=["a", "b"])
     with pytest.raises(ValueError, match="y_pred has the columns 'b', 'a', and y_true has 'a'"):
         make_task_scorer("r2")(Swapped().fit(X, Y), X, Y)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_predictions_with_more_columns_than_the_targets(width, numbers, labels):
+    y, z, tasks, _ = numbers
+    several = np.column_stack([z] * width)
+    message = f"y_pred has {width} columns for each column of y_true"
+    for given in ((y, several), (y, several, tasks)):
+        with pytest.raises(ValueError, match=message):
+            task_scores(*given, metrics="r2")
+    with pytest.raises(ValueError, match=message):
+        task_scores(y, several)
+    with pytest.raises(ValueError, match=message):
+        task_scores(labels[0], np.column_stack([labels[1]] * width), metrics="accuracy")
+    model = LinearRegression().fit(several, several)
+    with pytest.raises(ValueError, match=message):
+        make_task_scorer("r2")(model, several, y)
+
+
+def test_scorer_of_probabilities_by_a_metric_of_numbers():
+    X, y = make_multitask_classification(n_tasks=2, n_samples=40, random_state=0)
+    model = LogisticRegression().fit(X, y)
+    scorer = make_task_scorer("mean_squared_error", response_method="predict_proba")
+    expected = skm.mean_squared_error(y, model.predict_proba(X)[:, 1])
+    assert scorer(model, X, y) == pytest.approx(-expected)
+    table = task_scores(y, model.predict_proba(X), metrics=skm.brier_score_loss)
+    assert table.loc[0, "brier_score_loss"] == pytest.approx(expected)
