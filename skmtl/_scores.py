@@ -10,7 +10,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_consistent_length
 
 from skmtl._metrics import LABELS, NUMBERS, SCORES, Metric, named_metric
-from skmtl._warn import listed, warn
+from skmtl._warn import listed
 from skmtl.data import check_columns, column_names, factorize, plain_target, read_task_labels
 
 AVERAGES = ("macro", "micro", "weighted", "worst")
@@ -322,14 +322,8 @@ def check_min_rows(min_rows):
 
 
 def left_out(rows, min_rows):
-    """Return a mask of the tasks with fewer rows, (T,), and warn with their number."""
-    few = np.array([len(group) for group in rows.groups]) < min_rows
-    if few.any():
-        warn(
-            f"{np.count_nonzero(few)} of {len(few)} tasks have fewer than min_rows={min_rows} rows "
-            "and are left out of the averages over tasks."
-        )
-    return few
+    """Return a mask of the tasks with fewer rows, (T,)."""
+    return np.array([len(group) for group in rows.groups]) < min_rows
 
 
 def score_tasks(metric, rows, labels, without=None):

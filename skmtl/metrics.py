@@ -35,6 +35,7 @@ from skmtl._scores import (
 )
 from skmtl._table import task_table
 from skmtl._typing import Metric, Table, TaskColumn
+from skmtl._warn import warn
 from skmtl.data import split_task_column
 from skmtl.linear_model import scored_targets
 
@@ -140,6 +141,11 @@ def task_scores(
     read = read_mixed if mixed else read_rows
     rows = read(y_true, y_pred, y_score, tasks, sample_weight)
     few = left_out(rows, min_rows)
+    if few.any():
+        warn(
+            f"{np.count_nonzero(few)} of {len(few)} tasks have fewer than min_rows={min_rows} rows "
+            "and are left out of the averages over tasks."
+        )
     if metrics is None:
         metrics = (own_metrics if mixed else default_metrics)(rows)
     table = resolve_all(metrics, greater_is_better)
@@ -196,7 +202,7 @@ def make_task_scorer(
         second are used. None: "predict", but "predict_proba" for "log_loss" and
         "predict_proba" or "decision_function" for "roc_auc".
     min_rows : int, default=1
-        Tasks with fewer test rows are left out of the average (not of "micro"), with a warning.
+        Tasks with fewer test rows are left out of the average (not of "micro").
     **kwargs : dict
         Passed to the metric.
 

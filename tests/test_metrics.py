@@ -541,8 +541,7 @@ def test_min_rows_leaves_small_tasks_out_of_averages_and_counts_them():
     X = np.column_stack([[0, 0, 1, 1, 1, 2, 2, 2], z])
     model = LinearRegression().fit(X, y)
     scorer = make_task_scorer("r2", task_column=0, min_rows=3)
-    with pytest.warns(UserWarning, match="1 of 3 tasks"):
-        score = scorer(model, X, y)
+    score = scorer(model, X, y)  # without a warning, which would come with each fit of a search
     assert score == pytest.approx(task_scores(y[2:], model.predict(X)[2:], X[2:, 0])["r2"]["macro"])
     with pytest.raises(ValueError, match="min_rows must be an integer of at least 1, got 0"):
         task_scores(y, z, tasks, min_rows=0)
