@@ -368,9 +368,12 @@ class RegularizationPathCV(
     def _check_parameters(self):
         """Validate the parameters that do not depend on data."""
         if not isinstance(self.estimator, LinearMultiTaskModel):
+            own, advice = self.estimator, ""
+            if hasattr(own, "steps"):
+                advice = "Make the search the last step of the pipeline: "
             raise TypeError(
-                "RegularizationPathCV takes an estimator of skmtl.linear_model, got "
-                f"{self.estimator!r}. Of a pipeline, make the search the last step."
+                f"{advice}RegularizationPathCV takes an estimator of skmtl.linear_model, got "
+                f"{own if isinstance(own, type) else type(own).__name__}."
             )
         if self.param_grid is not None and not isinstance(self.param_grid, Mapping):
             raise TypeError(

@@ -92,8 +92,13 @@ WRONG = {
     "alpha twice": ({"param_grid": {"alpha": [1.0]}}, ValueError, "Pass its values as alphas"),
     "empty": ({"param_grid": {"alpha_shared": []}}, ValueError, "alpha_shared"),
     "out of range": ({"param_grid": {"alpha_shared": [-1.0]}}, ValueError, r"got -1\.0"),
-    "pipeline": ({"estimator": make_pipeline(MEAN)}, TypeError, "make the search the last step"),
-    "estimator": ({"estimator": 3}, TypeError, r"estimator of skmtl\.linear_model, got 3"),
+    "pipeline": (
+        {"estimator": make_pipeline(MEAN)},
+        TypeError,
+        r"^Make the search the last step of the pipeline: .* skmtl\.linear_model, got Pipeline\.$",
+    ),
+    "estimator": ({"estimator": 3}, TypeError, r"^RegularizationPathCV .* got int\.$"),
+    "class": ({"estimator": type(MEAN)}, TypeError, r"got <class .*MeanRegularizedRegressor'>\.$"),
     "folds": ({"cv": 1}, ValueError, "n_splits must be an integer of at least 2, got 1"),
     "scoring": ({"scoring": "nothing"}, ValueError, "scoring"),
 }
