@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmtl import (
+    ADMMRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     SharedL2Regressor,
@@ -76,6 +77,32 @@ def test_methods_of_a_classifier():
     assert is_classifier(search)
     assert is_regressor(RegularizationPathCV(MeanRegularizedRegressor()))
     assert_allclose(search.score(X, y), -log_loss(y, best.predict_proba(X)), rtol=1e-12)
+
+
+def test_standard_deviations_and_new_tasks():
+    model = MeanRegularizedRegressor(task_column=0)
+    search = RegularizationPathCV(model, ALPHAS, cv=FOLDS).fit(ROWS.long, ROWS.y)
+    best = clone(model).set_params(**search.best_params_).fit(ROWS.long, ROWS.y)
+    new, target, weight = ROWS.long[:3].copy(), ROWS.y[:3] + 1.0, np.array([1.0, 2.0, 0.5])
+    new[:, 0] = 99
+    assert_array_equal(
+        search.predict(ROWS.long, return_std=True), best.predict(ROWS.long, return_std=True)
+    )
+    for given in ((new, target), (new, target, weight)):
+        adapted = search.adapt(*given)
+        assert isinstance(adapted, MeanRegularizedRegressor)
+        assert_array_equal(adapted.predict(new), best.adapt(*given).predict(new))
+    assert 99 not in search.best_estimator_.tasks_
+    with pytest.raises(NotFittedError):
+        RegularizationPathCV(model).adapt(new, target)
+    structured = RegularizationPathCV(ADMMRegressor("l21", task_column=0), [1.0], cv=FOLDS)
+    assert not hasattr(structured, "adapt")
+    with pytest.raises(TypeError, match="return_std"):
+        structured.fit(ROWS.long, ROWS.y).predict(ROWS.long, return_std=True)
+    search.set_params(refit=False)
+    with pytest.raises(AttributeError, match=r"RegularizationPathCV.*adapt") as caught:
+        search.adapt(new, target)
+    assert "no adapt with refit=False" in str(caught.value.__cause__)
 
 
 WRONG = {
