@@ -522,7 +522,7 @@ def test_all_names_of_scikit_learn_make_scorers():
         scorer = make_task_scorer(name, task_column=0)
         if not any(word in name for word in ("samples", "gamma", "poisson", "top_k")):
             assert np.isfinite(scorer(model, X, y)), name
-    with pytest.raises(ValueError, match="did you mean 'balanced_accuracy'"):
+    with pytest.raises(ValueError, match="Did you mean 'balanced_accuracy'"):
         make_task_scorer("balanced_acuracy")
 
 
@@ -727,3 +727,18 @@ def test_scorer_of_probabilities_by_a_metric_of_numbers():
     assert scorer(model, X, y) == pytest.approx(-expected)
     table = task_scores(y, model.predict_proba(X), metrics=skm.brier_score_loss)
     assert table.loc[0, "brier_score_loss"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("mae", "mean_absolute_error"),
+        ("MSE", "mean_squared_error"),
+        ("neg_rmse", "root_mean_squared_error"),
+        ("auc", "roc_auc"),
+    ],
+)
+def test_abbreviations_of_names(given, meant):
+    message = f"'{given}' is not a metric name. Did you mean '{meant}'"
+    with pytest.raises(ValueError, match=message):
+        make_task_scorer(given)
