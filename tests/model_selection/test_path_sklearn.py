@@ -21,6 +21,7 @@ from skmtl import (
     MeanRegularizedRegressor,
     SharedL2Regressor,
 )
+from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.pipeline import make_task_pipeline
 from tests.model_selection._searches import assert_same_search
@@ -103,6 +104,19 @@ def test_standard_deviations_and_new_tasks():
     with pytest.raises(AttributeError, match=r"RegularizationPathCV.*adapt") as caught:
         search.adapt(new, target)
     assert "no adapt with refit=False" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("cv", [None, FOLDS])
+def test_scores_of_tasks_do_not_depend_on_the_scoring(cv):
+    model = MeanRegularizedRegressor(task_column=0)
+    scorings = [None, "neg_mean_absolute_error", make_task_scorer("correlation", task_column=0)]
+    first, *others = [
+        RegularizationPathCV(model, ALPHAS, cv=cv, scoring=scoring).fit(ROWS.long, ROWS.y)
+        for scoring in scorings
+    ]
+    assert (first.task_scores_ < 0).all()
+    for search in others:
+        assert_array_equal(search.task_scores_, first.task_scores_)
 
 
 WRONG = {
