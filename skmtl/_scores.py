@@ -131,8 +131,7 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
 def check_responses(names, **arrays):
     """Raise if dataframes have other columns than y_true, whose ``names`` are a list or None."""
     for name, array in arrays.items():
-        if names is not None and len(names) > 1:
-            check_columns(name, column_names(array), "y_true has", names)
+        check_columns(name, column_names(array), "y_true has", names)
 
 
 def check_class_columns(y_score, rows, labels):

@@ -74,12 +74,13 @@ def columns_of(y, *, wide):
 def check_columns(name, names, owner, expected):
     """Raise if the names of columns are not the expected ones, in their order.
 
-    Columns without names (None, or 0 to T - 1), in either, count by position.
+    Columns without names (None, or 0 to T - 1), in either, count by position, as does a single one.
     """
     if names is None or expected is None or names == expected:
         return
-    numbers = list(range(len(expected)))
-    if set(names) == set(expected) or (names != numbers and expected != numbers):
+    numbers, alone = list(range(len(expected))), 1 in (len(names), len(expected))
+    by_position = alone or numbers in (names, expected)
+    if set(names) == set(expected) or not by_position:
         raise ValueError(
             f"{name} has the columns {listed(names)}, and {owner} {listed(expected)}. Pass them in "
             f"this order, or pass {name} as an array."

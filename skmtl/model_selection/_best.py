@@ -52,10 +52,10 @@ class BestEstimatorMixin:
         self._check_refit("score")
         best = self._best()
         scorer = check_scoring(best, scoring=self.scoring)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if of_kinds(best):
-            return scorer(best, X, y, **weights_for(weight))
-        return call_scorer(scorer, best, X, scored_targets(best, y), weight)
+            return scorer(best, X, y, **weights_for(sample_weight))
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        return call_scorer(scorer, best, X, scored_targets(best, y, sample_weight), weight)
 
     @_delegated("predict")
     def predict(self, X: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
