@@ -167,6 +167,8 @@ def test_columns_of_weights_are_those_of_y(kind):
             model.score(A, Y, sample_weight=swapped)
         with pytest.raises(ValueError, match="sample_weight has the columns 'a', 'z', 'm', and y"):
             model.fit(A, Y, sample_weight=swapped)
+    with pytest.raises(ValueError, match="sample_weight has the columns 'a', 'z', 'm', and y"):
+        sharing_report(A, Y, MeanRegularizedRegressor(), sample_weight=swapped)
 
 
 def test_zoned_classes_are_refused():
