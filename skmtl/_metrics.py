@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import metrics as skm
+
+from skmtl._warn import did_you_mean
 
 
 class Metric(NamedTuple):
@@ -202,12 +203,10 @@ def _found(name):
     found = [full for full in (name, f"neg_{name}") if full in known]
     if not found:
         names = [*_NAMED, *(full.removeprefix("neg_") for full in known)]
-        close = get_close_matches(name, names, 1)
         raise ValueError(
-            f"{name!r} is not a metric name"
-            + (f": did you mean {close[0]!r}?" if close else ".")
-            + f" The names are {list(_NAMED)} and those of scikit-learn's get_scorer_names(). Pass "
-            "any other metric as a function, for instance from sklearn.metrics."
+            f"{name!r} is not a metric name.{did_you_mean(name.removeprefix('neg_'), names)} The "
+            f"names are {list(_NAMED)} and those of scikit-learn's get_scorer_names(). Pass any "
+            "other metric as a function, for instance from sklearn.metrics."
         )
     scorer = vars(skm.get_scorer(found[0]))
     function, kwargs = scorer["_score_func"], dict(scorer["_kwargs"])

@@ -9,7 +9,14 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skmtl._metrics import named_metric
-from skmtl._scores import ScoredRows, averages_of, check_one_form, on_rows, read_weight
+from skmtl._scores import (
+    ScoredRows,
+    averages_of,
+    check_one_form,
+    check_responses,
+    on_rows,
+    read_weight,
+)
 from skmtl._warn import listed
 from skmtl.data import (
     columns_of,
@@ -99,6 +106,7 @@ def read_mixed(y_true, y_pred, y_score, tasks, sample_weight, model=None):
     _check_shapes(y, y_pred, tasks)
     weight = read_weight(sample_weight, y, tasks)
     columns, names = columns_of(y_true, wide=tasks is None)
+    check_responses(names, y_pred=y_pred, y_score=y_score, sample_weight=sample_weight)
     predicted = None if y_pred is None else columns_of(y_pred, wide=np.ndim(y_pred) == 2)[0]
     if tasks is not None:
         labels, codes = factorize(read_task_labels(tasks), "tasks")

@@ -10,8 +10,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_consistent_length
 
 from skmtl._metrics import LABELS, NUMBERS, SCORES, Metric, named_metric
-from skmtl._warn import listed, warn
-from skmtl.data import column_names, factorize, plain_target, read_task_labels
+from skmtl._warn import listed
+from skmtl.data import check_columns, column_names, factorize, plain_target, read_task_labels
 
 AVERAGES = ("macro", "micro", "weighted", "worst")
 
@@ -90,6 +90,7 @@ class ScoredRows(NamedTuple):
 
 def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     names = column_names(y_true)
+    check_responses(names, y_pred=y_pred, y_score=y_score, sample_weight=sample_weight)
     y_true, first = plain_target(y_true), 0
     one_column = y_true.ndim == 2 and y_true.shape[1] == 1
     if one_column:
@@ -125,6 +126,20 @@ def read_rows(y_true, y_pred, y_score, tasks, sample_weight):
     present, starts = np.unique(codes[order], return_index=True)
     groups = np.split(order, starts[1:])
     return ScoredRows(*arrays, np.flatnonzero(keep), np.take(found, present).tolist(), groups)
+
+
+def check_responses(names, **arrays):
+    """Raise if dataframes have other columns than y_true, whose ``names`` are a list or None."""
+    for name, array in arrays.items():
+        check_columns(name, column_names(array), "y_true has", names)
+
+
+def check_class_columns(y_score, rows, labels):
+    """Raise if the columns of a dataframe of scores are the classes in another order."""
+    names = column_names(y_score)
+    classes = np.unique(rows.y_true).tolist() if labels is None else list(labels)
+    if names is not None and set(names) == set(classes):
+        check_columns("y_score", names, "the classes are", classes)
 
 
 def check_one_form(y_true, tasks):
@@ -214,7 +229,8 @@ def _read_response(response, shape, name):
         )
     if len(shape) == 2:
         array = array.swapaxes(0, 1).reshape(-1, *array.shape[2:])
-    return array[:, -1] if array.ndim == 2 and array.shape[1] in (1, 2) else array
+    widths = (1,) if name == "y_pred" else (1, 2)  # of two classes the second
+    return array[:, -1] if array.ndim == 2 and array.shape[1] in widths else array
 
 
 def on_rows(metric, rows, labels):
@@ -226,6 +242,13 @@ def on_rows(metric, rows, labels):
     if response is None:
         missing = "y_score" if metric.reads_score else "y_pred"
         raise ValueError(f"Pass {missing}: one of the metrics needs it.")
+    if response.ndim == 2 and metric.suits and not metric.reads_score:
+        raise ValueError(
+            f"y_pred has {response.shape[1]} columns for each column of y_true, and this metric "
+            "needs one. Pass probabilities as y_score."
+        )
+    if response.ndim == 2 and response.shape[1] == 2:  # probabilities, for a function
+        response = response[:, 1]
     keywords = {}
     if metric.uses_labels:
         if labels is None:
@@ -298,14 +321,8 @@ def check_min_rows(min_rows):
 
 
 def left_out(rows, min_rows):
-    """Return a mask of the tasks with fewer rows, (T,), and warn with their number."""
-    few = np.array([len(group) for group in rows.groups]) < min_rows
-    if few.any():
-        warn(
-            f"{np.count_nonzero(few)} of {len(few)} tasks have fewer than min_rows={min_rows} rows "
-            "and are left out of the averages over tasks."
-        )
-    return few
+    """Return a mask of the tasks with fewer rows, (T,)."""
+    return np.array([len(group) for group in rows.groups]) < min_rows
 
 
 def score_tasks(metric, rows, labels, without=None):

@@ -79,9 +79,15 @@ def listed(items, most=5):
 
 
 def did_you_mean(name, names):
-    """Ask for names that are alike, up to a transformer's prefix or a few letters; "" if none."""
-    names = [other for other in names if isinstance(other, str)]
+    """Ask for names that are alike; "" if there are none.
+
+    They differ by a transformer's prefix or a few letters, or the name has their initials.
+    """
+    names = [other for other in dict.fromkeys(names) if isinstance(other, str)]
     alike = [n for n in names if n.endswith(f"__{name}") or name.endswith(f"__{n}")]
+    if not alike and len(name) > 1:
+        initials = name.casefold()
+        alike = [n for n in names if "".join(w[:1] for w in n.casefold().split("_")) == initials]
     if not alike:
         lower = {other.casefold(): other for other in names}
         alike = [lower[n] for n in difflib.get_close_matches(name.casefold(), lower)]

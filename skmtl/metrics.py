@@ -21,6 +21,7 @@ from skmtl._mixed_scores import (
 )
 from skmtl._scores import (
     AVERAGES,
+    check_class_columns,
     check_min_rows,
     check_order,
     check_whole,
@@ -34,6 +35,7 @@ from skmtl._scores import (
 )
 from skmtl._table import task_table
 from skmtl._typing import Metric, Table, TaskColumn
+from skmtl._warn import warn
 from skmtl.data import split_task_column
 from skmtl.linear_model import scored_targets
 
@@ -76,7 +78,8 @@ def task_scores(
         is like (n,).
     y_pred : array-like of the shape of y_true, or None
         Predictions. None if all metrics use ``y_score``. Callable metrics receive y_pred
-        unchanged: pass probabilities if they need these.
+        unchanged: pass probabilities if they need these. Dataframes have the columns of y_true,
+        in its order; columns without names count by position.
     tasks : array-like of shape (n,) or (n, L), default=None
         Task label of each row, also a tuple or the columns of several labels. None: the tasks are
         the columns of y_true; a 1-D y_true is one task.
@@ -138,11 +141,18 @@ def task_scores(
     read = read_mixed if mixed else read_rows
     rows = read(y_true, y_pred, y_score, tasks, sample_weight)
     few = left_out(rows, min_rows)
+    if few.any():
+        warn(
+            f"{np.count_nonzero(few)} of {len(few)} tasks have fewer than min_rows={min_rows} rows "
+            "and are left out of the averages over tasks."
+        )
     if metrics is None:
         metrics = (own_metrics if mixed else default_metrics)(rows)
     table = resolve_all(metrics, greater_is_better)
     if not mixed:
         check_order(y_true, y_pred, tasks, table)
+        if np.shape(y_true)[1:] in ((), (1,)):
+            check_class_columns(y_score, rows, labels)
     elif labels is not None:
         raise ValueError("Tasks of different kinds have their own classes. Leave labels out.")
     counts = [len(group) for group in rows.groups]
@@ -192,7 +202,7 @@ def make_task_scorer(
         second are used. None: "predict", but "predict_proba" for "log_loss" and
         "predict_proba" or "decision_function" for "roc_auc".
     min_rows : int, default=1
-        Tasks with fewer test rows are left out of the average (not of "micro"), with a warning.
+        Tasks with fewer test rows are left out of the average (not of "micro").
     **kwargs : dict
         Passed to the metric.
 
@@ -263,7 +273,8 @@ class _TaskScorer(BaseEstimator):
         else:
             _refuse_hidden_tasks(estimator)
         methods = self.response_method or metric.response_method
-        _, response = respond(estimator, X, methods, _ADVICE)
+        name, response = respond(estimator, X, methods, _ADVICE)
+        metric = metric._replace(reads_score=metric.reads_score or name != "predict")
         y_pred, y_score = (None, response) if metric.reads_score else (response, None)
         if tasks is None:
             scored_targets(estimator, y)  # raises if columns are not the tasks

@@ -522,7 +522,7 @@ def test_all_names_of_scikit_learn_make_scorers():
         scorer = make_task_scorer(name, task_column=0)
         if not any(word in name for word in ("samples", "gamma", "poisson", "top_k")):
             assert np.isfinite(scorer(model, X, y)), name
-    with pytest.raises(ValueError, match="did you mean 'balanced_accuracy'"):
+    with pytest.raises(ValueError, match="Did you mean 'balanced_accuracy'"):
         make_task_scorer("balanced_acuracy")
 
 
@@ -541,8 +541,7 @@ def test_min_rows_leaves_small_tasks_out_of_averages_and_counts_them():
     X = np.column_stack([[0, 0, 1, 1, 1, 2, 2, 2], z])
     model = LinearRegression().fit(X, y)
     scorer = make_task_scorer("r2", task_column=0, min_rows=3)
-    with pytest.warns(UserWarning, match="1 of 3 tasks"):
-        score = scorer(model, X, y)
+    score = scorer(model, X, y)  # without a warning, which would come with each fit of a search
     assert score == pytest.approx(task_scores(y[2:], model.predict(X)[2:], X[2:, 0])["r2"]["macro"])
     with pytest.raises(ValueError, match="min_rows must be an integer of at least 1, got 0"):
         task_scores(y, z, tasks, min_rows=0)
@@ -647,3 +646,99 @@ def test_relative_skill_on_one_class_is_undefined(name):
     table = task_scores(y, None, [0, 0, 0, 0, 1, 1], y_score=p, metrics=name)[name]
     assert np.isnan(table[1])
     assert table["macro"] == table[0]
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_columns_of_frames_are_those_of_the_targets(kind):
+    rng = np.random.default_rng(0)
+    names = ["a", "b"]
+    values = dict(zip(names, rng.normal(size=(2, 30)), strict=True))
+    Y, swapped = kind(values), kind({name: values[name] for name in ("b", "a")})
+    Z = Y.to_numpy()
+    expected = task_scores(Z, Z, metrics="r2")["r2"].to_numpy()
+    for given in ((Y, Y), (Y, Z), (Z, Y), (Y, pd.DataFrame(Z)), (pd.DataFrame(Z), Y)):
+        np.testing.assert_array_equal(task_scores(*given, metrics="r2")["r2"], expected)
+    message = "has the columns 'b', 'a', and y_true has 'a', 'b'. Pass them in this order"
+    with pytest.raises(ValueError, match=f"y_pred {message}, or pass y_pred as an array"):
+        task_scores(Y, swapped, metrics="r2")
+    with pytest.raises(ValueError, match="y_pred has the columns 'c', 'd', and y_true has 'a'"):
+        task_scores(Y, kind({"c": Z[:, 0], "d": Z[:, 1]}))
+    with pytest.raises(ValueError, match="y_pred has the columns 1, 0, and y_true has 0, 1"):
+        task_scores(pd.DataFrame(Z), pd.DataFrame(Z)[[1, 0]])
+    with pytest.raises(ValueError, match=f"sample_weight {message}"):
+        task_scores(Y, Y, sample_weight=swapped)
+    labels = kind({name: (values[name] > 0).astype(int) for name in names})
+    with pytest.raises(ValueError, match=f"y_score {message}"):
+        task_scores(labels, None, y_score=swapped, metrics="roc_auc")
+    words = kind({"a": values["a"], "b": np.where(values["b"] > 0, "yes", "no")})
+    predicted = kind({"b": words["b"], "a": words["a"]})
+    with pytest.raises(ValueError, match=f"y_pred {message}"):  # tasks of different kinds
+        task_scores(words, predicted)
+
+
+def test_columns_of_a_frame_of_probabilities_are_the_classes():
+    rng = np.random.default_rng(0)
+    y, P = rng.choice(["no", "yes"], 40), rng.dirichlet(np.ones(2), 40)
+    frame = pd.DataFrame(P, columns=["no", "yes"])
+    expected = task_scores(y, None, y_score=P, metrics="log_loss")
+    for given in (frame, frame.set_axis(["p0", "p1"], axis=1)):
+        found = task_scores(y, None, y_score=given, metrics="log_loss")
+        pd.testing.assert_frame_equal(found, expected)
+    message = "y_score has the columns 'yes', 'no', and the classes are 'no', 'yes'"
+    with pytest.raises(ValueError, match=message):
+        task_scores(y, None, y_score=frame[["yes", "no"]], metrics="log_loss")
+    with pytest.raises(ValueError, match=message):
+        task_scores(y[:, None], None, y_score=frame[["yes", "no"]], metrics="log_loss")
+
+
+def test_a_scorer_of_predictions_in_a_frame():
+    class Swapped(LinearRegression):
+        def predict(self, X):
+            return pd.DataFrame(super().predict(X), columns=["a", "b"])[["b", "a"]]
+
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(20, 3)), pd.DataFrame(rng.normal(size=(20, 2)), columns=["a", "b"])
+    with pytest.raises(ValueError, match="y_pred has the columns 'b', 'a', and y_true has 'a'"):
+        make_task_scorer("r2")(Swapped().fit(X, Y), X, Y)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_predictions_with_more_columns_than_the_targets(width, numbers, labels):
+    y, z, tasks, _ = numbers
+    several = np.column_stack([z] * width)
+    message = f"y_pred has {width} columns for each column of y_true"
+    for given in ((y, several), (y, several, tasks)):
+        with pytest.raises(ValueError, match=message):
+            task_scores(*given, metrics="r2")
+    with pytest.raises(ValueError, match=message):
+        task_scores(y, several)
+    with pytest.raises(ValueError, match=message):
+        task_scores(labels[0], np.column_stack([labels[1]] * width), metrics="accuracy")
+    model = LinearRegression().fit(several, several)
+    with pytest.raises(ValueError, match=message):
+        make_task_scorer("r2")(model, several, y)
+
+
+def test_scorer_of_probabilities_by_a_metric_of_numbers():
+    X, y = make_multitask_classification(n_tasks=2, n_samples=40, random_state=0)
+    model = LogisticRegression().fit(X, y)
+    scorer = make_task_scorer("mean_squared_error", response_method="predict_proba")
+    expected = skm.mean_squared_error(y, model.predict_proba(X)[:, 1])
+    assert scorer(model, X, y) == pytest.approx(-expected)
+    table = task_scores(y, model.predict_proba(X), metrics=skm.brier_score_loss)
+    assert table.loc[0, "brier_score_loss"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("mae", "mean_absolute_error"),
+        ("MSE", "mean_squared_error"),
+        ("neg_rmse", "root_mean_squared_error"),
+        ("auc", "roc_auc"),
+    ],
+)
+def test_abbreviations_of_names(given, meant):
+    message = f"'{given}' is not a metric name. Did you mean '{meant}'"
+    with pytest.raises(ValueError, match=message):
+        make_task_scorer(given)

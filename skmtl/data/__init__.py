@@ -51,7 +51,13 @@ from skmtl.data._parameters import (
     read_task_weights,
 )
 from skmtl.data._rows import read_rows
-from skmtl.data._target_columns import class_numbers, columns_of, labels_of, numbers_of
+from skmtl.data._target_columns import (
+    check_columns,
+    class_numbers,
+    columns_of,
+    labels_of,
+    numbers_of,
+)
 from skmtl.data._task_moments import (
     TaskMoments,
     condensed_rows,
@@ -80,6 +86,7 @@ __all__ = [
     "TaskMoments",
     "check_alpha",
     "check_classes",
+    "check_columns",
     "check_finite",
     "check_in_memory",
     "class_mask_of",

@@ -15,6 +15,7 @@ from skmtl.data._layout import weighted_mean
 from skmtl.data._long import LongData
 from skmtl.data._outcomes import Targets
 from skmtl.data._sparse import SparseLongData, SparseWideData, sparse_mean
+from skmtl.data._target_columns import check_columns
 from skmtl.data._wide import WideData
 
 
@@ -159,6 +160,7 @@ def _read_rows(estimator, X, labels, y, sample_weight):
     """Return the ``Rows`` of features, task labels or None, and targets."""
     read = read_labels if isinstance(estimator, ClassifierMixin) else read_numbers
     names = column_names(y)
+    check_columns("sample_weight", column_names(sample_weight), "y has", names)
     if getattr(getattr(y, "dtype", None), "time_zone", None) is not None:  # polars
         y = np.array(y.to_list(), dtype=object)
     y = y if hasattr(y, "ndim") else np.asarray(y)

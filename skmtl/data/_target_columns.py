@@ -71,6 +71,22 @@ def columns_of(y, *, wide):
     return columns, names
 
 
+def check_columns(name, names, owner, expected):
+    """Raise if the names of columns are not the expected ones, in their order.
+
+    Columns without names (None, or 0 to T - 1), in either, count by position, as does a single one.
+    """
+    if names is None or expected is None or names == expected:
+        return
+    numbers, alone = list(range(len(expected))), 1 in (len(names), len(expected))
+    by_position = alone or numbers in (names, expected)
+    if set(names) == set(expected) or not by_position:
+        raise ValueError(
+            f"{name} has the columns {listed(names)}, and {owner} {listed(expected)}. Pass them in "
+            f"this order, or pass {name} as an array."
+        )
+
+
 def _of_series(series):
     """Return the `Values` of a Series of narwhals."""
     kind, missing = series.dtype, series.is_null().to_numpy().astype(bool)

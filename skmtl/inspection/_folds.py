@@ -11,7 +11,7 @@ from skmtl._jobs import run
 from skmtl._metrics import Metric
 from skmtl._scores import on_rows, quietly, read_rows, resolve, respond, score_tasks
 from skmtl._warn import recorded
-from skmtl.data import class_numbers, column_names, plain_target, take_rows
+from skmtl.data import check_columns, class_numbers, column_names, plain_target, take_rows
 from skmtl.inspection._models import final_step, find_task_column, fit, fitted_model
 from skmtl.linear_model import outcome_losses
 from skmtl.model_selection import (
@@ -245,6 +245,7 @@ def _read_rows(X, y, task_column, sample_weight, kinds=False):
     With ``kinds``, tasks are of different kinds.
     """
     names, targets = column_names(y), as_given(y) if kinds else None
+    check_columns("sample_weight", column_names(sample_weight), "y has", names)
     X = X if hasattr(X, "iloc") or hasattr(X, "columns") or issparse(X) else np.asarray(X)
     y = class_numbers(y, wide=task_column is None) if kinds else plain_target(y)
     if task_column is not None and y.ndim == 2 and y.shape[1] == 1:

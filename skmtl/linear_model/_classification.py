@@ -123,7 +123,7 @@ class MultiTaskClassifier(ClassifierMixin, LinearMultiTaskModel):
         float
             Between 0 and 1; NaN, with a warning, if no label is observed.
         """
-        y = scored_targets(self, y)
+        y = scored_targets(self, y, sample_weight)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if is_complete(y, weight):
             return super().score(X, y, weight)

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from skmtl._typing import Array, HandleUnknown, Losses, MixedSolver, TaskColumn, TaskWeight
-from skmtl.data import entries_of_tasks, frame_like, labels_of, numbers_of, row_predictions
+from skmtl.data import (
+    check_columns,
+    column_names,
+    entries_of_tasks,
+    frame_like,
+    labels_of,
+    numbers_of,
+    row_predictions,
+)
 from skmtl.linear_model._admm import StructuredModel
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._responses import (
@@ -368,6 +376,7 @@ feature_names_in_
 def outcome_scores(model, X, y, sample_weight):
     """Return the score of each task of a fitted model, (T,), whose mean is its ``score``."""
     n_rows, seen = model._observed(X, y)
+    check_columns("sample_weight", column_names(sample_weight), "fit had", model.tasks_.tolist())
     weight = np.ones(n_rows) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     shapes = [(n_rows,), (n_rows, len(seen))][: 1 + model._wide]
     if weight.shape not in shapes:

@@ -4,27 +4,21 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
-from skmtl._warn import listed, warn
-from skmtl.data import column_names, plain_target
+from skmtl._warn import warn
+from skmtl.data import check_columns, column_names, plain_target
 
 
-def scored_targets(estimator, y):
-    """Return the targets y as an array; raise if its columns are not the tasks of the fit.
+def scored_targets(estimator, y, sample_weight=None):
+    """Return the targets y as an array; raise if columns are not the tasks of the fit.
 
     The estimator may be a Pipeline or a search. Without names of columns, in y or in fit, these
     count by position.
     """
-    names = column_names(y) or []
-    if len(names) < 2:
-        return plain_target(y)
     model = getattr(estimator, "best_estimator_", estimator)
     model = model[-1] if hasattr(model, "steps") else model
     tasks = getattr(getattr(model, "best_estimator_", model), "tasks_", np.arange(0)).tolist()
-    if names != tasks and tasks != list(range(len(tasks))):
-        raise ValueError(
-            f"y has the columns {listed(names)}, and fit had {listed(tasks)}. Pass them in this "
-            "order, in which predictions are, or pass y as an array."
-        )
+    check_columns("y", column_names(y), "fit had", tasks)
+    check_columns("sample_weight", column_names(sample_weight), "fit had", tasks)
     return plain_target(y)
 
 

@@ -141,7 +141,7 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
         float
             At most 1; NaN, with a warning, if no task has two observed targets.
         """
-        y = scored_targets(self, y)
+        y = scored_targets(self, y, sample_weight)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if is_complete(y, weight):
             return super().score(X, y, weight)

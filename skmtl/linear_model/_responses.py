@@ -6,7 +6,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import d2_tweedie_score, r2_score
 
 from skmtl._warn import listed, warn
-from skmtl.data import columns_of
+from skmtl.data import check_columns, columns_of
 from skmtl.linear_model._observed import mean_of_defined
 
 _LEAST, _MOST = -700.0, 700.0  # logarithms of counts that are neither 0 nor inf
@@ -48,12 +48,7 @@ def columns_in_order(y, tasks, *, wide):
         raise ValueError(
             f"y has {len(columns)} columns, and fit had {len(tasks)} tasks: {listed(tasks)}."
         )
-    own = tasks.tolist()
-    if names is not None and list(names) != own and own != list(range(len(own))):
-        raise ValueError(
-            f"y has the columns {listed(names)}, and fit had {listed(own)}. Pass them in this "
-            "order, in which predictions are, or pass y as an array."
-        )
+    check_columns("y", names, "fit had", tasks.tolist())
     return columns
 
 

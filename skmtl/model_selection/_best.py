@@ -10,7 +10,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._typing import Array
+from skmtl._typing import Array, Estimator
 from skmtl.linear_model import scored_targets
 from skmtl.model_selection._scoring import call_scorer, of_kinds, weights_for
 
@@ -52,26 +52,52 @@ class BestEstimatorMixin:
         self._check_refit("score")
         best = self._best()
         scorer = check_scoring(best, scoring=self.scoring)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if of_kinds(best):
-            return scorer(best, X, y, **weights_for(weight))
-        return call_scorer(scorer, best, X, scored_targets(best, y), weight)
+            return scorer(best, X, y, **weights_for(sample_weight))
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        return call_scorer(scorer, best, X, scored_targets(best, y, sample_weight), weight)
 
     @_delegated("predict")
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
         """Predict with the best estimator.
 
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
             As in ``fit``.
+        return_std : bool, default=False
+            Whether to return standard deviations too, of an estimator that has them.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
             As the estimator returns it.
+        std : ndarray, same shape
+            With ``return_std``. Standard deviation of a new observation.
         """
-        return self._best().predict(X)
+        return self._best().predict(X, **({"return_std": True} if return_std else {}))
+
+    @_delegated("adapt")
+    def adapt(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Estimator:
+        """Fit the tasks of new rows with the center of the best estimator fixed.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Features and the column of task labels, as in ``fit``.
+        y : array-like of shape (n_samples,)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        estimator
+            A new fitted one, of the class of the best estimator, which is unchanged.
+        """
+        return self._best().adapt(X, y, sample_weight)
 
     @_delegated("predict_proba")
     def predict_proba(self, X: ArrayLike) -> Array:

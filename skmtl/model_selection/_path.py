@@ -112,9 +112,10 @@ class RegularizationPathCV(
         Keys as in ``GridSearchCV``. Leave-one-out has no columns of splits; its
         ``std_test_score`` is the standard deviation of the squared errors of the rows.
     task_scores_ : ndarray of shape (n_candidates, n_splits, n_tasks)
-        Minus the mean squared error, or log loss, of each task on the test rows of each split;
-        NaN where a task has no test rows. Of tasks of different kinds R^2, the accuracy or, of
-        counts, D^2. Leave-one-out counts as one split.
+        Minus the mean squared error or, of classifiers, minus the log loss of each task on the
+        test rows of each split, also with another ``scoring``; NaN where a task has no test rows.
+        Of tasks of different kinds R^2, the accuracy or, of counts, D^2. Leave-one-out counts as
+        one split.
     alphas_ : ndarray of shape (n_alphas,)
         Values of alpha.
     n_splits_ : int
@@ -368,9 +369,12 @@ class RegularizationPathCV(
     def _check_parameters(self):
         """Validate the parameters that do not depend on data."""
         if not isinstance(self.estimator, LinearMultiTaskModel):
+            own, advice = self.estimator, ""
+            if hasattr(own, "steps"):
+                advice = "Make the search the last step of the pipeline: "
             raise TypeError(
-                "RegularizationPathCV takes an estimator of skmtl.linear_model, got "
-                f"{self.estimator!r}. Of a pipeline, make the search the last step."
+                f"{advice}RegularizationPathCV takes an estimator of skmtl.linear_model, got "
+                f"{own if isinstance(own, type) else type(own).__name__}."
             )
         if self.param_grid is not None and not isinstance(self.param_grid, Mapping):
             raise TypeError(

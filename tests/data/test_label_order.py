@@ -15,6 +15,7 @@ from skmtl import (
     GraphRegularizedRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
+    MixedOutcomeModel,
 )
 from skmtl.inspection import sharing_report, task_affinity, task_similarity
 from skmtl.metrics import make_task_scorer, task_scores
@@ -151,6 +152,23 @@ def test_columns_that_are_wrong():
     with pytest.raises(ValueError, match=r"no observed label .* in column 'm'"):
         model.fit(A, targets(pd.DataFrame).assign(m=np.nan))
     assert model.tasks_.tolist() == NAMES
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_columns_of_weights_are_those_of_y(kind):
+    Y, swapped = targets(kind), targets(kind, np.abs(B))[["a", "z", "m"]]
+    weight = swapped[NAMES]
+    mixed = MixedOutcomeModel("ridge", 0.1)
+    for model in (MeanRegularizedRegressor(0.1), mixed, RegularizationPathCV(mixed, [0.1], cv=2)):
+        model.fit(A, Y, sample_weight=weight)
+        expected = model.score(A, Y, sample_weight=np.abs(B))
+        assert model.score(A, Y, sample_weight=weight) == pytest.approx(expected)
+        with pytest.raises(ValueError, match="sample_weight has the columns 'a', 'z', 'm', and"):
+            model.score(A, Y, sample_weight=swapped)
+        with pytest.raises(ValueError, match="sample_weight has the columns 'a', 'z', 'm', and y"):
+            model.fit(A, Y, sample_weight=swapped)
+    with pytest.raises(ValueError, match="sample_weight has the columns 'a', 'z', 'm', and y"):
+        sharing_report(A, Y, MeanRegularizedRegressor(), sample_weight=swapped)
 
 
 def test_zoned_classes_are_refused():

@@ -16,10 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmtl import (
+    ADMMRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     SharedL2Regressor,
 )
+from skmtl.metrics import make_task_scorer
 from skmtl.model_selection import RegularizationPathCV, TaskKFold
 from skmtl.pipeline import make_task_pipeline
 from tests.model_selection._searches import assert_same_search
@@ -78,6 +80,45 @@ def test_methods_of_a_classifier():
     assert_allclose(search.score(X, y), -log_loss(y, best.predict_proba(X)), rtol=1e-12)
 
 
+def test_standard_deviations_and_new_tasks():
+    model = MeanRegularizedRegressor(task_column=0)
+    search = RegularizationPathCV(model, ALPHAS, cv=FOLDS).fit(ROWS.long, ROWS.y)
+    best = clone(model).set_params(**search.best_params_).fit(ROWS.long, ROWS.y)
+    new, target, weight = ROWS.long[:3].copy(), ROWS.y[:3] + 1.0, np.array([1.0, 2.0, 0.5])
+    new[:, 0] = 99
+    assert_array_equal(
+        search.predict(ROWS.long, return_std=True), best.predict(ROWS.long, return_std=True)
+    )
+    for given in ((new, target), (new, target, weight)):
+        adapted = search.adapt(*given)
+        assert isinstance(adapted, MeanRegularizedRegressor)
+        assert_array_equal(adapted.predict(new), best.adapt(*given).predict(new))
+    assert 99 not in search.best_estimator_.tasks_
+    with pytest.raises(NotFittedError):
+        RegularizationPathCV(model).adapt(new, target)
+    structured = RegularizationPathCV(ADMMRegressor("l21", task_column=0), [1.0], cv=FOLDS)
+    assert not hasattr(structured, "adapt")
+    with pytest.raises(TypeError, match="return_std"):
+        structured.fit(ROWS.long, ROWS.y).predict(ROWS.long, return_std=True)
+    search.set_params(refit=False)
+    with pytest.raises(AttributeError, match=r"RegularizationPathCV.*adapt") as caught:
+        search.adapt(new, target)
+    assert "no adapt with refit=False" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("cv", [None, FOLDS])
+def test_scores_of_tasks_do_not_depend_on_the_scoring(cv):
+    model = MeanRegularizedRegressor(task_column=0)
+    scorings = [None, "neg_mean_absolute_error", make_task_scorer("correlation", task_column=0)]
+    first, *others = [
+        RegularizationPathCV(model, ALPHAS, cv=cv, scoring=scoring).fit(ROWS.long, ROWS.y)
+        for scoring in scorings
+    ]
+    assert (first.task_scores_ < 0).all()
+    for search in others:
+        assert_array_equal(search.task_scores_, first.task_scores_)
+
+
 WRONG = {
     "no alphas": ({"alphas": []}, ValueError, r"at least one number in \[0, inf\], got \[\]"),
     "negative": ({"alphas": [1.0, -2.0]}, ValueError, r"\[0, inf\], got \[1.0, -2.0\]"),
@@ -92,8 +133,13 @@ WRONG = {
     "alpha twice": ({"param_grid": {"alpha": [1.0]}}, ValueError, "Pass its values as alphas"),
     "empty": ({"param_grid": {"alpha_shared": []}}, ValueError, "alpha_shared"),
     "out of range": ({"param_grid": {"alpha_shared": [-1.0]}}, ValueError, r"got -1\.0"),
-    "pipeline": ({"estimator": make_pipeline(MEAN)}, TypeError, "make the search the last step"),
-    "estimator": ({"estimator": 3}, TypeError, r"estimator of skmtl\.linear_model, got 3"),
+    "pipeline": (
+        {"estimator": make_pipeline(MEAN)},
+        TypeError,
+        r"^Make the search the last step of the pipeline: .* skmtl\.linear_model, got Pipeline\.$",
+    ),
+    "estimator": ({"estimator": 3}, TypeError, r"^RegularizationPathCV .* got int\.$"),
+    "class": ({"estimator": type(MEAN)}, TypeError, r"got <class .*MeanRegularizedRegressor'>\.$"),
     "folds": ({"cv": 1}, ValueError, "n_splits must be an integer of at least 2, got 1"),
     "scoring": ({"scoring": "nothing"}, ValueError, "scoring"),
 }
