@@ -24,18 +24,16 @@ from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
 from skmtl.data._entries import entries_of_tasks
 from skmtl.data._frames import columns_of_fit, frame_like, is_frame, only_column, with_features
+from skmtl.data._known_tasks import encode_tasks, merge_tasks, unknown_tasks_message
 from skmtl.data._labels import (
     LabeledFeatures,
     column_names,
-    encode_tasks,
     factorize,
     is_missing,
     label_key,
-    merge_tasks,
     read_task_labels,
     split_task_column,
     task_columns,
-    unknown_tasks_message,
     without_task_column,
 )
 from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean

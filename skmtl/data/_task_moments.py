@@ -16,14 +16,8 @@ from skmtl import _kernels
 from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
-from skmtl.data._labels import (
-    LabeledFeatures,
-    Labels,
-    encode_tasks,
-    merge_tasks,
-    task_columns,
-    without_task_column,
-)
+from skmtl.data._known_tasks import encode_tasks, merge_tasks
+from skmtl.data._labels import LabeledFeatures, Labels, task_columns, without_task_column
 from skmtl.data._layout import Moments, read_only
 from skmtl.data._long import LongData
 from skmtl.data._queries import moments_of_frame

@@ -1,0 +1,70 @@
+"""Find task labels among the tasks of a fit, and join the tasks of two."""
+
+import numpy as np
+
+from skmtl._warn import listed
+from skmtl.data._labels import factorize, label_key, task_columns
+
+
+def encode_tasks(labels, tasks, task_column):
+    """Return each label's index into the distinct ``tasks``, -1 where it is unknown."""
+    found, codes = factorize(labels, task_column)
+    return _places(found, tasks)[codes]
+
+
+def _places(labels, tasks):
+    """Return the indices of distinct labels in distinct tasks, -1 where they are not in them.
+
+    Labels are equal as in Python, never after a conversion to the dtype of the others.
+    """
+    if tasks.dtype != object and (labels.dtype == tasks.dtype or _are_times(labels, tasks)):
+        order = None if (tasks[1:] > tasks[:-1]).all() else np.argsort(tasks)
+        place = np.minimum(np.searchsorted(tasks, labels, sorter=order), len(tasks) - 1)
+        place = place if order is None else order[place]
+        return np.where(tasks[place] == labels, place, -1)
+    index = {label_key(task): t for t, task in enumerate(tasks.tolist())}
+    return np.array([index.get(label_key(label), -1) for label in labels.tolist()], dtype=np.intp)
+
+
+def _are_times(first, second):
+    return first.dtype.kind == second.dtype.kind and first.dtype.kind in "mM"
+
+
+def merge_tasks(first, second, task_column):
+    """Return the union of two arrays of distinct labels, and the indices of both in it.
+
+    It is sorted if both are; else it is the first and what is new in the second, of several columns
+    with the members of each group together.
+    """
+    new = second[_places(second, first) < 0]
+    if first.dtype == second.dtype or _are_times(first, second):
+        tasks = np.concatenate([first, new])
+    else:
+        tasks = np.concatenate([first.astype(object), new.astype(object)])
+    tasks, place = factorize(tasks, task_column)
+    if not all((np.diff(factorize(a, task_column)[1]) > 0).all() for a in (first, second)):
+        tasks = tasks[place]
+        if len(task_columns(task_column)) > 1:
+            tasks = _grouped(tasks)
+    return tasks, _places(first, tasks), _places(second, tasks)
+
+
+def _grouped(tasks):
+    """Return labels that are tuples with the members of each group together, else in order."""
+    number, labels = {}, tasks.tolist()
+    keys = [
+        [number.setdefault(label[:k], len(number)) for k in range(1, len(label))]
+        for label in labels
+    ]
+    return tasks[sorted(range(len(labels)), key=keys.__getitem__)]
+
+
+def unknown_tasks_message(labels, codes, tasks, remedies):
+    """Return the message about labels in predict that were not in fit."""
+    unknown = factorize(labels[codes < 0], None)[0].tolist()
+    return (
+        f"predict got {'task' if len(unknown) == 1 else 'tasks'} {listed(unknown)}, not seen in "
+        f"fit ({len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}: {listed(tasks.tolist())}). "
+        f"Use {' or '.join(remedies)}; in cross-validation, use TaskKFold, which keeps every task "
+        "in every training fold."
+    )
