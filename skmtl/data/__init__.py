@@ -24,7 +24,13 @@ from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
 from skmtl.data._entries import entries_of_tasks
 from skmtl.data._frames import columns_of_fit, frame_like, is_frame, only_column, with_features
-from skmtl.data._known_tasks import encode_tasks, merge_tasks, unknown_tasks_message
+from skmtl.data._known_tasks import (
+    encode_tasks,
+    merge_tasks,
+    other_types,
+    unknown_tasks_message,
+    warn_of_other_types,
+)
 from skmtl.data._labels import (
     LabeledFeatures,
     column_names,
@@ -106,6 +112,7 @@ __all__ = [
     "named_weights",
     "numbers_of",
     "only_column",
+    "other_types",
     "plain_target",
     "plus_rows",
     "read_X",
@@ -123,6 +130,7 @@ __all__ = [
     "take_rows",
     "task_columns",
     "unknown_tasks_message",
+    "warn_of_other_types",
     "weighted_mean",
     "wide_moments",
     "with_features",

@@ -1,8 +1,12 @@
 """Find task labels among the tasks of a fit, and join the tasks of two."""
 
+from datetime import date, timedelta
+from decimal import Decimal
+from numbers import Real
+
 import numpy as np
 
-from skmtl._warn import listed
+from skmtl._warn import listed, warn
 from skmtl.data._labels import factorize, label_key, task_columns
 
 
@@ -59,12 +63,48 @@ def _grouped(tasks):
     return tasks[sorted(range(len(labels)), key=keys.__getitem__)]
 
 
-def unknown_tasks_message(labels, codes, tasks, remedies):
-    """Return the message about labels in predict that were not in fit."""
-    unknown = factorize(labels[codes < 0], None)[0].tolist()
+def unknown_tasks_message(unknown, tasks, remedies):
+    """Return the message about distinct labels in predict that were not in fit."""
+    unknown, mismatch = unknown.tolist(), other_types(unknown, tasks)
     return (
         f"predict got {'task' if len(unknown) == 1 else 'tasks'} {listed(unknown)}, not seen in "
         f"fit ({len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}: {listed(tasks.tolist())}). "
-        f"Use {' or '.join(remedies)}; in cross-validation, use TaskKFold, which keeps every task "
-        "in every training fold."
+        f"{mismatch}{' Else use' if mismatch else 'Use'} {' or '.join(remedies)}; in "
+        "cross-validation, use TaskKFold, which keeps every task in every training fold."
     )
+
+
+def other_types(new, tasks):
+    """Return the message if distinct labels have another type than that of all tasks, else ""."""
+    found, known = ({_type_of(a): a for a in labels.tolist()[::-1]} for labels in (new, tasks))
+    if len(known) > 1 or found.keys() <= known.keys():  # several types are intended
+        return ""
+    strange = next(kind for kind in found if kind not in known)
+    here, there = (
+        f"{kind}, such as {label!r}" for kind, label in ((strange, found[strange]), *known.items())
+    )
+    return (
+        f"New task labels are {here}, those of known tasks {there}, and labels of different types "
+        "are never equal. Convert them to one type; pandas.read_csv reads '001' as 1, unless its "
+        "dtype is str."
+    )
+
+
+def warn_of_other_types(labels, tasks):
+    """Warn if distinct labels, which will be tasks too, have another type than all tasks."""
+    if message := other_types(labels, tasks):
+        warn(message)
+
+
+def _type_of(label):
+    """Return the name of the type of a label, the same for labels that can be equal."""
+    if isinstance(label, tuple):
+        return f"({', '.join(map(_type_of, label))})"
+    kinds = {
+        "strings": str,
+        "numbers": Real | Decimal,
+        "dates or times": date | np.datetime64,
+        "time spans": timedelta | np.timedelta64,
+    }
+    name = next((name for name, kind in kinds.items() if isinstance(label, kind)), None)
+    return name or f"of type {type(label).__name__}"

@@ -16,7 +16,7 @@ from skmtl import _kernels
 from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
-from skmtl.data._known_tasks import encode_tasks, merge_tasks
+from skmtl.data._known_tasks import encode_tasks, merge_tasks, warn_of_other_types
 from skmtl.data._labels import LabeledFeatures, Labels, task_columns, without_task_column
 from skmtl.data._layout import Moments, read_only
 from skmtl.data._long import LongData
@@ -235,6 +235,7 @@ class TaskMoments:
 
     def _with_tasks(self, others):
         """Return a copy with other tasks too, whose moments are zero, and their places in it."""
+        warn_of_other_types(others, self.tasks)
         tasks, mine, theirs = merge_tasks(self.tasks, others, self.task_column)
         parts = self.counts, self.weight, self.deviation, self.scatter
         if np.array_equal(mine, np.arange(len(tasks))):
