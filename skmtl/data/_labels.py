@@ -19,6 +19,10 @@ _SELECTORS = (
     "A feature selector or an ensemble that leaves out features, around the estimator, loses or "
     "moves the column: use make_task_pipeline(selector, estimator)."
 )
+_DROPPED = (
+    " A ColumnTransformer drops columns that it does not name: use make_task_pipeline(transformer, "
+    "estimator), or set its remainder='passthrough' and verbose_feature_names_out=False."
+)
 _SWALLOWED = (
     "The task column {column!r} holds {value!r}: task labels cannot be floats with a fraction. "
     "A scaler, PCA or another transformer has probably changed the task column. Exclude it from "
@@ -183,14 +187,16 @@ def _position(task_column, n_columns, names=None):
     if names is None:
         raise ValueError(
             f"task_column={task_column!r} is a name, and X is an array without column names. "
-            "Pass a dataframe, or the integer position of the task column. In a Pipeline, "
-            'transformers keep the names after set_output(transform="pandas"); selectors, bagging '
-            "and boosting around the estimator pass arrays on."
+            "Behind transformers, use make_task_pipeline(transformer, estimator); they keep names "
+            'also after set_output(transform="pandas"). Else pass a dataframe, or the integer '
+            "position of the task column. Selectors, bagging and boosting around the estimator "
+            "pass arrays on."
         )
     if task_column not in names:
+        alike = did_you_mean(task_column, names)
         raise ValueError(
-            f"task_column={task_column!r} is not a column of X."
-            f"{did_you_mean(task_column, names)} X has the columns {listed(names)}."
+            f"task_column={task_column!r} is not a column of X.{alike} X has the columns "
+            f"{listed(names)}.{'' if alike else _DROPPED}"
         )
     return names.index(task_column)
 
