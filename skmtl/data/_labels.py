@@ -243,6 +243,19 @@ def without_task_column(names, task_column):
     return [name for place, name in enumerate(names) if place not in places]
 
 
+def same_task_columns(first, second, names):
+    """Return whether two task columns are the same one, as a name and its position in ``names``.
+
+    Names are those of all columns, a list, or None: then they have to be given alike.
+    """
+    found = [task_columns(first), task_columns(second)]
+    if names is not None:
+        place = {name: number for number, name in enumerate(names)}
+        place |= {number - len(names): number for number in range(len(names))}
+        found = [[place.get(column, column) for column in columns] for columns in found]
+    return found[0] == found[1]
+
+
 def read_names(names, n_tasks):
     """Return the names of the columns of targets as labels (T,), or 0 to T - 1 if None."""
     if names is None:

@@ -17,7 +17,7 @@ from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
 from skmtl.data._known_tasks import encode_tasks, merge_tasks, warn_of_other_types
-from skmtl.data._labels import LabeledFeatures, Labels, task_columns, without_task_column
+from skmtl.data._labels import LabeledFeatures, Labels, same_task_columns, without_task_column
 from skmtl.data._layout import Moments, read_only
 from skmtl.data._long import LongData
 from skmtl.data._queries import moments_of_frame
@@ -204,8 +204,8 @@ class TaskMoments:
         for name in ("n_features", "task_column", "feature_names"):
             mine, theirs = getattr(self, name), getattr(other, name)
             same = mine == theirs
-            if name == "task_column":  # a tuple is a list
-                same = task_columns(mine) == task_columns(theirs)
+            if name == "task_column":
+                same = same_task_columns(mine, theirs, self.feature_names)
             if not same:
                 raise ValueError(
                     f"Moments of different columns cannot be added: {name} is {mine!r} and "
