@@ -258,8 +258,9 @@ def moments_of_rows(estimator, rows):
     """Return the ``TaskMoments`` of ``Rows`` that were read for an estimator."""
     if issparse(rows.X):
         raise TypeError(
-            f"X is sparse, and the moments of {rows.X.shape[1]} features are dense. Use fit, or "
-            "pass X.toarray() if there are few features."
+            f"X is sparse, and the moments of {rows.X.shape[1]} features are dense. Use fit or, if "
+            "there are few features, pass X.toarray(); behind transformers, set sparse_output of "
+            "a OneHotEncoder to False, sparse_threshold of a ColumnTransformer to 0."
         )
     if rows.codes is None:
         origin = np.append(rows.X[0], np.nanmean(rows.y))

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skmtl import (
     ADMMRegressor,
@@ -411,3 +412,16 @@ def test_moments_behind_the_transformers_of_a_pipeline(columns, by_position):
     for other in ("hour", 2):
         with pytest.raises(ValueError, match=rf"The moments have .* and the model {other!r}"):
             clone(last).set_params(task_column=other).fit_moments(moments)
+
+
+def test_sparse_features_of_transformers_have_no_moments():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"shop": np.arange(60) // 12, "day": np.arange(60) % 30})
+    y, model = rng.standard_normal(60), MeanRegularizedRegressor(task_column="shop")
+    encoder = make_task_pipeline(OneHotEncoder(), model).fit(X, y)[:-1]
+    with pytest.raises(TypeError, match=r"X is sparse.*sparse_output of a OneHotEncoder to False"):
+        TaskMoments.from_data(encoder.transform(X), y, task_column=0)
+    columns = ColumnTransformer([("day", OneHotEncoder(), ["day"])])
+    for dense in (OneHotEncoder(sparse_output=False), columns.set_params(sparse_threshold=0)):
+        Z = make_task_pipeline(dense, model).fit(X, y)[:-1].transform(X)
+        assert TaskMoments.from_data(Z, y, task_column=0).n_features == 30
