@@ -79,7 +79,12 @@ def listed(items, most=5):
 
 
 def did_you_mean(name, names):
-    """Ask for names that are alike, up to a transformer's prefix or a few letters; "" if none."""
+    """Ask for names that are alike, up to a transformer's prefix or a few letters; "" if none.
+
+    Names that are no strings are like no other.
+    """
+    if not isinstance(name, str):
+        return ""
     names = [other for other in names if isinstance(other, str)]
     alike = [n for n in names if n.endswith(f"__{name}") or name.endswith(f"__{n}")]
     if not alike:
