@@ -76,7 +76,10 @@ def unknown_tasks_message(unknown, tasks, remedies):
 
 def other_types(new, tasks):
     """Return the message if distinct labels have another type than that of all tasks, else ""."""
-    found, known = ({_type_of(a): a for a in labels.tolist()[::-1]} for labels in (new, tasks))
+    found = _first_of_types(new)
+    if found.keys() <= _first_of_types(tasks[:1]).keys():  # most often: do not read all tasks
+        return ""
+    known = _first_of_types(tasks)
     if len(known) > 1 or found.keys() <= known.keys():  # several types are intended
         return ""
     strange = next(kind for kind in found if kind not in known)
@@ -94,6 +97,18 @@ def warn_of_other_types(labels, tasks):
     """Warn if distinct labels, which will be tasks too, have another type than all tasks."""
     if message := other_types(labels, tasks):
         warn(message)
+
+
+def _first_of_types(labels):
+    """Return the first label of each type, a dict from the name of the type."""
+    labels = (labels if labels.dtype == object else labels[:1]).tolist()[::-1]
+    first = {type(label): label for label in labels}  # much faster than names of all labels
+    if tuple in first:
+        first = {
+            tuple(map(type, label)) if isinstance(label, tuple) else type(label): label
+            for label in labels
+        }
+    return {_type_of(label): label for label in first.values()}
 
 
 def _type_of(label):
