@@ -334,6 +334,17 @@ def test_bad_targets_in_the_long_form(estimator, y, message):
         estimator(task_column=0).fit(X, y)
 
 
+@every_estimator
+@pytest.mark.parametrize("kind", [pd.Series, pl.Series, np.array])
+def test_missing_targets_of_a_single_task(K, estimator, kind):
+    y = [None, *TARGET[K][1:-1].tolist(), np.nan if kind is pd.Series else None]
+    message = (
+        r"^Input y contains NaN or None: it is missing in 2 rows\. Drop these rows, of X and y"
+    )
+    with pytest.raises(ValueError, match=message):
+        estimator().fit(X, kind(y))
+
+
 @every_regressor
 def test_bad_targets_in_the_wide_form(estimator):
     features, targets = make_wide(missing=0.0)
