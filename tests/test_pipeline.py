@@ -347,6 +347,22 @@ def test_a_fit_that_fails_is_no_fit(data):
         model.fit(pl.from_pandas(X).lazy(), y)
 
 
+def test_transformers_that_lose_the_task_column(data):
+    features, labels, y, _ = data
+    X = frame_of(features, labels, 0, pd.DataFrame)
+    model = MeanRegularizedRegressor(task_column="place")
+    arrays = make_pipeline(ColumnTransformer([("scaler", StandardScaler(), ["x0"])]), model)
+    message = r"is a name, and X is an array without column names\. .* make_task_pipeline\("
+    with pytest.raises(ValueError, match=message):
+        arrays.fit(X, y)
+    message = (
+        r"is not a column of X\. X has the columns 'scaler__x0'\. .*drops columns that it does not "
+        r"name.* make_task_pipeline\(.*remainder='passthrough'"
+    )
+    with pytest.raises(ValueError, match=message):
+        arrays.set_output(transform="pandas").fit(X, y)
+
+
 # Sparse features --------------------------------------------------------------------------------
 
 TEXT = ["good film", "bad film", "good old book", "a bad book", "fine", "poor plot"] * 4

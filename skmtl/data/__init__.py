@@ -24,18 +24,23 @@ from skmtl.data._block_moments import BlockMoments, long_moments, wide_moments
 from skmtl.data._classes import check_classes, class_mask_of, read_class_weights
 from skmtl.data._entries import entries_of_tasks
 from skmtl.data._frames import columns_of_fit, frame_like, is_frame, only_column, with_features
+from skmtl.data._known_tasks import (
+    encode_tasks,
+    merge_tasks,
+    other_types,
+    unknown_tasks_message,
+    warn_of_other_types,
+)
 from skmtl.data._labels import (
     LabeledFeatures,
     column_names,
-    encode_tasks,
     factorize,
     is_missing,
     label_key,
-    merge_tasks,
     read_task_labels,
+    same_task_columns,
     split_task_column,
     task_columns,
-    unknown_tasks_message,
     without_task_column,
 )
 from skmtl.data._layout import LossSums, Moments, TaskData, weighted_mean
@@ -116,6 +121,7 @@ __all__ = [
     "named_weights",
     "numbers_of",
     "only_column",
+    "other_types",
     "plain_target",
     "plus_rows",
     "read_X",
@@ -130,10 +136,12 @@ __all__ = [
     "row_predictions",
     "rows_of_moments",
     "rows_of_parts",
+    "same_task_columns",
     "split_task_column",
     "take_rows",
     "task_columns",
     "unknown_tasks_message",
+    "warn_of_other_types",
     "weighted_mean",
     "wide_moments",
     "with_features",

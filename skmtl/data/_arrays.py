@@ -17,6 +17,7 @@ from skmtl.data._labels import (
     without_task_column,
 )
 from skmtl.data._layout import read_only, weighted_mean
+from skmtl.data._named_columns import naming_columns
 from skmtl.data._sparse import CenteredRows, canonical, predictions, sparse_mean
 
 _STRIP = 2**17  # numbers in the rows predicted at a time: about half of the cache of a core
@@ -39,7 +40,8 @@ def read_X_and_mean(estimator, X, *, reset, finite=True):
         if is_float_array(X, 2) and _sum_is_finite(X):
             _check_columns(estimator, X, reset=reset)
             return X, None, None
-        X = validate_data(estimator, X, accept_sparse="csr", dtype=np.float64, reset=reset)
+        with naming_columns(estimator, X):
+            X = validate_data(estimator, X, accept_sparse="csr", dtype=np.float64, reset=reset)
         return canonical(X) if issparse(X) else X, None, None
     if not hasattr(X, "shape"):
         X = check_array(X, dtype=None, ensure_all_finite=False)
@@ -53,21 +55,24 @@ def read_X_and_mean(estimator, X, *, reset, finite=True):
         mean = weighted_mean(X, np.ones(len(X)))  # infinite or NaN if an entry is
         if np.isfinite(mean).all():
             return features, labels, np.array(without_task_column(mean.tolist(), column))
-    features = check_array(
-        features,
-        accept_sparse="csr",
-        dtype=np.float64,
-        ensure_all_finite=finite or issparse(features),
-        ensure_min_features=0,  # a model of intercepts
-        estimator=estimator,
-        input_name="X",
-    )
+    with naming_columns(estimator, features):
+        features = check_array(
+            features,
+            accept_sparse="csr",
+            dtype=np.float64,
+            ensure_all_finite=finite or issparse(features),
+            ensure_min_features=0,  # a model of intercepts
+            estimator=estimator,
+            input_name="X",
+        )
     return canonical(features) if issparse(features) else features, labels, None
 
 
 def check_finite(estimator, X):
     """Raise if features that ``read_X`` returned are not finite."""
-    check_array(X, accept_sparse=True, ensure_min_features=0, estimator=estimator, input_name="X")
+    options = {"accept_sparse": True, "ensure_min_features": 0, "input_name": "X"}
+    with naming_columns(estimator, X):
+        check_array(X, estimator=estimator, **options)
 
 
 def _check_columns(estimator, X, *, reset):

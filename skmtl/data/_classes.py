@@ -28,8 +28,6 @@ def read_labels(estimator, y, *, wide):
         return y
     y = one_target(y)
     y = check_array(y, dtype=None, ensure_2d=False, input_name="y", estimator=estimator)
-    if y.dtype == object and any(label is None for label in y):
-        raise ValueError("Input y contains None. Leave out rows whose class is missing.")
     y = plain_target(y)
     if y.dtype == object and not all(isinstance(label, str) for label in y):
         label = next(label for label in y if not isinstance(label, str))

@@ -19,6 +19,10 @@ _SELECTORS = (
     "A feature selector or an ensemble that leaves out features, around the estimator, loses or "
     "moves the column: use make_task_pipeline(selector, estimator)."
 )
+_DROPPED = (
+    " A ColumnTransformer drops columns that it does not name: use make_task_pipeline(transformer, "
+    "estimator), or set its remainder='passthrough' and verbose_feature_names_out=False."
+)
 _SWALLOWED = (
     "The task column {column!r} holds {value!r}: task labels cannot be floats with a fraction. "
     "A scaler, PCA or another transformer has probably changed the task column. Exclude it from "
@@ -183,14 +187,16 @@ def _position(task_column, n_columns, names=None):
     if names is None:
         raise ValueError(
             f"task_column={task_column!r} is a name, and X is an array without column names. "
-            "Pass a dataframe, or the integer position of the task column. In a Pipeline, "
-            'transformers keep the names after set_output(transform="pandas"); selectors, bagging '
-            "and boosting around the estimator pass arrays on."
+            "Behind transformers, use make_task_pipeline(transformer, estimator); they keep names "
+            'also after set_output(transform="pandas"). Else pass a dataframe, or the integer '
+            "position of the task column. Selectors, bagging and boosting around the estimator "
+            "pass arrays on."
         )
     if task_column not in names:
+        alike = did_you_mean(task_column, names)
         raise ValueError(
-            f"task_column={task_column!r} is not a column of X."
-            f"{did_you_mean(task_column, names)} X has the columns {listed(names)}."
+            f"task_column={task_column!r} is not a column of X.{alike} X has the columns "
+            f"{listed(names)}.{'' if alike else _DROPPED}"
         )
     return names.index(task_column)
 
@@ -235,6 +241,19 @@ def without_task_column(names, task_column):
         return names
     places = _positions(task_columns(task_column), len(names), names)
     return [name for place, name in enumerate(names) if place not in places]
+
+
+def same_task_columns(first, second, names):
+    """Return whether two task columns are the same one, as a name and its position in ``names``.
+
+    Names are those of all columns, a list, or None: then they have to be given alike.
+    """
+    found = [task_columns(first), task_columns(second)]
+    if names is not None:
+        place = {name: number for number, name in enumerate(names)}
+        place |= {number - len(names): number for number in range(len(names))}
+        found = [[place.get(column, column) for column in columns] for columns in found]
+    return found[0] == found[1]
 
 
 def read_names(names, n_tasks):
@@ -434,67 +453,3 @@ def _whole_numbers(labels, task_column):
             _SWALLOWED.format(column=task_column, value=float(labels[np.argmax(wrong)]))
         )
     return values
-
-
-def encode_tasks(labels, tasks, task_column):
-    """Return each label's index into the distinct ``tasks``, -1 where it is unknown."""
-    found, codes = factorize(labels, task_column)
-    return _places(found, tasks)[codes]
-
-
-def _places(labels, tasks):
-    """Return the indices of distinct labels in distinct tasks, -1 where they are not in them.
-
-    Labels are equal as in Python, never after a conversion to the dtype of the others.
-    """
-    if tasks.dtype != object and (labels.dtype == tasks.dtype or _are_times(labels, tasks)):
-        order = None if (tasks[1:] > tasks[:-1]).all() else np.argsort(tasks)
-        place = np.minimum(np.searchsorted(tasks, labels, sorter=order), len(tasks) - 1)
-        place = place if order is None else order[place]
-        return np.where(tasks[place] == labels, place, -1)
-    index = {label_key(task): t for t, task in enumerate(tasks.tolist())}
-    return np.array([index.get(label_key(label), -1) for label in labels.tolist()], dtype=np.intp)
-
-
-def _are_times(first, second):
-    return first.dtype.kind == second.dtype.kind and first.dtype.kind in "mM"
-
-
-def merge_tasks(first, second, task_column):
-    """Return the union of two arrays of distinct labels, and the indices of both in it.
-
-    It is sorted if both are; else it is the first and what is new in the second, of several columns
-    with the members of each group together.
-    """
-    new = second[_places(second, first) < 0]
-    if first.dtype == second.dtype or _are_times(first, second):
-        tasks = np.concatenate([first, new])
-    else:
-        tasks = _objects(first.tolist() + new.tolist())
-    tasks, place = factorize(tasks, task_column)
-    if not all((np.diff(factorize(a, task_column)[1]) > 0).all() for a in (first, second)):
-        tasks = tasks[place]
-        if len(task_columns(task_column)) > 1:
-            tasks = _grouped(tasks)
-    return tasks, _places(first, tasks), _places(second, tasks)
-
-
-def _grouped(tasks):
-    """Return labels that are tuples with the members of each group together, else in order."""
-    number, labels = {}, tasks.tolist()
-    keys = [
-        [number.setdefault(label[:k], len(number)) for k in range(1, len(label))]
-        for label in labels
-    ]
-    return tasks[sorted(range(len(labels)), key=keys.__getitem__)]
-
-
-def unknown_tasks_message(labels, codes, tasks, remedies):
-    """Return the message about labels in predict that were not in fit."""
-    unknown = factorize(labels[codes < 0], None)[0].tolist()
-    return (
-        f"predict got {'task' if len(unknown) == 1 else 'tasks'} {listed(unknown)}, not seen in "
-        f"fit ({len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}: {listed(tasks.tolist())}). "
-        f"Use {' or '.join(remedies)}; in cross-validation, use TaskKFold, which keeps every task "
-        "in every training fold."
-    )

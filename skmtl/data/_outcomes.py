@@ -170,8 +170,7 @@ class Targets:
             if kind not in KINDS:
                 raise ValueError(
                     f"losses[{task!r}] is {kind!r}, which is no loss."
-                    f"{did_you_mean(kind, KINDS) if isinstance(kind, str) else ''} Losses are "
-                    f"{list(KINDS)}."
+                    f"{did_you_mean(kind, KINDS)} Losses are {list(KINDS)}."
                 )
         self._losses = {} if isinstance(losses, str) else losses
         check_in_memory(y, "y")

@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from skmtl._warn import listed
+from skmtl._warn import did_you_mean, listed
 from skmtl.data._labels import label_key
 
 NAMED_WEIGHTS = ("balanced", "uncertainty", "minimax")
@@ -88,8 +88,10 @@ def read_penalty_factor(value, n_features, names):
                 f"each of the {n_features} features."
             )
         if unknown := [name for name in value if name not in names]:
+            alike = next((text for name in unknown if (text := did_you_mean(name, names))), "")
             raise ValueError(
                 f"penalty_factor has {listed(unknown)}, and the features of X are {listed(names)}."
+                f"{alike}"
             )
         given = [value.get(name, 1.0) for name in names]
     try:

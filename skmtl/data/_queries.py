@@ -6,7 +6,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from skmtl._warn import did_you_mean, listed
-from skmtl.data._labels import encode_tasks, factorize, read_task_labels, task_columns
+from skmtl.data._known_tasks import encode_tasks
+from skmtl.data._labels import factorize, read_task_labels, task_columns
 
 
 def moments_of_frame(frame, y, task_column, sample_weight):

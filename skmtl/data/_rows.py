@@ -164,7 +164,7 @@ def _read_rows(estimator, X, labels, y, sample_weight):
     if getattr(getattr(y, "dtype", None), "time_zone", None) is not None:  # polars
         y = np.array(y.to_list(), dtype=object)
     y = y if hasattr(y, "ndim") else np.asarray(y)
-    if labels is not None and not issparse(y):  # which is refused below
+    if (labels is not None or y.ndim == 1) and not issparse(y):  # which is refused below
         _refuse_gaps(np.asarray(y), labels, estimator.task_column)
     y = read(estimator, y, wide=labels is None)
     check_consistent_length(X, y)
@@ -190,20 +190,23 @@ def _read_rows(estimator, X, labels, y, sample_weight):
 
 
 def _refuse_gaps(y, labels, task_column):
-    """Raise if targets of the long form are missing, with their tasks."""
+    """Raise if targets of the long form, or of a single task, are missing, with their tasks."""
     if y.dtype == object:
         missing = np.array([is_missing(value) for value in y.ravel().tolist()], dtype=bool)
     elif y.dtype.kind == "f" and np.isnan(y.sum()):
         missing = np.isnan(y).ravel()
     else:
         return
-    if missing.any() and len(missing) == len(labels):
-        tasks, n = factorize(labels[missing], task_column)[0].tolist(), int(missing.sum())
-        raise ValueError(
-            f"Input y contains NaN or None: it is missing in {n} row{'s' * (n > 1)} of "
-            f"{'the tasks' if len(tasks) > 1 else 'task'} {listed(tasks)}. In the long form a row "
-            "has a target. Drop these rows, of X and y."
-        )
+    n, of_tasks = int(missing.sum()), ""
+    if not n or (labels is not None and len(missing) != len(labels)):
+        return
+    if labels is not None:
+        tasks = factorize(labels[missing], task_column)[0].tolist()
+        of_tasks = f" of {'the tasks' if len(tasks) > 1 else 'task'} {listed(tasks)}"
+    raise ValueError(
+        f"Input y contains NaN or None: it is missing in {n} row{'s' * (n > 1)}{of_tasks}. Drop "
+        "these rows, of X and y."
+    )
 
 
 def _read_wide(X, y, weight, tasks):

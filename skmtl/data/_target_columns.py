@@ -57,10 +57,11 @@ def columns_of(y, *, wide):
         columns = [_of_array(own) for own in (y.T if y.ndim == 2 else [y])]
     n_dims = len(y.shape)
     if wide and n_dims != 2:
+        remedy = "to_frame()" if isinstance(y, nw.Series) else "reshape(-1, 1)"
         raise ValueError(
             f"y has {n_dims} dimension{'s' * (n_dims != 1)}, and without task_column it needs a "
             "column for each task: pass y as a dataframe or an array of shape (n_samples, "
-            "n_tasks), of a single task by y.reshape(-1, 1). For a column of task labels in X, "
+            f"n_tasks), of a single task by y.{remedy}. For a column of task labels in X, "
             "set task_column."
         )
     if not wide and len(columns) != 1:

@@ -16,14 +16,8 @@ from skmtl import _kernels
 from skmtl._memory import strips
 from skmtl._threads import in_chunks
 from skmtl._typing import Array, TaskColumn
-from skmtl.data._labels import (
-    LabeledFeatures,
-    Labels,
-    encode_tasks,
-    merge_tasks,
-    task_columns,
-    without_task_column,
-)
+from skmtl.data._known_tasks import encode_tasks, merge_tasks, warn_of_other_types
+from skmtl.data._labels import LabeledFeatures, Labels, same_task_columns, without_task_column
 from skmtl.data._layout import Moments, read_only
 from skmtl.data._long import LongData
 from skmtl.data._queries import moments_of_frame
@@ -210,8 +204,8 @@ class TaskMoments:
         for name in ("n_features", "task_column", "feature_names"):
             mine, theirs = getattr(self, name), getattr(other, name)
             same = mine == theirs
-            if name == "task_column":  # a tuple is a list
-                same = task_columns(mine) == task_columns(theirs)
+            if name == "task_column":
+                same = same_task_columns(mine, theirs, self.feature_names)
             if not same:
                 raise ValueError(
                     f"Moments of different columns cannot be added: {name} is {mine!r} and "
@@ -241,6 +235,7 @@ class TaskMoments:
 
     def _with_tasks(self, others):
         """Return a copy with other tasks too, whose moments are zero, and their places in it."""
+        warn_of_other_types(others, self.tasks)
         tasks, mine, theirs = merge_tasks(self.tasks, others, self.task_column)
         parts = self.counts, self.weight, self.deviation, self.scatter
         if np.array_equal(mine, np.arange(len(tasks))):
@@ -263,8 +258,9 @@ def moments_of_rows(estimator, rows):
     """Return the ``TaskMoments`` of ``Rows`` that were read for an estimator."""
     if issparse(rows.X):
         raise TypeError(
-            f"X is sparse, and the moments of {rows.X.shape[1]} features are dense. Use fit, or "
-            "pass X.toarray() if there are few features."
+            f"X is sparse, and the moments of {rows.X.shape[1]} features are dense. Use fit or, if "
+            "there are few features, pass X.toarray(); behind transformers, set sparse_output of "
+            "a OneHotEncoder to False, sparse_threshold of a ColumnTransformer to 0."
         )
     if rows.codes is None:
         origin = np.append(rows.X[0], np.nanmean(rows.y))

@@ -12,6 +12,7 @@ from skmtl._typing import (
     TaskColumn,
     TaskWeight,
 )
+from skmtl._warn import did_you_mean
 from skmtl.data import check_alpha
 from skmtl.fitting import labels_of
 from skmtl.linear_model._base import LinearMultiTaskModel
@@ -34,7 +35,7 @@ class StructuredModel(LinearMultiTaskModel):
             if penalty not in PENALTIES:
                 raise ValueError(
                     f"penalty must be one of {sorted(PENALTIES)} or an object such as "
-                    f"L21(1.0), got {penalty!r}."
+                    f"L21(1.0), got {penalty!r}.{did_you_mean(penalty, PENALTIES)}"
                 )
             penalty = PENALTIES[penalty]()
         if not isinstance(penalty, TaskPenalty):

@@ -22,8 +22,10 @@ from skmtl.data import (
     check_alpha,
     check_finite,
     encode_tasks,
+    factorize,
     is_auto,
     named_weights,
+    other_types,
     read_rows,
     read_X,
     row_predictions,
@@ -220,12 +222,14 @@ class LinearMultiTaskModel(
         codes = encode_tasks(labels, self.tasks_, self.task_column)
         if codes.min() < 0:
             check_finite(self, X)
+            unknown = factorize(labels[codes < 0], self.task_column)[0]
+            message = other_types(unknown, self.tasks_)
             if self.handle_unknown != "shared":
-                message = unknown_tasks_message(labels, codes, self.tasks_, self._remedies())
+                message = unknown_tasks_message(unknown, self.tasks_, self._remedies())
             if self.handle_unknown == "error":
                 raise ValueError(message)
             codes, model = self._fall_back(labels, codes)
-            if self.handle_unknown == "warn":
+            if message:
                 warn(f"{message} Now {model} is used.")
         return X, codes
 

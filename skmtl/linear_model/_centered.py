@@ -21,6 +21,7 @@ from skmtl.data import (
     read_rows,
     replace_tasks,
     task_columns,
+    warn_of_other_types,
 )
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._coefficients import users_coefficients
@@ -235,6 +236,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                     "others. To adapt, set it to a number or to a dict with every label."
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
+        warn_of_other_types(rows.tasks, self.tasks_)
         if hasattr(self, "groups_"):
             columns = task_columns(self.task_column)
             _check_groups(rows.tasks.tolist(), self.tasks_.tolist(), columns)

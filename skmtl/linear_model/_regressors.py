@@ -21,7 +21,13 @@ from skmtl._typing import (
     TaskWeight,
 )
 from skmtl._warn import warn
-from skmtl.data import TaskMoments, moments_of_rows, read_rows, rows_of_moments, task_columns
+from skmtl.data import (
+    TaskMoments,
+    moments_of_rows,
+    read_rows,
+    rows_of_moments,
+    same_task_columns,
+)
 from skmtl.linear_model._base import LinearMultiTaskModel, set_columns
 from skmtl.linear_model._centered import MeanRegularizedModel, PooledModel, SharedL2Model
 from skmtl.linear_model._observed import is_complete, observed_r2, scored_targets
@@ -68,7 +74,8 @@ class Regressor(RegressorMixin, LinearMultiTaskModel):
                 f"fit_moments takes TaskMoments, got {type(moments).__name__}: make them of rows "
                 "by TaskMoments.from_data, from_batches or from_frame."
             )
-        if task_columns(moments.task_column) != task_columns(self.task_column):
+        columns = moments.task_column, self.task_column
+        if not same_task_columns(*columns, moments.feature_names):
             raise ValueError(
                 f"The moments have task_column={moments.task_column!r} and the model "
                 f"{self.task_column!r}. Set both to the same column."

@@ -206,6 +206,61 @@ def test_features_that_are_not_finite_are_refused_whatever_the_coefficients(valu
             model.predict(table)
 
 
+@pytest.mark.parametrize("kind", ["pandas", "polars", "objects", "categories"])
+@two_families
+def test_features_that_are_text_are_named(K, kind):
+    table = frame().assign(day=np.where(CODES % 2, "Tue", "7.5"))
+    table = {
+        "pandas": lambda: table,
+        "polars": lambda: pl.from_pandas(table),
+        "objects": lambda: table.to_numpy(dtype=object),
+        "categories": lambda: table.astype({"day": "category"}),
+    }[kind]()
+    column, name = (3, "4") if kind == "objects" else ("task", "'day'")
+    message = (
+        rf"^Column {name} of X has text, such as 'Tue', and features are numbers\. Encode it .*"
+        rf"pipeline\(ColumnTransformer\(.*OneHotEncoder\(\), \[{name.replace('4', '3')}\]"
+    )
+    mean = kinds(K)[2]
+    with pytest.raises(ValueError, match=message):
+        mean(task_column=column).fit(table, TARGET[K])
+    numbers = frame().assign(day=1.0 * CODES)
+    model = mean(task_column=column)
+    model.fit(numbers.to_numpy(dtype=object) if kind == "objects" else numbers, TARGET[K])
+    with pytest.raises(ValueError, match=message):
+        model.predict(table)
+    if kind != "objects":
+        table = table.drop(columns="task") if hasattr(table, "iloc") else table.drop("task")
+        with pytest.raises(ValueError, match=message):
+            mean().fit(table, INDICATOR)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "nulls", "objects", "floats"])
+@two_families
+def test_features_that_are_missing_are_named(K, kind):
+    bad = frame(CODES)
+    bad.loc[3, ["a", "c"]] = np.nan
+
+    def given(table):
+        if kind in ("polars", "nulls"):
+            return pl.from_pandas(table, nan_to_null=kind == "nulls")
+        arrays = {"objects": object, "floats": float}
+        return table.to_numpy(dtype=arrays[kind]) if kind in arrays else table
+
+    array = kind in ("objects", "floats")
+    column, names = (3, "0, 2") if array else ("task", "'a', 'c'")
+    message = rf"^Input X contains NaN or missing values in the columns {names}\. .*SimpleImputer"
+    mean = kinds(K)[2]
+    with pytest.raises(ValueError, match=message) as refused:
+        mean(task_column=column).fit(given(bad), TARGET[K])
+    assert "HistGradientBoosting" not in str(refused.value)
+    model = mean(task_column=column).fit(given(frame(CODES)), TARGET[K])
+    with pytest.raises(ValueError, match=message):
+        model.predict(given(bad))
+    with pytest.raises(ValueError, match=message):
+        mean().fit(given(bad[["a", "b", "c"]]), INDICATOR)
+
+
 @pytest.mark.parametrize("label", [None, np.nan, pd.NA, pd.NaT])
 @pytest.mark.parametrize("dtype", [None, object, "category"])
 def test_missing_labels_in_pandas(label, dtype):
@@ -277,6 +332,17 @@ def test_bad_sample_weights(K, estimator, weight, message):
 def test_bad_targets_in_the_long_form(estimator, y, message):
     with pytest.raises(ValueError, match=message):
         estimator(task_column=0).fit(X, y)
+
+
+@every_estimator
+@pytest.mark.parametrize("kind", [pd.Series, pl.Series, np.array])
+def test_missing_targets_of_a_single_task(K, estimator, kind):
+    y = [None, *TARGET[K][1:-1].tolist(), np.nan if kind is pd.Series else None]
+    message = (
+        r"^Input y contains NaN or None: it is missing in 2 rows\. Drop these rows, of X and y"
+    )
+    with pytest.raises(ValueError, match=message):
+        estimator().fit(X, kind(y))
 
 
 @every_regressor

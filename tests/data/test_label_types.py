@@ -561,6 +561,52 @@ def test_labels_of_another_type_are_not_converted(strange):
         model.predict(pd.DataFrame(other, columns=X.columns).astype({"a": float, "b": float}))
 
 
+OTHER_TYPES = {
+    "integers": (
+        ["001", "002", "003"],
+        [1, 2, 3],
+        "numbers, such as 1, .* strings, such as '001'",
+    ),
+    "strings": ([1, 2, 3], ["1", "2", "3"], "strings, such as '1', .* numbers, such as 1"),
+    "times": (TIMES[:3], ["a", "b", "c"], "strings, such as 'a', .* dates or times, such as"),
+    "mixed": ([1, 2, 3], [1, 2, "3"], "strings, such as '3', .* numbers, such as 1"),
+    "intervals": ([1, 2, 3], list(pd.interval_range(0, 3)), "of type Interval, such as"),
+}
+
+
+@pytest.mark.parametrize(("fitted", "new", "message"), OTHER_TYPES.values(), ids=OTHER_TYPES)
+def test_unknown_labels_of_another_type_are_told(fitted, new, message):
+    message += ".*labels of different types are never equal"
+    X, column, _ = make("pandas", pd.Series(fitted))
+    model = MeanRegularizedRegressor(task_column=column, handle_unknown="shared").fit(X, TARGET)
+    other, _, _ = make("pandas", pd.Series(new, dtype=object))
+    with pytest.warns(UserWarning, match=message):
+        model.predict(other)
+    for handle, context in (("error", pytest.raises(ValueError, match=message)), ("warn", None)):
+        model.set_params(handle_unknown=handle)
+        with context or pytest.warns(UserWarning, match=message):
+            model.predict(other)
+    with pytest.warns(UserWarning, match=message):
+        adapted = model.adapt(other, TARGET)
+    assert len(adapted.tasks_) == 3 + len(set(new) - set(fitted))
+    batches = MeanRegularizedRegressor(task_column=column).partial_fit(X, TARGET)
+    with pytest.warns(UserWarning, match=message):
+        batches.partial_fit(other, TARGET)
+    batches.partial_fit(X, TARGET)  # labels of either type are known: no warning
+
+
+def test_unknown_labels_of_a_known_type_are_not_told():
+    X, column, _ = make("pandas", pd.Series(["a", "b", "c"]))
+    model = MeanRegularizedRegressor(task_column=column, handle_unknown="shared").fit(X, TARGET)
+    other, _, _ = make("pandas", pd.Series(["d", "e", "f"]))
+    model.predict(other)
+    model.adapt(other, TARGET)
+    nested = [X.assign(group=name) for name in (1, "1")]
+    model.set_params(task_column=["group", column]).fit(nested[0], TARGET)
+    with pytest.warns(UserWarning, match=r"\(strings, strings\), .*\(numbers, strings\), such as"):
+        model.predict(nested[1])
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, np.datetime64("NaT"), np.inf])
 def test_missing_labels_are_refused(missing):
     X, column, _ = make("numpy", ["a", "b", missing])

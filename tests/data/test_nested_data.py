@@ -82,6 +82,7 @@ def test_parts_with_ordered_categories_keep_the_members_of_a_region_together(ord
     )
 
 
+@pytest.mark.filterwarnings("ignore:New task labels are .* of different types:UserWarning")
 def test_labels_of_several_types_keep_the_members_of_a_region_together():
     frame, parts = rows()
     for part in (frame, *parts):

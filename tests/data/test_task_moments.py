@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skmtl import (
     ADMMRegressor,
@@ -22,6 +24,7 @@ from skmtl import (
 )
 from skmtl.data import plus_rows, read_rows, rows_of_moments
 from skmtl.model_selection import RegularizationPathCV
+from skmtl.pipeline import make_task_pipeline
 
 CHAIN = [(t, t + 1) for t in range(8)]
 MODELS = {
@@ -433,3 +436,42 @@ def test_tasks_with_fewer_rows_than_features_lose_no_digits():
     unit = np.sqrt(np.einsum("tjj->tj", moments.scatter))
     error = np.abs(again.scatter - moments.scatter)
     assert (error <= 1e-12 * unit[:, :, None] * unit[:, None]).all()
+
+
+@pytest.mark.parametrize("columns", ["shop", ["city", "shop"]], ids=str)
+@pytest.mark.parametrize("by_position", [False, True])
+def test_moments_behind_the_transformers_of_a_pipeline(columns, by_position):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"size": rng.standard_normal(60), "city": np.arange(60) // 30})
+    X = X.assign(shop=np.arange(60) // 12, hour=rng.standard_normal(60))
+    y = X["size"] * X["shop"] + rng.standard_normal(60)
+    given = columns
+    if columns == "shop":
+        X = X.drop(columns="city")
+    if by_position:
+        given = 1 if columns == "shop" else [1, 2]
+    model = make_task_pipeline(StandardScaler(), MeanRegularizedRegressor(task_column=given))
+    expected = model.fit(X, y).predict(X)
+    Z = model[:-1].transform(X)
+    moments = TaskMoments.from_data(Z[:40], y[:40], task_column=columns)
+    rest = TaskMoments.from_data(Z[40:], y[40:], task_column=model[-1].task_column)
+    last = clone(model[-1]).fit_moments(moments + rest)
+    np.testing.assert_allclose(last.predict(Z), expected, atol=1e-9)
+    batches = clone(model[-1]).fit_moments(moments).partial_fit(Z[40:], y[40:])
+    np.testing.assert_allclose(batches.predict(Z), expected, atol=1e-9)
+    for other in ("hour", 2):
+        with pytest.raises(ValueError, match=rf"The moments have .* and the model {other!r}"):
+            clone(last).set_params(task_column=other).fit_moments(moments)
+
+
+def test_sparse_features_of_transformers_have_no_moments():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"shop": np.arange(60) // 12, "day": np.arange(60) % 30})
+    y, model = rng.standard_normal(60), MeanRegularizedRegressor(task_column="shop")
+    encoder = make_task_pipeline(OneHotEncoder(), model).fit(X, y)[:-1]
+    with pytest.raises(TypeError, match=r"X is sparse.*sparse_output of a OneHotEncoder to False"):
+        TaskMoments.from_data(encoder.transform(X), y, task_column=0)
+    columns = ColumnTransformer([("day", OneHotEncoder(), ["day"])])
+    for dense in (OneHotEncoder(sparse_output=False), columns.set_params(sparse_threshold=0)):
+        Z = make_task_pipeline(dense, model).fit(X, y)[:-1].transform(X)
+        assert TaskMoments.from_data(Z, y, task_column=0).n_features == 30

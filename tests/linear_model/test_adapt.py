@@ -202,6 +202,7 @@ def test_adapt_step_by_step_is_adapt_at_once(K):
 # Labels and classes -----------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:New task labels are .* of different types:UserWarning")
 @pytest.mark.parametrize(
     ("names", "new"),
     [(["d", "a", "c", "e"], ["b", "z"]), ([5, 1, 3, 9], [2, -4]), ([5, 1, 3, 9], ["x", "y"])],
@@ -229,6 +230,7 @@ def test_labels_stay_sorted(names, new):
     )
 
 
+@pytest.mark.filterwarnings("ignore:New task labels are .* of different types:UserWarning")
 @pytest.mark.parametrize(("known", "new"), [("int64", "uint64"), ("int64", object)])
 def test_new_tasks_with_labels_of_another_type(known, new):
     rows = make_rows(sizes=(6, 7))

@@ -271,7 +271,8 @@ def test_tolerance_is_kept_and_saves_work(estimator):
 
 PENALTY = r"penalty must be one of \['graph', 'l1', .*got "
 WRONG = [
-    ({"penalty": "l3"}, ValueError, PENALTY + "'l3'"),
+    ({"penalty": "l3"}, ValueError, PENALTY + r"'l3'\.$"),
+    ({"penalty": "l12"}, ValueError, PENALTY + r"'l12'\. Did you mean .*'l21'\?"),
     ({"penalty": None}, ValueError, PENALTY + "None"),
     ({"penalty": L21}, ValueError, PENALTY),
     ({"penalty": 1.0}, ValueError, PENALTY + r"1\.0"),

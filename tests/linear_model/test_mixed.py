@@ -748,8 +748,11 @@ def test_scores_of_strings_in_a_task_of_numbers(form):
 
 def test_y_of_the_wrong_shape():
     X, y = table()
+    for series in (y["score"], pl.Series(y["score"])):
+        with pytest.raises(ValueError, match=r"y has 1 dimension, .* y.to_frame\(\)"):
+            MixedOutcomeModel().fit(X, series)
     with pytest.raises(ValueError, match=r"y has 1 dimension, .* y.reshape\(-1, 1\)"):
-        MixedOutcomeModel().fit(X, y["score"])
+        MixedOutcomeModel().fit(X, y["score"].to_numpy())
     with pytest.raises(ValueError, match="needs one target for each row"):
         MixedOutcomeModel(task_column=0).fit(X, y)
     with pytest.raises(TypeError, match=r"y is sparse, .* y.toarray\(\)"):

@@ -788,8 +788,12 @@ def test_messages(factor, message):
 def test_unknown_names():
     X, y = long_form()
     model = MeanRegularizedRegressor(2.0, task_column="task", penalty_factor={"z": 1.0, "a": 2.0})
-    with pytest.raises(ValueError, match=r"'z'.*features of X are 'a', 'b', 'c', 'd'"):
+    with pytest.raises(ValueError, match=r"'z'.*features of X are 'a', 'b', 'c', 'd'\.$"):
         model.fit(frame(X), y)
+    renamed = frame(X).rename(columns={"a": "hours"})
+    for factor in ({"hour": 0.0}, {3: 1.0, "hour": 0.0}):
+        with pytest.raises(ValueError, match=r"'hour', .* X are 'hours', .*Did you mean 'hours'\?"):
+            model.set_params(penalty_factor=factor).fit(renamed, y)
 
 
 def test_infinite_multiples_of_zero():
