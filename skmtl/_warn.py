@@ -79,21 +79,14 @@ def listed(items, most=5):
 
 
 def did_you_mean(name, names):
-<<<<<<< HEAD
     """Ask for names that are alike; "" if there are none.
 
-    They differ by a transformer's prefix or a few letters, or the name has their initials.
-    """
-    names = [other for other in dict.fromkeys(names) if isinstance(other, str)]
-=======
-    """Ask for names that are alike, up to a transformer's prefix or a few letters; "" if none.
-
-    Names that are no strings are like no other.
+    They differ by a transformer's prefix or a few letters, or the name has their initials. Names
+    that are no strings are like no other.
     """
     if not isinstance(name, str):
         return ""
-    names = [other for other in names if isinstance(other, str)]
->>>>>>> 485589593c105292d2b978eaa12b6f8b2f043fcc
+    names = [other for other in dict.fromkeys(names) if isinstance(other, str)]
     alike = [n for n in names if n.endswith(f"__{name}") or name.endswith(f"__{n}")]
     if not alike and len(name) > 1:
         initials = name.casefold()
