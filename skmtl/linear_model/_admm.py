@@ -18,7 +18,7 @@ from skmtl.fitting import labels_of
 from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._coefficients import to_users
-from skmtl.linear_model._regressors import Regressor
+from skmtl.linear_model._regression import Regressor
 from skmtl.penalties import PENALTIES, Decomposed, StructuredPenalty, TaskPenalty
 
 

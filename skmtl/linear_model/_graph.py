@@ -19,7 +19,7 @@ from skmtl.linear_model._base import LinearMultiTaskModel
 from skmtl.linear_model._classification import MultiTaskClassifier
 from skmtl.linear_model._coefficients import users_coefficients
 from skmtl.linear_model._posterior import PosteriorRegressor
-from skmtl.linear_model._regressors import Regressor
+from skmtl.linear_model._regression import Regressor
 from skmtl.penalties import GraphCoupling, MeanCoupling, read_graph
 from skmtl.tuning import ADAPTED_BY_TASK
 
