@@ -204,15 +204,15 @@ def speed_summary(found):
     kinds = (
         (
             sum(race.row["kind"] in MANY_TARGETS for race in lost),
-            "with many targets of the same rows",
+            "have many targets of the same rows",
         ),
         (
             sum(race.own < SMALL for race in lost),
-            f"where a fit takes skmtl less than {1e3 * SMALL:g} ms",
+            f"take skmtl less than {1e3 * SMALL:g} ms",
         ),
     )
-    among = " and ".join(f"{count} {what}" for count, what in kinds if count)
-    return f"{text}{': among them ' if among else ''}{among}."
+    overlapping = "; ".join(f"{count} of these {what}" for count, what in kinds if count)
+    return f"{text}{': ' if overlapping else ''}{overlapping}."
 
 
 def error_summary(found):
@@ -256,7 +256,7 @@ def sentences(speed_rows, accuracy_rows):
             faster(raced),
         ),
         (
-            "Lower error than the default",
+            'Lower error than `alpha="auto"`',
             "On these data sets the best model of another library had a lower error on new rows "
             'than `alpha="auto"` of skmtl. The other model is the best of several, picked by '
             "comparing these errors, which favors it",
