@@ -227,7 +227,7 @@ class Fit(NamedTuple):
         if not isinstance(problem.penalty, MeanCoupling | GraphCoupling):
             return "its penalty is not quadratic"
         if loss.n_outputs > 1:
-            return "it has more than two classes"
+            return "it has more than two classes (coef_ and intercept_ have those of each)"
         if not self.solver.needs_blocks:
             return (
                 "the 'cg' solver forms no matrices of the tasks. Fit again with solver='direct', "

@@ -26,7 +26,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
 from skmtl import MeanRegularizedRegressor
@@ -238,7 +238,8 @@ with tempfile.TemporaryDirectory() as folder:
 first = X_new.groupby("shop").cumcount() < 5
 X_first, y_first, X_rest, y_rest = X_new[first], y_new[first], X_new[~first], y_new[~first]
 preparation, regressor = model[:-1], model[-1]
-adapted = make_pipeline(preparation, regressor.adapt(preparation.transform(X_first), y_first))
+new = regressor.adapt(preparation.transform(X_first), y_first)
+adapted = Pipeline([*model.steps[:-1], (model.steps[-1][0], new)])
 print(f"R^2 without a row   {r2_score(y_rest, model.predict(X_rest)):.3f}")
 print(f"R^2 with five rows  {r2_score(y_rest, adapted.predict(X_rest)):.3f}")
 

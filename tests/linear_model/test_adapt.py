@@ -371,3 +371,12 @@ def test_a_fit_that_fails_leaves_adapt_as_it_was():
     with pytest.raises(ValueError, match="alpha must be"):
         model.set_params(alpha="x").fit(rows.long[:9], rows.y[:9])
     assert_allclose(model.set_params(alpha=1.0).adapt(few.long, few.y).coef_, before, rtol=0)
+
+
+@pytest.mark.parametrize("way", ["fit", "partial_fit"])
+def test_labels_of_another_type_are_one_warning(way):
+    X = np.array([["a", 1.0], ["a", 2.0], ["b", 1.0], ["b", 3.0]], dtype=object)
+    model = getattr(MeanRegularizedRegressor(1.0, task_column=0), way)(X, [1.0, 2.0, 3.0, 4.0])
+    with pytest.warns(UserWarning, match="New task labels are numbers") as record:
+        model.adapt(np.array([[7, 1.0]], dtype=object), [2.0])
+    assert len(record) == 1
