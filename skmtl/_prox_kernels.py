@@ -122,7 +122,7 @@ def fusion_step(gradient, first, second, share, along, scale, rtol, limit):
     """
     T, d = gradient.shape
     X, P, Q, R = np.zeros((T, d)), np.zeros((T, d)), np.empty((T, d)), -gradient
-    square, last = 0.0, 1.0
+    last = 1.0
     goal = rtol * np.sqrt(np.sum(R * R))
     for count in range(limit):
         size, square = 0.0, 0.0

@@ -104,10 +104,9 @@ def _of_array(values):
         return Values(values.astype(np.float64), np.isnan(values))
     if values.dtype.kind in "iu":
         return Values(values, np.zeros(len(values), dtype=bool))
-    entries, plain = values.tolist(), values.dtype.kind in "bU"
-    if plain or set(map(type, entries)) <= {str, bool, int}:
-        return Values(values.astype(object), np.zeros(len(entries), dtype=bool))
-    entries = [v.item() if isinstance(v, np.generic) else v for v in entries]
+    if values.dtype.kind in "bU" or set(map(type, values.tolist())) <= {str, bool, int}:
+        return Values(values.astype(object), np.zeros(len(values), dtype=bool))
+    entries = [v.item() if isinstance(v, np.generic) else v for v in values.tolist()]
     missing = np.array([is_missing(value) for value in entries], dtype=bool)
     return Values(_objects(entries), missing)
 

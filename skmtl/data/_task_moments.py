@@ -211,6 +211,7 @@ class TaskMoments:
                     f"Moments of different columns cannot be added: {name} is {mine!r} and "
                     f"{theirs!r}. Pass the same columns, in the same order, to both."
                 )
+        warn_of_other_types(other.tasks, self.tasks)
         total, place = self._with_tasks(other.tasks)
         shift = other.origin - self.origin
         for part in strips(len(other), self.scatter[0].size, _STRIP):
@@ -235,7 +236,6 @@ class TaskMoments:
 
     def _with_tasks(self, others):
         """Return a copy with other tasks too, whose moments are zero, and their places in it."""
-        warn_of_other_types(others, self.tasks)
         tasks, mine, theirs = merge_tasks(self.tasks, others, self.task_column)
         parts = self.counts, self.weight, self.deviation, self.scatter
         if np.array_equal(mine, np.arange(len(tasks))):
@@ -291,6 +291,7 @@ def plus_rows(moments, rows, *, in_place=False):
     """
     total, place = moments, encode_tasks(rows.tasks, moments.tasks, moments.task_column)
     if not in_place or (place < 0).any():
+        warn_of_other_types(rows.tasks, moments.tasks)
         total, place = moments._with_tasks(rows.tasks)
     data = _long_data(rows, moments.origin)
     parts = strips(len(place), moments.scatter[0].size, _STRIP)

@@ -223,8 +223,9 @@ class LinearMultiTaskModel(
         if codes.min() < 0:
             check_finite(self, X)
             unknown = factorize(labels[codes < 0], self.task_column)[0]
-            message = other_types(unknown, self.tasks_)
-            if self.handle_unknown != "shared":
+            if self.handle_unknown == "shared":
+                message = other_types(unknown, self.tasks_)
+            else:
                 message = unknown_tasks_message(unknown, self.tasks_, self._remedies())
             if self.handle_unknown == "error":
                 raise ValueError(message)

@@ -236,8 +236,7 @@ class MeanRegularizedModel(LinearMultiTaskModel):
                     "others. To adapt, set it to a number or to a dict with every label."
                 )
         rows = read_rows(self, X, y, sample_weight, reset=False)
-        if not hasattr(self, "moments_"):  # which warn too
-            warn_of_other_types(rows.tasks, self.tasks_)
+        warn_of_other_types(rows.tasks, self.tasks_)
         if hasattr(self, "groups_"):
             columns = task_columns(self.task_column)
             _check_groups(rows.tasks.tolist(), self.tasks_.tolist(), columns)
